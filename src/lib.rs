@@ -1,0 +1,31 @@
+//! Tocsin: a kernel for little-endian POWER that loads relocatable modules,
+//! traces their `_mcount` call sites and live-patches their functions.
+//!
+//! # The map
+//! One line per folder; a module file travels through them from top to bottom.
+//!
+//! ```text
+//! isa/        one instruction word at a time: encode, decode, reach
+//! loader/     bytes -> Object -> Layout -> linked image, stubs, call sites
+//! patch/      what to change in live text, and what must be there before
+//! trace/      filters, the record format, records to text
+//! livepatch/  patch sets and what state each redirected function is in
+//! compat/     the parts of Linux's C world that modules see: printf, layouts
+//! shell/      words to commands; the table of commands
+//! ksyms/      the kernel's own symbols, packed into its image
+//! ------------ above: pure, runs under `cargo test`; below: the machine only
+//! kernel/     loaded modules, exports, command bodies, console
+//! machine/    every `unsafe`, every instruction that a host cannot execute
+//! ```
+//!
+//! # The fence
+//! The pure folders forbid `unsafe`, and `kernel` and `machine` exist only when
+//! the target has no operating system: a pure file that reaches for the machine
+//! does not compile under `cargo test`.
+#![cfg_attr(not(test), no_std)]
+
+extern crate alloc;
+
+pub mod addr;
+pub mod isa;
+pub mod loader;

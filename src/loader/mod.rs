@@ -1,0 +1,2 @@
+//! From the bytes of a `.ko` to an image whose every word has its final value.
+#![forbid(unsafe_code)]

@@ -13,6 +13,7 @@
 //! compat/     the parts of Linux's C world that modules see: printf, layouts
 //! shell/      words to commands; the table of commands
 //! ksyms/      the kernel's own symbols, packed into its image
+//! memory/     which pages are free
 //! ------------ above: pure, runs under `cargo test`; below: the machine only
 //! kernel/     loaded modules, exports, command bodies, console
 //! machine/    every `unsafe`, every instruction that a host cannot execute
@@ -23,9 +24,16 @@
 //! the target has no operating system: a pure file that reaches for the machine
 //! does not compile under `cargo test`.
 #![cfg_attr(not(test), no_std)]
+#![cfg_attr(target_os = "none", feature(asm_experimental_arch))]
 
 extern crate alloc;
 
 pub mod addr;
 pub mod isa;
 pub mod loader;
+pub mod memory;
+
+#[cfg(target_os = "none")]
+pub mod kernel;
+#[cfg(target_os = "none")]
+pub mod machine;

@@ -1,5 +1,29 @@
-//! The kernel binary.
+//! The kernel binary: the boot order, one line a step. `docs/boot.md` explains
+//! the same lines in the same order.
 #![cfg_attr(target_os = "none", no_std, no_main)]
+
+#[cfg(target_os = "none")]
+mod kernel {
+    use tocsin::kernel::{self, console};
+    use tocsin::machine::{paca, platform, trap};
+
+    /// Entered from `boot/entry.S`: relocated, on the boot stack, interrupts off.
+    #[unsafe(no_mangle)]
+    extern "C" fn kernel_main(_initrd: u64, _initrd_len: u64, firmware: u64) -> ! {
+        paca::init_boot(); // r13: from here on, stubs and exceptions find the kernel
+        let (platform, facts) = platform::take_over(firmware); // asks all, sets up memory, quiesces
+        trap::install(); // low memory is ours now
+        platform.little_endian_exceptions();
+        console::greet(&facts);
+        kernel::run::run(&facts) // the commands that came with the boot, then the prompt
+    }
+
+    #[panic_handler]
+    fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
+        kernel::oops::die(format_args!("{info}"))
+    }
+}
+
 #[cfg(not(target_os = "none"))]
 fn main() {
     eprintln!("tocsin-kernel runs on POWER: build it with `make kernel`, try it with `make run`");

@@ -1,0 +1,105 @@
+/*
+ * _start - the first byte of the image; Open Firmware or a loader jumps here.
+ *
+ *   In        r3      initrd address, or 0 (firmware that loads one); FDT if r5 is 0
+ *             r4      initrd length in bytes
+ *             r5      Open Firmware's client interface entry, or 0
+ *   Out       never returns: goes on in kernel_main(r3, r4, r5)
+ *   Clobbers  everything
+ *   Stack     sets r1 to the top of the boot stack
+ *   Context   real mode, interrupts off; either endianness, 32- or 64-bit mode
+ *   Spec      IEEE 1275 PowerPC binding, "Client program execution environment";
+ *             LoPAPR appendix B
+ *
+ * Nothing here believes the link address: firmware puts the image where it
+ * likes. `bcl 20,31,.+4` finds the address; the relocations are all RELATIVE.
+ */
+        .section .text.entry, "ax", @progbits
+        .balign 256
+        .global _start
+        .type   _start, @function
+_start:
+        /* Big-endian CPUs see `b .+8` in the first word, little-endian ones
+           `tdi 0,r0,0x48`, a trap that is never taken. */
+        .long   0x08000048
+        b       entry_le
+        /* From here to rfid: instructions for a big-endian CPU, bytes swapped. */
+        .long   0x05009f42              /* bcl    20,31,.+4 */
+        .long   0xa602487d              /* mflr   r10 */
+        .long   0x1c004a39              /* addi   r10,r10,28 */
+        .long   0xa600607d              /* mfmsr  r11 */
+        .long   0x01006b69              /* xori   r11,r11,1 (MSR[LE]) */
+        .long   0xa6035a7d              /* mtsrr0 r10 */
+        .long   0xa6037b7d              /* mtsrr1 r11 */
+        .long   0x2400004c              /* rfid */
+entry_le:
+        /* 64-bit mode, before any address is computed. */
+        li      %r16, 1
+        sldi    %r16, %r16, 63
+        mfmsr   %r17
+        or      %r17, %r17, %r16
+        mtmsrd  %r17
+        isync
+
+        clrldi  %r24, %r3, 32           /* 32-bit firmware leaves rubbish above */
+        clrldi  %r25, %r4, 32
+        clrldi  %r26, %r5, 32
+
+        bcl     20, 31, entry_here
+entry_here:
+        mflr    %r14
+        addis   %r2, %r14, (.TOC. - entry_here)@ha
+        addi    %r2, %r2, (.TOC. - entry_here)@l
+        addis   %r15, %r14, (_start - entry_here)@ha
+        addi    %r15, %r15, (_start - entry_here)@l
+        lis     %r16, {LINK_BASE_HIGH}
+        sub     %r15, %r15, %r16        /* r15 = where we run - where we were linked */
+
+        /* Zero .bss: not every loader does. */
+        addis   %r4, %r14, (_bss_start - entry_here)@ha
+        addi    %r4, %r4, (_bss_start - entry_here)@l
+        addis   %r5, %r14, (_bss_end - entry_here)@ha
+        addi    %r5, %r5, (_bss_end - entry_here)@l
+        li      %r0, 0
+        b       entry_bss_test
+entry_bss:
+        std     %r0, 0(%r4)
+        addi    %r4, %r4, 8
+entry_bss_test:
+        cmpld   %r4, %r5
+        blt     entry_bss
+
+        /* Apply our own relocations: 24 bytes of offset, info, addend each. */
+        addis   %r4, %r14, (_rela_start - entry_here)@ha
+        addi    %r4, %r4, (_rela_start - entry_here)@l
+        addis   %r5, %r14, (_rela_end - entry_here)@ha
+        addi    %r5, %r5, (_rela_end - entry_here)@l
+        b       entry_rela_test
+entry_rela:
+        ld      %r6, 8(%r4)
+        cmpldi  %r6, {R_PPC64_RELATIVE}
+        bne     entry_stop              /* the image is not what the linker script promises */
+        ld      %r6, 0(%r4)
+        ld      %r7, 16(%r4)
+        add     %r7, %r7, %r15
+        stdx    %r7, %r6, %r15
+        addi    %r4, %r4, 24
+entry_rela_test:
+        cmpld   %r4, %r5
+        blt     entry_rela
+
+        /* The stack, and an end to its back chain. */
+        addis   %r1, %r14, ({boot_stack} + {BOOT_STACK_BYTES} - entry_here)@ha
+        addi    %r1, %r1, ({boot_stack} + {BOOT_STACK_BYTES} - entry_here)@l
+        li      %r0, 0
+        stdu    %r0, -64(%r1)
+        std     %r0, 16(%r1)
+        mtlr    %r0
+        li      %r13, 0
+        mr      %r3, %r24
+        mr      %r4, %r25
+        mr      %r5, %r26
+        bl      {kernel_main}
+entry_stop:
+        b       entry_stop
+        .size   _start, . - _start

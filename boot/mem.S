@@ -1,0 +1,161 @@
+/*
+ * memcpy memmove memset memcmp bcmp: the compiler and every module call these.
+ *
+ *   In, Out   as in C
+ *   Clobbers  r0 r4-r11 ctr cr0 cr1 cr5-cr7 (a subset each)
+ *   Keeps     r1 r2 r12-r31 lr; no stack, no TOC, so any caller may come here
+ *   Context   any; unaligned ld and std, which cacheable memory allows
+ *
+ * Blocks of 32 bytes, then doublewords, then bytes: a half to a seventh of the
+ * instructions of the compiler's own versions.
+ */
+        .section .text.mem, "ax", @progbits
+        .balign 128
+        .global memcpy
+        .type   memcpy, @function
+memcpy:
+        mr      %r7, %r3
+mem_forward:
+        srdi.   %r8, %r5, 5
+        beq     mem_tail
+        mtctr   %r8
+mem_block:
+        ld      %r0, 0(%r4)
+        ld      %r9, 8(%r4)
+        ld      %r10, 16(%r4)
+        ld      %r11, 24(%r4)
+        addi    %r4, %r4, 32
+        std     %r0, 0(%r7)
+        std     %r9, 8(%r7)
+        std     %r10, 16(%r7)
+        std     %r11, 24(%r7)
+        addi    %r7, %r7, 32
+        bdnz    mem_block
+mem_tail:
+        rldicl. %r8, %r5, 61, 62        /* doublewords left: 0..3 */
+        beq     mem_bytes
+        mtctr   %r8
+mem_double:
+        ld      %r0, 0(%r4)
+        addi    %r4, %r4, 8
+        std     %r0, 0(%r7)
+        addi    %r7, %r7, 8
+        bdnz    mem_double
+mem_bytes:
+        andi.   %r8, %r5, 7
+        beqlr
+        mtctr   %r8
+mem_byte:
+        lbz     %r0, 0(%r4)
+        addi    %r4, %r4, 1
+        stb     %r0, 0(%r7)
+        addi    %r7, %r7, 1
+        bdnz    mem_byte
+        blr
+        .size   memcpy, . - memcpy
+
+        .balign 16
+        .global memmove
+        .type   memmove, @function
+memmove:
+        mr      %r7, %r3
+        sub     %r8, %r3, %r4
+        cmpld   %r8, %r5
+        bge     mem_forward             /* the target does not start inside the source */
+        add     %r4, %r4, %r5
+        add     %r7, %r7, %r5
+        andi.   %r8, %r5, 7
+        beq     move_doubles
+        mtctr   %r8
+move_byte:
+        lbzu    %r0, -1(%r4)
+        stbu    %r0, -1(%r7)
+        bdnz    move_byte
+move_doubles:
+        srdi.   %r8, %r5, 3
+        beqlr
+        mtctr   %r8
+move_double:
+        ldu     %r0, -8(%r4)
+        stdu    %r0, -8(%r7)
+        bdnz    move_double
+        blr
+        .size   memmove, . - memmove
+
+        .balign 16
+        .global memset
+        .type   memset, @function
+memset:
+        mr      %r7, %r3
+        rldimi  %r4, %r4, 8, 48
+        rldimi  %r4, %r4, 16, 32
+        rldimi  %r4, %r4, 32, 0
+        srdi.   %r8, %r5, 5
+        beq     set_tail
+        mtctr   %r8
+set_block:
+        std     %r4, 0(%r7)
+        std     %r4, 8(%r7)
+        std     %r4, 16(%r7)
+        std     %r4, 24(%r7)
+        addi    %r7, %r7, 32
+        bdnz    set_block
+set_tail:
+        rldicl. %r8, %r5, 61, 62
+        beq     set_bytes
+        mtctr   %r8
+set_double:
+        std     %r4, 0(%r7)
+        addi    %r7, %r7, 8
+        bdnz    set_double
+set_bytes:
+        andi.   %r8, %r5, 7
+        beqlr
+        mtctr   %r8
+set_byte:
+        stb     %r4, 0(%r7)
+        addi    %r7, %r7, 1
+        bdnz    set_byte
+        blr
+        .size   memset, . - memset
+
+        .balign 16
+        .global memcmp
+        .global bcmp
+        .type   memcmp, @function
+        .type   bcmp, @function
+memcmp:
+bcmp:
+        srdi.   %r8, %r5, 3
+        beq     cmp_bytes
+        mtctr   %r8
+cmp_double:
+        ldbrx   %r9, 0, %r3             /* first byte on top: order as memory has it */
+        ldbrx   %r10, 0, %r4
+        addi    %r3, %r3, 8
+        cmpld   %r9, %r10
+        addi    %r4, %r4, 8
+        bne     cmp_differ
+        bdnz    cmp_double
+cmp_bytes:
+        andi.   %r8, %r5, 7
+        beq     cmp_equal
+        mtctr   %r8
+cmp_byte:
+        lbz     %r9, 0(%r3)
+        lbz     %r10, 0(%r4)
+        addi    %r3, %r3, 1
+        cmpld   %r9, %r10
+        addi    %r4, %r4, 1
+        bne     cmp_differ
+        bdnz    cmp_byte
+cmp_equal:
+        li      %r3, 0
+        blr
+cmp_differ:
+        li      %r3, 1
+        bgtlr
+        li      %r3, -1
+        blr
+        .size   memcmp, . - memcmp
+        .size   bcmp, . - bcmp

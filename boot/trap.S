@@ -1,0 +1,189 @@
+/*
+ * Exception entry and exit.
+ *
+ * An exception arrives in real mode with interrupts off at a fixed low address.
+ * Each vector saves what it needs in the PACA, which it finds through SPRG0:
+ * nothing that the interrupted code owns is believed, neither r13 nor r2 nor,
+ * before it has been checked, r1.
+ *
+ *   0x100.. trap_vector  (a copy each) -> 0x2000 trap_low (a copy) -> trap_entry
+ *
+ * The pieces below up to trap_low_end are copied to low memory by
+ * machine::trap::install, which fills in the vector number and the branch.
+ */
+        .section .text.trap, "ax", @progbits
+        .balign 16
+        .global trap_vector
+trap_vector:
+        mtspr   {SPRG1}, %r13
+        mfspr   %r13, {SPRG0}
+        std     %r12, {EXC_R12}(%r13)
+        .global trap_vector_number
+trap_vector_number:
+        li      %r12, 0                 /* filled in: the vector */
+        .global trap_vector_branch
+trap_vector_branch:
+        b       trap_vector_branch      /* filled in: to the copy of trap_low */
+        .global trap_vector_end
+trap_vector_end:
+
+        .global trap_low
+trap_low:
+        std     %r11, {EXC_R11}(%r13)
+        mfctr   %r11
+        std     %r11, {EXC_CTR}(%r13)
+        ld      %r11, {TRAP_ENTRY}(%r13)
+        mtctr   %r11
+        bctr
+        .global trap_low_end
+trap_low_end:
+
+/*
+ * trap_entry - builds a TrapFrame and calls machine::trap::handle.
+ *
+ *   In        r12     vector number
+ *             r13     PACA; its save area holds r11, r12 and ctr, SPRG1 the old r13
+ *   Out       every register as the TrapFrame has it when the handler returns
+ *   Stack     below r1 if r1 lies in this CPU's stack or emergency stack, else
+ *             the emergency stack from its top. Skips {PROTECTED_ZONE} bytes: compiled
+ *             code stores registers below r1 before it moves r1
+ *   Context   real mode, interrupts off
+ *   Spec      Power ISA Book III, "Interrupts"; ELFv2 ABI, "Protected Zone"
+ */
+        .balign 16
+        .global trap_entry
+        .type   trap_entry, @function
+trap_entry:
+        std     %r10, {EXC_R10}(%r13)
+        mfcr    %r10
+        std     %r10, {EXC_CR}(%r13)
+        ld      %r11, {STACK_LOW}(%r13)
+        cmpld   %r1, %r11
+        blt     trap_not_stack
+        ld      %r11, {STACK_HIGH}(%r13)
+        cmpld   %r1, %r11
+        blt     trap_below_r1
+trap_not_stack:
+        ld      %r11, {EMERGENCY_LOW}(%r13)
+        cmpld   %r1, %r11
+        blt     trap_fresh
+        ld      %r11, {EMERGENCY_HIGH}(%r13)
+        cmpld   %r1, %r11
+        blt     trap_below_r1
+trap_fresh:
+        ld      %r11, {EMERGENCY_HIGH}(%r13)
+        addi    %r11, %r11, -{FRAME}
+        b       trap_save
+trap_below_r1:
+        addi    %r11, %r1, -({PROTECTED_ZONE} + {FRAME})
+        clrrdi  %r11, %r11, 4
+trap_save:
+        std     %r0, {GPR}+0(%r11)
+        std     %r1, {GPR}+8(%r11)
+        std     %r2, {GPR}+16(%r11)
+        std     %r3, {GPR}+24(%r11)
+        std     %r4, {GPR}+32(%r11)
+        std     %r5, {GPR}+40(%r11)
+        std     %r6, {GPR}+48(%r11)
+        std     %r7, {GPR}+56(%r11)
+        std     %r8, {GPR}+64(%r11)
+        std     %r9, {GPR}+72(%r11)
+        std     %r14, {GPR}+112(%r11)
+        std     %r15, {GPR}+120(%r11)
+        std     %r16, {GPR}+128(%r11)
+        std     %r17, {GPR}+136(%r11)
+        std     %r18, {GPR}+144(%r11)
+        std     %r19, {GPR}+152(%r11)
+        std     %r20, {GPR}+160(%r11)
+        std     %r21, {GPR}+168(%r11)
+        std     %r22, {GPR}+176(%r11)
+        std     %r23, {GPR}+184(%r11)
+        std     %r24, {GPR}+192(%r11)
+        std     %r25, {GPR}+200(%r11)
+        std     %r26, {GPR}+208(%r11)
+        std     %r27, {GPR}+216(%r11)
+        std     %r28, {GPR}+224(%r11)
+        std     %r29, {GPR}+232(%r11)
+        std     %r30, {GPR}+240(%r11)
+        std     %r31, {GPR}+248(%r11)
+        ld      %r10, {EXC_R10}(%r13)
+        std     %r10, {GPR}+80(%r11)
+        ld      %r10, {EXC_R11}(%r13)
+        std     %r10, {GPR}+88(%r11)
+        ld      %r10, {EXC_R12}(%r13)
+        std     %r10, {GPR}+96(%r11)
+        mfspr   %r10, {SPRG1}
+        std     %r10, {GPR}+104(%r11)
+        ld      %r10, {EXC_CR}(%r13)
+        std     %r10, {CR}(%r11)
+        ld      %r10, {EXC_CTR}(%r13)
+        std     %r10, {CTR}(%r11)
+        mflr    %r10
+        std     %r10, {LR}(%r11)
+        mfxer   %r10
+        std     %r10, {XER}(%r11)
+        mfsrr0  %r10
+        std     %r10, {NIP}(%r11)
+        mfsrr1  %r10
+        std     %r10, {MSR}(%r11)
+        mfspr   %r10, {SPR_DAR}
+        std     %r10, {DAR}(%r11)
+        mfspr   %r10, {SPR_DSISR}
+        std     %r10, {DSISR}(%r11)
+        std     %r12, {VECTOR}(%r11)
+        std     %r1, 0(%r11)
+        mr      %r1, %r11
+        ld      %r2, {KERNEL_TOC}(%r13)
+        addi    %r3, %r1, {REGS}
+        bl      {handle}
+        .global trap_return
+trap_return:                            /* the unwinder knows a trap frame by this address */
+        /* A reservation of the interrupted code must not survive. */
+        addi    %r3, %r1, 16
+        stdcx.  %r3, 0, %r3
+        ld      %r0, {CR}(%r1)
+        mtcrf   0xff, %r0
+        ld      %r0, {CTR}(%r1)
+        mtctr   %r0
+        ld      %r0, {LR}(%r1)
+        mtlr    %r0
+        ld      %r0, {XER}(%r1)
+        mtxer   %r0
+        ld      %r0, {NIP}(%r1)
+        mtsrr0  %r0
+        ld      %r0, {MSR}(%r1)
+        mtsrr1  %r0
+        ld      %r0, {GPR}+0(%r1)
+        ld      %r2, {GPR}+16(%r1)
+        ld      %r3, {GPR}+24(%r1)
+        ld      %r4, {GPR}+32(%r1)
+        ld      %r5, {GPR}+40(%r1)
+        ld      %r6, {GPR}+48(%r1)
+        ld      %r7, {GPR}+56(%r1)
+        ld      %r8, {GPR}+64(%r1)
+        ld      %r9, {GPR}+72(%r1)
+        ld      %r10, {GPR}+80(%r1)
+        ld      %r11, {GPR}+88(%r1)
+        ld      %r12, {GPR}+96(%r1)
+        ld      %r13, {GPR}+104(%r1)
+        ld      %r14, {GPR}+112(%r1)
+        ld      %r15, {GPR}+120(%r1)
+        ld      %r16, {GPR}+128(%r1)
+        ld      %r17, {GPR}+136(%r1)
+        ld      %r18, {GPR}+144(%r1)
+        ld      %r19, {GPR}+152(%r1)
+        ld      %r20, {GPR}+160(%r1)
+        ld      %r21, {GPR}+168(%r1)
+        ld      %r22, {GPR}+176(%r1)
+        ld      %r23, {GPR}+184(%r1)
+        ld      %r24, {GPR}+192(%r1)
+        ld      %r25, {GPR}+200(%r1)
+        ld      %r26, {GPR}+208(%r1)
+        ld      %r27, {GPR}+216(%r1)
+        ld      %r28, {GPR}+224(%r1)
+        ld      %r29, {GPR}+232(%r1)
+        ld      %r30, {GPR}+240(%r1)
+        ld      %r31, {GPR}+248(%r1)
+        ld      %r1, {GPR}+8(%r1)
+        rfid
+        .size   trap_entry, . - trap_entry

@@ -1,0 +1,26 @@
+//! The glue: what the pure folders plan, carried out with what the machine can do.
+//!
+//! ```text
+//! console     lines out, bytes in, the log
+//! symbols     addresses to names and back: kernel, modules, stubs
+//! modules     the loaded modules: insmod, rmmod, use counts
+//! exports     the names that modules import from the kernel
+//! compat/     the C functions behind those names
+//! call        the shell's `call`: arguments, buffers, what a fault leaves
+//! tracing     call sites on and off, records to text
+//! livepatch   redirecting functions of loaded modules
+//! text        batches of edits through the one writer, and its journal
+//! oops        what an exception means; registers and back trace
+//! unwind      walking the stack through trace and patch frames
+//! files       control files under /proc and /sys
+//! initrd      the files that came with the kernel
+//! commands/   one body for each command of the shell
+//! run         boot arguments and the shell's loop
+//! ```
+#![forbid(unsafe_code)]
+
+pub mod console;
+pub mod oops;
+pub mod run;
+pub mod symbols;
+pub mod unwind;

@@ -1,0 +1,83 @@
+//! Walking the stack: return addresses from the innermost frame outwards.
+//!
+//! ```text
+//!   r1 -> [ back chain ] -> [ back chain ] -> ... -> guarded_call
+//!            16(r1 of the caller) holds where the callee returns to
+//! ```
+//!
+//! Some return addresses are the kernel's own doing. `shadow_return` stands for
+//! the entry of the shadow stack that has the same place in the order of calls;
+//! `trap_return` marks a frame that holds interrupted registers.
+//!
+//! Reference: ELFv2 ABI, "The Stack Frame".
+
+use alloc::vec::Vec;
+
+use crate::addr::Vaddr;
+use crate::machine::{call, hooks, memory, paca, trap};
+
+/// Most frames that a walk follows.
+const MAX_FRAMES: usize = 64;
+
+/// One step of a back trace.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Frame {
+    /// r1 of the frame.
+    pub stack: Vaddr,
+    /// An address in the code that runs, or that is returned to.
+    pub at: Vaddr,
+    /// The return passes through the shadow stack (live patch, tail call).
+    pub shadowed: bool,
+    /// The address came from LR or from a slot that may be stale.
+    pub doubtful: bool,
+}
+
+/// The back trace of code that stands at `nip` with `lr` and `r1`.
+///
+/// Ends at the call that the kernel made, at a frame that does not lie above the
+/// one before, or after [`MAX_FRAMES`].
+pub fn back_trace(nip: Vaddr, lr: Vaddr, r1: Vaddr) -> Vec<Frame> {
+    let mut frames = Vec::new();
+    let mut shadow = paca::shadow_entries();
+    let mut real = |at: Vaddr| {
+        if at == hooks::shadow_return_address() {
+            shadow.next().map_or((at, true), |entry| (Vaddr(entry.lr), true))
+        } else {
+            (at, false)
+        }
+    };
+    frames.push(Frame { stack: r1, at: nip, shadowed: false, doubtful: false });
+
+    let saved = |stack: Vaddr| {
+        let caller = Vaddr(memory::read_u64(stack)?);
+        let at = Vaddr(memory::read_u64(caller.offset(16))?);
+        (caller > stack).then_some((caller, at))
+    };
+    // A function that has not saved LR yet, or never does, returns to LR.
+    let first = saved(r1);
+    if lr.0 != 0 && first.is_none_or(|(_, at)| at != lr) && lr != nip {
+        let (at, shadowed) = real(lr);
+        frames.push(Frame { stack: r1, at, shadowed, doubtful: true });
+    }
+    let mut next = first;
+    while let Some((caller, at)) = next {
+        if frames.len() >= MAX_FRAMES || at == call::return_address() || at.0 == 0 {
+            break;
+        }
+        if at == trap::return_address() {
+            // `caller` is the trap frame: go on with what was interrupted.
+            let field = |offset: usize| {
+                memory::read_u64(caller.offset((trap::FRAME_REGS as usize + offset) as i64))
+            };
+            let nip = field(core::mem::offset_of!(trap::TrapFrame, nip));
+            if let Some(nip) = nip {
+                frames.push(Frame { stack: caller, at: Vaddr(nip), shadowed: false, doubtful: false });
+            }
+        } else {
+            let (at, shadowed) = real(at);
+            frames.push(Frame { stack: caller, at, shadowed, doubtful: false });
+        }
+        next = saved(caller);
+    }
+    frames
+}

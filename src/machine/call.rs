@@ -1,0 +1,90 @@
+//! Calling a function of a module such that a fault in it comes back here.
+
+use core::arch::global_asm;
+use core::mem::offset_of;
+
+use super::paca::{self, Paca, read};
+use super::spr::number::SPRG0;
+use crate::addr::Vaddr;
+
+/// Bytes of `guarded_call`'s frame: header, request and outer job, 18 registers.
+const FRAME: usize = 32 + 16 + 18 * 8;
+const _: () = assert!(FRAME.is_multiple_of(16));
+
+/// What `guarded_call` reads and writes.
+#[repr(C)]
+struct Request {
+    entry: u64,
+    argc: u64,
+    argv: *const u64,
+    result: u64,
+}
+
+unsafe extern "C" {
+    fn guarded_call(request: &mut Request) -> u64;
+    fn guarded_abort();
+    fn guarded_return();
+}
+
+global_asm!(
+    include_str!("../../boot/call.S"),
+    FRAME = const FRAME,
+    JOB_SP = const offset_of!(Paca, job_sp),
+    REQUEST_ENTRY = const offset_of!(Request, entry),
+    REQUEST_ARGC = const offset_of!(Request, argc),
+    REQUEST_ARGV = const offset_of!(Request, argv),
+    REQUEST_RESULT = const offset_of!(Request, result),
+    SPRG0 = const SPRG0,
+);
+
+/// Registers that carry arguments (ELFv2 ABI, "Parameter Passing").
+const REGISTER_ARGS: usize = 8;
+
+/// Most arguments of one call.
+pub const MAX_ARGS: usize = 32;
+
+/// The called function did not return: a fault ended it, and was reported.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Ended;
+
+/// Calls the function whose global entry is `entry`; its r3.
+///
+/// The first 8 arguments go into r3 to r10, all of them into the parameter save
+/// area. Module code is kernel code: it can do what it likes to memory. What this
+/// promises is that a fault the CPU reports does not end more than the call, and
+/// that the shadow stack is then as deep as before.
+///
+/// # Panics
+/// With more than [`MAX_ARGS`] arguments.
+pub fn guarded(entry: Vaddr, args: &[u64]) -> Result<u64, Ended> {
+    let mut argv = [0; MAX_ARGS];
+    argv[..args.len()].copy_from_slice(args);
+    let argc = args.len().max(REGISTER_ARGS) as u64;
+    let mut request = Request { entry: entry.0, argc, argv: argv.as_ptr(), result: 0 };
+    let mark = paca::shadow_mark();
+    // SAFETY: `guarded_call` keeps every register that Rust relies on, also
+    // when the called code does not; `argv` has at least `argc` entries; the
+    // code at `entry` was loaded as part of this kernel by its user's wish.
+    let ended = unsafe { guarded_call(&mut request) };
+    if ended != 0 {
+        paca::rewind_shadow(mark);
+        return Err(Ended);
+    }
+    Ok(request.result)
+}
+
+/// True while a guarded call runs on this CPU.
+pub fn job_runs() -> bool {
+    read!(job_sp) != 0
+}
+
+/// Where the trap handler goes on to end the innermost guarded call: address and r1.
+pub fn abort_point() -> Option<(Vaddr, u64)> {
+    let job = read!(job_sp);
+    (job != 0).then_some((Vaddr(guarded_abort as *const () as u64), job))
+}
+
+/// The address that guarded calls return to: the end of a module's back trace.
+pub fn return_address() -> Vaddr {
+    Vaddr(guarded_return as *const () as u64)
+}

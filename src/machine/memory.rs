@@ -1,0 +1,371 @@
+//! RAM: the heap, pages for modules, reads that cannot fault.
+//!
+//! ```text
+//!   image | initrd | heap, grows ->   | module pages ...        | firmware's leavings
+//!                  ^ 64 KiB aligned   ^ HEAP_RESERVE further on  ^ FIRMWARE_TOP from the end
+//! ```
+//!
+//! Module pages lie between the kernel's TOC and TOC + 2 GiB, because profiling
+//! stubs find their target relative to the kernel's TOC.
+//!
+//! # Invariants
+//! - The heap is one range that only grows; what it has taken is counted.
+//! - A page has one owner: a [`Pages`] value, which gives it back when dropped.
+//! - Reads and writes of foreign addresses go through [`read`] and
+//!   [`Pages::store`], which check that the address is RAM, or the owner's.
+//!
+//! The firmware's memory at the top is left alone also after quiesce: nobody has
+//! promised that nothing runs there (RTAS lies in the image).
+
+extern crate alloc;
+
+use alloc::alloc::{alloc_zeroed, dealloc};
+use alloc::vec::Vec;
+use core::alloc::{GlobalAlloc, Layout};
+use core::arch::{asm, global_asm};
+use core::ptr::NonNull;
+
+use linked_list_allocator::Heap;
+
+use super::lock::Mutex;
+use super::platform::MachineFacts;
+use crate::addr::Vaddr;
+use crate::memory::FreePages;
+
+global_asm!(include_str!("../../boot/mem.S"));
+
+/// Bytes at the top of the first memory range that firmware may still use.
+const FIRMWARE_TOP: u64 = 0x260_0000;
+/// The heap takes memory in steps of this many bytes.
+const HEAP_STEP: usize = 256 * 1024;
+/// Bytes of a data cache block that `dcbst` and `icbi` work on.
+pub const CACHE_BLOCK: u64 = 128;
+
+struct KernelHeap {
+    heap: Mutex<Heap>,
+}
+
+struct Ram {
+    /// Start and end of everything that is RAM.
+    all: (u64, u64),
+    /// How far the heap may grow.
+    heap_limit: u64,
+    pages: FreePages,
+    page_bytes: u64,
+}
+
+static RAM: Mutex<Ram> =
+    Mutex::new(Ram { all: (0, 0), heap_limit: 0, pages: FreePages::new(), page_bytes: 0 });
+
+#[global_allocator]
+static HEAP: KernelHeap = KernelHeap { heap: Mutex::new(Heap::empty()) };
+
+// SAFETY: `Heap` hands out disjoint blocks of the range it was given, under a
+// lock; growing adds memory behind it that nobody else has (`init`).
+unsafe impl GlobalAlloc for KernelHeap {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        let mut heap = self.heap.lock();
+        loop {
+            if let Ok(block) = heap.allocate_first_fit(layout) {
+                return block.as_ptr();
+            }
+            let step = layout.size().saturating_add(layout.align()).next_multiple_of(HEAP_STEP);
+            let limit = RAM.lock().heap_limit as usize;
+            if heap.bottom().is_null() || limit.saturating_sub(heap.top() as usize) < step {
+                return core::ptr::null_mut();
+            }
+            // SAFETY: the memory up to `heap_limit` was set aside for the heap.
+            unsafe { heap.extend(step) };
+        }
+    }
+
+    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
+        if let Some(block) = NonNull::new(block) {
+            // SAFETY: the block came from `alloc` with this layout (caller).
+            unsafe { self.heap.lock().deallocate(block, layout) };
+        }
+    }
+}
+
+/// Divides the memory that the firmware reported. Called once, while only the
+/// boot CPU runs and before anything is allocated.
+pub fn init(facts: &MachineFacts) {
+    let (start, len) = facts.memory.first().copied().unwrap_or_default();
+    let (_, image_end) = super::boot::image();
+    let initrd_end = facts.initrd.map_or(0, |(start, len)| start.0 + len);
+    let heap = image_end.0.max(initrd_end).next_multiple_of(0x1_0000);
+    let end = start.0 + len;
+    let usable = end.saturating_sub(FIRMWARE_TOP).min(super::boot::kernel_toc().0 + 0x7fff_0000);
+    assert!(heap + 0x100_0000 <= usable, "too little memory: 16 MiB are needed behind the initrd");
+    let reserve = ((usable - heap) / 4).min(0x1000_0000).next_multiple_of(0x1_0000);
+    let mut ram = RAM.lock();
+    ram.all = (start.0, end);
+    ram.heap_limit = heap + reserve;
+    // SAFETY: behind the image and the initrd, below the firmware: RAM that
+    // nobody uses. The range lives for ever.
+    unsafe { HEAP.heap.lock().init(heap as *mut u8, HEAP_STEP) };
+    let first = heap + reserve;
+    drop(ram);
+    let mut pages = FreePages::new();
+    pages.give(Vaddr(first), (usable - first) & !0xffff);
+    let mut ram = RAM.lock();
+    ram.page_bytes = pages.free_bytes();
+    ram.pages = pages;
+}
+
+/// What `mem` shows, in bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// RAM that the firmware reported.
+    pub total: u64,
+    /// The kernel's image.
+    pub image: u64,
+    /// Heap in use.
+    pub heap_used: u64,
+    /// Heap taken from memory so far.
+    pub heap_size: u64,
+    /// Module pages in use.
+    pub pages_used: u64,
+    /// Module pages free.
+    pub pages_free: u64,
+}
+
+/// How much memory is used for what.
+pub fn usage() -> Usage {
+    let (image_start, image_end) = super::boot::image();
+    let (heap_used, heap_size) = {
+        let heap = HEAP.heap.lock();
+        (heap.used() as u64, heap.size() as u64)
+    };
+    let ram = RAM.lock();
+    let pages_free = ram.pages.free_bytes();
+    Usage {
+        total: ram.all.1 - ram.all.0,
+        image: image_end.since(image_start) as u64,
+        heap_used,
+        heap_size,
+        pages_used: ram.page_bytes - pages_free,
+        pages_free,
+    }
+}
+
+/// True if all `len` bytes at `at` are RAM.
+pub fn is_ram(at: Vaddr, len: u64) -> bool {
+    let (start, end) = RAM.lock().all;
+    at.0 >= start && at.0.checked_add(len).is_some_and(|last| last <= end)
+}
+
+/// Copies bytes from any address; false, and nothing copied, if it is not RAM.
+pub fn read(at: Vaddr, to: &mut [u8]) -> bool {
+    if !is_ram(at, to.len() as u64) {
+        return false;
+    }
+    for (index, byte) in to.iter_mut().enumerate() {
+        // SAFETY: RAM, checked above; a byte has no alignment and no invalid
+        // value; volatile, because somebody else may own and write it.
+        *byte = unsafe { (at.0 as *const u8).wrapping_add(index).read_volatile() };
+    }
+    true
+}
+
+/// A word from any address.
+pub fn read_u32(at: Vaddr) -> Option<u32> {
+    let mut bytes = [0; 4];
+    read(at, &mut bytes).then(|| u32::from_le_bytes(bytes))
+}
+
+/// A doubleword from any address.
+pub fn read_u64(at: Vaddr) -> Option<u64> {
+    let mut bytes = [0; 8];
+    read(at, &mut bytes).then(|| u64::from_le_bytes(bytes))
+}
+
+/// The bytes of a C string without its NUL; `None` if it runs out of RAM or
+/// over `max` bytes.
+pub fn read_cstr(at: Vaddr, max: usize) -> Option<Vec<u8>> {
+    let mut bytes = Vec::new();
+    while bytes.len() < max {
+        let mut byte = [0];
+        if !read(at.offset(bytes.len() as i64), &mut byte) {
+            return None;
+        }
+        if byte[0] == 0 {
+            return Some(bytes);
+        }
+        bytes.push(byte[0]);
+    }
+    None
+}
+
+/// Bytes that the firmware loaded and that nobody writes: the initrd.
+///
+/// The range must be the one in [`MachineFacts::initrd`]; it is checked to be RAM
+/// that lies behind the image and before the heap.
+pub fn initrd_bytes(start: Vaddr, len: u64) -> &'static [u8] {
+    let (_, image_end) = super::boot::image();
+    let heap = HEAP.heap.lock().bottom() as u64;
+    assert!(is_ram(start, len) && start >= image_end && start.0 + len <= heap);
+    // SAFETY: RAM between the image and the heap, which no allocator owns, so
+    // it is never written while the kernel runs.
+    unsafe { core::slice::from_raw_parts(start.0 as *const u8, len as usize) }
+}
+
+/// Module memory: whole pages with one owner, given back when dropped.
+#[derive(Debug)]
+pub struct Pages {
+    start: Vaddr,
+    len: u64,
+}
+
+impl Pages {
+    /// Zeroed pages for `len` bytes, anywhere.
+    pub fn take(len: u64) -> Option<Self> {
+        Self::own(RAM.lock().pages.take(len)?, len)
+    }
+
+    /// Zeroed pages that lie wholly inside `low..=high`.
+    pub fn take_within(len: u64, low: Vaddr, high: Vaddr) -> Option<Self> {
+        Self::own(RAM.lock().pages.take_within(len, low.0, high.0)?, len)
+    }
+
+    fn own(start: Vaddr, len: u64) -> Option<Self> {
+        let len = len.max(1).next_multiple_of(crate::memory::PAGE);
+        // SAFETY: pages that were free a moment ago and are ours alone now.
+        unsafe { (start.0 as *mut u8).write_bytes(0, len as usize) };
+        Some(Self { start, len })
+    }
+
+    /// The first byte's address.
+    pub fn start(&self) -> Vaddr {
+        self.start
+    }
+
+    /// Bytes, a multiple of the page.
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// True if `len` bytes at `at` are inside.
+    pub fn contains(&self, at: Vaddr, len: u64) -> bool {
+        at >= self.start && at.since(self.start) as u64 <= self.len
+            && len <= self.len - at.since(self.start) as u64
+    }
+
+    /// All bytes, to be filled before anything in them is live.
+    pub fn bytes_mut(&mut self) -> &mut [u8] {
+        // SAFETY: the pages are ours (`take`), and `&mut self` keeps every other
+        // user of this method out. Code in them runs only after the image is
+        // linked and this borrow has ended.
+        unsafe { core::slice::from_raw_parts_mut(self.start.0 as *mut u8, self.len as usize) }
+    }
+
+    /// Stores into data of a live module; false if the place is not inside.
+    pub fn store(&self, at: Vaddr, bytes: &[u8]) -> bool {
+        if !self.contains(at, bytes.len() as u64) {
+            return false;
+        }
+        for (index, byte) in bytes.iter().enumerate() {
+            // SAFETY: inside pages that this value owns; volatile because the
+            // module's code may read it at any time.
+            unsafe { (at.0 as *mut u8).wrapping_add(index).write_volatile(*byte) };
+        }
+        true
+    }
+
+    /// Stores an aligned doubleword with one instruction; false if the place is
+    /// not inside or not aligned.
+    pub fn store_u64(&self, at: Vaddr, value: u64) -> bool {
+        if !self.contains(at, 8) || !at.is_aligned(8) {
+            return false;
+        }
+        // SAFETY: aligned, inside our pages; one `std`, so a CPU that reads it
+        // sees the old value or the new one.
+        unsafe { (at.0 as *mut u64).write_volatile(value) };
+        true
+    }
+}
+
+impl Drop for Pages {
+    fn drop(&mut self) {
+        RAM.lock().pages.give(self.start, self.len);
+    }
+}
+
+/// Writes a range back to memory and drops old copies from every instruction
+/// cache: `dcbst` all, `sync`, `icbi` all, `sync`, `isync`.
+///
+/// Reference: Power ISA Book II, "Instruction Storage".
+pub fn publish_code(start: Vaddr, len: u64) {
+    if len == 0 {
+        return;
+    }
+    let first = start.0 & !(CACHE_BLOCK - 1);
+    let blocks = || (first..start.0 + len).step_by(CACHE_BLOCK as usize);
+    for block in blocks() {
+        // SAFETY: dcbst changes no contents; the block is RAM of the caller's.
+        unsafe { asm!("dcbst 0, {}", in(reg) block, options(nostack, preserves_flags)) };
+    }
+    // SAFETY: a barrier.
+    unsafe { asm!("sync", options(nostack, preserves_flags)) };
+    for block in blocks() {
+        // SAFETY: icbi only forgets cached copies.
+        unsafe { asm!("icbi 0, {}", in(reg) block, options(nostack, preserves_flags)) };
+    }
+    // SAFETY: barriers.
+    unsafe { asm!("sync", "isync", options(nostack, preserves_flags)) };
+}
+
+/// A zeroed block of the heap that C code knows by its address.
+#[derive(Debug)]
+pub struct Block {
+    start: NonNull<u8>,
+    layout: Layout,
+}
+
+// SAFETY: a block is memory with one owner; it is not tied to a CPU.
+unsafe impl Send for Block {}
+
+impl Block {
+    /// `len` bytes aligned to 16 (and to their own size if that is a power of
+    /// two up to 4096, as C allocators promise); `None` if there is no memory.
+    pub fn take(len: usize) -> Option<Self> {
+        let align = if len.is_power_of_two() { len.clamp(16, 4096) } else { 16 };
+        let layout = Layout::from_size_align(len.max(1), align).ok()?;
+        // SAFETY: the size is not zero.
+        let start = NonNull::new(unsafe { alloc_zeroed(layout) })?;
+        Some(Self { start, layout })
+    }
+
+    /// Its address.
+    pub fn start(&self) -> Vaddr {
+        Vaddr(self.start.as_ptr() as u64)
+    }
+
+    /// Bytes.
+    pub fn len(&self) -> usize {
+        self.layout.size()
+    }
+
+    /// Fills the start of the block.
+    pub fn fill(&mut self, bytes: &[u8]) {
+        assert!(bytes.len() <= self.len());
+        for (index, byte) in bytes.iter().enumerate() {
+            // SAFETY: inside the block; volatile: C code reads it by address.
+            unsafe { self.start.as_ptr().add(index).write_volatile(*byte) };
+        }
+    }
+
+    /// A copy of what is in it now.
+    pub fn bytes(&self) -> Vec<u8> {
+        let mut bytes = alloc::vec![0; self.len()];
+        read(self.start(), &mut bytes);
+        bytes
+    }
+}
+
+impl Drop for Block {
+    fn drop(&mut self) {
+        // SAFETY: allocated in `take` with this layout; nobody else frees it.
+        unsafe { dealloc(self.start.as_ptr(), self.layout) };
+    }
+}

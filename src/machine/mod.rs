@@ -1,0 +1,25 @@
+//! The machine: every `unsafe` line and every instruction that a host cannot
+//! execute. All else in the crate calls the safe functions of this folder.
+//!
+//! ```text
+//! boot        boot/entry.S and the stack that it starts on
+//! platform/   firmware and hypervisor behind one trait
+//! paca        what r13 points to
+//! trap        exception vectors and the frame that they save
+//! call        calling into modules such that a fault comes back
+//! hooks       what a switched-on call site runs through (boot/mcount.S)
+//! text        the one writer of executable memory
+//! memory      RAM, heap, module pages, fault-safe reads
+//! varargs     C functions with variable arguments
+//! spr         special registers and the time base
+//! ```
+
+pub mod boot;
+pub mod call;
+pub mod hooks;
+pub mod lock;
+pub mod memory;
+pub mod paca;
+pub mod platform;
+pub mod spr;
+pub mod trap;

@@ -1,0 +1,315 @@
+//! The PACA: what r13 points to, one a CPU.
+//!
+//! r13 is reserved in the kernel and in modules (Rust and gcc never touch it),
+//! so it survives every call, and a stub that may not trust r2 finds the
+//! kernel's TOC here. SPRG0 holds the same address, so that an exception that
+//! arrives with r13 destroyed finds it too.
+//!
+//! ```text
+//!     0  ours: TOC, shadow stack, ring, stacks, exception save area
+//!   296  places that Linux's modules read and write through r13 (see below)
+//! ```
+//!
+//! # Invariants
+//! - Stubs load with DS-form instructions: the offsets that they use are
+//!   multiples of 4 below 32 KiB, asserted here.
+//! - Modules built for Linux use Linux's offsets: the stack protector's canary,
+//!   the CPU number, interrupt flags, the current task. Those places exist in
+//!   ours, hold harmless values, and nothing of ours lies there.
+//!
+//! # References
+//! ELFv2 ABI, "Register Roles" (r13); Power ISA Book III, "Software-use SPRs".
+
+use core::arch::asm;
+use core::cell::UnsafeCell;
+use core::mem::{offset_of, size_of};
+
+use crate::addr::Vaddr;
+use crate::machine::boot::{BOOT_STACK, Stack, kernel_toc};
+use crate::machine::spr::number::SPRG0;
+
+/// The value that modules built with a stack protector compare with.
+pub const CANARY: u64 = 0x746f_6373_696e_0d0a;
+
+/// Bytes of the stack that an exception takes when r1 cannot be believed.
+pub const EMERGENCY_STACK_BYTES: usize = 16 * 1024;
+
+/// One entry of the shadow stack: a call whose return passes through the kernel.
+///
+/// Offsets are from the entry's first byte; `boot/mcount.S` and the redirect
+/// stubs (`loader::stubs`) write it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ShadowEntry {
+    /// Where the call returns to.
+    pub lr: u64,
+    /// r2 of the caller.
+    pub toc: u64,
+    /// r1 of the caller: names the frame for the unwinder.
+    pub r1: u64,
+    /// Unused.
+    pub spare: u64,
+}
+
+/// Entries of one CPU's shadow stack.
+pub const SHADOW_ENTRIES: usize = 256;
+
+/// Per-CPU data, at the address in r13.
+#[repr(C, align(128))]
+pub struct Paca {
+    /// This PACA's own address: a quick test that r13 is right.
+    pub this: u64,
+    /// CPU number, where Linux's modules read it (offset 8).
+    pub cpu: u16,
+    _pad10: [u8; 6],
+    /// The kernel's TOC base; what a profiling stub starts from.
+    pub kernel_toc: u64,
+    /// Address of the routine behind stubs for tail calls that leave a module.
+    pub sibling: u64,
+    /// The next free entry of the shadow stack.
+    pub shadow_sp: u64,
+    /// The end of the shadow stack: `shadow_sp` never lies above.
+    pub shadow_limit: u64,
+    /// Always 0: Linux's modules read it (offset 48).
+    _zero48: u64,
+    /// Address of `shadow_return`.
+    pub livepatch_return: u64,
+    /// Address of `trap_entry`.
+    pub trap_entry: u64,
+    /// The CPU's stack, lowest address.
+    pub stack_low: u64,
+    /// The CPU's stack, first address above.
+    pub stack_high: u64,
+    /// The emergency stack, lowest address.
+    pub emergency_low: u64,
+    /// The emergency stack, first address above.
+    pub emergency_high: u64,
+    /// Saved by exception entry before there is a frame.
+    pub exc_r10: u64,
+    /// As above.
+    pub exc_r11: u64,
+    /// As above.
+    pub exc_r12: u64,
+    /// As above.
+    pub exc_ctr: u64,
+    /// As above.
+    pub exc_cr: u64,
+    /// r1 of the innermost `guarded_call`, or 0.
+    pub job_sp: u64,
+    /// The trace ring's records, or 0 while tracing is off.
+    pub ring_base: u64,
+    /// Records ever reserved in the ring.
+    pub ring_head: u64,
+    /// Records in the ring less one.
+    pub ring_mask: u64,
+    /// Depth of exceptions being handled; more than 1 is a fault in the handler.
+    pub trap_depth: u64,
+    /// First entry of the shadow stack.
+    pub shadow_base: u64,
+    _pad192: [u8; 296 - 192],
+    /// Linux's "current task" (newer kernels).
+    _current_new: u64,
+    _pad304: [u8; 1144 - 304],
+    /// Stack protector canary (newer kernels).
+    _canary_new: u64,
+    _pad1152: [u8; 2312 - 1152],
+    /// Linux 6.1's "current task".
+    _current: u64,
+    _pad2320: [u8; 3192 - 2320],
+    /// Stack protector canary (6.1).
+    _canary: u64,
+    _pad3200: [u8; 3328 - 3200],
+}
+
+/// Places that modules built for Linux use (design 4), of either PACA layout.
+const _: () = {
+    assert!(offset_of!(Paca, cpu) == 8);
+    assert!(offset_of!(Paca, _zero48) == 48);
+    assert!(offset_of!(Paca, _current_new) == 296);
+    assert!(offset_of!(Paca, _canary_new) == 1144);
+    assert!(offset_of!(Paca, _current) == 2312);
+    assert!(offset_of!(Paca, _canary) == 3192);
+    assert!(offset_of!(Paca, shadow_base) + 8 == 192, "ours ends below theirs");
+    assert!(size_of::<Paca>().is_multiple_of(128));
+    // DS form: a multiple of 4; `li`-sized.
+    assert!(offset_of!(Paca, kernel_toc).is_multiple_of(4) && offset_of!(Paca, kernel_toc) < 0x8000);
+    assert!(offset_of!(Paca, sibling).is_multiple_of(4));
+    assert!(offset_of!(Paca, shadow_sp).is_multiple_of(4));
+    assert!(offset_of!(Paca, livepatch_return).is_multiple_of(4));
+};
+
+/// Bytes of the block that stands in for Linux's current task.
+const TASK_BYTES: usize = 16 * 1024;
+
+/// What a CPU needs besides its PACA.
+#[repr(C, align(128))]
+struct PerCpu {
+    paca: UnsafeCell<Paca>,
+    task: UnsafeCell<[u8; TASK_BYTES]>,
+    shadow: UnsafeCell<[ShadowEntry; SHADOW_ENTRIES]>,
+    emergency: Stack<EMERGENCY_STACK_BYTES>,
+}
+
+// SAFETY: after `init_boot` only the CPU that owns a block writes it, through
+// r13 and with single aligned accesses; other CPUs read single fields.
+unsafe impl Sync for PerCpu {}
+
+static BOOT_CPU: PerCpu = PerCpu {
+    // SAFETY: a PACA is integers and bytes: all zero is a value.
+    paca: UnsafeCell::new(unsafe { core::mem::zeroed() }),
+    task: UnsafeCell::new([0; TASK_BYTES]),
+    shadow: UnsafeCell::new([ShadowEntry { lr: 0, toc: 0, r1: 0, spare: 0 }; SHADOW_ENTRIES]),
+    emergency: Stack::new(),
+};
+
+/// Builds CPU 0's PACA and puts it into r13 and SPRG0. Called once, first of all.
+pub fn init_boot() {
+    let (stack_low, stack_high) = BOOT_STACK.range();
+    let (emergency_low, emergency_high) = BOOT_CPU.emergency.range();
+    let shadow = BOOT_CPU.shadow.get() as u64;
+    let paca = BOOT_CPU.paca.get();
+    let task = BOOT_CPU.task.get() as u64;
+    // SAFETY: only this CPU runs, r13 is not yet set, and no reference to the
+    // PACA exists: this is the only access to it.
+    let fields = unsafe { &mut *paca };
+    fields.this = paca as u64;
+    fields.cpu = 0;
+    fields.kernel_toc = kernel_toc().0;
+    fields.sibling = super::hooks::sibling_call_address().0;
+    fields.livepatch_return = super::hooks::shadow_return_address().0;
+    fields.trap_entry = super::trap::entry_address().0;
+    fields.shadow_base = shadow;
+    fields.shadow_sp = shadow;
+    fields.shadow_limit = shadow + size_of::<[ShadowEntry; SHADOW_ENTRIES]>() as u64;
+    fields.stack_low = stack_low.0;
+    fields.stack_high = stack_high.0;
+    fields.emergency_low = emergency_low.0;
+    fields.emergency_high = emergency_high.0;
+    fields._current_new = task;
+    fields._current = task;
+    fields._canary_new = CANARY;
+    fields._canary = CANARY;
+    // SAFETY: r13 and SPRG0 are ours by the ABI and by the ISA's software-use
+    // registers; the PACA lives for ever.
+    unsafe {
+        asm!(
+            "mr 13, {paca}",
+            "mtspr {sprg0}, {paca}",
+            paca = in(reg) paca,
+            sprg0 = const SPRG0,
+            options(nomem, nostack, preserves_flags),
+        );
+    }
+}
+
+/// The address in r13.
+pub fn r13() -> Vaddr {
+    let value: u64;
+    // SAFETY: reads a register.
+    unsafe { asm!("mr {}, 13", out(reg) value, options(nomem, nostack, preserves_flags)) };
+    Vaddr(value)
+}
+
+/// Offsets of fields that code generated at run time and other modules use.
+pub mod offset {
+    use super::{Paca, offset_of};
+    /// [`Paca::kernel_toc`].
+    pub const KERNEL_TOC: u16 = offset_of!(Paca, kernel_toc) as u16;
+    /// [`Paca::sibling`].
+    pub const SIBLING: u16 = offset_of!(Paca, sibling) as u16;
+    /// [`Paca::shadow_sp`].
+    pub const SHADOW_SP: u16 = offset_of!(Paca, shadow_sp) as u16;
+    /// [`Paca::shadow_limit`].
+    pub const SHADOW_LIMIT: u16 = offset_of!(Paca, shadow_limit) as u16;
+    /// [`Paca::livepatch_return`].
+    pub const LIVEPATCH_RETURN: u16 = offset_of!(Paca, livepatch_return) as u16;
+}
+
+/// One field of this CPU's PACA, by name; compiles to one load through r13.
+macro_rules! read {
+    ($field:ident) => {{
+        let value: u64;
+        // SAFETY: r13 holds this CPU's PACA from `init_boot` on; the field is an
+        // aligned u64 that only this CPU writes.
+        unsafe {
+            core::arch::asm!(
+                "ld {value}, {offset}(13)",
+                value = out(reg) value,
+                offset = const core::mem::offset_of!($crate::machine::paca::Paca, $field),
+                options(nostack, readonly, preserves_flags),
+            );
+        }
+        value
+    }};
+}
+
+/// Stores into one field of this CPU's PACA.
+macro_rules! write {
+    ($field:ident, $value:expr) => {{
+        let value: u64 = $value;
+        // SAFETY: as for `read`; the caller of the safe function round this
+        // gives a value that the field's users expect.
+        unsafe {
+            core::arch::asm!(
+                "std {value}, {offset}(13)",
+                value = in(reg) value,
+                offset = const core::mem::offset_of!($crate::machine::paca::Paca, $field),
+                options(nostack, preserves_flags),
+            );
+        }
+    }};
+}
+
+pub(crate) use {read, write};
+
+/// The fields that `paca` shows: name, offset, value.
+pub fn fields() -> [(&'static str, usize, u64); 18] {
+    macro_rules! row {
+        ($field:ident) => {
+            (stringify!($field), offset_of!(Paca, $field), read!($field))
+        };
+    }
+    [
+        row!(this),
+        ("cpu", offset_of!(Paca, cpu), read!(cpu) & 0xffff),
+        row!(kernel_toc),
+        row!(sibling),
+        row!(shadow_base),
+        row!(shadow_sp),
+        row!(shadow_limit),
+        row!(livepatch_return),
+        row!(trap_entry),
+        row!(stack_low),
+        row!(stack_high),
+        row!(emergency_low),
+        row!(emergency_high),
+        row!(job_sp),
+        row!(ring_base),
+        row!(ring_head),
+        row!(_current),
+        row!(_canary),
+    ]
+}
+
+/// The calls on this CPU's shadow stack, innermost first.
+pub fn shadow_entries() -> impl Iterator<Item = ShadowEntry> {
+    let base = read!(shadow_base);
+    let depth = (read!(shadow_sp) - base) as usize / size_of::<ShadowEntry>();
+    (0..depth.min(SHADOW_ENTRIES)).rev().map(move |index| {
+        let entry = (base as *const ShadowEntry).wrapping_add(index);
+        // SAFETY: `index` is below the number of entries of this CPU's shadow
+        // stack, which only this CPU writes.
+        unsafe { entry.read_volatile() }
+    })
+}
+
+/// How deep the shadow stack is, to go back to with [`rewind_shadow`].
+pub fn shadow_mark() -> u64 {
+    read!(shadow_sp)
+}
+
+/// Forgets the calls that began after `mark` was taken: they will not return.
+pub fn rewind_shadow(mark: u64) {
+    assert!(mark >= read!(shadow_base) && mark <= read!(shadow_sp), "not a mark of this CPU");
+    write!(shadow_sp, mark);
+}

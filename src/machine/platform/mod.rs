@@ -1,0 +1,80 @@
+//! Firmware and hypervisor behind one trait.
+//!
+//! Everything that differs between a pseries guest (Open Firmware, RTAS,
+//! hypercalls) and a bare machine (FDT, OPAL) is asked for here; the rest of the
+//! kernel knows only [`Platform`].
+//!
+//! ```text
+//! openfirmware   the client interface: properties, before quiesce
+//! pseries        console and clean ends through hypercalls and RTAS
+//! hcall          the hypercall instruction and the numbers used
+//! ```
+
+pub mod hcall;
+pub mod openfirmware;
+pub mod pseries;
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use crate::machine::lock::Once;
+
+use crate::addr::Vaddr;
+
+/// What the firmware said of the machine, read once at boot.
+#[derive(Clone, Debug, Default)]
+pub struct MachineFacts {
+    /// `model` of the root node.
+    pub model: String,
+    /// Memory that the kernel may use, as start and length in bytes.
+    pub memory: Vec<(Vaddr, u64)>,
+    /// The initial ramdisk, if one was loaded.
+    pub initrd: Option<(Vaddr, u64)>,
+    /// The boot arguments as bytes, without the final NUL.
+    pub bootargs: Vec<u8>,
+    /// Ticks of the time base in a second.
+    pub timebase_hz: u64,
+    /// Hardware numbers of the CPUs (`ibm,ppc-interrupt-server#s`).
+    pub cpus: Vec<u32>,
+}
+
+/// What every platform can do once the kernel has taken over.
+pub trait Platform: Sync {
+    /// Writes bytes to the console, all of them.
+    fn console_write(&self, bytes: &[u8]);
+
+    /// Bytes typed since the last call, at most 16; 0 if none.
+    fn console_read(&self, buffer: &mut [u8; 16]) -> usize;
+
+    /// Ends the machine with success.
+    fn power_off(&self) -> !;
+
+    /// Ends the machine with failure, telling `reason` to whoever can hear it.
+    fn fail(&self, reason: &str) -> !;
+
+    /// Starts the machine again.
+    fn reboot(&self) -> !;
+
+    /// Makes exceptions arrive in little-endian mode on every CPU.
+    fn little_endian_exceptions(&self);
+}
+
+static PLATFORM: Once<pseries::Pseries> = Once::new();
+
+/// The platform; `None` before it was found.
+pub fn get() -> Option<&'static dyn Platform> {
+    PLATFORM.get().map(|platform| platform as &dyn Platform)
+}
+
+/// Learns what the firmware knows, sets up memory, and takes the machine over.
+///
+/// `firmware` is what came in r5 at boot.
+///
+/// # Panics
+/// If called twice, or if no firmware called us (no other platform is known yet).
+pub fn take_over(firmware: u64) -> (&'static dyn Platform, MachineFacts) {
+    assert!(firmware != 0 && PLATFORM.get().is_none());
+    // SAFETY: r5 at boot, and this is the first call: the firmware is whole.
+    let (found, facts) = unsafe { pseries::take_over(firmware) };
+    (PLATFORM.call_once(|| found), facts)
+}

@@ -1,0 +1,177 @@
+//! Open Firmware's client interface: what the kernel asks before it takes over.
+//!
+//! Every call costs the firmware up to half a million instructions under SLOF,
+//! so boot asks for a fixed list and never walks the tree.
+//!
+//! ```text
+//! /chosen      stdout bootargs linux,initrd-start linux,initrd-end
+//! /            model
+//! /memory@0    reg
+//! /cpus/*      reg-like: ibm,ppc-interrupt-server#s; timebase-frequency
+//! /rtas        rtas-size and the tokens that `pseries` uses
+//! ```
+//!
+//! References: IEEE 1275-1994, "Client interface"; LoPAPR appendix B.
+
+use alloc::vec;
+use alloc::vec::Vec;
+use core::arch::global_asm;
+use core::cell::UnsafeCell;
+
+use crate::machine::spr::msr;
+
+/// Bytes of the frame that `firmware_call` builds.
+const FRAME: usize = 208;
+const _: () = assert!(FRAME.is_multiple_of(16) && FRAME >= 200);
+
+global_asm!(
+    include_str!("../../../boot/firmware.S"),
+    FRAME = const FRAME,
+    MSR_KEEP = const msr::ME | msr::FP,
+);
+
+unsafe extern "C" {
+    fn firmware_call(args: *mut u32, second: u64, entry: u64) -> u32;
+}
+
+/// Most cells of one call: service, two counts, arguments, results.
+const CELLS: usize = 16;
+
+/// The cells of the call under way. In the image, so below 4 GiB.
+struct Cells(UnsafeCell<[u32; CELLS]>);
+
+// SAFETY: firmware is called by the boot CPU, and under a lock once others run
+// (`pseries`); `call` never nests.
+unsafe impl Sync for Cells {}
+
+static CELLS_BELOW_4G: Cells = Cells(UnsafeCell::new([0; CELLS]));
+
+/// What firmware answers when there is no such thing.
+const NONE: u32 = u32::MAX;
+
+/// Calls a firmware routine with cells in its byte order.
+///
+/// # Safety
+/// - `entry` is the entry of a firmware that follows the cell convention
+///   (Open Firmware's client interface, or RTAS with its base as `second`).
+/// - Addresses in `cells` point to memory that the service may use as it does.
+/// - No other CPU is in a firmware call.
+pub unsafe fn call_cells(entry: u64, second: u64, cells: &[u32], results: &mut [u32]) -> u32 {
+    assert!(cells.len() + results.len() <= CELLS);
+    let area = CELLS_BELOW_4G.0.get();
+    // SAFETY: no other CPU and no outer call uses the area (caller, no nesting).
+    let area = unsafe { &mut *area };
+    area.fill(0);
+    for (to, from) in area.iter_mut().zip(cells) {
+        *to = from.to_be();
+    }
+    // SAFETY: `area` lies in the image, below 4 GiB; the entry is a firmware's
+    // and the addresses are as it wants them (caller).
+    let status = unsafe { firmware_call(area.as_mut_ptr(), second, entry) };
+    for (to, from) in results.iter_mut().zip(&area[cells.len()..]) {
+        *to = u32::from_be(*from);
+    }
+    status
+}
+
+/// The client interface of a running Open Firmware.
+pub struct OpenFirmware {
+    entry: u64,
+}
+
+/// A node of the device tree ("phandle").
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Node(u32);
+
+/// A NUL-terminated string constant below 4 GiB, as the firmware takes names.
+type Name = &'static core::ffi::CStr;
+
+fn cell(name: Name) -> u32 {
+    name.as_ptr() as u32
+}
+
+impl OpenFirmware {
+    /// The interface at `entry`.
+    ///
+    /// # Safety
+    /// `entry` came in r5 at boot, the firmware has not been told to quiesce,
+    /// and its memory and exception vectors have not been touched.
+    pub unsafe fn new(entry: u64) -> Self {
+        Self { entry }
+    }
+
+    /// Calls `service`; `None` if it failed or its first result is "none".
+    fn call<const R: usize>(&self, service: Name, args: &[u32]) -> Option<[u32; R]> {
+        let mut cells = [0; CELLS];
+        cells[0] = cell(service);
+        cells[1] = args.len() as u32;
+        cells[2] = R as u32;
+        cells[3..3 + args.len()].copy_from_slice(args);
+        let mut results = [0; R];
+        // SAFETY: the entry is the client interface's (`new`); the callers in
+        // this file pass addresses of constants and of buffers of the length
+        // that they state; only the boot CPU runs.
+        let status = unsafe { call_cells(self.entry, 0, &cells[..3 + args.len()], &mut results) };
+        (status == 0 && results.first() != Some(&NONE)).then_some(results)
+    }
+
+    /// The node at `path`.
+    pub fn find(&self, path: Name) -> Option<Node> {
+        self.call::<1>(c"finddevice", &[cell(path)]).map(|[node]| Node(node))
+    }
+
+    /// The first child of a node.
+    pub fn child(&self, node: Node) -> Option<Node> {
+        self.call::<1>(c"child", &[node.0]).and_then(|[node]| (node != 0).then_some(Node(node)))
+    }
+
+    /// The next node with the same parent.
+    pub fn peer(&self, node: Node) -> Option<Node> {
+        self.call::<1>(c"peer", &[node.0]).and_then(|[node]| (node != 0).then_some(Node(node)))
+    }
+
+    /// The node behind an instance ("ihandle").
+    pub fn package(&self, instance: u32) -> Option<Node> {
+        self.call::<1>(c"instance-to-package", &[instance]).map(|[node]| Node(node))
+    }
+
+    /// A property's bytes, at most `N` of them, and how many there are.
+    pub fn property<const N: usize>(&self, node: Node, name: Name) -> Option<([u8; N], usize)> {
+        let mut bytes = [0; N];
+        let args = [node.0, cell(name), bytes.as_mut_ptr() as u32, N as u32];
+        let [len] = self.call::<1>(c"getprop", &args)?;
+        Some((bytes, (len as usize).min(N)))
+    }
+
+    /// A property of unknown length.
+    pub fn property_bytes(&self, node: Node, name: Name) -> Option<Vec<u8>> {
+        let [len] = self.call::<1>(c"getproplen", &[node.0, cell(name)])?;
+        let mut bytes = vec![0u8; len as usize];
+        let args = [node.0, cell(name), bytes.as_mut_ptr() as u32, len];
+        self.call::<1>(c"getprop", &args)?;
+        Some(bytes)
+    }
+
+    /// A property of one cell, or of two with the upper one ignored if zero.
+    pub fn cell(&self, node: Node, name: Name) -> Option<u64> {
+        let (bytes, len) = self.property::<8>(node, name)?;
+        match len {
+            4 => Some(u64::from(u32::from_be_bytes(*bytes.first_chunk()?))),
+            8 => Some(u64::from_be_bytes(bytes)),
+            _ => None,
+        }
+    }
+
+    /// Starts RTAS at `base`, which has room for `rtas-size` bytes; its entry.
+    pub fn instantiate_rtas(&self, base: u32) -> Option<u32> {
+        let [instance] = self.call::<1>(c"open", &[cell(c"/rtas")])?;
+        let [status, entry] =
+            self.call::<2>(c"call-method", &[cell(c"instantiate-rtas"), instance, base])?;
+        (status == 0).then_some(entry)
+    }
+
+    /// Ends the firmware's hold on the machine. No call may follow.
+    pub fn quiesce(self) {
+        self.call::<0>(c"quiesce", &[]);
+    }
+}

@@ -1,0 +1,169 @@
+//! A guest of a POWER hypervisor: console through hypercalls, ends through RTAS.
+//!
+//! References: LoPAPR, "Run-Time Abstraction Services"; "Virtual Terminal".
+
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::cell::UnsafeCell;
+
+
+use super::openfirmware::{OpenFirmware, call_cells};
+use super::{MachineFacts, Platform, hcall};
+use crate::addr::Vaddr;
+use crate::machine::lock::Mutex;
+use crate::machine::memory;
+
+/// Bytes kept for RTAS; QEMU wants 2 KiB, PowerVM more.
+const RTAS_BYTES: usize = 64 * 1024;
+
+#[repr(C, align(4096))]
+struct RtasRoom(UnsafeCell<[u8; RTAS_BYTES]>);
+
+// SAFETY: only firmware touches it.
+unsafe impl Sync for RtasRoom {}
+
+/// In `.bss`, so below 4 GiB and inside the first memory range.
+static RTAS_ROOM: RtasRoom = RtasRoom(UnsafeCell::new([0; RTAS_BYTES]));
+
+/// RTAS: its entry and the tokens of the services used.
+#[derive(Clone, Copy, Debug, Default)]
+struct Rtas {
+    entry: u32,
+    base: u32,
+    power_off: Option<u32>,
+    system_reboot: Option<u32>,
+    os_term: Option<u32>,
+}
+
+/// The platform of pseries machines.
+pub struct Pseries {
+    /// Unit address of the console's virtual terminal.
+    vty: u32,
+    rtas: Mutex<Rtas>,
+}
+
+/// Asks the firmware for everything that the kernel will need, then ends it.
+///
+/// # Safety
+/// `entry` came in r5 at boot; called once, before anything overwrote firmware.
+pub unsafe fn take_over(entry: u64) -> (Pseries, MachineFacts) {
+    // SAFETY: `entry` is the firmware's and the firmware is whole (caller).
+    let firmware = unsafe { OpenFirmware::new(entry) };
+    let mut facts = MachineFacts::default();
+
+    let chosen = firmware.find(c"/chosen");
+    let number = |name| chosen.and_then(|node| firmware.cell(node, name));
+    if let (Some(start), Some(end)) =
+        (number(c"linux,initrd-start"), number(c"linux,initrd-end"))
+        && start < end
+    {
+        facts.initrd = Some((Vaddr(start), end - start));
+    }
+    if let Some((bytes, len)) =
+        firmware.find(c"/memory@0").and_then(|node| firmware.property::<16>(node, c"reg"))
+        && len == 16
+    {
+        let [start, len] = [0, 8].map(|at| bytes[at..].first_chunk().copied().unwrap_or([0; 8]));
+        facts.memory.push((Vaddr(u64::from_be_bytes(start)), u64::from_be_bytes(len)));
+    }
+    // From here on there is a heap: the rest may have any length.
+    memory::init(&facts);
+
+    let vty = number(c"stdout")
+        .and_then(|instance| firmware.package(instance as u32))
+        .and_then(|node| firmware.cell(node, c"reg"))
+        .unwrap_or(0) as u32;
+    if let Some(node) = chosen {
+        facts.bootargs = firmware.property_bytes(node, c"bootargs").unwrap_or_default();
+        while facts.bootargs.last() == Some(&0) {
+            facts.bootargs.pop();
+        }
+    }
+    facts.model = firmware
+        .find(c"/")
+        .and_then(|root| firmware.property_bytes(root, c"model"))
+        .map(|bytes| String::from(String::from_utf8_lossy(&bytes).trim_end_matches('\0')))
+        .unwrap_or_default();
+
+    let mut cpu = firmware.find(c"/cpus").and_then(|cpus| firmware.child(cpus));
+    while let Some(node) = cpu {
+        if let Some(servers) = firmware.property_bytes(node, c"ibm,ppc-interrupt-server#s") {
+            let (threads, _) = servers.as_chunks::<4>();
+            facts.cpus.extend(threads.iter().map(|bytes| u32::from_be_bytes(*bytes)));
+        }
+        if facts.timebase_hz == 0 {
+            facts.timebase_hz = firmware.cell(node, c"timebase-frequency").unwrap_or(0);
+        }
+        cpu = firmware.peer(node);
+    }
+
+    let mut rtas = Rtas::default();
+    if let Some(node) = firmware.find(c"/rtas") {
+        let token = |name| firmware.cell(node, name).map(|token| token as u32);
+        let room = RTAS_ROOM.0.get() as u32;
+        if token(c"rtas-size").is_some_and(|size| size as usize <= RTAS_BYTES) {
+            rtas.power_off = token(c"power-off");
+            rtas.system_reboot = token(c"system-reboot");
+            rtas.os_term = token(c"ibm,os-term");
+            rtas.base = room;
+            rtas.entry = firmware.instantiate_rtas(room).unwrap_or(0);
+        }
+    }
+    firmware.quiesce();
+    (Pseries { vty, rtas: Mutex::new(rtas) }, facts)
+}
+
+impl Pseries {
+    /// Calls an RTAS service that has one result; waits while another CPU is in RTAS.
+    fn rtas(&self, token: impl Fn(&Rtas) -> Option<u32>, args: &[u32]) -> Option<u32> {
+        let rtas = self.rtas.lock();
+        let token = token(&rtas).filter(|_| rtas.entry != 0)?;
+        let cells: Vec<u32> =
+            [token, args.len() as u32, 1].into_iter().chain(args.iter().copied()).collect();
+        let mut results = [0];
+        // SAFETY: entry and base are RTAS's own (instantiated at boot); the
+        // services used take no address but a string in the image; the lock
+        // keeps other CPUs out.
+        unsafe { call_cells(rtas.entry.into(), rtas.base.into(), &cells, &mut results) };
+        Some(results[0])
+    }
+}
+
+/// A reason for `ibm,os-term`: NUL-terminated, in the image, below 4 GiB.
+static TERM_REASON: Mutex<[u8; 128]> = Mutex::new([0; 128]);
+
+impl Platform for Pseries {
+    fn console_write(&self, bytes: &[u8]) {
+        hcall::put_term_chars(self.vty, bytes);
+    }
+
+    fn console_read(&self, buffer: &mut [u8; 16]) -> usize {
+        hcall::get_term_chars(self.vty, buffer)
+    }
+
+    fn power_off(&self) -> ! {
+        self.rtas(|rtas| rtas.power_off, &[u32::MAX, u32::MAX]);
+        loop {
+            core::hint::spin_loop();
+        }
+    }
+
+    fn fail(&self, reason: &str) -> ! {
+        let mut text = TERM_REASON.lock();
+        let len = reason.len().min(text.len() - 1);
+        text[..len].copy_from_slice(&reason.as_bytes()[..len]);
+        text[len] = 0;
+        let address = text.as_ptr() as u32;
+        self.rtas(|rtas| rtas.os_term, &[address]);
+        self.power_off()
+    }
+
+    fn reboot(&self) -> ! {
+        self.rtas(|rtas| rtas.system_reboot, &[]);
+        self.power_off()
+    }
+
+    fn little_endian_exceptions(&self) {
+        assert!(hcall::set_little_endian_interrupts(), "the hypervisor has no little-endian mode");
+    }
+}

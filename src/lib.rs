@@ -28,4 +28,7 @@ extern crate alloc;
 
 pub mod addr;
 pub mod isa;
+pub mod livepatch;
 pub mod loader;
+pub mod patch;
+pub mod trace;

@@ -32,6 +32,8 @@ pub mod addr;
 pub mod isa;
 pub mod loader;
 pub mod memory;
+pub mod patch;
+pub mod trace;
 
 #[cfg(target_os = "none")]
 pub mod kernel;

@@ -1,0 +1,244 @@
+//! Edits and batches: a change of text, written down before it is made.
+//!
+//! ```text
+//!   Batch { who: "trace on", why: TraceOn }
+//!     phase 0   stub words      {at, expect, write} ...   flushed before
+//!     phase 1   site words      {at, expect, write} ...   this is written
+//! ```
+//!
+//! `state.rs` knows which word belongs into which phase, `engine.rs` applies.
+//!
+//! # Invariants
+//! - [`Edit`] is for text that CPUs may be executing: old and new word are of the
+//!   ISA's patch class, and the fields are private so that nothing else gets in.
+//! - [`ColdEdit`] takes any word, and a batch of them needs a [`NotLive`]: a
+//!   statement by who prepares the text, with the range it holds for.
+//! - A batch names no word twice: the engine checks all words before it writes
+//!   one, so a second change of the same word would be checked against the wrong
+//!   state.
+//!
+//! # References
+//! Power ISA Book II, "Concurrent Modification and Execution of Instructions".
+
+use alloc::vec::Vec;
+use core::fmt;
+
+use super::journal::{Label, Why};
+use crate::addr::Vaddr;
+use crate::isa::Insn;
+use crate::isa::patch_class::PatchClass;
+
+/// Phases that a batch has at most; `state.rs` says what each is for.
+pub const PHASES: usize = 5;
+
+/// A change of one word, whatever words it may contain.
+pub trait Change: Copy {
+    /// Address of the word, where it is executed.
+    fn at(&self) -> Vaddr;
+    /// What must be there now.
+    fn expect(&self) -> Insn;
+    /// What shall be there.
+    fn write(&self) -> Insn;
+}
+
+/// One word of live text, to be changed under running CPUs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Edit {
+    at: Vaddr,
+    expect: PatchClass,
+    write: PatchClass,
+}
+
+impl Edit {
+    /// Plans to replace `expect` at `at` by `write`.
+    #[must_use]
+    pub const fn new(at: Vaddr, expect: PatchClass, write: PatchClass) -> Self {
+        Self { at, expect, write }
+    }
+
+    /// The edit that takes this one back.
+    #[must_use]
+    pub const fn inverse(self) -> Self {
+        Self { at: self.at, expect: self.write, write: self.expect }
+    }
+}
+
+impl Change for Edit {
+    fn at(&self) -> Vaddr {
+        self.at
+    }
+
+    fn expect(&self) -> Insn {
+        self.expect.insn()
+    }
+
+    fn write(&self) -> Insn {
+        self.write.insn()
+    }
+}
+
+/// One word of text that no CPU executes yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ColdEdit {
+    /// Address of the word, where it will be executed.
+    pub at: Vaddr,
+    /// What must be there now.
+    pub expect: Insn,
+    /// What shall be there.
+    pub write: Insn,
+}
+
+impl Change for ColdEdit {
+    fn at(&self) -> Vaddr {
+        self.at
+    }
+
+    fn expect(&self) -> Insn {
+        self.expect
+    }
+
+    fn write(&self) -> Insn {
+        self.write
+    }
+}
+
+/// The statement that no CPU executes the text from `first` up to `end`: a
+/// module before its init, a stub that no branch leads to yet.
+#[derive(Debug)]
+pub struct NotLive {
+    /// First address.
+    pub first: Vaddr,
+    /// Address behind the last word.
+    pub end: Vaddr,
+}
+
+impl NotLive {
+    fn holds_for(&self, at: Vaddr) -> bool {
+        at >= self.first && at.0.checked_add(4).is_some_and(|end| end <= self.end.0)
+    }
+}
+
+/// A set of changes that is made whole or not at all.
+#[derive(Clone, Debug)]
+pub struct Batch<C = Edit> {
+    who: Label,
+    why: Why,
+    phases: [Vec<C>; PHASES],
+}
+
+impl Batch<Edit> {
+    /// An empty batch for live text. `who` is a command or module, for people.
+    #[must_use]
+    pub fn new(who: &str, why: Why) -> Self {
+        Self { who: Label::new(who), why, phases: Default::default() }
+    }
+
+    /// Adds an edit to phase `phase`; the last phase if that is too large.
+    pub fn push(&mut self, phase: usize, edit: Edit) {
+        self.phases[phase.min(PHASES - 1)].push(edit);
+    }
+}
+
+impl Batch<ColdEdit> {
+    /// A batch of any words for text that is not live; edits outside of that
+    /// are refused, with the first of them.
+    pub fn cold(
+        who: &str,
+        why: Why,
+        proof: &NotLive,
+        edits: Vec<ColdEdit>,
+    ) -> Result<Self, ColdEdit> {
+        if let Some(outside) = edits.iter().find(|edit| !proof.holds_for(edit.at)) {
+            return Err(*outside);
+        }
+        let mut phases: [Vec<ColdEdit>; PHASES] = Default::default();
+        phases[0] = edits;
+        Ok(Self { who: Label::new(who), why, phases })
+    }
+}
+
+impl<C: Change> Batch<C> {
+    /// Who asked for it.
+    #[must_use]
+    pub const fn who(&self) -> Label {
+        self.who
+    }
+
+    /// What for.
+    #[must_use]
+    pub const fn why(&self) -> Why {
+        self.why
+    }
+
+    /// The edits, phase by phase.
+    #[must_use]
+    pub const fn phases(&self) -> &[Vec<C>; PHASES] {
+        &self.phases
+    }
+
+    /// Number of words to be changed.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.phases.iter().map(Vec::len).sum()
+    }
+
+    /// True if there is nothing to change.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// Lowest and highest address to be changed.
+    #[must_use]
+    pub fn span(&self) -> Option<(Vaddr, Vaddr)> {
+        let addresses = || self.phases.iter().flatten().map(Change::at);
+        Some((addresses().min()?, addresses().max()?))
+    }
+
+    /// Sorts each phase by address, so that a cache line is met once. Batches
+    /// from the site table are sorted already, and that costs one pass.
+    pub(super) fn sort(&mut self) {
+        for phase in &mut self.phases {
+            if !phase.is_sorted_by_key(Change::at) {
+                phase.sort_unstable_by_key(Change::at);
+            }
+        }
+    }
+}
+
+/// A change of the data word that a stub takes its target from: one aligned
+/// 8-byte store, which a CPU sees whole or not at all.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Retarget {
+    /// Address of the word, a multiple of 8.
+    pub at: Vaddr,
+    /// What must be there now.
+    pub expect: u64,
+    /// What shall be there.
+    pub write: u64,
+}
+
+impl fmt::Display for Edit {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} -> {}", self.at, self.expect(), self.write())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::vec;
+
+    #[test]
+    fn cold_edits_stay_inside_the_range_that_is_not_live() {
+        let proof = NotLive { first: Vaddr(0x1000), end: Vaddr(0x1010) };
+        let edit = |at| ColdEdit { at: Vaddr(at), expect: Insn(0), write: Insn(1) };
+        let batch = |at| Batch::cold("load", Why::Load, &proof, vec![edit(0x1004), edit(at)]);
+        assert_eq!(batch(0x1000).unwrap().span(), Some((Vaddr(0x1000), Vaddr(0x1004))));
+        assert_eq!(batch(0x100c).unwrap().len(), 2);
+        assert_eq!(batch(0xffc).unwrap_err(), edit(0xffc));
+        assert_eq!(batch(0x1010).unwrap_err(), edit(0x1010));
+        assert_eq!(batch(0x100e).unwrap_err(), edit(0x100e));
+        assert_eq!(batch(u64::MAX).unwrap_err(), edit(u64::MAX));
+    }
+}

@@ -1,0 +1,329 @@
+//! Records to text: what `cat trace` shows on Linux 6.1, line for line.
+//!
+//! ```text
+//!            shell-1       [000] .....     1.234567: crc16 <-run_call
+//!   [%16s ]-[%-7d] [%03d]  flags   [ %5lu.%06lu]: callee <-caller
+//! ```
+//!
+//! The pieces: [`Header`], one [`FunctionLine`] a record, and [`Merge`], which
+//! takes the records of several CPUs in the order of their times.
+//!
+//! # Invariants
+//! - Programs written for Linux's text read ours: every space counts.
+//! - An address without a name is printed as `0x%08lx`, never guessed; a call
+//!   without a parent has no `<-` part.
+//!
+//! # References
+//! The format strings in Debian's `vmlinux` of 6.1, whose header says
+//! `irqs-off/BH-disabled`; Documentation/trace/ftrace.rst shows older samples.
+
+use alloc::borrow::Cow;
+use alloc::vec::Vec;
+use core::fmt;
+use core::num::NonZeroU64;
+
+use super::record::Record;
+use crate::addr::Vaddr;
+
+/// Longest task name in bytes: Linux's `comm` has 16 with its NUL.
+pub const TASK_MAX: usize = 15;
+
+/// Text for the addresses in records.
+pub trait Names {
+    /// The function that contains `at`, without its module.
+    fn function_at(&self, at: Vaddr) -> Option<Cow<'_, str>>;
+
+    /// The function whose hook left `ip` (LR at the hook). A kernel whose hooks
+    /// also run in stubs maps those back; see `sites::SiteTable::hooked_site`.
+    fn hooked_function(&self, ip: Vaddr) -> Option<Cow<'_, str>> {
+        self.function_at(ip)
+    }
+}
+
+/// How timebase ticks become seconds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Clock {
+    /// Ticks a second (`timebase-frequency` in the device tree; 512 MHz).
+    pub ticks_per_second: NonZeroU64,
+}
+
+impl Clock {
+    /// Seconds and microseconds, rounded to the nearest microsecond as Linux does.
+    #[must_use]
+    pub fn seconds(self, ticks: u64) -> (u64, u64) {
+        let hertz = self.ticks_per_second.get();
+        let (seconds, rest) = (ticks / hertz, ticks % hertz);
+        // Wider than u64 only for clocks above 18 THz; no division is needed twice.
+        let micros = match rest.checked_mul(1_000_000).and_then(|n| n.checked_add(hertz / 2)) {
+            Some(scaled) => scaled / hertz,
+            None => rest / (hertz / 1_000_000),
+        };
+        if micros >= 1_000_000 { (seconds.saturating_add(1), 0) } else { (seconds, micros) }
+    }
+}
+
+/// The lines before the first record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Header<'a> {
+    /// The tracer's name: `function`.
+    pub tracer: &'a str,
+    /// Records that can be shown.
+    pub in_buffer: u64,
+    /// Records ever written since the buffer was cleared.
+    pub written: u64,
+    /// CPUs that are up.
+    pub cpus: u32,
+}
+
+impl fmt::Display for Header<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { tracer, in_buffer, written, cpus } = self;
+        writeln!(f, "# tracer: {tracer}")?;
+        writeln!(f, "#")?;
+        writeln!(f, "# entries-in-buffer/entries-written: {in_buffer}/{written}   #P:{cpus}")?;
+        f.write_str(LEGEND)
+    }
+}
+
+/// What the five flags mean, and the columns' names.
+const LEGEND: &str = "\
+#
+#                                _-----=> irqs-off/BH-disabled
+#                               / _----=> need-resched
+#                              | / _---=> hardirq/softirq
+#                              || / _--=> preempt-depth
+#                              ||| / _-=> migrate-disable
+#                              |||| /     delay
+#           TASK-PID     CPU#  |||||  TIMESTAMP  FUNCTION
+#              | |         |   |||||     |         |
+";
+
+/// The five columns under `irqs-off ... migrate-disable`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Flags(pub [u8; 5]);
+
+impl Flags {
+    /// In a call: nothing is off, nothing is held.
+    pub const CALL: Self = Self(*b".....");
+    /// In a tick: interrupts are off, and this is a hard interrupt.
+    pub const TICK: Self = Self(*b"d.h..");
+}
+
+impl fmt::Display for Flags {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| fmt::Write::write_char(f, char::from(*byte)))
+    }
+}
+
+/// Who was running: `shell` or `job`, and a number in place of a process id.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Task<'a> {
+    /// At most [`TASK_MAX`] bytes; what is longer is cut as Linux cuts it.
+    pub name: &'a str,
+    /// The CPU's number + 1, or the job's number.
+    pub pid: u32,
+}
+
+/// One record of the function tracer.
+#[derive(Clone, Copy)]
+pub struct FunctionLine<'a, N: ?Sized> {
+    /// What was recorded.
+    pub record: Record,
+    /// By whom.
+    pub task: Task<'a>,
+    /// On which CPU.
+    pub cpu: u32,
+    /// In what state.
+    pub flags: Flags,
+    /// How to tell the time.
+    pub clock: Clock,
+    /// How to name addresses.
+    pub names: &'a N,
+}
+
+impl<N: Names + ?Sized> fmt::Display for FunctionLine<'_, N> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { record, task, cpu, flags, clock, names } = self;
+        let name = &task.name[..task.name.floor_char_boundary(TASK_MAX)];
+        let (seconds, micros) = clock.seconds(record.time);
+        write!(f, "{name:>16}-{:<7} [{cpu:03}] {flags} {seconds:5}.{micros:06}: ", task.pid)?;
+        write_name(f, names.hooked_function(record.ip), record.ip)?;
+        if record.parent.0 != 0 {
+            f.write_str(" <-")?;
+            write_name(f, names.function_at(record.parent), record.parent)?;
+        }
+        writeln!(f)
+    }
+}
+
+fn write_name(f: &mut fmt::Formatter<'_>, name: Option<Cow<'_, str>>, at: Vaddr) -> fmt::Result {
+    match name {
+        Some(name) => f.write_str(&name),
+        None if at.0 == 0 => f.write_str("0"),
+        None => write!(f, "0x{:08x}", at.0),
+    }
+}
+
+/// The line that stands before the first record of a CPU that lost some, unless
+/// that is the very first line of all: from here on its records are complete.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct BufferStarted {
+    /// The CPU's number.
+    pub cpu: u32,
+}
+
+impl fmt::Display for BufferStarted {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "##### CPU {} buffer started ####", self.cpu)
+    }
+}
+
+/// The records of several CPUs in the order of their times; those of one CPU
+/// stay in their own order, and of equal times the lower CPU's comes first.
+pub struct Merge<I: Iterator<Item = Record>> {
+    sources: Vec<(u32, core::iter::Peekable<I>)>,
+}
+
+impl<I: Iterator<Item = Record>> Merge<I> {
+    /// Merges `(CPU number, its records)`; give the CPUs in ascending order.
+    pub fn new(sources: impl IntoIterator<Item = (u32, I)>) -> Self {
+        Self { sources: sources.into_iter().map(|(cpu, own)| (cpu, own.peekable())).collect() }
+    }
+}
+
+impl<I: Iterator<Item = Record>> Iterator for Merge<I> {
+    type Item = (u32, Record);
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut earliest: Option<(usize, u64)> = None;
+        for (index, (_, source)) in self.sources.iter_mut().enumerate() {
+            if let Some(record) = source.peek()
+                && earliest.is_none_or(|(_, time)| record.time < time)
+            {
+                earliest = Some((index, record.time));
+            }
+        }
+        let (cpu, source) = self.sources.get_mut(earliest?.0)?;
+        source.next().map(|record| (*cpu, record))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::format;
+    use std::string::ToString;
+
+    struct Two;
+
+    impl Names for Two {
+        fn function_at(&self, at: Vaddr) -> Option<Cow<'_, str>> {
+            match at.0 {
+                0x1000..0x1100 => Some("tcp_poll".into()),
+                0x2000..0x2100 => Some("sock_poll".into()),
+                _ => None,
+            }
+        }
+    }
+
+    fn clock(hertz: u64) -> Clock {
+        Clock { ticks_per_second: NonZeroU64::new(hertz).unwrap() }
+    }
+
+    fn record(time: u64, ip: u64, parent: u64) -> Record {
+        Record { time, ip: Vaddr(ip), parent: Vaddr(parent), seq: 1 }
+    }
+
+    /// Printed by a 5.15 kernel (a public tutorial on ftrace); 6.1 has the same
+    /// columns.
+    #[test]
+    fn a_line_is_what_linux_prints() {
+        let line = FunctionLine {
+            record: record(1_067_412_298_925, 0x1010, 0x2020),
+            task: Task { name: "sshd", pid: 91001 },
+            cpu: 3,
+            flags: Flags::CALL,
+            clock: clock(1_000_000),
+            names: &Two,
+        };
+        assert_eq!(
+            line.to_string(),
+            "            sshd-91001   [003] ..... 1067412.298925: tcp_poll <-sock_poll\n"
+        );
+        let ours = FunctionLine {
+            record: record(512_000_000 / 4, 0x1010, 0x3000),
+            task: Task { name: "shell", pid: 1 },
+            cpu: 0,
+            flags: Flags::TICK,
+            clock: clock(512_000_000),
+            ..line
+        };
+        assert_eq!(
+            ours.to_string(),
+            "           shell-1       [000] d.h..     0.250000: tcp_poll <-0x00003000\n"
+        );
+    }
+
+    #[test]
+    fn a_long_task_name_is_cut_and_a_missing_parent_left_out() {
+        let line = FunctionLine {
+            record: record(0, 0, 0),
+            task: Task { name: "sixteen_letters_", pid: 12_345_678 },
+            cpu: 1234,
+            flags: Flags::CALL,
+            clock: clock(1),
+            names: &Two,
+        };
+        assert_eq!(
+            line.to_string(),
+            " sixteen_letters-12345678 [1234] .....     0.000000: 0\n"
+        );
+    }
+
+    /// From Linux 6.1's format strings in Debian's vmlinux, with `%.*s` at the
+    /// width 2 that it has when no thread group is shown.
+    #[test]
+    fn the_header_is_linux_6_1s() {
+        let pad = |text: &str| text.replace("%.*s", "  ");
+        let mut expected = format!(
+            "# tracer: {}\n#\n# entries-in-buffer/entries-written: {}/{}   #P:{}\n#\n",
+            "function", 3, 10, 1
+        );
+        for line in [
+            "#                            %.*s  _-----=> irqs-off/BH-disabled\n",
+            "#                            %.*s / _----=> need-resched\n",
+            "#                            %.*s| / _---=> hardirq/softirq\n",
+            "#                            %.*s|| / _--=> preempt-depth\n",
+            "#                            %.*s||| / _-=> migrate-disable\n",
+            "#                            %.*s|||| /     delay\n",
+            "#           TASK-PID  %.*s CPU#  |||||  TIMESTAMP  FUNCTION\n",
+            "#              | |    %.*s   |   |||||     |         |\n",
+        ] {
+            expected.push_str(&pad(line));
+        }
+        let header = Header { tracer: "function", in_buffer: 3, written: 10, cpus: 1 };
+        assert_eq!(header.to_string(), expected);
+    }
+
+    #[test]
+    fn ticks_round_to_the_nearest_microsecond_and_carry() {
+        let power = clock(512_000_000); // 512 ticks a microsecond
+        assert_eq!(power.seconds(255), (0, 0));
+        assert_eq!(power.seconds(256), (0, 1));
+        assert_eq!(power.seconds(512_000_000 - 257), (0, 999_999));
+        assert_eq!(power.seconds(512_000_000 - 256), (1, 0));
+        assert_eq!(power.seconds(u64::MAX), (36_028_797_018, 963_968));
+        assert_eq!(clock(u64::MAX).seconds(u64::MAX - 1), (1, 0));
+    }
+
+    #[test]
+    fn cpus_are_merged_by_time_and_ties_go_to_the_lower() {
+        let cpu0 = [record(1, 0, 0), record(5, 0, 0), record(4, 0, 0)];
+        let cpu1 = [record(1, 1, 0), record(4, 1, 0), record(9, 1, 0)];
+        let merged: Vec<_> = Merge::new([(0, cpu0.into_iter()), (1, cpu1.into_iter())])
+            .map(|(cpu, record)| (cpu, record.time))
+            .collect();
+        // CPU 0's 4 stays behind its 5: one CPU's order is never changed.
+        assert_eq!(merged, [(0, 1), (1, 1), (1, 4), (0, 5), (0, 4), (1, 9)]);
+    }
+}

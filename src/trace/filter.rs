@@ -1,0 +1,420 @@
+//! Which functions a person means: patterns as Linux's `set_ftrace_filter` has
+//! them, and Tocsin's own `MOD:NAME`.
+//!
+//! ```text
+//!   word    = ["!"] what
+//!   what    = GLOB                  functions of any module
+//!           | GLOB ":" GLOB         module, function (the shell's [MOD:]NAME)
+//!           | [GLOB] ":mod:" GLOB   function, module (Linux's form)
+//!   GLOB    = { "*" | "?" | "[" ["!"] CLASS "]" | "\" CHAR | CHAR }
+//! ```
+//!
+//! Words work from left to right: each adds what it matches, one with `!` takes
+//! away. A list that has only `!` words starts from everything; so does an empty
+//! list. `-` and `_` are equal in module names, as in file and symbol names.
+//!
+//! # Invariants
+//! A glob is cut up once; matching allocates nothing, remembers one `*` and so
+//! takes at most length times length steps.
+//!
+//! # References
+//! Linux, Documentation/trace/ftrace.rst, "Filter commands"; `glob(7)` for
+//! classes. As in Linux, a `[` that is never closed is an ordinary character.
+
+use alloc::borrow::ToOwned;
+use alloc::string::String;
+use alloc::vec::Vec;
+use core::fmt;
+
+/// Longest word accepted, in bytes; Linux's symbol names end at 512.
+pub const WORD_MAX: usize = 512;
+
+/// A pattern for one name.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Glob(Vec<Piece>);
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Piece {
+    Byte(u8),
+    AnyByte,
+    AnyBytes,
+    Class { inverted: bool, ranges: Vec<(u8, u8)> },
+}
+
+impl Piece {
+    fn accepts(&self, byte: u8) -> bool {
+        match self {
+            Self::Byte(own) => *own == byte,
+            Self::AnyByte => true,
+            Self::AnyBytes => false,
+            Self::Class { inverted, ranges } => {
+                ranges.iter().any(|(low, high)| (*low..=*high).contains(&byte)) != *inverted
+            }
+        }
+    }
+}
+
+impl Glob {
+    /// The glob that matches everything.
+    #[must_use]
+    pub fn all() -> Self {
+        Self([Piece::AnyBytes].into())
+    }
+
+    /// Cuts `text` into pieces; every text is a pattern.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        let mut pieces = Vec::new();
+        let mut rest = text.as_bytes();
+        while let [first, tail @ ..] = rest {
+            rest = tail;
+            let piece = match *first {
+                b'*' => Piece::AnyBytes,
+                b'?' => Piece::AnyByte,
+                b'[' => match parse_class(tail) {
+                    Some((class, after)) => {
+                        rest = after;
+                        class
+                    }
+                    None => Piece::Byte(b'['),
+                },
+                b'\\' => match tail {
+                    [quoted, after @ ..] => {
+                        rest = after;
+                        Piece::Byte(*quoted)
+                    }
+                    [] => Piece::Byte(b'\\'),
+                },
+                byte => Piece::Byte(byte),
+            };
+            if piece != Piece::AnyBytes || pieces.last() != Some(&Piece::AnyBytes) {
+                pieces.push(piece);
+            }
+        }
+        Self(pieces)
+    }
+
+    /// The same glob for module names, where `-` is `_`.
+    fn for_module(text: &str) -> Self {
+        let mut glob = Self::new(text);
+        for piece in &mut glob.0 {
+            if *piece == Piece::Byte(b'-') {
+                *piece = Piece::Byte(b'_');
+            }
+        }
+        glob
+    }
+
+    /// True if `name` matches from its first byte to its last.
+    #[must_use]
+    pub fn matches(&self, name: &str) -> bool {
+        self.matches_bytes(name.bytes())
+    }
+
+    fn matches_module(&self, name: &str) -> bool {
+        self.matches_bytes(name.bytes().map(|byte| if byte == b'-' { b'_' } else { byte }))
+    }
+
+    fn matches_bytes(&self, mut name: impl Iterator<Item = u8> + Clone) -> bool {
+        let mut pieces = self.0.as_slice();
+        // After a `*`: the pieces behind it, and the name where they were last
+        // tried. An earlier `*` need not be remembered, because the later one
+        // can take whatever the earlier would have left.
+        let mut retry = None;
+        loop {
+            let here = name.clone();
+            match (pieces, name.next()) {
+                ([Piece::AnyBytes, after @ ..], _) => {
+                    name = here.clone();
+                    pieces = after;
+                    retry = Some((after, here));
+                    continue;
+                }
+                ([], None) => return true,
+                ([piece, after @ ..], Some(byte)) if piece.accepts(byte) => {
+                    pieces = after;
+                    continue;
+                }
+                (_, None) => return false,
+                _ => {}
+            }
+            let Some((after, mut tried)) = retry else { return false };
+            if tried.next().is_none() {
+                return false;
+            }
+            pieces = after;
+            name = tried.clone();
+            retry = Some((after, tried));
+        }
+    }
+
+    /// The one name that this glob matches, if it has no wildcard.
+    fn literal(&self) -> Option<String> {
+        let bytes = self.0.iter().map(|piece| match piece {
+            Piece::Byte(byte) => Some(*byte),
+            _ => None,
+        });
+        String::from_utf8(bytes.collect::<Option<_>>()?).ok()
+    }
+}
+
+/// The class behind a `[`, and what follows its `]`. A `]` in the first place
+/// stands for itself.
+fn parse_class(text: &[u8]) -> Option<(Piece, &[u8])> {
+    let (inverted, mut rest) = match text {
+        [b'!', tail @ ..] => (true, tail),
+        _ => (false, text),
+    };
+    let mut ranges = Vec::new();
+    loop {
+        rest = match rest {
+            [b']', after @ ..] if !ranges.is_empty() => {
+                return Some((Piece::Class { inverted, ranges }, after));
+            }
+            [low, b'-', high, after @ ..] if *high != b']' => {
+                ranges.push((*low, *high));
+                after
+            }
+            [byte, after @ ..] => {
+                ranges.push((*byte, *byte));
+                after
+            }
+            [] => return None,
+        };
+    }
+}
+
+/// One word of a filter.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Pattern {
+    text: String,
+    negative: bool,
+    module: Option<Glob>,
+    function: Glob,
+    literal: Option<String>,
+}
+
+impl Pattern {
+    /// Reads one word.
+    pub fn parse(word: &str) -> Result<Self, FilterError> {
+        let refuse = |why| FilterError { word: word.chars().take(64).collect(), why };
+        if word.len() > WORD_MAX {
+            return Err(refuse(Why::TooLong));
+        }
+        let (negative, what) = match word.strip_prefix('!') {
+            Some(what) => (true, what),
+            None => (false, word),
+        };
+        let (module, function) = if let Some((function, module)) = what.split_once(":mod:") {
+            (Some(module), if function.is_empty() { "*" } else { function })
+        } else if let Some((module, function)) = what.split_once(':') {
+            (Some(module), function)
+        } else {
+            (None, what)
+        };
+        if function.is_empty() || module.is_some_and(str::is_empty) {
+            return Err(refuse(Why::Empty));
+        }
+        if function.contains(':') || module.is_some_and(|name| name.contains(':')) {
+            return Err(refuse(Why::Command));
+        }
+        let glob = Glob::new(function);
+        Ok(Self {
+            text: word.to_owned(),
+            negative,
+            module: module.map(Glob::for_module),
+            literal: glob.literal(),
+            function: glob,
+        })
+    }
+
+    /// The word as it was given.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// True if the word takes away.
+    #[must_use]
+    pub const fn is_negative(&self) -> bool {
+        self.negative
+    }
+
+    /// The function's name, if the word has no wildcard in it.
+    #[must_use]
+    pub fn literal(&self) -> Option<&str> {
+        self.literal.as_deref()
+    }
+
+    /// True if functions of `module` are meant at all.
+    #[must_use]
+    pub fn covers(&self, module: &str) -> bool {
+        self.module.as_ref().is_none_or(|glob| glob.matches_module(module))
+    }
+
+    /// True if `function` of `module` is meant, added or taken away.
+    #[must_use]
+    pub fn matches(&self, module: &str, function: &str) -> bool {
+        self.covers(module) && self.function.matches(function)
+    }
+}
+
+/// A list of patterns.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Filter(Vec<Pattern>);
+
+impl Filter {
+    /// Reads a list of words; none at all means every function.
+    pub fn parse<'w>(words: impl IntoIterator<Item = &'w str>) -> Result<Self, FilterError> {
+        words.into_iter().map(Pattern::parse).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// The patterns, in order.
+    #[must_use]
+    pub fn patterns(&self) -> &[Pattern] {
+        &self.0
+    }
+
+    /// True if nothing is named, and so everything is meant.
+    #[must_use]
+    pub fn is_everything(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// What a function is before the first word.
+    fn initial(&self) -> bool {
+        self.0.iter().all(Pattern::is_negative)
+    }
+
+    /// True if `function` of `module` is wanted when all words have had their say.
+    #[must_use]
+    pub fn wants(&self, module: &str, function: &str) -> bool {
+        // The last word that matches decides.
+        self.0
+            .iter()
+            .rev()
+            .find(|pattern| pattern.matches(module, function))
+            .map_or_else(|| self.initial(), |pattern| !pattern.negative)
+    }
+}
+
+/// A word that is no pattern.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct FilterError {
+    /// The word, or its beginning.
+    pub word: String,
+    /// What is wrong with it.
+    pub why: Why,
+}
+
+/// What is wrong with a word.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Why {
+    /// No function, or no module, is named.
+    Empty,
+    /// More than [`WORD_MAX`] bytes.
+    TooLong,
+    /// A third `:`, which begins a command (`traceon`, `snapshot`) in Linux.
+    Command,
+}
+
+impl fmt::Display for FilterError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let why = match self.why {
+            Why::Empty => "a name is missing (FUNC, MOD:FUNC or FUNC:mod:MOD)",
+            Why::TooLong => "longer than 512 bytes",
+            Why::Command => "more than one module, or a filter command, which Tocsin has not",
+        };
+        write!(f, "{}: {why}", self.word)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Verdicts from glob(7) as Linux's `lib/globtest` understands it: a class
+    /// may hold `]` first, `!` inverts, an unclosed `[` is itself.
+    #[test]
+    fn globs_match_as_linux_matches_them() {
+        let yes = [
+            ("a", "a"), ("", ""), ("*", ""), ("*", "abc"), ("a*", "a"), ("*c", "abc"),
+            ("*b*", "abc"), ("a?c", "abc"), ("a[b-d]c", "acc"), ("a[!b-d]c", "axc"),
+            ("[]]", "]"), ("[!]]", "x"), ("[a-]", "-"), ("a[b", "a[b"), ("\\*", "*"),
+            ("*ab*ab", "xabab"), ("*aab", "aaaab"), ("a**b", "ab"), ("a\\", "a\\"),
+            ("scsi_*_cmnd*", "scsi_queue_cmnd_one"), ("*[0-9]", "crc16"), ("[a-]]", "-]"),
+        ];
+        let no = [
+            ("a", "b"), ("a", "ab"), ("ab", "a"), ("", "x"), ("?", ""), ("a?c", "ac"),
+            ("a[b-d]c", "aec"), ("a[!b-d]c", "abc"), ("*c", "abcd"), ("\\*", "x"),
+            ("[z-a]", "m"), ("*ab*ab", "ab"), ("A", "a"), ("[!]]", "]"),
+        ];
+        for (glob, name) in yes {
+            assert!(Glob::new(glob).matches(name), "{glob} should match {name}");
+        }
+        for (glob, name) in no {
+            assert!(!Glob::new(glob).matches(name), "{glob} should not match {name}");
+        }
+    }
+
+    #[test]
+    fn many_stars_against_a_long_name_end_soon() {
+        let glob = Glob::new(&"*a".repeat(200));
+        assert!(!glob.matches(&"a".repeat(199)));
+        assert!(glob.matches(&"a".repeat(400)));
+        assert!(!glob.matches(&("a".repeat(400) + "b")));
+    }
+
+    fn wants(words: &[&str], module: &str, function: &str) -> bool {
+        Filter::parse(words.iter().copied()).unwrap().wants(module, function)
+    }
+
+    #[test]
+    fn a_module_can_be_named_in_three_ways() {
+        for word in ["scsi_mod:scsi_add", "scsi_add:mod:scsi_mod", "s*:mod:scsi-mod", ":mod:scsi*"] {
+            assert!(wants(&[word], "scsi_mod", "scsi_add"), "{word}");
+            assert!(!wants(&[word], "ext4", "scsi_add"), "{word}");
+        }
+        assert!(wants(&["crc-itu-t:*"], "crc_itu_t", "crc_itu_t"));
+        assert!(wants(&["crc_itu_t:*"], "crc-itu-t", "f"));
+        // Only module names treat the two alike.
+        assert!(!wants(&["a-b"], "m", "a_b"));
+    }
+
+    #[test]
+    fn the_last_word_that_matches_decides() {
+        assert!(wants(&[], "m", "f"));
+        assert!(!wants(&["g"], "m", "f"));
+        assert!(!wants(&["f*", "!f"], "m", "f"));
+        assert!(wants(&["f*", "!f"], "m", "ff"));
+        assert!(wants(&["!f", "f"], "m", "f"));
+        assert!(!wants(&["f", "!:mod:m"], "m", "f"));
+    }
+
+    #[test]
+    fn a_list_of_exclusions_starts_from_everything() {
+        assert!(wants(&["!f"], "m", "g"));
+        assert!(!wants(&["!f"], "m", "f"));
+    }
+
+    #[test]
+    fn a_literal_name_is_known_as_one() {
+        assert_eq!(Pattern::parse("m*:crc16").unwrap().literal(), Some("crc16"));
+        assert_eq!(Pattern::parse("a\\*b").unwrap().literal(), Some("a*b"));
+        assert_eq!(Pattern::parse("crc?6").unwrap().literal(), None);
+        assert_eq!(Pattern::parse(":mod:m").unwrap().literal(), None);
+    }
+
+    #[test]
+    fn words_that_name_nothing_are_refused() {
+        let why = |word: &str| Pattern::parse(word).unwrap_err().why;
+        for word in ["", "!", ":", "m:", ":f", "f:mod:", "!:mod:"] {
+            assert_eq!(why(word), Why::Empty, "{word}");
+        }
+        assert_eq!(why("f:traceon:5"), Why::Command);
+        assert_eq!(why(&"x".repeat(513)), Why::TooLong);
+        assert!(Pattern::parse(&"x".repeat(512)).is_ok());
+        let long = Pattern::parse(&"é".repeat(400)).unwrap_err();
+        assert_eq!(long.word.chars().count(), 64);
+    }
+}

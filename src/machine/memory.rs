@@ -90,7 +90,7 @@ unsafe impl GlobalAlloc for KernelHeap {
 /// Divides the memory that the firmware reported. Called once, while only the
 /// boot CPU runs and before anything is allocated.
 pub fn init(facts: &MachineFacts) {
-    let (start, len) = facts.memory.first().copied().unwrap_or_default();
+    let (start, len) = facts.memory;
     let (_, image_end) = super::boot::image();
     let initrd_end = facts.initrd.map_or(0, |(start, len)| start.0 + len);
     let heap = image_end.0.max(initrd_end).next_multiple_of(0x1_0000);

@@ -19,4 +19,3 @@ pub mod decode;
 pub mod filter;
 pub mod record;
 pub mod ring;
-pub mod sites;

@@ -26,8 +26,9 @@ use crate::addr::Vaddr;
 pub struct MachineFacts {
     /// `model` of the root node.
     pub model: String,
-    /// Memory that the kernel may use, as start and length in bytes.
-    pub memory: Vec<(Vaddr, u64)>,
+    /// The first range of memory, which holds the image: start and length in
+    /// bytes. The kernel uses no other: stubs reach 2 GiB, and so does this.
+    pub memory: (Vaddr, u64),
     /// The initial ramdisk, if one was loaded.
     pub initrd: Option<(Vaddr, u64)>,
     /// The boot arguments as bytes, without the final NUL.

@@ -64,7 +64,7 @@ pub unsafe fn take_over(entry: u64) -> (Pseries, MachineFacts) {
         && len == 16
     {
         let [start, len] = [0, 8].map(|at| bytes[at..].first_chunk().copied().unwrap_or([0; 8]));
-        facts.memory.push((Vaddr(u64::from_be_bytes(start)), u64::from_be_bytes(len)));
+        facts.memory = (Vaddr(u64::from_be_bytes(start)), u64::from_be_bytes(len));
     }
     // From here on there is a heap: the rest may have any length.
     memory::init(&facts);

@@ -13,7 +13,7 @@
 //! compat/     the parts of Linux's C world that modules see: printf, layouts
 //! shell/      words to commands; the table of commands
 //! ksyms/      the kernel's own symbols, packed into its image
-//! memory/     which pages are free
+//! memory/     which pages are free; initrd.rs the files that came along
 //! ------------ above: pure, runs under `cargo test`; below: the machine only
 //! kernel/     loaded modules, exports, command bodies, console
 //! machine/    every `unsafe`, every instruction that a host cannot execute
@@ -29,6 +29,7 @@
 extern crate alloc;
 
 pub mod addr;
+pub mod initrd;
 pub mod isa;
 pub mod loader;
 pub mod memory;

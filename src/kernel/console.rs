@@ -38,6 +38,11 @@ pub fn write_bytes(bytes: &[u8]) {
     } else {
         platform.console_write(bytes);
     }
+    log_bytes(bytes);
+}
+
+/// Keeps bytes for `dmesg` without showing them.
+pub fn log_bytes(bytes: &[u8]) {
     // A fault may come while the log is held: the console matters more.
     if let Some(mut log) = LOG.try_lock() {
         let excess = (log.len() + bytes.len()).saturating_sub(LOG_BYTES).min(log.len());

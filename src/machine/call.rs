@@ -88,3 +88,36 @@ pub fn abort_point() -> Option<(Vaddr, u64)> {
 pub fn return_address() -> Vaddr {
     Vaddr(guarded_return as *const () as u64)
 }
+
+global_asm!(
+    ".section .text.give_up, \"ax\", @progbits",
+    ".balign 16",
+    // Ends the running job from kernel code that a module called. In: nothing.
+    // Never returns: the trap handler ends the job here.
+    ".global give_up_trap",
+    ".type give_up_trap, @function",
+    "give_up_trap:",
+    "trap",
+    "b give_up_trap",
+    ".size give_up_trap, . - give_up_trap",
+);
+
+unsafe extern "C" {
+    fn give_up_trap() -> !;
+}
+
+/// Why kernel code ended the job that called it.
+static GIVEN_UP: super::lock::Mutex<Option<alloc::string::String>> = super::lock::Mutex::new(None);
+
+/// Ends the running job: a C function was told by its module that all is lost.
+pub fn give_up(reason: alloc::string::String) -> ! {
+    *GIVEN_UP.lock() = Some(reason);
+    // SAFETY: traps; the handler knows the place and ends the job (or the
+    // machine, if none runs).
+    unsafe { give_up_trap() }
+}
+
+/// The reason, if the trap at `nip` is the one of [`give_up`].
+pub fn given_up(nip: Vaddr) -> Option<alloc::string::String> {
+    (nip == Vaddr(give_up_trap as *const () as u64)).then(|| GIVEN_UP.lock().take()).flatten()
+}

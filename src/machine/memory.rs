@@ -168,6 +168,13 @@ pub fn read(at: Vaddr, to: &mut [u8]) -> bool {
     true
 }
 
+/// Copies as many of the first bytes as are RAM; how many.
+pub fn read_prefix(at: Vaddr, to: &mut [u8]) -> usize {
+    let (start, end) = RAM.lock().all;
+    let len = if at.0 < start { 0 } else { (end.saturating_sub(at.0) as usize).min(to.len()) };
+    if read(at, &mut to[..len]) { len } else { 0 }
+}
+
 /// A word from any address.
 pub fn read_u32(at: Vaddr) -> Option<u32> {
     let mut bytes = [0; 4];
@@ -195,6 +202,22 @@ pub fn read_cstr(at: Vaddr, max: usize) -> Option<Vec<u8>> {
         bytes.push(byte[0]);
     }
     None
+}
+
+/// Stores bytes where a module's C code asked for them; false if that is not
+/// RAM, or is the kernel's own code or constants.
+pub fn write_for_module(at: Vaddr, bytes: &[u8]) -> bool {
+    let own = (super::boot::text().0, super::boot::rodata().1);
+    let end = at.offset(bytes.len() as i64);
+    if !is_ram(at, bytes.len() as u64) || (at < own.1 && end > own.0) {
+        return false;
+    }
+    for (index, byte) in bytes.iter().enumerate() {
+        // SAFETY: RAM that is no code of ours; whether it is the module's to
+        // write is its own affair, as with any store of its C code.
+        unsafe { (at.0 as *mut u8).wrapping_add(index).write_volatile(*byte) };
+    }
+    true
 }
 
 /// Bytes that the firmware loaded and that nobody writes: the initrd.

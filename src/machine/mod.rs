@@ -10,16 +10,20 @@
 //! hooks       what a switched-on call site runs through (boot/mcount.S)
 //! text        the one writer of executable memory
 //! memory      RAM, heap, module pages, fault-safe reads
+//! cstring     C's string functions
 //! varargs     C functions with variable arguments
 //! spr         special registers and the time base
 //! ```
 
 pub mod boot;
 pub mod call;
+pub mod cstring;
 pub mod hooks;
 pub mod lock;
 pub mod memory;
 pub mod paca;
 pub mod platform;
 pub mod spr;
+pub mod text;
 pub mod trap;
+pub mod varargs;

@@ -68,7 +68,8 @@ pub struct Paca {
     pub sibling: u64,
     /// The next free entry of the shadow stack.
     pub shadow_sp: u64,
-    /// The end of the shadow stack: `shadow_sp` never lies above.
+    /// The highest value of `shadow_sp`; room for one entry lies behind it,
+    /// because the redirect stub's check comes after its first store.
     pub shadow_limit: u64,
     /// Always 0: Linux's modules read it (offset 48).
     _zero48: u64,
@@ -180,7 +181,7 @@ pub fn init_boot() {
     fields.trap_entry = super::trap::entry_address().0;
     fields.shadow_base = shadow;
     fields.shadow_sp = shadow;
-    fields.shadow_limit = shadow + size_of::<[ShadowEntry; SHADOW_ENTRIES]>() as u64;
+    fields.shadow_limit = shadow + ((SHADOW_ENTRIES - 1) * size_of::<ShadowEntry>()) as u64;
     fields.stack_low = stack_low.0;
     fields.stack_high = stack_high.0;
     fields.emergency_low = emergency_low.0;

@@ -1,0 +1,145 @@
+//! kmalloc and its relatives, and what they have handed out.
+//!
+//! Every block is kept here under its address, so a wrong `kfree` is noticed, and
+//! what a faulting call has allocated is given back.
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::vec::Vec;
+
+use crate::addr::Vaddr;
+use crate::machine::lock::Mutex;
+use crate::machine::memory::Block;
+use crate::machine::{call, memory};
+
+struct Held {
+    block: Block,
+    /// Number of the call that asked for it; 0 between calls.
+    call: u64,
+}
+
+struct Blocks {
+    held: BTreeMap<u64, Held>,
+    call: u64,
+    calls: u64,
+}
+
+static BLOCKS: Mutex<Blocks> =
+    Mutex::new(Blocks { held: BTreeMap::new(), call: 0, calls: 0 });
+
+/// Starts counting blocks to a new call; the call that was counted to before.
+pub fn begin_call() -> u64 {
+    let mut blocks = BLOCKS.lock();
+    blocks.calls += 1;
+    let calls = blocks.calls;
+    core::mem::replace(&mut blocks.call, calls)
+}
+
+/// Ends the innermost call; what it allocated is given back if it did not return.
+pub fn end_call(outer: u64, returned: bool) {
+    let mut blocks = BLOCKS.lock();
+    let call = core::mem::replace(&mut blocks.call, outer);
+    if !returned {
+        blocks.held.retain(|_, held| held.call != call);
+    }
+}
+
+/// Blocks held, and their bytes.
+pub fn usage() -> (usize, usize) {
+    let blocks = BLOCKS.lock();
+    (blocks.held.len(), blocks.held.values().map(|held| held.block.len()).sum())
+}
+
+fn take(size: u64) -> u64 {
+    let Some(block) = usize::try_from(size).ok().and_then(Block::take) else { return 0 };
+    let at = block.start().0;
+    let mut blocks = BLOCKS.lock();
+    let call = blocks.call;
+    blocks.held.insert(at, Held { block, call });
+    at
+}
+
+/// `__kmalloc(size, flags)`: zeroed memory, or 0.
+pub extern "C" fn kmalloc(size: u64, _flags: u32) -> u64 {
+    take(size)
+}
+
+/// `kmalloc_trace(cache, flags, size)`: what a constant-size `kmalloc` becomes.
+pub extern "C" fn kmalloc_trace(_cache: u64, _flags: u32, size: u64) -> u64 {
+    take(size)
+}
+
+/// `kmalloc_large(size, flags)`.
+pub extern "C" fn kmalloc_large(size: u64, _flags: u32) -> u64 {
+    take(size)
+}
+
+/// `kmalloc_node_trace(cache, flags, node, size)`.
+pub extern "C" fn kmalloc_node_trace(_cache: u64, _flags: u32, _node: i32, size: u64) -> u64 {
+    take(size)
+}
+
+/// `vmalloc(size)` and `vzalloc(size)`.
+pub extern "C" fn vmalloc(size: u64) -> u64 {
+    take(size)
+}
+
+/// `kvmalloc_node(size, flags, node)`.
+pub extern "C" fn kvmalloc_node(size: u64, _flags: u32, _node: i32) -> u64 {
+    take(size)
+}
+
+/// `krealloc(block, size, flags)`.
+pub extern "C" fn krealloc(old: u64, size: u64, _flags: u32) -> u64 {
+    if size == 0 {
+        kfree(old);
+        return 0;
+    }
+    let new = take(size);
+    if old != 0 && new != 0 {
+        let mut bytes = BLOCKS.lock().held.get(&old).map(|held| held.block.bytes()).unwrap_or_default();
+        bytes.truncate(size as usize);
+        memory::write_for_module(Vaddr(new), &bytes);
+        kfree(old);
+    }
+    new
+}
+
+/// `kmemdup(source, size, flags)`.
+pub extern "C" fn kmemdup(source: u64, size: u64, _flags: u32) -> u64 {
+    let new = take(size);
+    let mut bytes = alloc::vec![0; if new == 0 { 0 } else { size as usize }];
+    memory::read(Vaddr(source), &mut bytes);
+    memory::write_for_module(Vaddr(new), &bytes);
+    new
+}
+
+/// `kstrdup(text, flags)`.
+pub extern "C" fn kstrdup(text: u64, flags: u32) -> u64 {
+    let len = memory::read_cstr(Vaddr(text), 1 << 20).map(|bytes: Vec<u8>| bytes.len());
+    if text == 0 { 0 } else { len.map_or(0, |len| kmemdup(text, len as u64 + 1, flags)) }
+}
+
+/// `kfree(block)`: null is allowed; what was never handed out ends the caller.
+pub extern "C" fn kfree(block: u64) {
+    // Linux's ZERO_SIZE_PTR is 16: kmalloc(0) of a module's own header may give it.
+    if block <= 16 {
+        return;
+    }
+    let held = BLOCKS.lock().held.remove(&block);
+    if held.is_none() {
+        call::give_up(format!("kfree of {block:#x}, which kmalloc did not hand out"));
+    }
+}
+
+/// `kfree_sensitive(block)`: clears it first.
+pub extern "C" fn kfree_sensitive(block: u64) {
+    let len = BLOCKS.lock().held.get(&block).map_or(0, |held| held.block.len());
+    memory::write_for_module(Vaddr(block), &alloc::vec![0; len]);
+    kfree(block);
+}
+
+/// `ksize(block)`.
+pub extern "C" fn ksize(block: u64) -> u64 {
+    BLOCKS.lock().held.get(&block).map_or(0, |held| held.block.len() as u64)
+}

@@ -1,0 +1,131 @@
+//! Stack protector, lists, mutexes, jiffies, random bytes, and the rest that a
+//! library module asks of a kernel.
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::{String, ToString};
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use crate::addr::Vaddr;
+use crate::machine::lock::Mutex;
+use crate::machine::{call, memory, spr};
+
+/// Ticks of `jiffies` in a second, as in Debian's kernel.
+const HZ: u64 = 250;
+
+/// `jiffies`; brought up to date when a command starts.
+static JIFFIES: AtomicU64 = AtomicU64::new(0);
+
+/// `kmalloc_caches`: modules load a pointer from it and hand it back, unused.
+static KMALLOC_CACHES: [AtomicU64; 256] = [const { AtomicU64::new(0) }; 256];
+
+/// Mutexes that are locked, by address, and the call that locked them.
+static LOCKED: Mutex<BTreeMap<u64, ()>> = Mutex::new(BTreeMap::new());
+
+/// Data that modules import.
+pub fn data_exports() -> [(&'static str, Vaddr); 2] {
+    [
+        ("jiffies", Vaddr(JIFFIES.as_ptr() as u64)),
+        ("kmalloc_caches", Vaddr(KMALLOC_CACHES.as_ptr() as u64)),
+    ]
+}
+
+/// Brings `jiffies` up to date.
+pub fn update_jiffies(timebase_hz: u64) {
+    let ticks_per_jiffy = (timebase_hz / HZ).max(1);
+    JIFFIES.store(spr::timebase() / ticks_per_jiffy, Ordering::Relaxed);
+}
+
+/// A job is over that may have held mutexes: they are free again.
+pub fn release_mutexes() {
+    LOCKED.lock().clear();
+}
+
+fn text(at: u64) -> String {
+    memory::read_cstr(Vaddr(at), 256)
+        .map_or_else(|| "?".to_string(), |bytes| String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// `__stack_chk_fail()`: a function's stack canary is gone.
+pub extern "C" fn stack_chk_fail() {
+    call::give_up("stack protector: a function wrote past the end of its stack buffer".to_string());
+}
+
+/// `fortify_panic(name)`: a checked string function would have overrun.
+pub extern "C" fn fortify_panic(name: u64) {
+    call::give_up(format!("fortify: {} would write or read past its buffer", text(name)));
+}
+
+/// `panic(format, ...)`: the module says that all is lost.
+pub extern "C" fn panic(format: u64) {
+    call::give_up(format!("the module called panic: {}", text(format).trim_end()));
+}
+
+/// `__list_add_valid(new, prev, next)`: true if the neighbours agree.
+pub extern "C" fn list_add_valid(new: u64, prev: u64, next: u64) -> bool {
+    let field = |at: u64, offset: i64| memory::read_u64(Vaddr(at).offset(offset));
+    let good = field(next, 8) == Some(prev) && field(prev, 0) == Some(next) && new != prev && new != next;
+    if !good {
+        crate::kprintln!("list_add: corrupt list at {prev:#x} and {next:#x}, nothing was added");
+    }
+    good
+}
+
+/// `__list_del_entry_valid(entry)`: true if the neighbours agree.
+pub extern "C" fn list_del_entry_valid(entry: u64) -> bool {
+    let field = |at: u64, offset: i64| memory::read_u64(Vaddr(at).offset(offset));
+    let (next, prev) = (field(entry, 0), field(entry, 8));
+    let good = next.is_some_and(|next| field(next, 8) == Some(entry))
+        && prev.is_some_and(|prev| field(prev, 0) == Some(entry));
+    if !good {
+        crate::kprintln!("list_del: corrupt list at {entry:#x}, nothing was removed");
+    }
+    good
+}
+
+/// `__mutex_init(lock, name, key)`.
+pub extern "C" fn mutex_init(lock: u64, _name: u64, _key: u64) {
+    LOCKED.lock().remove(&lock);
+}
+
+/// `mutex_lock(lock)`. One job runs at a time: a held lock will never be free.
+pub extern "C" fn mutex_lock(lock: u64) {
+    if LOCKED.lock().insert(lock, ()).is_some() {
+        call::give_up(format!("mutex_lock: {lock:#x} is locked already, by this job"));
+    }
+}
+
+/// `mutex_trylock(lock)`.
+pub extern "C" fn mutex_trylock(lock: u64) -> i32 {
+    i32::from(LOCKED.lock().insert(lock, ()).is_none())
+}
+
+/// `mutex_unlock(lock)`.
+pub extern "C" fn mutex_unlock(lock: u64) {
+    if LOCKED.lock().remove(&lock).is_none() {
+        call::give_up(format!("mutex_unlock: {lock:#x} is not locked"));
+    }
+}
+
+/// `get_random_bytes(buffer, len)`: a fast generator seeded from the time base.
+/// Not for secrets.
+pub extern "C" fn get_random_bytes(buffer: u64, len: u64) {
+    static STATE: AtomicU64 = AtomicU64::new(0);
+    let mut bytes = alloc::vec![0; len as usize];
+    for chunk in bytes.chunks_mut(8) {
+        // SplitMix64 (Steele, Lea, Flood 2014).
+        let step = spr::timebase().wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = STATE.fetch_add(step, Ordering::Relaxed).wrapping_add(step);
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        z ^= z >> 31;
+        let len = chunk.len();
+        chunk.copy_from_slice(&z.to_le_bytes()[..len]);
+    }
+    memory::write_for_module(Vaddr(buffer), &bytes);
+}
+
+/// `cond_resched()` and its kind: nothing else is waiting.
+pub extern "C" fn cond_resched() -> i32 {
+    0
+}

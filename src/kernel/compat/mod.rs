@@ -1,0 +1,18 @@
+//! The C functions that modules built for Linux import, by their Linux names.
+//!
+//! ```text
+//! print      _printk and the printf family
+//! heap       kmalloc, kfree and what they hold
+//! kernel     stack protector, lists, mutexes, jiffies, random bytes
+//! param      addresses that say what type a module's parameter has
+//! ```
+//!
+//! Each takes addresses as numbers, as a C caller passes them, and asks
+//! `machine::memory` for what lies there. `exports` makes the table of names.
+
+pub mod heap;
+pub mod kernel;
+pub mod param;
+pub mod print;
+
+pub use print::{dynamic_pr_debug, printk, sprintf, vscnprintf, vsnprintf};

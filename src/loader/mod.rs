@@ -1,2 +1,5 @@
 //! From the bytes of a `.ko` to an image whose every word has its final value.
 #![forbid(unsafe_code)]
+
+pub mod recognise;
+pub mod stubs;

@@ -29,3 +29,4 @@ extern crate alloc;
 pub mod addr;
 pub mod isa;
 pub mod loader;
+pub mod shell;

@@ -29,11 +29,13 @@
 extern crate alloc;
 
 pub mod addr;
+pub mod compat;
 pub mod initrd;
 pub mod isa;
 pub mod loader;
 pub mod memory;
 pub mod patch;
+pub mod shell;
 pub mod trace;
 
 #[cfg(target_os = "none")]

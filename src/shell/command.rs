@@ -1,0 +1,239 @@
+//! What can be asked of the kernel, as data.
+//!
+//! One variant a command; `table` has the spelling and the help, `parse` makes
+//! the values, `kernel/` carries them out. Names are not looked up here: a
+//! command may name a module, symbol or file that does not exist.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::args::{Arg, SymbolName};
+use super::table::Entry;
+use crate::addr::Vaddr;
+
+/// A well-formed command.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Command {
+    /// Load a module by name or path.
+    Insmod {
+        /// A name under `/lib/modules`, or a path.
+        module: String,
+        /// Lay out and relocate, never run.
+        link_only: bool,
+        /// Which shapes of call stubs to build.
+        stubs: StubChoice,
+        /// Parameters, in order.
+        params: Vec<Param>,
+    },
+    /// Unload a module.
+    Rmmod {
+        /// Its name.
+        module: String,
+    },
+    /// List loaded modules.
+    Lsmod {
+        /// With sections and addresses.
+        verbose: bool,
+    },
+    /// Show what a module file says about itself.
+    Modinfo {
+        /// A name or a path.
+        module: String,
+    },
+    /// Load a module after what it depends on.
+    Modprobe {
+        /// Its name.
+        module: String,
+        /// Parameters for this module alone.
+        params: Vec<Param>,
+    },
+    /// Name to address, or address to name.
+    Sym(Target),
+    /// Call a function.
+    Call {
+        /// On this CPU as a job; here if absent.
+        cpu: Option<u32>,
+        /// How many times, at least once.
+        count: u64,
+        /// What to call.
+        symbol: SymbolName,
+        /// Its arguments, at most [`super::args::MAX_ARGS`].
+        args: Vec<Arg>,
+    },
+    /// Make a named buffer that stays.
+    Buf {
+        /// Its name, without the `&`.
+        name: String,
+        /// `Zeroed`, `Text` or `Hex`.
+        content: Arg,
+    },
+    /// Dump memory.
+    Examine {
+        /// Where.
+        place: Place,
+        /// Bytes; the buffer's size, or 64 for an address, if absent.
+        len: Option<u64>,
+    },
+    /// Disassemble.
+    Dis {
+        /// A function or an address.
+        target: Target,
+        /// Instructions; the whole function, or 16 for an address, if absent.
+        count: Option<u64>,
+    },
+    /// List a module's stubs.
+    Stubs {
+        /// Its name.
+        module: String,
+    },
+    /// List a module's relocations.
+    Relocs {
+        /// Its name.
+        module: String,
+        /// How many; all if absent.
+        count: Option<u64>,
+    },
+    /// List call sites.
+    Sites {
+        /// Only functions that match.
+        glob: Option<String>,
+    },
+    /// Compare module text with what it should be.
+    Audit,
+    /// Show the journal of text changes.
+    Journal,
+    /// The function tracer.
+    Trace(TraceAction),
+    /// Live patches.
+    Livepatch(LivepatchAction),
+    /// List CPUs.
+    Cpus,
+    /// Show a PACA.
+    Paca {
+        /// Whose; this CPU's if absent.
+        cpu: Option<u32>,
+    },
+    /// Show the memory map.
+    Maps,
+    /// Show free and used memory.
+    Mem,
+    /// Run self-tests.
+    Selftest {
+        /// One; all if absent.
+        name: Option<String>,
+    },
+    /// Show the kernel's messages.
+    Dmesg,
+    /// List a directory.
+    Ls {
+        /// `/` if absent.
+        dir: Option<String>,
+    },
+    /// Print a file.
+    Cat {
+        /// Its path.
+        file: String,
+    },
+    /// Print words, or write them to a file.
+    Echo {
+        /// The words with one blank between, without a line end.
+        text: Vec<u8>,
+        /// Where to, if not the console.
+        to: Option<Redirect>,
+    },
+    /// Change a batch rule; `batch` does it and `kernel/` never sees it.
+    Set(BatchFlag),
+    /// Explain one command, or list them all.
+    Help(Option<&'static Entry>),
+    /// Start the machine again; `batch` ends the run first.
+    Reboot,
+    /// Switch the machine off; `batch` ends the run first.
+    Poweroff,
+}
+
+/// Shapes of call stubs that the loader can build.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StubChoice {
+    /// This kernel's own.
+    #[default]
+    Default,
+    /// The six-word profiling stub of the patch series that this kernel began with.
+    Seed,
+    /// The five-word profiling stub that Linux has.
+    Linux,
+    /// Ordinary stubs where profiling stubs belong, to show in tests what breaks.
+    Wrong,
+}
+
+/// `name=value` for a module.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Param {
+    /// Left of the first `=`.
+    pub name: String,
+    /// Right of it; may be empty.
+    pub value: Vec<u8>,
+}
+
+/// A function by name, or any address.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Target {
+    /// `[MOD:]NAME`.
+    Symbol(SymbolName),
+    /// An integer.
+    Addr(Vaddr),
+}
+
+/// Memory by address, or a named buffer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Place {
+    /// An integer.
+    Addr(Vaddr),
+    /// `&NAME`.
+    Buffer(String),
+}
+
+/// What `trace` can do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum TraceAction {
+    /// Trace functions that match any of these; every function if empty.
+    On(Vec<String>),
+    /// Stop tracing; what was recorded stays.
+    Off,
+    /// Print what was recorded.
+    Show,
+    /// Forget what was recorded.
+    Clear,
+    /// Say what is on, and how much was recorded and lost.
+    Status,
+}
+
+/// What `livepatch` can do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum LivepatchAction {
+    /// Redirect functions, loading the patch module if needed.
+    Enable(String),
+    /// Bring the old functions back.
+    Disable(String),
+    /// One line a patch.
+    List,
+    /// Each redirected function of one patch, or of all.
+    Show(Option<String>),
+}
+
+/// `> FILE` or `>> FILE`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Redirect {
+    /// The file's path.
+    pub file: String,
+    /// `>>`: keep what is there (for filters: add to them).
+    pub append: bool,
+}
+
+/// One change to the batch rules.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum BatchFlag {
+    /// `-e` (true, as at the start) ends the run at the first failure, `+e` goes on.
+    StopAtFailure(bool),
+    /// `-x` (true) prints `> COMMAND` before each, `+x` (as at the start) does not.
+    PrintCommands(bool),
+}

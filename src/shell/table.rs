@@ -1,0 +1,232 @@
+//! The table of commands: spelling, usage, help, example.
+//!
+//! `help` prints from here, refusals quote the usage lines from here, and a test
+//! feeds every example to the parser, so that none of them can be out of date.
+//! Words are Linux's where Linux has one.
+
+use core::cmp::min;
+use core::fmt;
+
+use super::parse::{self, Parser};
+
+/// One command.
+pub struct Entry {
+    /// The word that a line begins with.
+    pub name: &'static str,
+    /// Name and arguments; `[…]` may be left out.
+    pub usage: &'static str,
+    /// What it does, in one line.
+    pub help: &'static str,
+    /// A line that works as it stands.
+    pub example: &'static str,
+    /// Reads the words after the name.
+    pub(super) parse: Parser,
+}
+
+impl PartialEq for Entry {
+    /// Names are unique in the table.
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl fmt::Debug for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Entry({})", self.name)
+    }
+}
+
+impl fmt::Display for Entry {
+    /// What `help NAME` prints, without the last line end.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "usage: {}\n{}\nexample: {}",
+            self.usage, self.help, self.example
+        )
+    }
+}
+
+const fn entry(
+    name: &'static str,
+    parse: Parser,
+    usage: &'static str,
+    help: &'static str,
+    example: &'static str,
+) -> Entry {
+    Entry {
+        name,
+        usage,
+        help,
+        example,
+        parse,
+    }
+}
+
+/// Every command, in the order in which `help` lists them: by subject.
+#[rustfmt::skip]
+pub static TABLE: &[Entry] = &[
+    entry("insmod", parse::insmod,
+        "insmod NAME|PATH [--link-only] [--stubs=default|seed|linux|wrong] [param=value...]",
+        "load a module: relocate it, make its stubs, run its init function",
+        "insmod demo answer=7"),
+    entry("rmmod", parse::rmmod, "rmmod MOD",
+        "unload a module that nothing uses", "rmmod demo"),
+    entry("lsmod", parse::lsmod, "lsmod [-v]",
+        "list loaded modules; -v shows sections and their addresses", "lsmod -v"),
+    entry("modinfo", parse::modinfo, "modinfo NAME|PATH",
+        "show what a module file says about itself", "modinfo crc7"),
+    entry("modprobe", parse::modprobe, "modprobe NAME [param=value...]",
+        "load a module after the modules that it depends on", "modprobe xfs"),
+    entry("sym", parse::sym, "sym [MOD:]NAME|ADDR",
+        "show where a symbol is, or which symbol an address lies in", "sym crc7:crc7_be"),
+    entry("call", parse::call, "call [-c CPU] [-n COUNT] [MOD:]NAME [ARG...]",
+        "call a function and print r3; ARG is an integer, \"text\", hex:00ff, @SIZE or &NAME",
+        "call crc7_be 0 \"123456789\" 9"),
+    entry("buf", parse::buf, "buf NAME SIZE|\"text\"|hex:00ff",
+        "make a buffer that stays; &NAME is its address", "buf key hex:000102ff"),
+    entry("x", parse::examine, "x ADDR|&NAME [LEN]",
+        "dump memory, 16 bytes a line; places that cannot be read are said, not fatal",
+        "x &key 32"),
+    entry("dis", parse::dis, "dis [MOD:]NAME|ADDR [COUNT]",
+        "disassemble a function, or COUNT instructions", "dis crc7:crc7_be 8"),
+    entry("stubs", parse::stubs, "stubs MOD",
+        "list a module's call stubs: address, kind, target", "stubs demo"),
+    entry("relocs", parse::relocs, "relocs MOD [COUNT]",
+        "list a module's relocations and what became of them", "relocs demo 20"),
+    entry("sites", parse::sites, "sites [GLOB]",
+        "list call sites and the state of each", "sites demo:*"),
+    entry("audit", parse::audit, "audit",
+        "compare every word of module text with what it should be", "audit"),
+    entry("journal", parse::journal, "journal",
+        "list changes to live text: who, when, why, how many words", "journal"),
+    entry("trace", parse::trace, "trace on [GLOB...] | off | show | clear | status",
+        "trace functions as they are entered", "trace on demo_*"),
+    entry("livepatch", parse::livepatch,
+        "livepatch enable MOD | disable MOD | list | show [MOD]",
+        "replace functions of loaded modules by those of a patch module",
+        "livepatch enable demo_fix"),
+    entry("cpus", parse::cpus, "cpus",
+        "list CPUs and what each is doing", "cpus"),
+    entry("paca", parse::paca, "paca [CPU]",
+        "show the block that r13 points at", "paca 0"),
+    entry("maps", parse::maps, "maps",
+        "show what lies where in memory, and its permissions", "maps"),
+    entry("mem", parse::mem, "mem",
+        "show free and used memory", "mem"),
+    entry("selftest", parse::selftest, "selftest [NAME]",
+        "test the running kernel: all tests, or one", "selftest"),
+    entry("dmesg", parse::dmesg, "dmesg",
+        "show the kernel's messages", "dmesg"),
+    entry("ls", parse::ls, "ls [DIR]",
+        "list a directory of the initrd or of the control files", "ls /lib/modules"),
+    entry("cat", parse::cat, "cat FILE",
+        "print a file", "cat /proc/modules"),
+    entry("echo", parse::echo, "echo [TEXT...] [> FILE | >> FILE]",
+        "print words, or write them to a control file", "echo \"a b\" c > /proc/example"),
+    entry("set", parse::set, "set -e|+e|-x|+x",
+        "-e ends a run at the first failure (+e goes on); -x prints each command first",
+        "set +e"),
+    entry("help", parse::help, "help [COMMAND]",
+        "list commands, or explain one; before any command, `! ` means that it must fail",
+        "help call"),
+    entry("reboot", parse::reboot, "reboot",
+        "start the machine again", "reboot"),
+    entry("poweroff", parse::poweroff, "poweroff",
+        "switch the machine off", "poweroff"),
+];
+
+/// The command of this name.
+#[must_use]
+pub fn find(name: &[u8]) -> Option<&'static Entry> {
+    TABLE.iter().find(|entry| entry.name.as_bytes() == name)
+}
+
+/// The command that `word` is perhaps a slip of: one edit away, or two if the
+/// name has more than four letters.
+#[must_use]
+pub fn suggest(word: &[u8]) -> Option<&'static str> {
+    let near = TABLE
+        .iter()
+        .map(|entry| (edits(word, entry.name.as_bytes()), entry.name));
+    near.filter(|&(edits, name)| edits <= 1 + usize::from(name.len() > 4) && edits < name.len())
+        .min_by_key(|&(edits, _)| edits)
+        .map(|(_, name)| name)
+}
+
+/// Longest command name that [`edits`] has room for.
+const LONGEST: usize = 15;
+
+/// How many letters must be put in, taken out, replaced or swapped with their
+/// neighbour to make `name` of `word` (optimal string alignment).
+fn edits(word: &[u8], name: &[u8]) -> usize {
+    if name.len() > LONGEST || word.len() > LONGEST + 2 {
+        return usize::MAX;
+    }
+    // Three rows of the classic table, for the swap looks two rows back.
+    let mut rows = [[0; LONGEST + 1]; 3];
+    rows[0] = core::array::from_fn(|column| column);
+    for (i, &from) in word.iter().enumerate() {
+        let (row, above, above2) = ((i + 1) % 3, i % 3, (i + 2) % 3);
+        rows[row][0] = i + 1;
+        for (j, &to) in name.iter().enumerate() {
+            let mut best = rows[above][j] + usize::from(from != to);
+            best = min(best, min(rows[above][j + 1], rows[row][j]) + 1);
+            if i > 0 && j > 0 && from == name[j - 1] && word[i - 1] == to {
+                best = min(best, rows[above2][j - 1] + 1);
+            }
+            rows[row][j + 1] = best;
+        }
+    }
+    rows[word.len() % 3][name.len()]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::shell::{lex, parse};
+
+    #[test]
+    fn every_example_parses_and_begins_with_its_command() {
+        for entry in TABLE {
+            let statement = lex::statements(entry.example.as_bytes()).next();
+            let statement = statement.unwrap().unwrap();
+            assert_eq!(statement.words[0].bytes, entry.name.as_bytes());
+            let (negated, command) = parse::parse(&statement.words);
+            assert!(!negated);
+            command.unwrap_or_else(|refusal| panic!("{refusal}"));
+            let first = entry.usage.split(' ').next();
+            assert_eq!(first, Some(entry.name));
+        }
+    }
+
+    #[test]
+    fn no_two_commands_have_one_name() {
+        for (i, entry) in TABLE.iter().enumerate() {
+            assert!(TABLE[..i].iter().all(|other| other.name != entry.name));
+            assert!(entry.name.len() <= LONGEST);
+        }
+    }
+
+    #[test]
+    fn a_slip_of_the_finger_gets_a_suggestion_and_a_foreign_word_does_not() {
+        assert_eq!(suggest(b"insmo"), Some("insmod"));
+        assert_eq!(suggest(b"rmmdo"), Some("rmmod"));
+        assert_eq!(suggest(b"clal"), Some("call"));
+        assert_eq!(suggest(b"pacaa"), Some("paca"));
+        assert_eq!(suggest(b"livepach"), Some("livepatch"));
+        assert_eq!(suggest(b"mount"), None);
+        assert_eq!(suggest(b"y"), None);
+        assert_eq!(suggest(b"an-extremely-long-word-that-is-no-command"), None);
+    }
+
+    /// Distances as published for the classic pairs.
+    #[test]
+    fn edits_are_counted_as_in_the_textbook() {
+        assert_eq!(edits(b"kitten", b"sitting"), 3);
+        assert_eq!(edits(b"saturday", b"sunday"), 3);
+        assert_eq!(edits(b"", b"abc"), 3);
+        assert_eq!(edits(b"ca", b"abc"), 3);
+        assert_eq!(edits(b"ab", b"ba"), 1);
+    }
+}

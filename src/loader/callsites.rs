@@ -1,0 +1,318 @@
+//! Call sites: the words at which a function can be traced or redirected.
+//!
+//! Two sources say where they are. Relocations of branches against `_mcount`
+//! give the sites that `-pg` makes (collected by [`super::relocate`] as it meets
+//! them), and `__patchable_function_entries` lists functions that begin with
+//! room for a branch. Neither is believed: each site is judged by its own words.
+//!
+//! ```text
+//!  Profile             ProfileStd (gcc 5)     Late (-pg alone)       Patchable
+//!   mflr r0             mflr r0                mflr r0 ... stdu       [addis r2,r12,..]
+//!   bl _mcount  <-at    std r0,16(r1)          bl _mcount   <-at      [addi  r2,r2,..]
+//!   mflr r0 ...         bl _mcount  <-at       nop                    nop         <-at
+//! ```
+//!
+//! The image holds `nop` at every site, also at those refused: a module comes to
+//! life with all of them off. What follows a `bl _mcount` is never touched; a
+//! `nop` there is some jump label's and no place for `ld r2,24(r1)`.
+//!
+//! # Invariants
+//! - Sites are sorted by address and no two are equal.
+//! - A `Profile` or `ProfileStd` site stands directly at its function's local
+//!   entry point: nothing of the function ran, except for reading LR into r0. A
+//!   `Late` one stands behind the prologue: traceable, but too late to redirect.
+//!
+//! # References
+//! gcc's `-mprofile-kernel`, `-pg` and `-fpatchable-function-entry`; rustc's
+//! `-Zpatchable-function-entry`. gcc 14 and later list the nop at the local entry
+//! point; rustc lists the global one; gcc 12 puts the nop itself before the TOC
+//! set-up, where it is run by some callers only.
+
+use alloc::vec::Vec;
+
+use goblin::elf64::reloc::R_PPC64_ADDR64;
+
+use super::{
+    elf::Object,
+    layout::{Layout, word_at},
+    symbols::{Function, Functions},
+};
+use crate::{
+    addr::Vaddr,
+    isa::{Insn, well_known},
+};
+
+/// The name whose calls are profiling calls; nothing but the name decides.
+pub const HOOK: &str = "_mcount";
+/// The section that lists patchable functions.
+pub const PATCHABLE: &str = "__patchable_function_entries";
+
+/// A place in a function that a branch to a hook may be written to.
+///
+/// Twelve bytes, because the largest modules have more than ten thousand.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallSite {
+    /// Offset from the base; the two low bits, zero in an address, are the kind.
+    at_and_kind: u32,
+    function: u32,
+    stub: u32,
+}
+
+/// What stands around a call site.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SiteKind {
+    /// `mflr r0` and the site, at the local entry point.
+    Profile,
+    /// `mflr r0`, `std r0,16(r1)` and the site, at the local entry point.
+    ProfileStd,
+    /// Behind the prologue.
+    Late,
+    /// A nop at the local entry point, with a stub of its own.
+    Patchable,
+}
+
+/// A site that cannot be used, and why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RefusedSite {
+    /// Offset from the base.
+    pub at: u32,
+    /// Why.
+    pub fault: SiteFault,
+}
+
+/// Why a site cannot be used.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SiteFault {
+    /// No function symbol lies at or before it.
+    NoFunction,
+    /// It calls the hook early, but not at the start of its function.
+    NotAtEntry,
+    /// Its nop stands before the TOC set-up: callers from the module skip it.
+    NopBeforeToc,
+    /// The word at the local entry point is no nop.
+    NotANop {
+        /// The word.
+        found: u32,
+    },
+    /// The list names a place that is not in kept code.
+    NotCode,
+    /// The list names it twice.
+    Twice,
+}
+
+impl core::fmt::Display for SiteFault {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        match self {
+            Self::NoFunction => f.write_str("belongs to no function; keep the function's symbol"),
+            Self::NotAtEntry => {
+                f.write_str("not at its function's local entry; call _mcount first in the function")
+            }
+            Self::NopBeforeToc => f.write_str(
+                "nop before the TOC set-up, which local calls skip; compile with -mprofile-kernel or gcc 14",
+            ),
+            Self::NotANop { found } => {
+                write!(f, "expected nop at the local entry, found {found:#010x}; compile the function again")
+            }
+            Self::NotCode => f.write_str("not in a section of code; remove the entry"),
+            Self::Twice => f.write_str("listed twice; remove one entry"),
+        }
+    }
+}
+
+impl CallSite {
+    /// A site `at` bytes from the base, which is a multiple of 4, of the function
+    /// with symbol `function`, whose branch is to go to the `stub` at that offset.
+    #[must_use]
+    pub const fn new(at: u32, kind: SiteKind, function: u32, stub: u32) -> Self {
+        Self { at_and_kind: at & !3 | kind as u32, function, stub }
+    }
+
+    /// Bytes from the base.
+    #[must_use]
+    pub const fn offset(self) -> u32 {
+        self.at_and_kind & !3
+    }
+
+    /// Address, in a module at `base`.
+    #[must_use]
+    pub const fn at(self, base: Vaddr) -> Vaddr {
+        base.offset(self.offset() as i64)
+    }
+
+    /// What stands around it.
+    #[must_use]
+    pub const fn kind(self) -> SiteKind {
+        match self.at_and_kind & 3 {
+            0 => SiteKind::Profile,
+            1 => SiteKind::ProfileStd,
+            2 => SiteKind::Late,
+            _ => SiteKind::Patchable,
+        }
+    }
+
+    /// Index of its function's symbol.
+    #[must_use]
+    pub const fn function(self) -> u32 {
+        self.function
+    }
+
+    /// The stub that its branch goes to when it is on, in a module at `base`.
+    #[must_use]
+    pub const fn stub(self, base: Vaddr) -> Vaddr {
+        base.offset(self.stub as i64)
+    }
+}
+
+/// What stands before a profiling call at `offset` of `code`.
+#[inline]
+pub(super) fn classify(code: &[u8], offset: u64) -> SiteKind {
+    let word = |back| word_at(code, offset.wrapping_sub(back)).map(Insn);
+    if word(4) == Some(well_known::MFLR_R0) {
+        SiteKind::Profile
+    } else if word(4) == Some(well_known::STD_R0_16_R1) && word(8) == Some(well_known::MFLR_R0) {
+        SiteKind::ProfileStd
+    } else {
+        SiteKind::Late
+    }
+}
+
+/// How many entries the lists of patchable functions have: as many stubs are
+/// planned, though the sites of some may be refused.
+pub(super) fn patchable_entries(object: &Object) -> u64 {
+    let lists = object.relocations().iter();
+    let lists = lists.filter(|list| object.sections()[list.target].name == PATCHABLE);
+    lists.map(|list| list.len() as u64).sum()
+}
+
+/// Gives each profiling call in `sites` its function, and moves those that have
+/// none, or stand in the wrong place, to the list of the refused.
+///
+/// `sites` come in the order of relocations, which is nearly that of addresses.
+pub(super) fn settle(
+    object: &Object,
+    functions: &Functions,
+    sites: &mut Vec<CallSite>,
+) -> Vec<RefusedSite> {
+    let mut refused = Vec::new();
+    if !sites.is_sorted_by_key(|site| site.offset()) {
+        sites.sort_unstable_by_key(|site| site.offset());
+    }
+    // Both lists rise: one walk over the two finds each site's function.
+    let mut rest = functions.iter().peekable();
+    let mut current: Option<Function> = None;
+    sites.retain_mut(|site| {
+        while let Some(next) = rest.next_if(|next| next.at <= site.offset()) {
+            if current.is_none_or(|current| current.at != next.at) {
+                current = Some(next);
+            }
+        }
+        match judge(object, current, *site) {
+            Ok(function) => {
+                site.function = function;
+                true
+            }
+            Err(fault) => {
+                refused.push(RefusedSite { at: site.offset(), fault });
+                false
+            }
+        }
+    });
+    refused
+}
+
+fn judge(object: &Object, function: Option<Function>, site: CallSite) -> Result<u32, SiteFault> {
+    let function = function.ok_or(SiteFault::NoFunction)?;
+    let behind_entry = site.offset().wrapping_sub(function.local_entry(object));
+    let in_place = match site.kind() {
+        SiteKind::Profile => behind_entry == 4,
+        SiteKind::ProfileStd => behind_entry == 8,
+        SiteKind::Late | SiteKind::Patchable => true,
+    };
+    if in_place { Ok(function.symbol) } else { Err(SiteFault::NotAtEntry) }
+}
+
+/// The sites that the lists of patchable functions name, sorted, and those that
+/// cannot be used. Their stubs are not known yet.
+pub(super) fn patchable(
+    object: &Object,
+    layout: &Layout,
+    functions: &Functions,
+) -> (Vec<CallSite>, Vec<RefusedSite>) {
+    let mut sites: Vec<CallSite> = Vec::new();
+    let mut refused = Vec::new();
+    for list in object.relocations() {
+        if object.sections()[list.target].name != PATCHABLE {
+            continue;
+        }
+        for entry in list.iter() {
+            let symbol = object.symbol((entry.r_info >> 32) as u32);
+            let symbol = symbol.filter(|_| entry.r_info as u32 == R_PPC64_ADDR64);
+            let place = symbol.and_then(|symbol| {
+                let section = usize::from(symbol.st_shndx);
+                let inside = symbol.st_value.checked_add_signed(entry.r_addend)?;
+                let code = object.sections().get(section).filter(|section| section.is_code())?;
+                let known = inside < code.size() && inside.is_multiple_of(4);
+                Some((layout.offset_of(section).filter(|_| known)?, inside as u32, code.data))
+            });
+            let Some((start, inside, code)) = place else {
+                refused.push(RefusedSite { at: entry.r_offset as u32, fault: SiteFault::NotCode });
+                continue;
+            };
+            let listed = start + inside;
+            let word = |at: u32| word_at(code, u64::from(at.wrapping_sub(start))).map(Insn);
+            match patchable_site(object, functions, listed, word) {
+                Ok(site) => sites.push(site),
+                Err(fault) => refused.push(RefusedSite { at: listed, fault }),
+            }
+        }
+    }
+    sites.sort_unstable_by_key(|site| site.offset());
+    sites.dedup_by(|next, first| {
+        let twice = next.offset() == first.offset();
+        if twice {
+            refused.push(RefusedSite { at: next.offset(), fault: SiteFault::Twice });
+        }
+        twice
+    });
+    (sites, refused)
+}
+
+/// Finds the nop of the function that the list means by `listed`: its prefix
+/// nops, its global or its local entry point.
+fn patchable_site(
+    object: &Object,
+    functions: &Functions,
+    listed: u32,
+    word: impl Fn(u32) -> Option<Insn>,
+) -> Result<CallSite, SiteFault> {
+    // Nops before the global entry point (`-fpatchable-function-entry=N,M`)
+    // belong to the function that begins behind them.
+    let mut entry = listed;
+    while functions.at(entry).is_none_or(|function| function.at != entry)
+        && word(entry) == Some(Insn::NOP)
+    {
+        entry += 4;
+    }
+    let begins = |at: u32| functions.at(at).filter(|function| function.at == at);
+    let function = begins(entry).or_else(|| functions.at(listed)).ok_or(SiteFault::NoFunction)?;
+    let mut at = function.local_entry(object);
+    if at == function.at && sets_up_toc(word(at), word(at + 4)) {
+        at += 8; // the symbol does not say so, but the words do
+    }
+    match word(at) {
+        Some(Insn::NOP) => Ok(CallSite::new(at, SiteKind::Patchable, function.symbol, 0)),
+        _ if word(listed) == Some(Insn::NOP) => Err(SiteFault::NopBeforeToc),
+        found => Err(SiteFault::NotANop { found: found.unwrap_or_default().0 }),
+    }
+}
+
+/// True for the two words that compute r2 from r12, in either code model.
+fn sets_up_toc(first: Option<Insn>, second: Option<Insn>) -> bool {
+    let (Some(first), Some(second)) = (first, second) else { return false };
+    let medium = first.0 & 0xffff_0000 == well_known::ADDIS_R2_R12.0
+        && second.0 & 0xffff_0000 == well_known::ADDI_R2_R2.0;
+    medium || first.0 & 0xffff_0003 == LD_R2_R12 && second == well_known::ADD_R2_R2_R12
+}
+
+/// `ld r2,0(r12)`, first word of a large-model global entry.
+pub(super) const LD_R2_R12: u32 = 0xe84c_0000;

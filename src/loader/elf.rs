@@ -1,0 +1,579 @@
+//! Bytes of a `.ko` to an [`Object`]: the first stage, and the only one that
+//! reads offsets and counts which nobody has checked yet.
+//!
+//! Next stage: [`super::layout`]. What a refusal says: [`super::error`].
+//!
+//! ```text
+//!  bytes ──> header ──> section table ──> each section's range ──> symbols
+//!              |             |                  |                    |
+//!           is it ours?   inside the file?   inside the file?    name, section,
+//!                                                                local entry
+//! ```
+//!
+//! # Invariants
+//! - Whoever holds an `Object` may index: every section lies in the file, every
+//!   string table ends with NUL, every symbol's name and section exist, every
+//!   relocation section has whole entries and a target. Only what a relocation
+//!   itself says (place, symbol, type) is checked later, where it is used.
+//! - Nothing is copied: sections, symbols and relocations are views of the file,
+//!   which therefore outlives the module (the initrd stays).
+//! - A file may be longer than what its headers describe: Debian appends a
+//!   signature.
+//!
+//! # References
+//! System V ABI, "Object Files"; OpenPOWER ELFv2 ABI, "Object Files" (`e_flags`,
+//! the three `st_other` bits of the local entry point).
+//!
+//! goblin supplies the raw structures, but not the parser: `Elf::parse` copies
+//! the tables, and a module in a cpio archive is aligned to four bytes only, so
+//! each entry is decoded from its bytes (two or three loads on POWER).
+
+use alloc::{string::String, vec::Vec};
+
+use goblin::elf64::{
+    header::{
+        EI_CLASS, EI_DATA, ELFCLASS64, ELFDATA2LSB, ELFMAG, EM_PPC64, ET_REL, Header, SIZEOF_EHDR,
+        SIZEOF_IDENT,
+    },
+    reloc::Rela,
+    section_header::{
+        SHF_ALLOC, SHF_COMPRESSED, SHF_EXECINSTR, SHF_TLS, SHF_WRITE, SHN_ABS, SHN_COMMON,
+        SHN_LORESERVE, SHN_UNDEF, SHN_XINDEX, SHT_NOBITS, SHT_NULL, SHT_REL, SHT_RELA, SHT_STRTAB,
+        SHT_SYMTAB, SectionHeader,
+    },
+    sym::{STT_FUNC, STT_GNU_IFUNC, STT_NOTYPE, STT_SECTION, STT_TLS, Sym},
+};
+
+use super::error::{LoadError, Part, SectionFault, SymbolFault};
+
+/// Bytes of one symbol and of one relocation with addend, in the file.
+const ENTRY: usize = 24;
+/// Bytes of one section header in the file.
+const SECTION_HEADER: usize = 64;
+/// Largest alignment that a section may ask for: a page of the larger size.
+const ALIGN_MAX: u64 = 0x1_0000;
+/// Section index of Linux's late livepatch symbols.
+const SHN_LIVEPATCH: u16 = 0xff20;
+/// Flag of Linux's late livepatch relocation sections.
+const SHF_RELA_LIVEPATCH: u64 = 0x0010_0000;
+
+/// A module file whose structure has been checked.
+#[derive(Debug)]
+pub struct Object<'a> {
+    sections: Vec<Section<'a>>,
+    relocations: Vec<Relocations<'a>>,
+    symbols: &'a [[u8; ENTRY]],
+    /// The first symbol that is not local; `symbols.len()` if all are.
+    first_global: u32,
+    strings: &'a [u8],
+}
+
+/// One section: its header, its name and its bytes in the file.
+#[derive(Clone, Debug)]
+pub struct Section<'a> {
+    /// Name, from the section name table.
+    pub name: &'a str,
+    /// The header as it stands in the file.
+    pub header: SectionHeader,
+    /// The bytes in the file; empty for a section without any (`.bss`).
+    pub data: &'a [u8],
+}
+
+/// The relocations of one section that is loaded into memory.
+#[derive(Clone, Copy, Debug)]
+pub struct Relocations<'a> {
+    /// Index of the section that they change.
+    pub target: usize,
+    entries: &'a [[u8; ENTRY]],
+}
+
+impl<'a> Object<'a> {
+    /// Checks the structure of `bytes` and returns views of its parts.
+    ///
+    /// # Errors
+    /// [`LoadError::Header`], [`LoadError::Section`] or [`LoadError::Symbol`],
+    /// for the first thing found wrong.
+    pub fn parse(bytes: &'a [u8]) -> Result<Self, LoadError> {
+        let header = parse_header(bytes)?;
+        let sections = parse_sections(bytes, &header)?;
+        let table = find_symbol_table(&sections)?;
+        let (symbols, first_global, strings) = match table {
+            Some(index) => parse_symbol_table(&sections, index)?,
+            None => (&[][..], 0, &[][..]),
+        };
+        let relocations = parse_relocations(&sections, table)?;
+        let object = Self { sections, relocations, symbols, first_global, strings };
+        object.check_symbols()?;
+        Ok(object)
+    }
+
+    /// All sections, in file order; index 0 is the null section.
+    #[must_use]
+    pub fn sections(&self) -> &[Section<'a>] {
+        &self.sections
+    }
+
+    /// The first section called `name`, with its index.
+    #[must_use]
+    pub fn section(&self, name: &str) -> Option<(usize, &Section<'a>)> {
+        self.sections.iter().enumerate().find(|(_, section)| section.name == name)
+    }
+
+    /// The relocation sections whose targets are loaded, in file order.
+    #[must_use]
+    pub fn relocations(&self) -> &[Relocations<'a>] {
+        &self.relocations
+    }
+
+    /// The relocations that change section `target`.
+    #[must_use]
+    pub fn relocations_of(&self, target: usize) -> Option<&Relocations<'a>> {
+        self.relocations.iter().find(|relocations| relocations.target == target)
+    }
+
+    /// All symbols in file order; the first is the null symbol.
+    pub fn symbols(&self) -> impl ExactSizeIterator<Item = Sym> + use<'a> {
+        self.symbols.iter().map(decode_symbol)
+    }
+
+    /// The symbol at `index`, or `None` past the end of the table.
+    #[must_use]
+    pub fn symbol(&self, index: u32) -> Option<Sym> {
+        self.symbols.get(index as usize).map(decode_symbol)
+    }
+
+    /// Symbols in the table.
+    #[must_use]
+    pub fn symbol_count(&self) -> usize {
+        self.symbols.len()
+    }
+
+    /// Index of the first symbol that other files may refer to.
+    #[must_use]
+    pub fn first_global(&self) -> u32 {
+        self.first_global
+    }
+
+    /// The name of `symbol`; for a section symbol, the section's name.
+    #[must_use]
+    pub fn name(&self, symbol: &Sym) -> &'a str {
+        if symbol.st_name == 0 && symbol_type(symbol) == STT_SECTION {
+            let section = self.sections.get(usize::from(symbol.st_shndx));
+            return section.map_or("", |section| section.name);
+        }
+        text_at(self.strings, symbol.st_name).unwrap_or(NOT_TEXT)
+    }
+
+    /// True if `symbol` is where code begins: a function, or an untyped symbol
+    /// (as hand-written assembly has them) in a section of code.
+    #[must_use]
+    pub fn is_function(&self, symbol: &Sym) -> bool {
+        let kind = symbol_type(symbol);
+        let in_code = || {
+            let section = self.sections.get(usize::from(symbol.st_shndx));
+            section.is_some_and(Section::is_code)
+        };
+        let untyped = kind == STT_NOTYPE && symbol.st_info >> 4 != 0;
+        (kind == STT_FUNC || untyped) && symbol.st_shndx != 0 && in_code()
+    }
+
+    fn check_symbols(&self) -> Result<(), LoadError> {
+        for (index, entry) in self.symbols.iter().enumerate().skip(1) {
+            let symbol = decode_symbol(entry);
+            if let Some(fault) = self.symbol_fault(&symbol) {
+                let name = match fault {
+                    SymbolFault::Name { .. } => String::new(),
+                    _ => self.name(&symbol).into(),
+                };
+                return Err(LoadError::Symbol { index: index as u32, name, fault });
+            }
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn symbol_fault(&self, symbol: &Sym) -> Option<SymbolFault> {
+        if symbol.st_name as usize >= self.strings.len() {
+            return Some(SymbolFault::Name { offset: symbol.st_name });
+        }
+        if symbol.st_other >> 5 == 7 {
+            return Some(SymbolFault::LocalEntry);
+        }
+        match symbol_type(symbol) {
+            STT_TLS => return Some(SymbolFault::ThreadLocal),
+            STT_GNU_IFUNC => return Some(SymbolFault::Indirect),
+            _ => {}
+        }
+        if u32::from(symbol.st_shndx) == SHN_UNDEF || u32::from(symbol.st_shndx) == SHN_ABS {
+            return None;
+        }
+        if u32::from(symbol.st_shndx) >= SHN_LORESERVE {
+            return Some(match u32::from(symbol.st_shndx) {
+                SHN_COMMON => SymbolFault::Common,
+                SHN_XINDEX => SymbolFault::ExtendedIndex,
+                _ if symbol.st_shndx == SHN_LIVEPATCH => SymbolFault::Livepatch,
+                _ => SymbolFault::Section { index: symbol.st_shndx },
+            });
+        }
+        match self.sections.get(usize::from(symbol.st_shndx)) {
+            None => Some(SymbolFault::Section { index: symbol.st_shndx }),
+            Some(section) if section.header.sh_size < symbol.st_value => {
+                Some(SymbolFault::Outside { value: symbol.st_value, size: section.header.sh_size })
+            }
+            Some(_) => None,
+        }
+    }
+}
+
+impl Section<'_> {
+    /// True if the section takes part in the running module.
+    #[must_use]
+    pub fn is_alloc(&self) -> bool {
+        self.header.sh_flags & u64::from(SHF_ALLOC) != 0
+    }
+
+    /// True if the section holds instructions.
+    #[must_use]
+    pub fn is_code(&self) -> bool {
+        self.header.sh_flags & u64::from(SHF_EXECINSTR) != 0
+    }
+
+    /// True if the running module writes to the section.
+    #[must_use]
+    pub fn is_writable(&self) -> bool {
+        self.header.sh_flags & u64::from(SHF_WRITE) != 0
+    }
+
+    /// True if the section has no bytes in the file and starts as zeros.
+    #[must_use]
+    pub fn is_zeros(&self) -> bool {
+        self.header.sh_type == SHT_NOBITS
+    }
+
+    /// Bytes in memory.
+    #[must_use]
+    pub fn size(&self) -> u64 {
+        self.header.sh_size
+    }
+}
+
+impl<'a> Relocations<'a> {
+    /// The relocations, in file order.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Rela> + use<'a> {
+        self.entries.iter().map(decode_relocation)
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// True if there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+}
+
+/// What [`Object::name`] gives for a name that is not UTF-8; no symbol of the
+/// kernel or of a module is found under it.
+const NOT_TEXT: &str = "(a name that is not UTF-8)";
+
+/// Low four bits of `st_info`: function, object, section...
+#[must_use]
+pub fn symbol_type(symbol: &Sym) -> u8 {
+    symbol.st_info & 0xf
+}
+
+/// Bytes from a function's global to its local entry point.
+///
+/// The three bits are a code and not a count: 0 and 1 mean "the same place", 2
+/// to 6 mean 4 to 64 bytes. 7 is reserved, and refused by [`Object::parse`].
+#[must_use]
+pub fn local_entry(symbol: &Sym) -> u32 {
+    match symbol.st_other >> 5 {
+        0 | 1 | 7 => 0,
+        code => 1 << code,
+    }
+}
+
+/// True if the function may come back with another r2 than it was called with
+/// (`st_other` code 1), although it lies in the same module.
+#[must_use]
+pub fn loses_toc(symbol: &Sym) -> bool {
+    symbol.st_other >> 5 == 1
+}
+
+/// The NUL-terminated text at `offset` in a string table; `None` if it starts
+/// outside or is not UTF-8.
+#[must_use]
+pub fn text_at(table: &[u8], offset: u32) -> Option<&str> {
+    let rest = table.get(offset as usize..)?;
+    let end = rest.iter().position(|&byte| byte == 0)?;
+    core::str::from_utf8(&rest[..end]).ok()
+}
+
+fn parse_header(bytes: &[u8]) -> Result<Header, LoadError> {
+    if bytes.get(..4) != Some(ELFMAG) {
+        return Err(LoadError::NotElf);
+    }
+    let truncated =
+        LoadError::Truncated { part: Part::Header, end: SIZEOF_EHDR as u64, len: bytes.len() as u64 };
+    // Class and byte order come first, because they say how to read the rest.
+    let ident: [u8; SIZEOF_IDENT] = *bytes.first_chunk().ok_or_else(|| truncated.clone())?;
+    if ident[EI_CLASS] != ELFCLASS64 {
+        return Err(LoadError::Not64Bit { class: ident[EI_CLASS] });
+    }
+    if ident[EI_DATA] != ELFDATA2LSB {
+        return Err(LoadError::BigEndian);
+    }
+    let raw: &[u8; SIZEOF_EHDR] = bytes.first_chunk().ok_or(truncated)?;
+    let header = Header {
+        e_ident: ident,
+        e_type: le16(raw, 16),
+        e_machine: le16(raw, 18),
+        e_version: le32(raw, 20),
+        e_entry: le64(raw, 24),
+        e_phoff: le64(raw, 32),
+        e_shoff: le64(raw, 40),
+        e_flags: le32(raw, 48),
+        e_ehsize: le16(raw, 52),
+        e_phentsize: le16(raw, 54),
+        e_phnum: le16(raw, 56),
+        e_shentsize: le16(raw, 58),
+        e_shnum: le16(raw, 60),
+        e_shstrndx: le16(raw, 62),
+    };
+    if header.e_machine != EM_PPC64 {
+        return Err(LoadError::WrongMachine { machine: header.e_machine });
+    }
+    if header.e_type != ET_REL {
+        return Err(LoadError::NotRelocatable { kind: header.e_type });
+    }
+    // Bits 0 and 1 are the ABI version. 0 means that nobody said: GNU as leaves
+    // it so for assembly without `.abiversion`. Little-endian code is then
+    // ELFv2, unless it has ELFv1's function descriptors (checked by section).
+    match header.e_flags & 3 {
+        0 | 2 => Ok(header),
+        abi => Err(LoadError::WrongAbi { abi }),
+    }
+}
+
+fn parse_sections<'a>(bytes: &'a [u8], header: &Header) -> Result<Vec<Section<'a>>, LoadError> {
+    if usize::from(header.e_shentsize) != SECTION_HEADER {
+        return Err(LoadError::SectionHeaderSize { found: header.e_shentsize });
+    }
+    let count = usize::from(header.e_shnum);
+    if count == 0 || u32::from(header.e_shstrndx) >= SHN_LORESERVE {
+        return Err(LoadError::SectionCount);
+    }
+    let size = (count * SECTION_HEADER) as u64;
+    let table = range(bytes, header.e_shoff, size).ok_or(LoadError::Truncated {
+        part: Part::SectionTable,
+        end: header.e_shoff.saturating_add(size),
+        len: bytes.len() as u64,
+    })?;
+    let (raw, _) = table.as_chunks::<SECTION_HEADER>();
+
+    let names_index = usize::from(header.e_shstrndx);
+    let names_header = raw.get(names_index).map(decode_section);
+    let names = names_header.filter(|header| header.sh_type == SHT_STRTAB);
+    let names = names.and_then(|header| range(bytes, header.sh_offset, header.sh_size));
+    let names = names.filter(|names| names.last() == Some(&0));
+    let names = names.ok_or(LoadError::SectionNames { index: header.e_shstrndx })?;
+
+    let mut sections = Vec::with_capacity(count);
+    for (index, raw) in raw.iter().enumerate() {
+        let header = decode_section(raw);
+        let refuse = |name: &str, fault| LoadError::Section { index: index as u32, name: name.into(), fault };
+        let Some(name) = text_at(names, header.sh_name) else {
+            return Err(refuse("", SectionFault::Name { offset: header.sh_name }));
+        };
+        let data = if matches!(header.sh_type, SHT_NOBITS | SHT_NULL) {
+            &[][..]
+        } else {
+            range(bytes, header.sh_offset, header.sh_size).ok_or_else(|| {
+                refuse(
+                    name,
+                    SectionFault::Outside {
+                        offset: header.sh_offset,
+                        size: header.sh_size,
+                        len: bytes.len() as u64,
+                    },
+                )
+            })?
+        };
+        let section = Section { name, header, data };
+        if let Some(fault) = section_fault(&section) {
+            return Err(refuse(name, fault));
+        }
+        sections.push(section);
+    }
+    Ok(sections)
+}
+
+/// What is wrong with a section on its own, without looking at others.
+fn section_fault(section: &Section) -> Option<SectionFault> {
+    let header = &section.header;
+    let align = header.sh_addralign;
+    if align > 1 && !align.is_power_of_two() || align > ALIGN_MAX {
+        return Some(SectionFault::Alignment { align });
+    }
+    if section.name == ".opd" && header.sh_size != 0 {
+        return Some(SectionFault::Descriptors);
+    }
+    if matches!(header.sh_type, SHT_RELA | SHT_SYMTAB) {
+        if header.sh_entsize != ENTRY as u64 {
+            return Some(SectionFault::EntrySize { found: header.sh_entsize });
+        }
+        if !header.sh_size.is_multiple_of(ENTRY as u64) {
+            return Some(SectionFault::PartialEntry { size: header.sh_size });
+        }
+    }
+    if !section.is_alloc() {
+        return None;
+    }
+    if header.sh_flags & u64::from(SHF_COMPRESSED) != 0 {
+        return Some(SectionFault::Compressed);
+    }
+    if header.sh_flags & u64::from(SHF_TLS) != 0 {
+        return Some(SectionFault::ThreadLocal);
+    }
+    None
+}
+
+fn find_symbol_table(sections: &[Section]) -> Result<Option<usize>, LoadError> {
+    let mut found = None;
+    for (index, section) in sections.iter().enumerate() {
+        if section.header.sh_type == SHT_SYMTAB && found.replace(index).is_some() {
+            return Err(refuse_section(sections, index, SectionFault::SecondSymbolTable));
+        }
+    }
+    Ok(found)
+}
+
+/// Symbols, index of the first global one, and the names' table.
+type SymbolTable<'a> = (&'a [[u8; ENTRY]], u32, &'a [u8]);
+
+fn parse_symbol_table<'a>(
+    sections: &[Section<'a>],
+    index: usize,
+) -> Result<SymbolTable<'a>, LoadError> {
+    let header = &sections[index].header;
+    let (symbols, _) = sections[index].data.as_chunks::<ENTRY>();
+    let strings = sections.get(header.sh_link as usize);
+    let strings = strings.filter(|strings| strings.header.sh_type == SHT_STRTAB).ok_or_else(|| {
+        refuse_section(sections, index, SectionFault::Link { found: header.sh_link })
+    })?;
+    if strings.data.last() != Some(&0) {
+        let index = header.sh_link as usize;
+        return Err(refuse_section(sections, index, SectionFault::Unterminated));
+    }
+    if header.sh_info as usize > symbols.len() {
+        let fault = SectionFault::Info { found: header.sh_info };
+        return Err(refuse_section(sections, index, fault));
+    }
+    Ok((symbols, header.sh_info, strings.data))
+}
+
+fn parse_relocations<'a>(
+    sections: &[Section<'a>],
+    symbols: Option<usize>,
+) -> Result<Vec<Relocations<'a>>, LoadError> {
+    let mut relocations = Vec::new();
+    for (index, section) in sections.iter().enumerate() {
+        let header = &section.header;
+        if !matches!(header.sh_type, SHT_RELA | SHT_REL) {
+            continue;
+        }
+        let refuse = |fault| Err(refuse_section(sections, index, fault));
+        let Some(target) = sections.get(header.sh_info as usize).filter(|_| header.sh_info != 0)
+        else {
+            return refuse(SectionFault::Info { found: header.sh_info });
+        };
+        // Those of debugging data change nothing that is loaded.
+        if !target.is_alloc() || section.data.is_empty() {
+            continue;
+        }
+        if header.sh_type == SHT_REL {
+            return refuse(SectionFault::WithoutAddends);
+        }
+        if header.sh_flags & SHF_RELA_LIVEPATCH != 0 {
+            return refuse(SectionFault::Livepatch);
+        }
+        if Some(header.sh_link as usize) != symbols {
+            return refuse(SectionFault::Link { found: header.sh_link });
+        }
+        if target.is_zeros() {
+            return refuse(SectionFault::TargetIsZeros);
+        }
+        let (entries, _) = section.data.as_chunks::<ENTRY>();
+        relocations.push(Relocations { target: header.sh_info as usize, entries });
+    }
+    Ok(relocations)
+}
+
+fn refuse_section(sections: &[Section], index: usize, fault: SectionFault) -> LoadError {
+    LoadError::Section { index: index as u32, name: sections[index].name.into(), fault }
+}
+
+/// The file's bytes from `offset`, `size` of them, if it has them.
+fn range(bytes: &[u8], offset: u64, size: u64) -> Option<&[u8]> {
+    let start = usize::try_from(offset).ok()?;
+    let end = usize::try_from(offset.checked_add(size)?).ok()?;
+    bytes.get(start..end)
+}
+
+fn decode_section(raw: &[u8; SECTION_HEADER]) -> SectionHeader {
+    SectionHeader {
+        sh_name: le32(raw, 0),
+        sh_type: le32(raw, 4),
+        sh_flags: le64(raw, 8),
+        sh_addr: le64(raw, 16),
+        sh_offset: le64(raw, 24),
+        sh_size: le64(raw, 32),
+        sh_link: le32(raw, 40),
+        sh_info: le32(raw, 44),
+        sh_addralign: le64(raw, 48),
+        sh_entsize: le64(raw, 56),
+    }
+}
+
+#[inline]
+fn decode_symbol(raw: &[u8; ENTRY]) -> Sym {
+    Sym {
+        st_name: le32(raw, 0),
+        st_info: raw[4],
+        st_other: raw[5],
+        st_shndx: le16(raw, 6),
+        st_value: le64(raw, 8),
+        st_size: le64(raw, 16),
+    }
+}
+
+#[inline]
+fn decode_relocation(raw: &[u8; ENTRY]) -> Rela {
+    Rela {
+        r_offset: le64(raw, 0),
+        r_info: le64(raw, 8),
+        r_addend: le64(raw, 16).cast_signed(),
+    }
+}
+
+// Each of these is one load: the array's length and `at` are constants, so the
+// bounds checks fold away.
+#[inline(always)]
+fn le16<const N: usize>(raw: &[u8; N], at: usize) -> u16 {
+    u16::from_le_bytes([raw[at], raw[at + 1]])
+}
+
+#[inline(always)]
+fn le32<const N: usize>(raw: &[u8; N], at: usize) -> u32 {
+    u32::from_le_bytes([raw[at], raw[at + 1], raw[at + 2], raw[at + 3]])
+}
+
+#[inline(always)]
+fn le64<const N: usize>(raw: &[u8; N], at: usize) -> u64 {
+    u64::from(le32(raw, at)) | u64::from(le32(raw, at + 4)) << 32
+}

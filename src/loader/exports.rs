@@ -1,0 +1,119 @@
+//! Exports: the names that a module offers to others.
+//!
+//! Linux's tables, in both of their forms, read from the linked image:
+//!
+//! ```text
+//!  absolute       | value: u64 | name: u64 | namespace: u64 |   24 bytes, ADDR64
+//!  self-relative  | value: s32 | name: s32 | namespace: s32 |   12 bytes, REL32
+//! ```
+//!
+//! Which form it is, the type of the first relocation says. `__ksymtab` is for
+//! everybody, `__ksymtab_gpl` for GPL-compatible modules.
+//!
+//! # References
+//! Linux's `EXPORT_SYMBOL` and `CONFIG_HAVE_ARCH_PREL32_RELOCATIONS`: powerpc
+//! uses the absolute form in 6.1, the relative one later.
+
+use alloc::{string::String, vec::Vec};
+
+use goblin::elf64::reloc::R_PPC64_REL32;
+
+use super::{
+    elf::{Object, text_at},
+    error::{ExportFault, LoadError, Place},
+    layout::Layout,
+    symbols::{Owner, Resolver},
+};
+use crate::addr::Vaddr;
+
+/// One name that a module offers.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Export<'a> {
+    /// The name, a view of the module's file.
+    pub name: &'a str,
+    /// What it stands for; for a function, the global entry point.
+    pub addr: Vaddr,
+    /// For GPL-compatible modules only.
+    pub gpl_only: bool,
+}
+
+/// The tables, and whether their entries are for GPL-compatible modules only.
+const TABLES: [(&str, bool); 2] = [("__ksymtab", false), ("__ksymtab_gpl", true)];
+
+/// Reads the export tables of a module linked into `image` at `base`.
+///
+/// # Errors
+/// [`LoadError::BadExport`], naming the entry.
+pub fn read<'a>(
+    object: &Object<'a>,
+    layout: &Layout,
+    base: Vaddr,
+    image: &[u8],
+) -> Result<Vec<Export<'a>>, LoadError> {
+    let mut exports = Vec::new();
+    for (table, gpl_only) in TABLES {
+        let Some((index, section)) = object.section(table) else { continue };
+        let Some(start) = layout.offset_of(index) else { continue };
+        let refuse = |offset: u64, fault| {
+            LoadError::BadExport { at: Place { section: table.into(), offset }, fault }
+        };
+        let first = object.relocations_of(index).and_then(|list| list.iter().next());
+        let relative = first.is_some_and(|first| first.r_info as u32 == R_PPC64_REL32);
+        let width = if relative { 12 } else { 24 };
+        if !section.size().is_multiple_of(width) {
+            return Err(refuse(0, ExportFault::PartialEntry { size: section.size() }));
+        }
+        for entry in (0..section.size()).step_by(width as usize) {
+            let field = |number: u64| {
+                let at = u64::from(start) + entry + number * (width / 3);
+                if relative {
+                    read_at(image, at).map(|bytes| {
+                        let distance = i64::from(i32::from_le_bytes(bytes));
+                        base.0.wrapping_add(at).wrapping_add_signed(distance)
+                    })
+                } else {
+                    read_at(image, at).map(u64::from_le_bytes)
+                }
+                .unwrap_or(0)
+            };
+            let (addr, name) = (field(0), field(1));
+            if addr.wrapping_sub(base.0) >= layout.size {
+                return Err(refuse(entry, ExportFault::Outside { addr }));
+            }
+            let text = layout.section_at(object, name.wrapping_sub(base.0));
+            let text = text.and_then(|(section, offset)| {
+                text_at(object.sections()[section].data, u32::try_from(offset).ok()?)
+            });
+            let name = text.ok_or_else(|| refuse(entry, ExportFault::Name { addr: name }))?;
+            exports.push(Export { name, addr: Vaddr(addr), gpl_only });
+        }
+    }
+    Ok(exports)
+}
+
+/// Refuses a module that exports a name which `others` already have.
+///
+/// `owner_name` gives the name of a module for the message.
+///
+/// # Errors
+/// [`LoadError::DuplicateExport`] for the first such name.
+pub fn refuse_duplicates(
+    exports: &[Export],
+    others: &dyn Resolver,
+    owner_name: impl Fn(u32) -> String,
+) -> Result<(), LoadError> {
+    for export in exports {
+        if let Some(taken) = others.resolve(export.name) {
+            let owner = match taken.owner {
+                Owner::Kernel => "the kernel".into(),
+                Owner::Module(number) => owner_name(number),
+            };
+            return Err(LoadError::DuplicateExport { name: export.name.into(), owner });
+        }
+    }
+    Ok(())
+}
+
+fn read_at<const N: usize>(image: &[u8], at: u64) -> Option<[u8; N]> {
+    image.get(usize::try_from(at).ok()?..)?.first_chunk().copied()
+}

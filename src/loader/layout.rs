@@ -1,0 +1,386 @@
+//! Where each part of a module will lie, and how much room it takes: the second
+//! stage. Nothing is written and no address is known yet; every number is an
+//! offset from the module's base.
+//!
+//! Before: [`super::elf`]. After: [`super::relocate`], which writes the image.
+//!
+//! ```text
+//!  base ─┬ init data ┬ init text ┬ text │ stubs ┬ rodata │ targets ┬ data .toc bss ┐
+//!        └ freed when init is done ┘  `─ reached by every `bl` ─'  `─ r2 ─'         size
+//! ```
+//!
+//! # Invariants
+//! - Each group starts on a page (`page` bytes), so that it can have its own
+//!   permissions; an empty group takes none.
+//! - All code is adjacent, with the stubs at its end: if code and stubs span less
+//!   than a branch reaches, every branch in the module reaches every stub, however
+//!   large the data is. That is why what is freed after init comes first and not
+//!   last, behind the data.
+//! - r2 is one number: `.toc` rounded down to 256, plus 0x8000 (ELFv2's rule), and
+//!   in modules without `.toc` the same of where the data would be.
+//! - Stubs are counted exactly, one for each external symbol and kind, in one pass
+//!   over the relocations of code: a byte for each symbol says which kinds it needs.
+//!
+//! # What is not kept
+//! `.modinfo`, `__versions`, notes, `__mcount_loc` and
+//! `__patchable_function_entries` are read from the file or not at all, so they
+//! take no memory. `.gnu.linkonce.this_module` is kept: modules compare pointers
+//! with `&__this_module`.
+//!
+//! # References
+//! OpenPOWER ELFv2 ABI, "TOC Pointer Usage" and "Function Linkage".
+
+use alloc::{string::String, vec, vec::Vec};
+
+use goblin::elf64::{
+    reloc::{R_PPC64_REL24, Rela},
+    section_header::{SHN_UNDEF, SHT_NOTE},
+};
+
+use super::{
+    callsites,
+    elf::{Object, Section, loses_toc},
+    error::{LoadError, Place, RelocFault, SectionFault},
+    stubs::SlotSize,
+    symbols::LinkOptions,
+};
+
+/// Offset of a section that is not kept.
+const NOT_KEPT: u32 = u32::MAX;
+/// Largest image; offsets fit 31 bits, and the TOC reaches all of it.
+const SIZE_MAX: u64 = 0x7000_0000;
+/// What r2 is ahead of the start of the TOC.
+const TOC_BIAS: u64 = 0x8000;
+/// Bytes that a branch reaches in both directions together, and so the most
+/// that all code may span for every branch to reach every stub.
+const CODE_SPAN_MAX: u64 = 0x200_0000;
+
+/// Sections that share permissions and lifetime.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// Data that only init uses; freed after it. Written, not executed.
+    InitData,
+    /// Code that only init runs; freed after it. Executed, not written.
+    InitText,
+    /// Code, then the stubs. Executed, not written.
+    Text,
+    /// Constants, then the stubs' targets. Neither written nor executed.
+    Rodata,
+    /// Data, then `.toc`, then zeros. Written, not executed.
+    Data,
+}
+
+impl Group {
+    /// All groups, in the order of their addresses.
+    pub const ALL: [Self; 5] =
+        [Self::InitData, Self::InitText, Self::Text, Self::Rodata, Self::Data];
+
+    /// The group that a kept section belongs to.
+    fn of(section: &Section) -> Self {
+        let init = section.name.starts_with(".init.");
+        match (init, section.is_code(), section.is_writable()) {
+            (true, true, _) => Self::InitText,
+            (true, false, _) => Self::InitData,
+            (false, true, _) => Self::Text,
+            (false, false, false) => Self::Rodata,
+            (false, false, true) => Self::Data,
+        }
+    }
+}
+
+/// A part of the image.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Span {
+    /// Bytes from the base.
+    pub offset: u64,
+    /// Bytes.
+    pub len: u64,
+}
+
+impl Span {
+    /// The first byte after it.
+    #[must_use]
+    pub const fn end(self) -> u64 {
+        self.offset + self.len
+    }
+}
+
+/// What kinds of stub a symbol needs, and what it is to a branch.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Needs(u8);
+
+impl Needs {
+    /// Branches to the symbol stay in the module and keep r2: no stub.
+    const LOCAL: Self = Self(0);
+    /// Branches leave the module, or come back with another r2.
+    const LEAVES: Self = Self(1);
+    /// Calls are the profiling hook's.
+    const PROFILES: Self = Self(2);
+    const CLASS: u8 = 3;
+
+    pub(super) const CALL: u8 = 1 << 2;
+    pub(super) const SIBLING: u8 = 1 << 3;
+    pub(super) const PROFILE: u8 = 1 << 4;
+    pub(super) const PROFILE_LATE: u8 = 1 << 5;
+
+    pub(super) fn is_local(self) -> bool {
+        self.0 & Self::CLASS == 0
+    }
+
+    pub(super) fn profiles(self) -> bool {
+        self.0 & Self::CLASS == Self::PROFILES.0
+    }
+
+    pub(super) fn has(self, kind: u8) -> bool {
+        self.0 & kind != 0
+    }
+
+    /// How many stubs.
+    fn slots(self) -> u32 {
+        (self.0 & !Self::CLASS).count_ones()
+    }
+}
+
+/// Offsets of everything in a module's image.
+#[derive(Clone, Debug)]
+pub struct Layout {
+    offsets: Vec<u32>,
+    groups: [Span; 5],
+    /// Bytes in the whole image; a multiple of the page size.
+    pub size: u64,
+    /// What the base must be a multiple of.
+    pub align: u64,
+    /// The stubs; also the end of group [`Group::Text`].
+    pub stubs: Span,
+    /// The stubs' targets; also the end of group [`Group::Rodata`].
+    pub targets: Span,
+    /// r2 while the module runs, in bytes from the base.
+    pub toc: u64,
+    /// Stub slots.
+    pub slots: u32,
+    /// By symbol.
+    pub(super) needs: Vec<Needs>,
+}
+
+impl Layout {
+    /// Plans the image of `object` for pages of `page` bytes (a power of two).
+    ///
+    /// # Errors
+    /// [`LoadError::Section`] for a section that no group can take,
+    /// [`LoadError::Reloc`] for a branch that is none, [`LoadError::TextTooLong`]
+    /// and [`LoadError::NoRoom`] for a module that is too large.
+    pub fn plan(object: &Object, options: &LinkOptions, page: u64) -> Result<Self, LoadError> {
+        let needs = count_stubs(object, options)?;
+        let patchable = callsites::patchable_entries(object);
+        let slots = needs.iter().map(|needs| u64::from(needs.slots())).sum::<u64>() + patchable;
+        let slot = SlotSize::of(options.stubs);
+
+        let mut layout = Self {
+            offsets: vec![NOT_KEPT; object.sections().len()],
+            groups: [Span::default(); 5],
+            size: 0,
+            align: page,
+            stubs: Span::default(),
+            targets: Span::default(),
+            toc: 0,
+            slots: slots as u32,
+            needs,
+        };
+        for group in Group::ALL {
+            layout.place_group(object, group, page)?;
+            match group {
+                Group::Text => {
+                    layout.stubs = layout.append(group, slots * slot.code, slot.align, page)?;
+                }
+                Group::Rodata => layout.targets = layout.append(group, slots * slot.data, 8, page)?,
+                _ => {}
+            }
+        }
+        layout.size = align_up(layout.size, page)?;
+        layout.toc = layout.toc_base(object);
+
+        let code = layout.stubs.end().saturating_sub(layout.group(Group::InitText).offset);
+        if slots != 0 && code > CODE_SPAN_MAX {
+            return Err(LoadError::TextTooLong { len: code, reach: CODE_SPAN_MAX });
+        }
+        Ok(layout)
+    }
+
+    /// Where section `index` starts; `None` if it is not kept.
+    #[must_use]
+    pub fn offset_of(&self, index: usize) -> Option<u32> {
+        self.offsets.get(index).copied().filter(|&offset| offset != NOT_KEPT)
+    }
+
+    /// The pages of `group`: from its first to its last byte in use.
+    #[must_use]
+    pub fn group(&self, group: Group) -> Span {
+        self.groups[group as usize]
+    }
+
+    /// The group of a section that is kept.
+    #[must_use]
+    pub fn group_of(section: &Section) -> Group {
+        Group::of(section)
+    }
+
+    /// The kept section that holds the byte at `offset`, and the byte's offset
+    /// in that section.
+    #[must_use]
+    pub fn section_at(&self, object: &Object, offset: u64) -> Option<(usize, u64)> {
+        let kept = self.offsets.iter().zip(object.sections()).enumerate();
+        for (index, (&start, section)) in kept {
+            let inside = offset.wrapping_sub(u64::from(start));
+            if start != NOT_KEPT && inside < section.size() {
+                return Some((index, inside));
+            }
+        }
+        None
+    }
+
+    /// Gives every section of `group` its offset.
+    fn place_group(&mut self, object: &Object, group: Group, page: u64) -> Result<(), LoadError> {
+        // In `Data`, what has bytes in the file comes first and zeros last, so
+        // that `.toc` is near the middle of what it points to.
+        for pass in [Pass::Bytes, Pass::Toc, Pass::Zeros] {
+            for (index, section) in object.sections().iter().enumerate() {
+                if !is_kept(section) || Group::of(section) != group || Pass::of(section) != pass {
+                    continue;
+                }
+                if section.is_code() && section.is_writable() {
+                    let fault = SectionFault::WritableCode;
+                    let (index, name) = (index as u32, section.name.into());
+                    return Err(LoadError::Section { index, name, fault });
+                }
+                let least = if pass == Pass::Toc { 8 } else { 1 };
+                let align = section.header.sh_addralign.max(least);
+                self.align = self.align.max(align);
+                let span = self.append(group, section.size(), align, page)?;
+                // Below `SIZE_MAX`: `append` has checked it.
+                self.offsets[index] = span.offset as u32;
+            }
+        }
+        Ok(())
+    }
+
+    /// Takes `len` bytes at the end of `group`, which is the last one so far.
+    fn append(&mut self, group: Group, len: u64, align: u64, page: u64) -> Result<Span, LoadError> {
+        let whole = &mut self.groups[group as usize];
+        if whole.len == 0 {
+            // The group's first bytes, or an empty section before them.
+            let start = if len == 0 { self.size } else { align_up(self.size, page.max(align))? };
+            *whole = Span { offset: start, len: 0 };
+        }
+        let offset = align_up(whole.end(), align)?;
+        let end = offset.checked_add(len).filter(|&end| end <= SIZE_MAX);
+        let end = end.ok_or(LoadError::NoRoom { need: len, free: SIZE_MAX })?;
+        if len != 0 {
+            whole.len = end - whole.offset;
+            self.size = end;
+        }
+        Ok(Span { offset, len })
+    }
+
+    fn toc_base(&self, object: &Object) -> u64 {
+        let toc = object.section(".toc").and_then(|(index, _)| self.offset_of(index));
+        let start = toc.map_or(self.group(Group::Data).offset, u64::from);
+        (start & !0xff) + TOC_BIAS
+    }
+}
+
+/// The order inside a group.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Pass {
+    Bytes,
+    Toc,
+    Zeros,
+}
+
+impl Pass {
+    fn of(section: &Section) -> Self {
+        match section {
+            _ if section.name == ".toc" => Self::Toc,
+            _ if section.is_zeros() => Self::Zeros,
+            _ => Self::Bytes,
+        }
+    }
+}
+
+/// True if `section` takes room in memory.
+fn is_kept(section: &Section) -> bool {
+    let read_from_the_file = section.header.sh_type == SHT_NOTE
+        || section.name.starts_with(".note")
+        || matches!(
+            section.name,
+            ".modinfo"
+                | "__versions"
+                | "__version_ext_crcs"
+                | "__version_ext_names"
+                | "__mcount_loc"
+                | callsites::PATCHABLE
+        );
+    section.is_alloc() && !read_from_the_file
+}
+
+/// One pass over the relocations of code: what each symbol's branches need.
+fn count_stubs(object: &Object, options: &LinkOptions) -> Result<Vec<Needs>, LoadError> {
+    let mut needs: Vec<Needs> = object.symbols().map(|symbol| {
+        if u32::from(symbol.st_shndx) != SHN_UNDEF {
+            return if loses_toc(&symbol) { Needs::LEAVES } else { Needs::LOCAL };
+        }
+        if object.name(&symbol) == callsites::HOOK { Needs::PROFILES } else { Needs::LEAVES }
+    }).collect();
+
+    for relocations in object.relocations() {
+        let section = &object.sections()[relocations.target];
+        if !section.is_code() {
+            continue;
+        }
+        for relocation in relocations.iter() {
+            if relocation.r_info as u32 != R_PPC64_REL24 {
+                continue;
+            }
+            let index = (relocation.r_info >> 32) as u32;
+            let refuse = |fault| refuse(section, &relocation, fault);
+            let Some(needs) = needs.get_mut(index as usize) else {
+                let count = object.symbol_count();
+                return Err(refuse(RelocFault::SymbolIndex { index, count }));
+            };
+            if needs.is_local() {
+                continue;
+            }
+            let Some(word) = word_at(section.data, relocation.r_offset) else {
+                return Err(refuse(RelocFault::Outside { width: 4, size: section.size() }));
+            };
+            needs.0 |= if word & 1 == 0 {
+                Needs::SIBLING
+            } else if !needs.profiles() || options.wrong_profile_stubs {
+                Needs::CALL
+            } else if callsites::is_late(section.data, relocation.r_offset) {
+                Needs::PROFILE_LATE
+            } else {
+                Needs::PROFILE
+            };
+        }
+    }
+    Ok(needs)
+}
+
+#[cold]
+fn refuse(section: &Section, relocation: &Rela, fault: RelocFault) -> LoadError {
+    let at = Place { section: section.name.into(), offset: relocation.r_offset };
+    LoadError::Reloc { at, kind: relocation.r_info as u32, symbol: String::new(), fault }
+}
+
+/// The instruction word at `offset` of `code`.
+#[inline]
+pub(super) fn word_at(code: &[u8], offset: u64) -> Option<u32> {
+    let rest = code.get(usize::try_from(offset).ok()?..)?;
+    rest.first_chunk().map(|bytes| u32::from_le_bytes(*bytes))
+}
+
+/// The next multiple of `align`, a power of two.
+fn align_up(value: u64, align: u64) -> Result<u64, LoadError> {
+    let up = value.checked_next_multiple_of(align).filter(|&up| up <= SIZE_MAX);
+    up.ok_or(LoadError::NoRoom { need: value, free: SIZE_MAX })
+}

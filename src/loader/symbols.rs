@@ -1,0 +1,170 @@
+//! Symbols: what the world outside answers when asked for a name, and the
+//! module's own functions by address and by name.
+//!
+//! Undefined symbols are bound in [`super::relocate`]; this file has what it is
+//! told ([`Resolver`], [`LinkOptions`]) and the index that back traces, the site
+//! table and the shell use afterwards ([`Functions`]).
+//!
+//! # Invariants
+//! - A [`Functions`] index is sorted by address; functions at one address keep
+//!   the order of the symbol table, so a local name comes before its alias
+//!   `init_module`.
+
+use alloc::vec::Vec;
+
+use goblin::elf64::sym::Sym;
+
+use super::{
+    elf::{Object, local_entry},
+    layout::Layout,
+};
+use crate::addr::Vaddr;
+
+/// Finds what the kernel and the loaded modules export.
+pub trait Resolver {
+    /// Where `name` is, or `None` if nobody exports it.
+    fn resolve(&self, name: &str) -> Option<Resolved>;
+}
+
+/// Where an exported symbol is, and who may use it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Resolved {
+    /// The symbol's address; for a function, its global entry point.
+    pub addr: Vaddr,
+    /// Who exports it.
+    pub owner: Owner,
+    /// For GPL-compatible modules only.
+    pub gpl_only: bool,
+}
+
+/// Who exports a symbol.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Owner {
+    /// The kernel, which stays.
+    Kernel,
+    /// The module with this number in the kernel's list, which must not go
+    /// while it is used.
+    Module(u32),
+}
+
+/// Which shape of stub to build for calls that leave the module.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum StubStyle {
+    /// Targets in a table of data words, so that a live stub can be retargeted.
+    #[default]
+    Default,
+    /// The two shapes of the 2016 thread that this project grew from.
+    Seed,
+    /// The five-word forms of Linux.
+    Linux,
+}
+
+/// How a module is to be linked.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct LinkOptions {
+    /// Bind unresolved symbols to a trap that names them instead of refusing:
+    /// the module can be looked at, never run.
+    pub link_only: bool,
+    /// Shape of the stubs.
+    pub stubs: StubStyle,
+    /// For tests only: calls of `_mcount` get ordinary stubs. Those store r2 at
+    /// `24(r1)` before the function has a frame, which is the mistake that the
+    /// profiling stub exists to avoid.
+    pub wrong_profile_stubs: bool,
+}
+
+/// The functions of a module by address.
+#[derive(Clone, Debug, Default)]
+pub struct Functions {
+    /// Offset from the module's base in the high half, symbol index in the low
+    /// half: sorted as plain numbers, eight bytes a function.
+    entries: Vec<u64>,
+}
+
+/// One function of a module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Function {
+    /// Its global entry point, in bytes from the module's base.
+    pub at: u32,
+    /// Index of its symbol.
+    pub symbol: u32,
+}
+
+impl Functions {
+    /// Collects the functions of `object` that `layout` keeps in memory.
+    #[must_use]
+    pub fn index(object: &Object, layout: &Layout) -> Self {
+        let mut entries = Vec::new();
+        for (index, symbol) in object.symbols().enumerate() {
+            if !object.is_function(&symbol) {
+                continue;
+            }
+            let Some(section) = layout.offset_of(usize::from(symbol.st_shndx)) else { continue };
+            // Fits: parse keeps the value inside its section, and the layout
+            // keeps the image below 2 GiB.
+            let at = u64::from(section) + symbol.st_value;
+            entries.push(at << 32 | index as u64);
+        }
+        entries.sort();
+        Self { entries }
+    }
+
+    /// All functions, by rising address.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = Function> + DoubleEndedIterator + '_ {
+        self.entries.iter().map(|&entry| unpack(entry))
+    }
+
+    /// How many there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.entries.len()
+    }
+
+    /// True if there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.entries.is_empty()
+    }
+
+    /// The function that begins last at or before `offset`: the one that the
+    /// byte belongs to, unless it lies in padding or past the end of the code
+    /// (compare with the symbol's size).
+    #[must_use]
+    pub fn at(&self, offset: u32) -> Option<Function> {
+        let end = self.entries.partition_point(|&entry| entry >> 32 <= u64::from(offset));
+        let start = unpack(*self.entries.get(end.checked_sub(1)?)?).at;
+        let first = self.entries.partition_point(|&entry| entry >> 32 < u64::from(start));
+        Some(unpack(self.entries[first]))
+    }
+
+    /// Every function called `name`, by rising address; static functions of
+    /// different files may share one.
+    pub fn named<'s>(&'s self, object: &'s Object, name: &'s str) -> impl Iterator<Item = Function> + 's {
+        self.iter().filter(move |function| {
+            object.symbol(function.symbol).is_some_and(|symbol| object.name(&symbol) == name)
+        })
+    }
+}
+
+fn unpack(entry: u64) -> Function {
+    Function { at: (entry >> 32) as u32, symbol: entry as u32 }
+}
+
+impl Function {
+    /// Its local entry point, in bytes from the module's base: where calls from
+    /// the same module arrive, with r2 already right.
+    #[must_use]
+    pub fn local_entry(&self, object: &Object) -> u32 {
+        self.at + object.symbol(self.symbol).map_or(0, |symbol| local_entry(&symbol))
+    }
+}
+
+/// The symbol called `name` that the module defines and others may see.
+#[must_use]
+pub fn find_global(object: &Object, name: &str) -> Option<(u32, Sym)> {
+    let first = object.first_global();
+    let globals = object.symbols().enumerate().skip(first as usize);
+    globals
+        .map(|(index, symbol)| (index as u32, symbol))
+        .find(|(_, symbol)| symbol.st_shndx != 0 && object.name(symbol) == name)
+}

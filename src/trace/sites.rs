@@ -131,7 +131,12 @@ impl Module {
             SiteKind::Patchable => (Shape::Patchable { ool: stub }, self.profile),
         };
         let redirect = self.redirects.get(&index).copied();
-        Some(SitePlan { at: site.at(self.base), shape, profile, redirect })
+        Some(SitePlan {
+            at: site.at(self.base),
+            shape,
+            profile,
+            redirect,
+        })
     }
 
     /// Number of the first site at or above `at`.
@@ -153,7 +158,10 @@ impl Module {
     }
 
     fn id_of(&self, index: u32) -> SiteId {
-        SiteId { module: self.id, index }
+        SiteId {
+            module: self.id,
+            index,
+        }
     }
 }
 
@@ -262,20 +270,33 @@ impl SiteTable {
     /// An empty table.
     #[must_use]
     pub const fn new() -> Self {
-        Self { modules: Vec::new(), next_id: 0 }
+        Self {
+            modules: Vec::new(),
+            next_id: 0,
+        }
     }
 
     /// Adds a module; without sites too, so that its absence can be explained.
     pub fn add(&mut self, new: NewModule) -> Result<ModuleId, AddError> {
-        let NewModule { name, base, sites, profile } = new;
+        let NewModule {
+            name,
+            base,
+            sites,
+            profile,
+        } = new;
         if self.modules.iter().any(|module| module.name == name) {
             return Err(AddError::Duplicate);
         }
         if u32::try_from(sites.len()).is_err() {
             return Err(AddError::TooMany);
         }
-        if let Some(pair) = sites.windows(2).find(|pair| pair[0].offset() >= pair[1].offset()) {
-            return Err(AddError::Unsorted { at: pair[1].at(base) });
+        if let Some(pair) = sites
+            .windows(2)
+            .find(|pair| pair[0].offset() >= pair[1].offset())
+        {
+            return Err(AddError::Unsorted {
+                at: pair[1].at(base),
+            });
         }
         let mut by_stub: Vec<_> = (0_u32..)
             .zip(&sites)
@@ -287,7 +308,16 @@ impl SiteTable {
         self.next_id += 1;
         let states = alloc::vec![SiteState::OFF; sites.len()];
         let redirects = BTreeMap::new();
-        self.modules.push(Module { id, name, base, sites, states, profile, redirects, by_stub });
+        self.modules.push(Module {
+            id,
+            name,
+            base,
+            sites,
+            states,
+            profile,
+            redirects,
+            by_stub,
+        });
         Ok(id)
     }
 
@@ -300,7 +330,9 @@ impl SiteTable {
 
     /// The modules in the order of their arrival.
     pub fn modules(&self) -> impl Iterator<Item = (ModuleId, &str)> {
-        self.modules.iter().map(|module| (module.id, module.name.as_str()))
+        self.modules
+            .iter()
+            .map(|module| (module.id, module.name.as_str()))
     }
 
     /// The sites of one module, ascending.
@@ -312,7 +344,9 @@ impl SiteTable {
 
     /// All sites, module by module.
     pub fn all(&self) -> impl Iterator<Item = SiteId> {
-        self.modules.iter().flat_map(|module| self.sites_of(module.id))
+        self.modules
+            .iter()
+            .flat_map(|module| self.sites_of(module.id))
     }
 
     /// All that is known of a site.
@@ -356,11 +390,18 @@ impl SiteTable {
         self.find(call).or_else(|| {
             self.modules.iter().find_map(|module| {
                 let stub = call.offset(-4);
-                let by_stub = module.by_stub.binary_search_by_key(&stub, |(stub, _)| *stub);
-                let index = by_stub.ok().map(|place| module.by_stub[place].1).or_else(|| {
-                    let mut redirects = module.redirects.iter();
-                    redirects.find(|(_, stub)| **stub == call).map(|(index, _)| *index)
-                })?;
+                let by_stub = module
+                    .by_stub
+                    .binary_search_by_key(&stub, |(stub, _)| *stub);
+                let index = by_stub
+                    .ok()
+                    .map(|place| module.by_stub[place].1)
+                    .or_else(|| {
+                        let mut redirects = module.redirects.iter();
+                        redirects
+                            .find(|(_, stub)| **stub == call)
+                            .map(|(index, _)| *index)
+                    })?;
                 Some(module.id_of(index))
             })
         })
@@ -369,7 +410,9 @@ impl SiteTable {
     /// Gives a site its redirect stub, which stays. `false` if it has another, or
     /// does not exist.
     pub fn set_redirect_stub(&mut self, id: SiteId, stub: Vaddr) -> bool {
-        let Some(module) = self.module_mut(id.module) else { return false };
+        let Some(module) = self.module_mut(id.module) else {
+            return false;
+        };
         if id.index as usize >= module.sites.len() {
             return false;
         }
@@ -379,13 +422,18 @@ impl SiteTable {
     /// Counts over one module, or over all.
     #[must_use]
     pub fn counts(&self, only: Option<ModuleId>) -> Counts {
-        let modules = self.modules.iter().filter(|module| only.is_none_or(|id| module.id == id));
-        modules.flat_map(|module| &module.states).fold(Counts::default(), |mut sum, state| {
-            sum.sites += 1;
-            sum.traced += usize::from(state.contains(SiteState::TRACED));
-            sum.redirected += usize::from(state.contains(SiteState::REDIRECTED));
-            sum
-        })
+        let modules = self
+            .modules
+            .iter()
+            .filter(|module| only.is_none_or(|id| module.id == id));
+        modules
+            .flat_map(|module| &module.states)
+            .fold(Counts::default(), |mut sum, state| {
+                sum.sites += 1;
+                sum.traced += usize::from(state.contains(SiteState::TRACED));
+                sum.redirected += usize::from(state.contains(SiteState::REDIRECTED));
+                sum
+            })
     }
 
     /// The sites that are in a state with all of `flags`.
@@ -405,8 +453,13 @@ impl SiteTable {
         for module in &self.modules {
             self.select_in(module, filter, functions, &mut sites);
         }
-        let adding = filter.patterns().iter().filter(|pattern| !pattern.is_negative());
-        let misses = adding.filter_map(|pattern| self.miss(pattern, functions)).collect();
+        let adding = filter
+            .patterns()
+            .iter()
+            .filter(|pattern| !pattern.is_negative());
+        let misses = adding
+            .filter_map(|pattern| self.miss(pattern, functions))
+            .collect();
         Selection { sites, misses }
     }
 
@@ -435,17 +488,29 @@ impl SiteTable {
 
     /// Why `pattern` means no site, or `None` if it does mean one.
     fn miss(&self, pattern: &Pattern, functions: &impl Functions) -> Option<Miss> {
-        let refuse = |why| Some(Miss { pattern: pattern.text().to_owned(), why });
+        let refuse = |why| {
+            Some(Miss {
+                pattern: pattern.text().to_owned(),
+                why,
+            })
+        };
         let mut without_site: Option<(String, &Module)> = None;
         let mut others = 0;
         let mut covered = false;
-        for module in self.modules.iter().filter(|module| pattern.covers(&module.name)) {
+        for module in self
+            .modules
+            .iter()
+            .filter(|module| pattern.covers(&module.name))
+        {
             covered = true;
             let matches = |function| {
                 let name = functions.name_of(module.id, function);
                 name.is_some_and(|name| pattern.matches(&module.name, &name))
             };
-            let found = match pattern.literal().and_then(|name| functions.ranges(module.id, name)) {
+            let found = match pattern
+                .literal()
+                .and_then(|name| functions.ranges(module.id, name))
+            {
                 Some(ranges) => ranges.iter().any(|range| site_in(module, range).is_some()),
                 None => module.sites.iter().any(|site| matches(site.function())),
             };
@@ -462,11 +527,20 @@ impl SiteTable {
             });
         }
         let Some((function, module)) = without_site else {
-            return refuse(if covered { MissReason::NoFunction } else { MissReason::NoModule });
+            return refuse(if covered {
+                MissReason::NoFunction
+            } else {
+                MissReason::NoModule
+            });
         };
         let module_has_sites = !module.sites.is_empty();
         let module = module.name.clone();
-        refuse(MissReason::NoSite { function, module, others, module_has_sites })
+        refuse(MissReason::NoSite {
+            function,
+            module,
+            others,
+            module_has_sites,
+        })
     }
 
     /// What `change` needs at `sites`; those that are in the wanted state already
@@ -477,7 +551,11 @@ impl SiteTable {
         sites: impl IntoIterator<Item = SiteId>,
         change: Change,
     ) -> Result<Plan, PlanError> {
-        let mut plan = Plan { batch: Batch::new(who, change.why()), changed: Vec::new(), change };
+        let mut plan = Plan {
+            batch: Batch::new(who, change.why()),
+            changed: Vec::new(),
+            change,
+        };
         for id in sites {
             let gone = PlanError::Gone(id);
             let module = self.module(id.module).ok_or(gone)?;
@@ -485,7 +563,8 @@ impl SiteTable {
             let to = change.of(from);
             if from != to {
                 let site = module.site_plan(id.index).ok_or(gone)?;
-                site.plan(from, to, &mut plan.batch).map_err(PlanError::State)?;
+                site.plan(from, to, &mut plan.batch)
+                    .map_err(PlanError::State)?;
                 plan.changed.push(id);
             }
         }
@@ -504,12 +583,18 @@ impl SiteTable {
 
     fn module(&self, id: ModuleId) -> Option<&Module> {
         // Numbers are given in ascending order and modules keep theirs.
-        let place = self.modules.binary_search_by_key(&id, |module| module.id).ok()?;
+        let place = self
+            .modules
+            .binary_search_by_key(&id, |module| module.id)
+            .ok()?;
         self.modules.get(place)
     }
 
     fn module_mut(&mut self, id: ModuleId) -> Option<&mut Module> {
-        let place = self.modules.binary_search_by_key(&id, |module| module.id).ok()?;
+        let place = self
+            .modules
+            .binary_search_by_key(&id, |module| module.id)
+            .ok()?;
         self.modules.get_mut(place)
     }
 }
@@ -588,7 +673,12 @@ impl fmt::Display for Miss {
         match why {
             MissReason::NoModule => write!(f, "{pattern}: no such module is loaded (see lsmod)"),
             MissReason::NoFunction => write!(f, "{pattern}: no loaded function has such a name"),
-            MissReason::NoSite { function, module, others, module_has_sites } => {
+            MissReason::NoSite {
+                function,
+                module,
+                others,
+                module_has_sites,
+            } => {
                 write!(f, "{pattern}: {function} ")?;
                 if *others > 0 {
                     write!(f, "(and {others} more) ")?;

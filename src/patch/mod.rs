@@ -16,6 +16,6 @@
 pub mod engine;
 pub mod journal;
 #[cfg(test)]
-mod model;
+pub(crate) mod model;
 pub mod plan;
 pub mod state;

@@ -91,8 +91,11 @@ impl Model {
 
     fn land_cleaned(&mut self) {
         for line in core::mem::take(&mut self.cleaning) {
-            let landed: Vec<_> =
-                self.dirty.range(line..line.offset(LINE_BYTES as i64)).map(|(a, w)| (*a, *w)).collect();
+            let landed: Vec<_> = self
+                .dirty
+                .range(line..line.offset(LINE_BYTES as i64))
+                .map(|(a, w)| (*a, *w))
+                .collect();
             for (at, word) in landed {
                 self.dirty.remove(&at);
                 self.memory.insert(at, word);
@@ -107,11 +110,17 @@ impl Model {
 
 impl CodeMem for Model {
     fn read(&self, at: Vaddr) -> Option<Insn> {
-        self.dirty.get(&at).or_else(|| self.memory.get(&at)).copied()
+        self.dirty
+            .get(&at)
+            .or_else(|| self.memory.get(&at))
+            .copied()
     }
 
     fn write(&mut self, at: Vaddr, insn: Insn) {
-        assert!(self.memory.contains_key(&at), "a write outside of the text, at {at}");
+        assert!(
+            self.memory.contains_key(&at),
+            "a write outside of the text, at {at}"
+        );
         if let Some(target) = branch::target_of(insn, at)
             && !(0..STUB_WORDS).all(|word| self.is_flushed(target.offset(word * 4)))
         {

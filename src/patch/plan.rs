@@ -59,7 +59,11 @@ impl Edit {
     /// The edit that takes this one back.
     #[must_use]
     pub const fn inverse(self) -> Self {
-        Self { at: self.at, expect: self.write, write: self.expect }
+        Self {
+            at: self.at,
+            expect: self.write,
+            write: self.expect,
+        }
     }
 }
 
@@ -130,7 +134,11 @@ impl Batch<Edit> {
     /// An empty batch for live text. `who` is a command or module, for people.
     #[must_use]
     pub fn new(who: &str, why: Why) -> Self {
-        Self { who: Label::new(who), why, phases: Default::default() }
+        Self {
+            who: Label::new(who),
+            why,
+            phases: Default::default(),
+        }
     }
 
     /// Adds an edit to phase `phase`; the last phase if that is too large.
@@ -153,7 +161,11 @@ impl Batch<ColdEdit> {
         }
         let mut phases: [Vec<ColdEdit>; PHASES] = Default::default();
         phases[0] = edits;
-        Ok(Self { who: Label::new(who), why, phases })
+        Ok(Self {
+            who: Label::new(who),
+            why,
+            phases,
+        })
     }
 }
 
@@ -209,7 +221,7 @@ impl<C: Change> Batch<C> {
 /// A change of the data word that a stub takes its target from: one aligned
 /// 8-byte store, which a CPU sees whole or not at all.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Retarget {
+pub struct TargetEdit {
     /// Address of the word, a multiple of 8.
     pub at: Vaddr,
     /// What must be there now.
@@ -231,10 +243,20 @@ mod tests {
 
     #[test]
     fn cold_edits_stay_inside_the_range_that_is_not_live() {
-        let proof = NotLive { first: Vaddr(0x1000), end: Vaddr(0x1010) };
-        let edit = |at| ColdEdit { at: Vaddr(at), expect: Insn(0), write: Insn(1) };
+        let proof = NotLive {
+            first: Vaddr(0x1000),
+            end: Vaddr(0x1010),
+        };
+        let edit = |at| ColdEdit {
+            at: Vaddr(at),
+            expect: Insn(0),
+            write: Insn(1),
+        };
         let batch = |at| Batch::cold("load", Why::Load, &proof, vec![edit(0x1004), edit(at)]);
-        assert_eq!(batch(0x1000).unwrap().span(), Some((Vaddr(0x1000), Vaddr(0x1004))));
+        assert_eq!(
+            batch(0x1000).unwrap().span(),
+            Some((Vaddr(0x1000), Vaddr(0x1004)))
+        );
         assert_eq!(batch(0x100c).unwrap().len(), 2);
         assert_eq!(batch(0xffc).unwrap_err(), edit(0xffc));
         assert_eq!(batch(0x1010).unwrap_err(), edit(0x1010));

@@ -54,11 +54,18 @@ impl Clock {
         let hertz = self.ticks_per_second.get();
         let (seconds, rest) = (ticks / hertz, ticks % hertz);
         // Wider than u64 only for clocks above 18 THz; no division is needed twice.
-        let micros = match rest.checked_mul(1_000_000).and_then(|n| n.checked_add(hertz / 2)) {
+        let micros = match rest
+            .checked_mul(1_000_000)
+            .and_then(|n| n.checked_add(hertz / 2))
+        {
             Some(scaled) => scaled / hertz,
             None => rest / (hertz / 1_000_000),
         };
-        if micros >= 1_000_000 { (seconds.saturating_add(1), 0) } else { (seconds, micros) }
+        if micros >= 1_000_000 {
+            (seconds.saturating_add(1), 0)
+        } else {
+            (seconds, micros)
+        }
     }
 }
 
@@ -77,10 +84,18 @@ pub struct Header<'a> {
 
 impl fmt::Display for Header<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { tracer, in_buffer, written, cpus } = self;
+        let Self {
+            tracer,
+            in_buffer,
+            written,
+            cpus,
+        } = self;
         writeln!(f, "# tracer: {tracer}")?;
         writeln!(f, "#")?;
-        writeln!(f, "# entries-in-buffer/entries-written: {in_buffer}/{written}   #P:{cpus}")?;
+        writeln!(
+            f,
+            "# entries-in-buffer/entries-written: {in_buffer}/{written}   #P:{cpus}"
+        )?;
         f.write_str(LEGEND)
     }
 }
@@ -111,7 +126,9 @@ impl Flags {
 
 impl fmt::Display for Flags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| fmt::Write::write_char(f, char::from(*byte)))
+        self.0
+            .iter()
+            .try_for_each(|byte| fmt::Write::write_char(f, char::from(*byte)))
     }
 }
 
@@ -143,10 +160,21 @@ pub struct FunctionLine<'a, N: ?Sized> {
 
 impl<N: Names + ?Sized> fmt::Display for FunctionLine<'_, N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { record, task, cpu, flags, clock, names } = self;
+        let Self {
+            record,
+            task,
+            cpu,
+            flags,
+            clock,
+            names,
+        } = self;
         let name = &task.name[..task.name.floor_char_boundary(TASK_MAX)];
         let (seconds, micros) = clock.seconds(record.time);
-        write!(f, "{name:>16}-{:<7} [{cpu:03}] {flags} {seconds:5}.{micros:06}: ", task.pid)?;
+        write!(
+            f,
+            "{name:>16}-{:<7} [{cpu:03}] {flags} {seconds:5}.{micros:06}: ",
+            task.pid
+        )?;
         write_name(f, names.hooked_function(record.ip), record.ip)?;
         if record.parent.0 != 0 {
             f.write_str(" <-")?;
@@ -187,7 +215,12 @@ pub struct Merge<I: Iterator<Item = Record>> {
 impl<I: Iterator<Item = Record>> Merge<I> {
     /// Merges `(CPU number, its records)`; give the CPUs in ascending order.
     pub fn new(sources: impl IntoIterator<Item = (u32, I)>) -> Self {
-        Self { sources: sources.into_iter().map(|(cpu, own)| (cpu, own.peekable())).collect() }
+        Self {
+            sources: sources
+                .into_iter()
+                .map(|(cpu, own)| (cpu, own.peekable()))
+                .collect(),
+        }
     }
 }
 
@@ -227,20 +260,30 @@ mod tests {
     }
 
     fn clock(hertz: u64) -> Clock {
-        Clock { ticks_per_second: NonZeroU64::new(hertz).unwrap() }
+        Clock {
+            ticks_per_second: NonZeroU64::new(hertz).unwrap(),
+        }
     }
 
     fn record(time: u64, ip: u64, parent: u64) -> Record {
-        Record { time, ip: Vaddr(ip), parent: Vaddr(parent), seq: 1 }
+        Record {
+            time,
+            ip: Vaddr(ip),
+            parent: Vaddr(parent),
+            seq: 1,
+        }
     }
 
-    /// Printed by a 5.15 kernel (a public tutorial on ftrace); 6.1 has the same
-    /// columns.
+    /// The first line was printed by a Linux with 6.1's columns, and stands in a
+    /// public tutorial on ftrace; the second is ours, in the same columns.
     #[test]
     fn a_line_is_what_linux_prints() {
         let line = FunctionLine {
             record: record(1_067_412_298_925, 0x1010, 0x2020),
-            task: Task { name: "sshd", pid: 91001 },
+            task: Task {
+                name: "sshd",
+                pid: 91001,
+            },
             cpu: 3,
             flags: Flags::CALL,
             clock: clock(1_000_000),
@@ -252,7 +295,10 @@ mod tests {
         );
         let ours = FunctionLine {
             record: record(512_000_000 / 4, 0x1010, 0x3000),
-            task: Task { name: "shell", pid: 1 },
+            task: Task {
+                name: "shell",
+                pid: 1,
+            },
             cpu: 0,
             flags: Flags::TICK,
             clock: clock(512_000_000),
@@ -268,7 +314,10 @@ mod tests {
     fn a_long_task_name_is_cut_and_a_missing_parent_left_out() {
         let line = FunctionLine {
             record: record(0, 0, 0),
-            task: Task { name: "sixteen_letters_", pid: 12_345_678 },
+            task: Task {
+                name: "sixteen_letters_",
+                pid: 12_345_678,
+            },
             cpu: 1234,
             flags: Flags::CALL,
             clock: clock(1),
@@ -301,7 +350,12 @@ mod tests {
         ] {
             expected.push_str(&pad(line));
         }
-        let header = Header { tracer: "function", in_buffer: 3, written: 10, cpus: 1 };
+        let header = Header {
+            tracer: "function",
+            in_buffer: 3,
+            written: 10,
+            cpus: 1,
+        };
         assert_eq!(header.to_string(), expected);
     }
 

@@ -150,7 +150,12 @@ impl<'a> Reader<'a> {
     /// ring no longer holds from there on counts as lost.
     #[must_use]
     pub const fn new(ring: Ring<'a>, start: u64) -> Self {
-        Self { ring, at: start, read: 0, lost: 0 }
+        Self {
+            ring,
+            at: start,
+            read: 0,
+            lost: 0,
+        }
     }
 
     /// Index of the record that [`Reader::next_record`] will look for.
@@ -223,7 +228,10 @@ mod tests {
     use std::vec::Vec;
 
     fn memory(slots: usize) -> (AtomicU64, Vec<AtomicU64>) {
-        (AtomicU64::new(0), (0..slots * WORDS).map(|_| AtomicU64::new(0)).collect())
+        (
+            AtomicU64::new(0),
+            (0..slots * WORDS).map(|_| AtomicU64::new(0)).collect(),
+        )
     }
 
     /// A record whose fields can be checked against its own number.
@@ -246,12 +254,18 @@ mod tests {
     fn a_ring_is_a_power_of_two_of_whole_records() {
         let (head, words) = memory(8);
         assert!(Ring::new(&head, &words).is_ok());
-        assert_eq!(Ring::new(&head, &words[1..]).err(), Some(BadRing::Ragged { words: 31 }));
+        assert_eq!(
+            Ring::new(&head, &words[1..]).err(),
+            Some(BadRing::Ragged { words: 31 })
+        );
         assert_eq!(
             Ring::new(&head, &words[8..]).err(),
             Some(BadRing::NotPowerOfTwo { slots: 6 })
         );
-        assert_eq!(Ring::new(&head, &[]).err(), Some(BadRing::NotPowerOfTwo { slots: 0 }));
+        assert_eq!(
+            Ring::new(&head, &[]).err(),
+            Some(BadRing::NotPowerOfTwo { slots: 0 })
+        );
     }
 
     #[test]

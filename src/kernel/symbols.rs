@@ -1,19 +1,130 @@
-//! Addresses to names.
+//! Addresses to names and back: the kernel's own, the modules', their stubs.
 
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use core::fmt;
 
+use super::{exports, livepatch, modules};
 use crate::addr::Vaddr;
 use crate::machine::boot;
+use crate::shell::args::SymbolName;
 
-/// Prints an address with the name that it belongs to, `[MOD:]NAME+0xOFF/0xSIZE`.
+/// Prints an address with what it belongs to, as `0xADDR NAME+0xOFF/0xSIZE [MOD]`.
 pub struct Symbolised(pub Vaddr);
 
 impl fmt::Display for Symbolised {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (start, end) = boot::text();
-        if self.0 >= start && self.0 < end {
-            return write!(f, "{} [kernel+{:#x}]", self.0, self.0.since(start));
+        match describe(self.0) {
+            Some(text) => write!(f, "{:#018x} {text}", self.0.0),
+            None => write!(f, "{:#018x}", self.0.0),
         }
-        write!(f, "{}", self.0)
+    }
+}
+
+/// A place in a function.
+struct Found {
+    name: String,
+    module: Option<String>,
+    offset: u64,
+    size: u64,
+}
+
+fn find(at: Vaddr) -> Option<Found> {
+    let (image, image_end) = boot::image();
+    if at >= image && at < image_end {
+        let symbol = super::ksyms::lookup(at)?;
+        return Some(Found { name: symbol.name, module: None, offset: symbol.offset, size: symbol.size });
+    }
+    if livepatch::is_redirect_stub(at) {
+        return Some(Found { name: "redirect stub".to_string(), module: None, offset: 0, size: 0 });
+    }
+    let module = modules::containing(at)?;
+    if let Some((name, entry, size)) = module.function_at(at) {
+        let offset = at.since(entry) as u64;
+        return Some(Found { name: name.to_string(), module: Some(module.name.clone()), offset, size });
+    }
+    let stub = module.linked.stubs.containing(at)?;
+    let callee = modules::identify_stub(&module, stub.at).map(|(_, target, _)| target);
+    let callee = callee.flatten().and_then(function).unwrap_or_else(|| "?".to_string());
+    Some(Found {
+        name: format!("stub to {callee}"),
+        module: Some(module.name.clone()),
+        offset: at.since(stub.at) as u64,
+        size: stub.kind.slot_bytes(),
+    })
+}
+
+/// The name of the function that contains an address.
+pub fn function(at: Vaddr) -> Option<String> {
+    find(at).map(|found| found.name)
+}
+
+/// `NAME [MOD]`.
+pub fn name(at: Vaddr) -> Option<String> {
+    let found = find(at)?;
+    Some(match found.module {
+        Some(module) => format!("{} [{module}]", found.name),
+        None => found.name,
+    })
+}
+
+/// `NAME+0xOFF/0xSIZE [MOD]`.
+pub fn describe(at: Vaddr) -> Option<String> {
+    let found = find(at)?;
+    let text = format!("{}+{:#x}/{:#x}", found.name, found.offset, found.size);
+    Some(match found.module {
+        Some(module) => format!("{text} [{module}]"),
+        None => text,
+    })
+}
+
+/// `MOD:NAME`, or the address if it has no name.
+pub fn qualified(at: Vaddr) -> String {
+    match find(at) {
+        Some(Found { name, module: Some(module), offset: 0, .. }) => format!("{module}:{name}"),
+        Some(Found { name, module: None, offset: 0, .. }) => name,
+        _ => at.to_string(),
+    }
+}
+
+/// Every function with that name: who has it, and its global entry.
+pub fn candidates(symbol: &SymbolName) -> Vec<(Option<String>, Vaddr)> {
+    let mut found = Vec::new();
+    if symbol.module.is_none() {
+        let kernel = exports::find(&symbol.name).or_else(|| super::ksyms::address(&symbol.name));
+        found.extend(kernel.map(|at| (None, at)));
+    }
+    for module in modules::all() {
+        let named = symbol.module.as_deref().is_none_or(|wanted| {
+            crate::shell::args::module_name_eq(wanted.as_bytes(), module.name.as_bytes())
+        });
+        if named {
+            let entries = module.functions_named(&symbol.name);
+            found.extend(entries.into_iter().map(|entry| (Some(module.name.clone()), entry)));
+        }
+    }
+    found
+}
+
+/// The one function that a name means; the error says why there is none, or which
+/// there are.
+pub fn resolve(symbol: &SymbolName) -> Result<(Option<String>, Vaddr), String> {
+    let SymbolName { module, name } = symbol;
+    let mut found = candidates(symbol);
+    match (found.len(), module) {
+        (1, _) => Ok(found.remove(0)),
+        (0, Some(module)) if modules::find(module).is_none() => {
+            Err(format!("{module}: not loaded (insmod {module} first)"))
+        }
+        (0, Some(module)) => Err(format!("{name}: no such function in {module} (see cat /proc/kallsyms)")),
+        (0, None) => Err(format!("{name}: no such function (see cat /proc/kallsyms; is its module loaded?)")),
+        (_, _) => {
+            let places: Vec<_> = found
+                .iter()
+                .map(|(module, at)| format!("{}:{name} at {at}", module.as_deref().unwrap_or("kernel")))
+                .collect();
+            Err(format!("{name}: found {} times, say which: {}", found.len(), places.join(", ")))
+        }
     }
 }

@@ -1,0 +1,41 @@
+//! The files that came with the kernel.
+
+use crate::addr::Vaddr;
+use crate::initrd::{File, files};
+use crate::machine::lock::Once;
+use crate::machine::memory;
+use crate::shell::args::module_name_eq;
+
+static ARCHIVE: Once<&'static [u8]> = Once::new();
+
+/// Where `insmod NAME` looks.
+pub const MODULES: &str = "lib/modules/";
+
+/// Remembers the ramdisk that the firmware reported, if any.
+pub fn init(initrd: Option<(Vaddr, u64)>) {
+    ARCHIVE.call_once(|| initrd.map_or(&[], |(start, len)| memory::initrd_bytes(start, len)));
+}
+
+/// All regular files.
+pub fn all() -> impl Iterator<Item = File<'static>> + Clone {
+    files(ARCHIVE.get().copied().unwrap_or(&[]))
+}
+
+/// The file at `path`, with or without a leading slash.
+pub fn find(path: &str) -> Option<File<'static>> {
+    let path = path.trim_start_matches('/');
+    all().find(|file| file.path == path)
+}
+
+/// The module file that a name or a path means. `-` and `_` are equal in names.
+pub fn find_module(name: &str) -> Option<File<'static>> {
+    if name.contains('/') {
+        return find(name);
+    }
+    let wanted = name.strip_suffix(".ko").unwrap_or(name);
+    all().filter(|file| file.path.starts_with(MODULES)).find(|file| {
+        let base = file.base_name();
+        let base = [".ko", ".ko.xz", ".ko.zst"].iter().find_map(|end| base.strip_suffix(end));
+        base.is_some_and(|base| module_name_eq(base.as_bytes(), wanted.as_bytes()))
+    })
+}

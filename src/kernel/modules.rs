@@ -1,0 +1,443 @@
+//! The loaded modules: how one comes, what it offers others, how it goes.
+//!
+//! ```text
+//!  file ─ parse ─ plan ─ pages ─ link ─ parameters ─ publish ─ listed ─ init
+//!   |        any refusal up to here leaves nothing behind      |
+//!   └── borrowed from the initrd, which stays                  └── a failing init unlists it
+//! ```
+//!
+//! # Invariants
+//! - The list's lock is never held while module code runs: a module's init may
+//!   load, patch or fault.
+//! - A listed module's memory, symbols and text stay until it is unlisted, which
+//!   needs that no other module uses it and no patch it carries is enabled.
+
+use alloc::borrow::Cow;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+
+use super::call::{self, CallEnd};
+use super::{exports, initrd, livepatch, tracing};
+use crate::addr::Vaddr;
+use crate::compat::errno;
+use crate::loader::stubs::{Stub, StubAbi, StubKind};
+use crate::loader::{
+    self, Group, KernelAbi, Layout, LinkOptions, Linked, LoadError, Modinfo, Object, Owner, Resolved,
+    Resolver, Span, params,
+};
+use crate::machine::lock::Mutex;
+use crate::machine::memory::{Block, Pages};
+use crate::machine::{boot, hooks, memory, paca, text};
+use crate::memory::PAGE;
+use crate::shell::args::module_name_eq;
+use crate::shell::command::Param;
+use crate::trace::sites::{ModuleId, NewModule};
+
+/// A module in memory.
+pub struct Module {
+    /// Its number: what other modules remember of it when they use it.
+    pub number: u32,
+    /// Its name, as `lsmod` shows it.
+    pub name: String,
+    /// Its file, checked.
+    pub object: Object<'static>,
+    /// Where everything lies in its image.
+    pub layout: Layout,
+    /// What linking made of it.
+    pub linked: Linked<'static>,
+    /// Its memory.
+    pub pages: Pages,
+    /// Its sites in the site table.
+    pub sites: ModuleId,
+    /// How it was linked.
+    pub options: LinkOptions,
+    /// It was ended by a fault.
+    faulty: AtomicBool,
+    /// Texts that its `charp` parameters point to.
+    _texts: Vec<Block>,
+}
+
+static MODULES: Mutex<Vec<Arc<Module>>> = Mutex::new(Vec::new());
+static NEXT_NUMBER: AtomicU32 = AtomicU32::new(0);
+
+/// What modules are linked against.
+pub fn kernel_abi() -> KernelAbi {
+    KernelAbi {
+        stubs: stub_abi(Vaddr(0)),
+        mcount: hooks::mcount_address(),
+        mcount_late: hooks::mcount_late_address(),
+    }
+}
+
+/// What stubs rely on, for a module with this r2.
+pub fn stub_abi(module_toc: Vaddr) -> StubAbi {
+    StubAbi {
+        kernel_toc: boot::kernel_toc(),
+        module_toc,
+        paca_toc: paca::offset::KERNEL_TOC,
+        paca_sibling: paca::offset::SIBLING,
+        paca_shadow_sp: paca::offset::SHADOW_SP,
+        paca_shadow_limit: paca::offset::SHADOW_LIMIT,
+        paca_livepatch_return: paca::offset::LIVEPATCH_RETURN,
+    }
+}
+
+/// The loaded modules, in the order in which they came.
+pub fn all() -> Vec<Arc<Module>> {
+    MODULES.lock().clone()
+}
+
+/// As [`all`], for the report of a fault: nothing if the list is being changed.
+pub fn all_if_free() -> Vec<Arc<Module>> {
+    MODULES.try_lock().map(|modules| modules.clone()).unwrap_or_default()
+}
+
+/// The module of that name; `-` and `_` are equal.
+pub fn find(name: &str) -> Option<Arc<Module>> {
+    all().into_iter().find(|module| module_name_eq(module.name.as_bytes(), name.as_bytes()))
+}
+
+/// As [`find`], with the error that commands show.
+pub fn find_loaded(name: &str) -> Result<Arc<Module>, String> {
+    find(name).ok_or_else(|| format!("{name}: not loaded (see lsmod)"))
+}
+
+/// The module that has this number in the site table.
+pub fn by_sites(id: ModuleId) -> Option<Arc<Module>> {
+    all().into_iter().find(|module| module.sites == id)
+}
+
+/// The module whose memory contains the address.
+pub fn containing(at: Vaddr) -> Option<Arc<Module>> {
+    all_if_free().into_iter().find(|module| module.pages.contains(at, 1))
+}
+
+impl Module {
+    /// The name of the symbol with this index.
+    pub fn symbol_name(&self, symbol: u32) -> &'static str {
+        self.object.symbol(symbol).map_or("?", |symbol| self.object.name(&symbol))
+    }
+
+    /// Global entries of the functions of that name, ascending.
+    pub fn functions_named(&self, name: &str) -> Vec<Vaddr> {
+        let named = self.linked.functions.named(&self.object, name);
+        let mut entries: Vec<_> = named.map(|function| self.address(function.at)).collect();
+        entries.dedup(); // aliases
+        entries
+    }
+
+    /// The address of an offset in the image.
+    pub fn address(&self, offset: u32) -> Vaddr {
+        self.linked.base.offset(i64::from(offset))
+    }
+
+    /// The function that contains `at`: its name, its global entry, its size.
+    pub fn function_at(&self, at: Vaddr) -> Option<(&'static str, Vaddr, u64)> {
+        let offset = u32::try_from(at.since(self.linked.base)).ok()?;
+        let function = self.linked.functions.at(offset)?;
+        let symbol = self.object.symbol(function.symbol)?;
+        let inside = u64::from(offset - function.at) < symbol.st_size.max(1)
+            || (symbol.st_size == 0 && self.is_text(at));
+        inside.then(|| (self.object.name(&symbol), self.address(function.at), symbol.st_size))
+    }
+
+    /// The range of a part of the image.
+    pub fn range(&self, span: Span) -> (Vaddr, Vaddr) {
+        let start = self.linked.base.offset(span.offset.cast_signed());
+        (start, start.offset(span.len.cast_signed()))
+    }
+
+    /// Everything executable: init code, code, stubs.
+    pub fn text(&self) -> (Vaddr, Vaddr) {
+        text_range(&self.layout, self.linked.base)
+    }
+
+    fn is_text(&self, at: Vaddr) -> bool {
+        let (start, end) = self.text();
+        at >= start && at < end
+    }
+
+    /// True once a fault in it has been reported.
+    pub fn is_faulty(&self) -> bool {
+        self.faulty.load(Ordering::Relaxed)
+    }
+
+    /// Notes that a fault in it has been reported.
+    pub fn mark_faulty(&self) {
+        self.faulty.store(true, Ordering::Relaxed);
+    }
+
+    /// Names of the modules that use it.
+    pub fn users(&self) -> Vec<String> {
+        let uses = |module: &&Arc<Module>| module.linked.owners.contains(&self.number);
+        all().iter().filter(uses).map(|module| module.name.clone()).collect()
+    }
+
+    /// Bytes of memory, in whole pages.
+    pub fn size(&self) -> u64 {
+        self.pages.len()
+    }
+}
+
+fn text_range(layout: &Layout, base: Vaddr) -> (Vaddr, Vaddr) {
+    let (init, core) = (layout.group(Group::InitText), layout.group(Group::Text));
+    let start = if init.len > 0 { init.offset } else { core.offset };
+    let end = core.end().max(layout.stubs.end()).max(init.end());
+    (base.offset(start.cast_signed()), base.offset(end.cast_signed()))
+}
+
+fn target_range(layout: &Layout, base: Vaddr) -> (Vaddr, Vaddr) {
+    let Span { offset, len } = layout.targets;
+    (base.offset(offset.cast_signed()), base.offset((offset + len).cast_signed()))
+}
+
+/// The exports of the kernel and of the loaded modules.
+struct Everyone {
+    modules: Vec<Arc<Module>>,
+}
+
+impl Resolver for Everyone {
+    fn resolve(&self, name: &str) -> Option<Resolved> {
+        if let Some(addr) = exports::find(name) {
+            return Some(Resolved { addr, owner: Owner::Kernel, gpl_only: false });
+        }
+        self.modules.iter().filter(|module| !module.options.link_only).find_map(|module| {
+            let export = module.linked.exports.iter().find(|export| export.name == name)?;
+            let owner = Owner::Module(module.number);
+            Some(Resolved { addr: export.addr, owner, gpl_only: export.gpl_only })
+        })
+    }
+}
+
+/// The name under which a module file is listed: its own word, or the file's.
+pub fn name_of(object: &Object<'_>, base_name: &str) -> String {
+    let stem = base_name.split(".ko").next().unwrap_or(base_name);
+    Modinfo::of(object).name().unwrap_or(stem).replace('-', "_")
+}
+
+/// Loads the module that `word` (a name or a path) means, and runs its init.
+///
+/// The error says why not, and begins with the module; nothing is left of it.
+pub fn insmod(word: &str, options: LinkOptions, params: &[Param]) -> Result<Arc<Module>, Failure> {
+    let module = load(word, options, params)?;
+    if options.link_only {
+        return Ok(module);
+    }
+    if let Err(refusal) = livepatch::module_comes(&module.name) {
+        unlist(&module);
+        return Err(Failure::Refused(format!("{}: {refusal}", module.name)));
+    }
+    let Some(init) = module.linked.init else { return Ok(module) };
+    match call::run(init, &[]) {
+        // An int in r3.
+        CallEnd::Returned(result) => match result as i32 {
+            0.. => Ok(module),
+            error => {
+                livepatch::module_goes(&module.name);
+                unlist(&module);
+                let number = error.unsigned_abs();
+                let name = errno::name(number).unwrap_or("unknown error");
+                Err(Failure::Refused(format!(
+                    "{}: its init function returned {error} ({name}), so it was unloaded",
+                    module.name
+                )))
+            }
+        },
+        CallEnd::Oops(cause) => {
+            livepatch::module_goes(&module.name);
+            unlist(&module);
+            Err(Failure::Oops(format!("{}: its init function: {cause}", module.name)))
+        }
+    }
+}
+
+/// Why a module could not be loaded or unloaded.
+pub enum Failure {
+    /// It was refused; the text says why.
+    Refused(String),
+    /// Its code faulted; the text is the cause.
+    Oops(String),
+}
+
+impl From<String> for Failure {
+    fn from(reason: String) -> Self {
+        Self::Refused(reason)
+    }
+}
+
+/// Everything up to init.
+fn load(word: &str, options: LinkOptions, params: &[Param]) -> Result<Arc<Module>, Failure> {
+    let file = initrd::find_module(word).ok_or_else(|| {
+        format!("{word}: no such module in the initrd (see ls /lib/modules; add it with MODULES=)")
+    })?;
+    if file.path.ends_with(".xz") || file.path.ends_with(".zst") {
+        return Err(format!("{word}: {} is compressed; unpack it on the host first", file.path).into());
+    }
+    let refuse = |error: LoadError| Failure::Refused(format!("{word}: {error}"));
+    let object = Object::parse(file.data).map_err(refuse)?;
+    let name = name_of(&object, file.base_name());
+    if find(&name).is_some() {
+        return Err(format!("{word}: {name} is loaded already (rmmod {name} first)").into());
+    }
+
+    let layout = Layout::plan(&object, &options, PAGE).map_err(refuse)?;
+    let free = memory::usage().pages_free;
+    let pages = Pages::take_aligned(layout.size, layout.align)
+        .ok_or_else(|| refuse(LoadError::NoRoom { need: layout.size, free }))?;
+    let mut pages = pages;
+    let base = pages.start();
+    let everyone = Everyone { modules: all() };
+    let abi = kernel_abi();
+    let mut linked =
+        loader::relocate::link(&object, &layout, base, pages.bytes_mut(), &everyone, &abi, &options)
+            .map_err(refuse)?;
+    let owner_name = |number: u32| {
+        let owner = everyone.modules.iter().find(|module| module.number == number);
+        owner.map_or_else(|| "?".to_string(), |module| format!("module {}", module.name))
+    };
+    if !options.link_only {
+        loader::exports::refuse_duplicates(&linked.exports, &everyone, owner_name).map_err(refuse)?;
+    }
+    let texts = store_params(&object, &layout, &mut pages, params)
+        .map_err(|reason| format!("{word}: {reason}"))?;
+
+    let profile = profile_stub(&linked).unwrap_or(Vaddr(0));
+    let sites = core::mem::take(&mut linked.sites);
+    text::publish(&name, text_range(&layout, base), target_range(&layout, base));
+    let new = NewModule { name: name.clone(), base, sites, profile };
+    let id = match tracing::add(new) {
+        Ok(id) => id,
+        Err(error) => {
+            text::withdraw(text_range(&layout, base), target_range(&layout, base));
+            return Err(format!("{word}: {error}").into());
+        }
+    };
+    let module = Arc::new(Module {
+        number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
+        name,
+        object,
+        layout,
+        linked,
+        pages,
+        sites: id,
+        options,
+        faulty: AtomicBool::new(false),
+        _texts: texts,
+    });
+    MODULES.lock().push(module.clone());
+    tracing::module_came(&module);
+    Ok(module)
+}
+
+/// The stub by which the module's sites reach the tracer: what its out-of-line
+/// stubs lead to.
+fn profile_stub(linked: &Linked<'_>) -> Option<Vaddr> {
+    let kinds = [StubKind::Profile, StubKind::SeedProfile, StubKind::LinuxProfile];
+    linked.stubs.iter().find(|entry| kinds.contains(&entry.kind)).map(|entry| entry.at)
+}
+
+/// Stores the parameters given on the `insmod` line; the texts to be kept.
+fn store_params(
+    object: &Object<'static>,
+    layout: &Layout,
+    pages: &mut Pages,
+    given: &[Param],
+) -> Result<Vec<Block>, String> {
+    let base = pages.start();
+    let type_of =
+        |ops: Vaddr| super::compat::param::name_of(ops).and_then(params::ParamType::of_export);
+    let mut texts = Vec::new();
+    for Param { name, value } in given {
+        let value = core::str::from_utf8(value).map_err(|_| format!("{name}: the value is no text"))?;
+        let image = params::Memory { base, image: pages.bytes_mut() };
+        let list = params::list_params(object, layout, image).map_err(|error| error.to_string())?;
+        let param = params::find_param(&list, name).map_err(|error| error.to_string())?;
+        let stores = params::plan_param(param, Some(value), &type_of, image)
+            .map_err(|error| error.to_string())?;
+        for store in stores {
+            let bytes = match store.what {
+                params::Stored::Bytes(bytes) => bytes,
+                params::Stored::AddressOf(text) => {
+                    let mut block = Block::take(text.len()).ok_or("no memory for a parameter")?;
+                    block.fill(&text);
+                    let address = block.start().0.to_le_bytes().to_vec();
+                    texts.push(block);
+                    address
+                }
+            };
+            if !pages.store(store.at, &bytes) {
+                return Err(format!("{name}: the variable is not in the module"));
+            }
+        }
+    }
+    Ok(texts)
+}
+
+/// Takes a module off the list and gives back its memory.
+fn unlist(module: &Arc<Module>) {
+    tracing::module_goes(module);
+    livepatch::module_gone(&module.name);
+    MODULES.lock().retain(|other| other.number != module.number);
+    let (base, layout) = (module.linked.base, &module.layout);
+    text::withdraw(text_range(layout, base), target_range(layout, base));
+}
+
+/// Unloads a module after its exit function.
+pub fn rmmod(name: &str) -> Result<(), Failure> {
+    let module = find_loaded(name)?;
+    let name = module.name.as_str();
+    let users = module.users();
+    if !users.is_empty() {
+        return Err(format!("{name}: in use by {} (rmmod that first)", users.join(", ")).into());
+    }
+    if livepatch::is_enabled(name) {
+        return Err(format!("{name}: its live patch is enabled (livepatch disable {name} first)").into());
+    }
+    if !module.options.link_only {
+        match (module.linked.init, module.linked.cleanup) {
+            (Some(_), None) => {
+                return Err(format!("{name}: it has an init but no exit function, so it stays").into());
+            }
+            (_, Some(cleanup)) => {
+                if let CallEnd::Oops(cause) = call::run(cleanup, &[]) {
+                    module.mark_faulty();
+                    return Err(Failure::Oops(format!("{name}: its exit function: {cause}")));
+                }
+            }
+            (None, None) => {}
+        }
+    }
+    livepatch::module_goes(name);
+    unlist(&module);
+    Ok(())
+}
+
+/// Links a loaded module again, into a buffer: what its image was before it ran.
+pub fn relink(module: &Module) -> Result<Vec<u8>, String> {
+    let mut image = alloc::vec![0; module.layout.size as usize];
+    let others = all().into_iter().filter(|other| other.number != module.number).collect();
+    let everyone = Everyone { modules: others };
+    let (object, layout, base) = (&module.object, &module.layout, module.linked.base);
+    loader::relocate::link(object, layout, base, &mut image, &everyone, &kernel_abi(), &module.options)
+        .map_err(|error| format!("{}: {error}", module.name))?;
+    Ok(image)
+}
+
+/// What a stub at exactly this address is, if it is one of a loaded module.
+pub fn identify_stub(module: &Module, at: Vaddr) -> Option<(Stub, Option<Vaddr>, u32)> {
+    let mut words = [0; crate::loader::stubs::MAX_WORDS];
+    for (index, word) in words.iter_mut().enumerate() {
+        *word = memory::read_u32(at.offset(index as i64 * 4)).unwrap_or(0);
+    }
+    let abi = stub_abi(module.linked.toc);
+    let found = loader::recognise::identify(&module.linked.stubs, at, &words, &abi, memory::read_u64);
+    found.map(|(entry, recognised)| (recognised.stub, recognised.target, entry.owner))
+}
+
+/// A name for people, of what lies at an address: `NAME` of a symbol index.
+pub fn symbol_text(module: &Module, symbol: u32) -> Cow<'static, str> {
+    Cow::Borrowed(module.symbol_name(symbol))
+}

@@ -1,0 +1,366 @@
+//! Call sites on and off, and what they recorded as text.
+//!
+//! `trace::sites` decides which sites a filter means and which words change;
+//! `machine::text` changes them; `boot/mcount.S` records.
+//!
+//! # Invariants
+//! - The site table's lock is taken before the text engine's, never after, and
+//!   neither is held while module code runs.
+//! - While the tracer is on, its filter also holds for modules that come later.
+//! - Records of a module that goes are turned into text first: afterwards its
+//!   addresses mean nothing, or something else.
+
+use alloc::borrow::{Cow, ToOwned};
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+use core::num::NonZeroU64;
+use core::ops::Range;
+use core::sync::atomic::AtomicU64;
+
+use super::modules::{self, Module};
+use super::symbols;
+use crate::addr::Vaddr;
+use crate::machine::lock::{Mutex, Once};
+use crate::machine::{hooks, text};
+use crate::patch::state::SiteState;
+use crate::trace::decode::{Clock, Flags, FunctionLine, Header, Names, Task};
+use crate::trace::filter::Filter;
+use crate::trace::record::{Record, WORDS};
+use crate::trace::ring::{Next, Reader, Ring};
+use crate::trace::sites::{
+    AddError, Change, Counts, Functions, ModuleId, NewModule, Row, SiteId, SiteTable,
+};
+
+/// Records in a CPU's ring.
+const RING_RECORDS: usize = 8192;
+/// Lines kept of modules that are gone.
+const ARCHIVE_LINES: usize = 4096;
+
+static SITES: Mutex<SiteTable> = Mutex::new(SiteTable::new());
+static RING: Once<&'static [AtomicU64]> = Once::new();
+static TRACER: Mutex<Tracer> = Mutex::new(Tracer::new());
+
+struct Tracer {
+    /// What is traced; `None` while the tracer is off.
+    filter: Option<Filter>,
+    /// The filter's words, for `set_ftrace_filter`.
+    words: Vec<String>,
+    /// Index of the first record that counts: `trace clear` moves it.
+    start: u64,
+    /// Lines of records up to `start`, whose modules are gone.
+    archive: Vec<String>,
+    /// Records since the last `clear` that are in the archive, or were dropped from it.
+    archived: u64,
+    /// Ticks of the time base in a second.
+    clock_hz: u64,
+}
+
+impl Tracer {
+    const fn new() -> Self {
+        Self {
+            filter: None,
+            words: Vec::new(),
+            start: 0,
+            archive: Vec::new(),
+            archived: 0,
+            clock_hz: 512_000_000,
+        }
+    }
+}
+
+/// Tells the tracer how fast the clock runs.
+pub fn init(timebase_hz: u64) {
+    TRACER.lock().clock_hz = timebase_hz;
+}
+
+/// Function names out of the loaded modules' symbol tables.
+struct Loaded(Vec<Arc<Module>>);
+
+impl Loaded {
+    fn now() -> Self {
+        Self(modules::all())
+    }
+
+    fn module(&self, id: ModuleId) -> Option<&Arc<Module>> {
+        self.0.iter().find(|module| module.sites == id)
+    }
+}
+
+impl Functions for Loaded {
+    fn name_of(&self, module: ModuleId, function: u32) -> Option<Cow<'_, str>> {
+        self.module(module).map(|module| Cow::Borrowed(module.symbol_name(function)))
+    }
+
+    fn each(&self, module: ModuleId, visit: &mut dyn FnMut(&str)) {
+        let Some(module) = self.module(module) else { return };
+        for function in module.linked.functions.iter() {
+            visit(module.symbol_name(function.symbol));
+        }
+    }
+
+    fn ranges(&self, module: ModuleId, name: &str) -> Option<Vec<Range<Vaddr>>> {
+        let module = self.module(module)?;
+        let entries = module.functions_named(name).into_iter();
+        Some(entries.map(|entry| entry..entry.offset(function_len(module, entry))).collect())
+    }
+}
+
+/// Bytes of the function at `entry`, at least one instruction.
+fn function_len(module: &Module, entry: Vaddr) -> i64 {
+    module.function_at(entry).map_or(4, |(_, _, size)| size.cast_signed().max(4))
+}
+
+/// Adds a module's sites, all off.
+pub fn add(new: NewModule) -> Result<ModuleId, AddError> {
+    SITES.lock().add(new)
+}
+
+/// Traces a module that has just been listed, if the filter means it.
+pub fn module_came(module: &Module) {
+    let filter = TRACER.lock().filter.clone();
+    if let Some(filter) = filter {
+        let functions = Loaded::now();
+        let mut sites = SITES.lock();
+        let mut wanted = sites.select(&filter, &functions).sites;
+        wanted.retain(|site| site.module() == module.sites);
+        // A refusal here leaves the module untraced, as the journal shows.
+        let _ = change(&mut sites, &module.name, wanted, Change::Trace(true));
+    }
+}
+
+/// Forgets a module's sites, and keeps what was recorded of it as text.
+pub fn module_goes(module: &Module) {
+    archive();
+    SITES.lock().remove(module.sites);
+}
+
+/// Changes the state of sites through the text engine: all or nothing.
+fn change(
+    sites: &mut SiteTable,
+    who: &str,
+    which: Vec<SiteId>,
+    change: Change,
+) -> Result<u64, String> {
+    let plan = sites.plan(who, which, change).map_err(|error| error.to_string())?;
+    let (batch, changed, change) = plan.into_parts();
+    let words = text::apply(batch).map_err(|refusal| refusal.to_string())?;
+    sites.commit(&changed, change);
+    Ok(words)
+}
+
+/// Redirects sites, or leads them to their functions again: all or nothing.
+pub fn redirect(who: &str, which: Vec<SiteId>, on: bool) -> Result<u64, String> {
+    change(&mut SITES.lock(), who, which, Change::Redirect(on))
+}
+
+/// Gives a site its redirect stub.
+pub fn set_redirect_stub(site: SiteId, stub: Vaddr) -> bool {
+    SITES.lock().set_redirect_stub(site, stub)
+}
+
+/// The site of the function whose global entry is `entry`.
+pub fn site_of(entry: Vaddr) -> Option<(SiteId, Row)> {
+    let module = modules::containing(entry)?;
+    let range = entry..entry.offset(function_len(&module, entry));
+    let sites = SITES.lock();
+    let site = sites.first_in(range)?;
+    Some((site, sites.row(site)?))
+}
+
+/// The site at exactly this address.
+pub fn site_at(at: Vaddr) -> Option<(SiteId, Row)> {
+    let sites = SITES.lock();
+    let site = sites.find(at)?;
+    Some((site, sites.row(site)?))
+}
+
+/// The function whose hook left `ip`.
+fn hooked(ip: Vaddr) -> Option<&'static str> {
+    let sites = SITES.lock();
+    let row = sites.row(sites.hooked_site(ip)?)?;
+    let module = row.id.module();
+    drop(sites);
+    modules::by_sites(module).map(|module| module.symbol_name(row.function))
+}
+
+/// Counts over one module's sites, or over all.
+pub fn counts(only: Option<ModuleId>) -> Counts {
+    SITES.lock().counts(only)
+}
+
+/// The rows of all sites that a filter means, with module and function.
+pub fn rows(filter: Option<&Filter>) -> Result<Vec<(Arc<Module>, &'static str, Row)>, String> {
+    let functions = Loaded::now();
+    let sites = SITES.lock();
+    let chosen = match filter {
+        None => sites.all().collect(),
+        Some(filter) => {
+            let selection = sites.select(filter, &functions);
+            if let Some(miss) = selection.misses.first() {
+                return Err(miss.to_string());
+            }
+            selection.sites
+        }
+    };
+    let row = |site: SiteId| {
+        let row = sites.row(site)?;
+        let module = functions.module(site.module())?.clone();
+        let name = module.symbol_name(row.function);
+        Some((module, name, row))
+    };
+    Ok(chosen.into_iter().filter_map(row).collect())
+}
+
+/// Traces the functions that the words mean, and no others; the number of sites.
+pub fn on(words: &[String]) -> Result<usize, String> {
+    let filter = Filter::parse(words.iter().map(String::as_str)).map_err(|error| error.to_string())?;
+    let functions = Loaded::now();
+    let mut sites = SITES.lock();
+    let selection = sites.select(&filter, &functions);
+    if let Some(miss) = selection.misses.first() {
+        return Err(miss.to_string());
+    }
+    let traced: Vec<_> = sites.in_state(SiteState::TRACED).collect();
+    let wanted = |site: &SiteId| selection.sites.binary_search(site).is_ok();
+    let stop = traced.into_iter().filter(|site| !wanted(site)).collect();
+    let count = selection.sites.len();
+    start_ring()?;
+    change(&mut sites, "trace", selection.sites.clone(), Change::Trace(true))?;
+    change(&mut sites, "trace", stop, Change::Trace(false))?;
+    let mut tracer = TRACER.lock();
+    tracer.filter = Some(filter);
+    tracer.words = words.to_vec();
+    Ok(count)
+}
+
+/// Stops tracing; the records stay.
+pub fn off() -> Result<(), String> {
+    let mut sites = SITES.lock();
+    let traced = sites.in_state(SiteState::TRACED).collect();
+    change(&mut sites, "trace", traced, Change::Trace(false))?;
+    hooks::ring_off();
+    let mut tracer = TRACER.lock();
+    tracer.filter = None;
+    tracer.words.clear();
+    Ok(())
+}
+
+/// The words of the filter while the tracer is on.
+pub fn filter_words() -> Option<Vec<String>> {
+    let tracer = TRACER.lock();
+    tracer.filter.as_ref().map(|_| tracer.words.clone())
+}
+
+fn start_ring() -> Result<(), String> {
+    if RING.get().is_none() {
+        let mut words = Vec::new();
+        words
+            .try_reserve_exact(RING_RECORDS * WORDS)
+            .map_err(|_| "no memory for the trace ring".to_string())?;
+        words.resize_with(RING_RECORDS * WORDS, || AtomicU64::new(0));
+        RING.call_once(|| words.leak());
+    }
+    if let Some(ring) = RING.get() {
+        hooks::ring_on(ring);
+    }
+    Ok(())
+}
+
+fn ring() -> Option<Ring<'static>> {
+    RING.get().and_then(|words| Ring::new(hooks::ring_head(), words).ok())
+}
+
+/// Forgets what was recorded.
+pub fn clear() {
+    let mut tracer = TRACER.lock();
+    tracer.start = ring().map_or(0, |ring| ring.written());
+    tracer.archive.clear();
+    tracer.archived = 0;
+}
+
+/// Names for the decoder.
+struct Machine;
+
+impl Names for Machine {
+    fn function_at(&self, at: Vaddr) -> Option<Cow<'_, str>> {
+        symbols::function(at).map(Cow::Owned)
+    }
+
+    fn hooked_function(&self, ip: Vaddr) -> Option<Cow<'_, str>> {
+        hooked(ip).map(Cow::Borrowed).or_else(|| self.function_at(ip))
+    }
+}
+
+/// The records from `start` on, as far as they are still there, and how many are not.
+fn records(start: u64) -> (Vec<Record>, u64) {
+    let Some(ring) = ring() else { return (Vec::new(), 0) };
+    let mut reader = Reader::new(ring, start);
+    let mut records = Vec::new();
+    loop {
+        match reader.next_record() {
+            Next::Record(record) => records.push(record),
+            // One CPU, and it is here: a record begun and not ended was cut off
+            // by a fault.
+            Next::Pending => reader.skip(),
+            Next::Empty => break,
+        }
+    }
+    (records, reader.lost())
+}
+
+fn line(record: Record, clock_hz: u64) -> String {
+    let ticks_per_second = NonZeroU64::new(clock_hz).unwrap_or(NonZeroU64::MIN);
+    let task = Task { name: "shell", pid: 1 };
+    let clock = Clock { ticks_per_second };
+    FunctionLine { record, task, cpu: 0, flags: Flags::CALL, clock, names: &Machine }.to_string()
+}
+
+/// Turns the records into lines while all their modules are there.
+fn archive() {
+    let mut tracer = TRACER.lock();
+    let (records, lost) = records(tracer.start);
+    let hz = tracer.clock_hz;
+    tracer.archived += records.len() as u64 + lost;
+    tracer.archive.extend(records.iter().map(|record| line(*record, hz)));
+    let excess = tracer.archive.len().saturating_sub(ARCHIVE_LINES);
+    tracer.archive.drain(..excess);
+    tracer.start = ring().map_or(0, |ring| ring.written());
+}
+
+/// The trace as Linux's `trace` file shows it, handed over in pieces.
+pub fn show(mut out: impl FnMut(&str)) {
+    let (archive, archived, start, hz, on) = {
+        let tracer = TRACER.lock();
+        (tracer.archive.clone(), tracer.archived, tracer.start, tracer.clock_hz, tracer.filter.is_some())
+    };
+    let (records, lost) = records(start);
+    let in_buffer = (archive.len() + records.len()) as u64;
+    let written = archived + records.len() as u64 + lost;
+    let tracer = if on || written > 0 { "function" } else { "nop" };
+    out(&Header { tracer, in_buffer, written, cpus: 1 }.to_string());
+    archive.iter().for_each(|text| out(text));
+    records.iter().for_each(|record| out(&line(*record, hz)));
+}
+
+/// What `trace status` says: one fact a line.
+pub fn status() -> String {
+    let words = filter_words();
+    let counts = counts(None);
+    let (start, archived) = {
+        let tracer = TRACER.lock();
+        (tracer.start, tracer.archived)
+    };
+    let (records, lost) = records(start);
+    format!(
+        "tracer {}\nfilter {}\nsites {} traced {} redirected {}\nrecords {} lost {}\n",
+        if words.is_some() { "function" } else { "nop" },
+        words.map_or("none".to_owned(), |words| if words.is_empty() { "*".to_owned() } else { words.join(" ") }),
+        counts.sites,
+        counts.traced,
+        counts.redirected,
+        archived + records.len() as u64,
+        lost,
+    )
+}

@@ -85,7 +85,8 @@ pub struct RefusedSite {
 pub enum SiteFault {
     /// No function symbol lies at or before it.
     NoFunction,
-    /// It calls the hook early, but not at the start of its function.
+    /// It calls the hook early, but not at the start of a function: the linker
+    /// overrode a weak function, took its symbol away and left its code.
     NotAtEntry,
     /// Its nop stands before the TOC set-up: callers from the module skip it.
     NopBeforeToc,
@@ -104,9 +105,9 @@ impl core::fmt::Display for SiteFault {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
             Self::NoFunction => f.write_str("belongs to no function; keep the function's symbol"),
-            Self::NotAtEntry => {
-                f.write_str("not at its function's local entry; call _mcount first in the function")
-            }
+            Self::NotAtEntry => f.write_str(
+                "not at its function's local entry, as in what an overridden weak function leaves behind; nothing to do",
+            ),
             Self::NopBeforeToc => f.write_str(
                 "nop before the TOC set-up, which local calls skip; compile with -mprofile-kernel or gcc 14",
             ),

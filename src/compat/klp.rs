@@ -578,8 +578,7 @@ mod tests {
         assert!(both.read().is_ok());
         both.set(FUNCS[1] + 152, NAMES).set(FUNCS[1] + 160, 0x7000);
         assert!(
-            image
-                .error()
+            both.error()
                 .starts_with("klp_patch.objs[1].funcs: no end within")
         );
         let many_objects = |count: usize| {

@@ -32,6 +32,7 @@ pub mod addr;
 pub mod compat;
 pub mod initrd;
 pub mod isa;
+pub mod ksyms;
 pub mod livepatch;
 pub mod loader;
 pub mod memory;

@@ -574,12 +574,11 @@ mod tests {
             "klp_patch.objs[0].funcs: no end within 4096 entries \
              (end the array with an all-zero entry)"
         );
-        let mut image = image_with_two_objects_of_all_functions();
-        assert!(image.read().is_ok());
-        image.set(FUNCS[1] + 152, NAMES).set(FUNCS[1] + 160, 0x7000);
+        let mut both = image_with_two_objects_of_all_functions();
+        assert!(both.read().is_ok());
+        both.set(FUNCS[1] + 152, NAMES).set(FUNCS[1] + 160, 0x7000);
         assert!(
-            image
-                .error()
+            both.error()
                 .starts_with("klp_patch.objs[1].funcs: no end within")
         );
         let many_objects = |count: usize| {

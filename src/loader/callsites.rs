@@ -85,7 +85,8 @@ pub struct RefusedSite {
 pub enum SiteFault {
     /// No function symbol lies at or before it.
     NoFunction,
-    /// It calls the hook early, but not at the start of its function.
+    /// It calls the hook early, but not at the start of a function: the linker
+    /// overrode a weak function, took its symbol away and left its code.
     NotAtEntry,
     /// Its nop stands before the TOC set-up: callers from the module skip it.
     NopBeforeToc,
@@ -104,9 +105,9 @@ impl core::fmt::Display for SiteFault {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         match self {
             Self::NoFunction => f.write_str("belongs to no function; keep the function's symbol"),
-            Self::NotAtEntry => {
-                f.write_str("not at its function's local entry; call _mcount first in the function")
-            }
+            Self::NotAtEntry => f.write_str(
+                "not at its function's local entry, as in what an overridden weak function leaves behind; nothing to do",
+            ),
             Self::NopBeforeToc => f.write_str(
                 "nop before the TOC set-up, which local calls skip; compile with -mprofile-kernel or gcc 14",
             ),
@@ -124,7 +125,11 @@ impl CallSite {
     /// with symbol `function`, whose branch is to go to the `stub` at that offset.
     #[must_use]
     pub const fn new(at: u32, kind: SiteKind, function: u32, stub: u32) -> Self {
-        Self { at_and_kind: at & !3 | kind as u32, function, stub }
+        Self {
+            at_and_kind: at & !3 | kind as u32,
+            function,
+            stub,
+        }
     }
 
     /// Bytes from the base.
@@ -212,7 +217,10 @@ pub(super) fn settle(
                 true
             }
             Err(fault) => {
-                refused.push(RefusedSite { at: site.offset(), fault });
+                refused.push(RefusedSite {
+                    at: site.offset(),
+                    fault,
+                });
                 false
             }
         }
@@ -228,7 +236,11 @@ fn judge(object: &Object, function: Option<Function>, site: CallSite) -> Result<
         SiteKind::ProfileStd => behind_entry == 8,
         SiteKind::Late | SiteKind::Patchable => true,
     };
-    if in_place { Ok(function.symbol) } else { Err(SiteFault::NotAtEntry) }
+    if in_place {
+        Ok(function.symbol)
+    } else {
+        Err(SiteFault::NotAtEntry)
+    }
 }
 
 /// The sites that the lists of patchable functions name, sorted, and those that
@@ -250,12 +262,22 @@ pub(super) fn patchable(
             let place = symbol.and_then(|symbol| {
                 let section = usize::from(symbol.st_shndx);
                 let inside = symbol.st_value.checked_add_signed(entry.r_addend)?;
-                let code = object.sections().get(section).filter(|section| section.is_code())?;
+                let code = object
+                    .sections()
+                    .get(section)
+                    .filter(|section| section.is_code())?;
                 let known = inside < code.size() && inside.is_multiple_of(4);
-                Some((layout.offset_of(section).filter(|_| known)?, inside as u32, code.data))
+                Some((
+                    layout.offset_of(section).filter(|_| known)?,
+                    inside as u32,
+                    code.data,
+                ))
             });
             let Some((start, inside, code)) = place else {
-                refused.push(RefusedSite { at: entry.r_offset as u32, fault: SiteFault::NotCode });
+                refused.push(RefusedSite {
+                    at: entry.r_offset as u32,
+                    fault: SiteFault::NotCode,
+                });
                 continue;
             };
             let listed = start + inside;
@@ -270,7 +292,10 @@ pub(super) fn patchable(
     sites.dedup_by(|next, first| {
         let twice = next.offset() == first.offset();
         if twice {
-            refused.push(RefusedSite { at: next.offset(), fault: SiteFault::Twice });
+            refused.push(RefusedSite {
+                at: next.offset(),
+                fault: SiteFault::Twice,
+            });
         }
         twice
     });
@@ -288,13 +313,18 @@ fn patchable_site(
     // Nops before the global entry point (`-fpatchable-function-entry=N,M`)
     // belong to the function that begins behind them.
     let mut entry = listed;
-    while functions.at(entry).is_none_or(|function| function.at != entry)
+    while entry - listed < PREFIX_MAX
+        && functions
+            .at(entry)
+            .is_none_or(|function| function.at != entry)
         && word(entry) == Some(Insn::NOP)
     {
         entry += 4;
     }
     let begins = |at: u32| functions.at(at).filter(|function| function.at == at);
-    let function = begins(entry).or_else(|| functions.at(listed)).ok_or(SiteFault::NoFunction)?;
+    let function = begins(entry)
+        .or_else(|| functions.at(listed))
+        .ok_or(SiteFault::NoFunction)?;
     let mut at = function.local_entry(object);
     if at == function.at && sets_up_toc(word(at), word(at + 4)) {
         at += 8; // the symbol does not say so, but the words do
@@ -302,13 +332,20 @@ fn patchable_site(
     match word(at) {
         Some(Insn::NOP) => Ok(CallSite::new(at, SiteKind::Patchable, function.symbol, 0)),
         _ if word(listed) == Some(Insn::NOP) => Err(SiteFault::NopBeforeToc),
-        found => Err(SiteFault::NotANop { found: found.unwrap_or_default().0 }),
+        found => Err(SiteFault::NotANop {
+            found: found.unwrap_or_default().0,
+        }),
     }
 }
 
+/// Most bytes of prefix nops that are looked past.
+const PREFIX_MAX: u32 = 256;
+
 /// True for the two words that compute r2 from r12, in either code model.
 fn sets_up_toc(first: Option<Insn>, second: Option<Insn>) -> bool {
-    let (Some(first), Some(second)) = (first, second) else { return false };
+    let (Some(first), Some(second)) = (first, second) else {
+        return false;
+    };
     let medium = first.0 & 0xffff_0000 == well_known::ADDIS_R2_R12.0
         && second.0 & 0xffff_0000 == well_known::ADDI_R2_R2.0;
     medium || first.0 & 0xffff_0003 == LD_R2_R12 && second == well_known::ADD_R2_R2_R12

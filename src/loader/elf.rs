@@ -45,6 +45,7 @@ use goblin::elf64::{
 };
 
 use super::error::{LoadError, Part, SectionFault, SymbolFault};
+use crate::isa::entry::LocalEntry;
 
 /// Bytes of one symbol and of one relocation with addend, in the file.
 const ENTRY: usize = 24;
@@ -102,7 +103,13 @@ impl<'a> Object<'a> {
             None => (&[][..], 0, &[][..]),
         };
         let relocations = parse_relocations(&sections, table)?;
-        let object = Self { sections, relocations, symbols, first_global, strings };
+        let object = Self {
+            sections,
+            relocations,
+            symbols,
+            first_global,
+            strings,
+        };
         object.check_symbols()?;
         Ok(object)
     }
@@ -116,7 +123,10 @@ impl<'a> Object<'a> {
     /// The first section called `name`, with its index.
     #[must_use]
     pub fn section(&self, name: &str) -> Option<(usize, &Section<'a>)> {
-        self.sections.iter().enumerate().find(|(_, section)| section.name == name)
+        self.sections
+            .iter()
+            .enumerate()
+            .find(|(_, section)| section.name == name)
     }
 
     /// The relocation sections whose targets are loaded, in file order.
@@ -128,7 +138,9 @@ impl<'a> Object<'a> {
     /// The relocations that change section `target`.
     #[must_use]
     pub fn relocations_of(&self, target: usize) -> Option<&Relocations<'a>> {
-        self.relocations.iter().find(|relocations| relocations.target == target)
+        self.relocations
+            .iter()
+            .find(|relocations| relocations.target == target)
     }
 
     /// All symbols in file order; the first is the null symbol.
@@ -185,7 +197,11 @@ impl<'a> Object<'a> {
                     SymbolFault::Name { .. } => String::new(),
                     _ => self.name(&symbol).into(),
                 };
-                return Err(LoadError::Symbol { index: index as u32, name, fault });
+                return Err(LoadError::Symbol {
+                    index: index as u32,
+                    name,
+                    fault,
+                });
             }
         }
         Ok(())
@@ -194,9 +210,11 @@ impl<'a> Object<'a> {
     #[inline]
     fn symbol_fault(&self, symbol: &Sym) -> Option<SymbolFault> {
         if symbol.st_name as usize >= self.strings.len() {
-            return Some(SymbolFault::Name { offset: symbol.st_name });
+            return Some(SymbolFault::Name {
+                offset: symbol.st_name,
+            });
         }
-        if symbol.st_other >> 5 == 7 {
+        if LocalEntry::from_st_other(symbol.st_other).is_err() {
             return Some(SymbolFault::LocalEntry);
         }
         match symbol_type(symbol) {
@@ -212,13 +230,20 @@ impl<'a> Object<'a> {
                 SHN_COMMON => SymbolFault::Common,
                 SHN_XINDEX => SymbolFault::ExtendedIndex,
                 _ if symbol.st_shndx == SHN_LIVEPATCH => SymbolFault::Livepatch,
-                _ => SymbolFault::Section { index: symbol.st_shndx },
+                _ => SymbolFault::Section {
+                    index: symbol.st_shndx,
+                },
             });
         }
         match self.sections.get(usize::from(symbol.st_shndx)) {
-            None => Some(SymbolFault::Section { index: symbol.st_shndx }),
+            None => Some(SymbolFault::Section {
+                index: symbol.st_shndx,
+            }),
             Some(section) if section.header.sh_size < symbol.st_value => {
-                Some(SymbolFault::Outside { value: symbol.st_value, size: section.header.sh_size })
+                Some(SymbolFault::Outside {
+                    value: symbol.st_value,
+                    size: section.header.sh_size,
+                })
             }
             Some(_) => None,
         }
@@ -286,23 +311,18 @@ pub fn symbol_type(symbol: &Sym) -> u8 {
     symbol.st_info & 0xf
 }
 
-/// Bytes from a function's global to its local entry point.
-///
-/// The three bits are a code and not a count: 0 and 1 mean "the same place", 2
-/// to 6 mean 4 to 64 bytes. 7 is reserved, and refused by [`Object::parse`].
+/// Bytes from a function's global to its local entry point; 0 for the reserved
+/// code, which [`Object::parse`] has refused.
 #[must_use]
 pub fn local_entry(symbol: &Sym) -> u32 {
-    match symbol.st_other >> 5 {
-        0 | 1 | 7 => 0,
-        code => 1 << code,
-    }
+    LocalEntry::from_st_other(symbol.st_other).map_or(0, |entry| entry.offset.into())
 }
 
-/// True if the function may come back with another r2 than it was called with
-/// (`st_other` code 1), although it lies in the same module.
+/// True if the function may come back with another r2 than it was called with,
+/// although it lies in the same module.
 #[must_use]
 pub fn loses_toc(symbol: &Sym) -> bool {
-    symbol.st_other >> 5 == 1
+    LocalEntry::from_st_other(symbol.st_other).is_ok_and(|entry| !entry.keeps_r2)
 }
 
 /// The NUL-terminated text at `offset` in a string table; `None` if it starts
@@ -318,12 +338,17 @@ fn parse_header(bytes: &[u8]) -> Result<Header, LoadError> {
     if bytes.get(..4) != Some(ELFMAG) {
         return Err(LoadError::NotElf);
     }
-    let truncated =
-        LoadError::Truncated { part: Part::Header, end: SIZEOF_EHDR as u64, len: bytes.len() as u64 };
+    let truncated = LoadError::Truncated {
+        part: Part::Header,
+        end: SIZEOF_EHDR as u64,
+        len: bytes.len() as u64,
+    };
     // Class and byte order come first, because they say how to read the rest.
     let ident: [u8; SIZEOF_IDENT] = *bytes.first_chunk().ok_or_else(|| truncated.clone())?;
     if ident[EI_CLASS] != ELFCLASS64 {
-        return Err(LoadError::Not64Bit { class: ident[EI_CLASS] });
+        return Err(LoadError::Not64Bit {
+            class: ident[EI_CLASS],
+        });
     }
     if ident[EI_DATA] != ELFDATA2LSB {
         return Err(LoadError::BigEndian);
@@ -346,10 +371,14 @@ fn parse_header(bytes: &[u8]) -> Result<Header, LoadError> {
         e_shstrndx: le16(raw, 62),
     };
     if header.e_machine != EM_PPC64 {
-        return Err(LoadError::WrongMachine { machine: header.e_machine });
+        return Err(LoadError::WrongMachine {
+            machine: header.e_machine,
+        });
     }
     if header.e_type != ET_REL {
-        return Err(LoadError::NotRelocatable { kind: header.e_type });
+        return Err(LoadError::NotRelocatable {
+            kind: header.e_type,
+        });
     }
     // Bits 0 and 1 are the ABI version. 0 means that nobody said: GNU as leaves
     // it so for assembly without `.abiversion`. Little-endian code is then
@@ -362,7 +391,9 @@ fn parse_header(bytes: &[u8]) -> Result<Header, LoadError> {
 
 fn parse_sections<'a>(bytes: &'a [u8], header: &Header) -> Result<Vec<Section<'a>>, LoadError> {
     if usize::from(header.e_shentsize) != SECTION_HEADER {
-        return Err(LoadError::SectionHeaderSize { found: header.e_shentsize });
+        return Err(LoadError::SectionHeaderSize {
+            found: header.e_shentsize,
+        });
     }
     let count = usize::from(header.e_shnum);
     if count == 0 || u32::from(header.e_shstrndx) >= SHN_LORESERVE {
@@ -381,14 +412,25 @@ fn parse_sections<'a>(bytes: &'a [u8], header: &Header) -> Result<Vec<Section<'a
     let names = names_header.filter(|header| header.sh_type == SHT_STRTAB);
     let names = names.and_then(|header| range(bytes, header.sh_offset, header.sh_size));
     let names = names.filter(|names| names.last() == Some(&0));
-    let names = names.ok_or(LoadError::SectionNames { index: header.e_shstrndx })?;
+    let names = names.ok_or(LoadError::SectionNames {
+        index: header.e_shstrndx,
+    })?;
 
     let mut sections = Vec::with_capacity(count);
     for (index, raw) in raw.iter().enumerate() {
         let header = decode_section(raw);
-        let refuse = |name: &str, fault| LoadError::Section { index: index as u32, name: name.into(), fault };
+        let refuse = |name: &str, fault| LoadError::Section {
+            index: index as u32,
+            name: name.into(),
+            fault,
+        };
         let Some(name) = text_at(names, header.sh_name) else {
-            return Err(refuse("", SectionFault::Name { offset: header.sh_name }));
+            return Err(refuse(
+                "",
+                SectionFault::Name {
+                    offset: header.sh_name,
+                },
+            ));
         };
         let data = if matches!(header.sh_type, SHT_NOBITS | SHT_NULL) {
             &[][..]
@@ -425,10 +467,14 @@ fn section_fault(section: &Section) -> Option<SectionFault> {
     }
     if matches!(header.sh_type, SHT_RELA | SHT_SYMTAB) {
         if header.sh_entsize != ENTRY as u64 {
-            return Some(SectionFault::EntrySize { found: header.sh_entsize });
+            return Some(SectionFault::EntrySize {
+                found: header.sh_entsize,
+            });
         }
         if !header.sh_size.is_multiple_of(ENTRY as u64) {
-            return Some(SectionFault::PartialEntry { size: header.sh_size });
+            return Some(SectionFault::PartialEntry {
+                size: header.sh_size,
+            });
         }
     }
     if !section.is_alloc() {
@@ -447,7 +493,11 @@ fn find_symbol_table(sections: &[Section]) -> Result<Option<usize>, LoadError> {
     let mut found = None;
     for (index, section) in sections.iter().enumerate() {
         if section.header.sh_type == SHT_SYMTAB && found.replace(index).is_some() {
-            return Err(refuse_section(sections, index, SectionFault::SecondSymbolTable));
+            return Err(refuse_section(
+                sections,
+                index,
+                SectionFault::SecondSymbolTable,
+            ));
         }
     }
     Ok(found)
@@ -463,15 +513,25 @@ fn parse_symbol_table<'a>(
     let header = &sections[index].header;
     let (symbols, _) = sections[index].data.as_chunks::<ENTRY>();
     let strings = sections.get(header.sh_link as usize);
-    let strings = strings.filter(|strings| strings.header.sh_type == SHT_STRTAB).ok_or_else(|| {
-        refuse_section(sections, index, SectionFault::Link { found: header.sh_link })
-    })?;
+    let strings = strings
+        .filter(|strings| strings.header.sh_type == SHT_STRTAB)
+        .ok_or_else(|| {
+            refuse_section(
+                sections,
+                index,
+                SectionFault::Link {
+                    found: header.sh_link,
+                },
+            )
+        })?;
     if strings.data.last() != Some(&0) {
         let index = header.sh_link as usize;
         return Err(refuse_section(sections, index, SectionFault::Unterminated));
     }
     if header.sh_info as usize > symbols.len() {
-        let fault = SectionFault::Info { found: header.sh_info };
+        let fault = SectionFault::Info {
+            found: header.sh_info,
+        };
         return Err(refuse_section(sections, index, fault));
     }
     Ok((symbols, header.sh_info, strings.data))
@@ -488,9 +548,13 @@ fn parse_relocations<'a>(
             continue;
         }
         let refuse = |fault| Err(refuse_section(sections, index, fault));
-        let Some(target) = sections.get(header.sh_info as usize).filter(|_| header.sh_info != 0)
+        let Some(target) = sections
+            .get(header.sh_info as usize)
+            .filter(|_| header.sh_info != 0)
         else {
-            return refuse(SectionFault::Info { found: header.sh_info });
+            return refuse(SectionFault::Info {
+                found: header.sh_info,
+            });
         };
         // Those of debugging data change nothing that is loaded.
         if !target.is_alloc() || section.data.is_empty() {
@@ -503,19 +567,28 @@ fn parse_relocations<'a>(
             return refuse(SectionFault::Livepatch);
         }
         if Some(header.sh_link as usize) != symbols {
-            return refuse(SectionFault::Link { found: header.sh_link });
+            return refuse(SectionFault::Link {
+                found: header.sh_link,
+            });
         }
         if target.is_zeros() {
             return refuse(SectionFault::TargetIsZeros);
         }
         let (entries, _) = section.data.as_chunks::<ENTRY>();
-        relocations.push(Relocations { target: header.sh_info as usize, entries });
+        relocations.push(Relocations {
+            target: header.sh_info as usize,
+            entries,
+        });
     }
     Ok(relocations)
 }
 
 fn refuse_section(sections: &[Section], index: usize, fault: SectionFault) -> LoadError {
-    LoadError::Section { index: index as u32, name: sections[index].name.into(), fault }
+    LoadError::Section {
+        index: index as u32,
+        name: sections[index].name.into(),
+        fault,
+    }
 }
 
 /// The file's bytes from `offset`, `size` of them, if it has them.

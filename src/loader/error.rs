@@ -15,7 +15,11 @@
 use alloc::{string::String, vec::Vec};
 use core::fmt;
 
-use super::reloc_names::RelocName;
+use super::{
+    reloc_names::RelocName,
+    stubs::{StubError, table::TableError},
+};
+use crate::isa::reach::RangeError;
 
 /// Why a module was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,17 +147,15 @@ pub enum LoadError {
         /// What is wrong.
         fault: ExportFault,
     },
-    /// A stub's target is too far from the base register that it starts from.
-    StubReach {
-        /// The symbol that the stub is for.
+    /// A stub that cannot be made.
+    Stub {
+        /// The symbol that it is for; empty for a patchable function's.
         symbol: String,
-        /// Distance in bytes.
-        value: i64,
-        /// Lowest distance.
-        min: i64,
-        /// Highest distance.
-        max: i64,
+        /// Its place and kind, and what is wrong.
+        error: StubError,
     },
+    /// No memory for the table of stubs.
+    Table(TableError),
 }
 
 /// A fixed part of the file.
@@ -290,21 +292,7 @@ pub enum RelocFault {
         size: u64,
     },
     /// The value does not fit the field.
-    Overflow {
-        /// The value.
-        value: i64,
-        /// Lowest value that fits.
-        min: i64,
-        /// Highest value that fits.
-        max: i64,
-    },
-    /// The field cannot hold the value's low bits.
-    Misaligned {
-        /// The value.
-        value: i64,
-        /// What it must be a multiple of.
-        to: u32,
-    },
+    Range(RangeError),
     /// The symbol lies in a section that is not kept in memory.
     NotLoaded {
         /// The section.
@@ -417,10 +405,13 @@ impl fmt::Display for LoadError {
                 write!(f, "exports {name}, which {owner} already does; remove the other or rename it")
             }
             Self::BadExport { at, fault } => write!(f, "{at}: {fault}; build the module again"),
-            Self::StubReach { symbol, value, min, max } => write!(
-                f,
-                "stub for {symbol}: its target is {value:#x} bytes away, outside {min:#x} to {max:#x}; load the module nearer to the kernel"
-            ),
+            Self::Stub { symbol, error } if symbol.is_empty() => {
+                write!(f, "{error}; load the module nearer to the kernel")
+            }
+            Self::Stub { symbol, error } => {
+                write!(f, "{symbol}: {error}; load the module nearer to the kernel")
+            }
+            Self::Table(error) => write!(f, "{error}; remove a module or give the machine more memory"),
         }
     }
 }
@@ -432,7 +423,10 @@ fn fmt_kind(f: &mut fmt::Formatter<'_>, kind: u16) -> fmt::Result {
         4 => "a core dump",
         _ => return write!(f, "ELF type {kind}, need 1 (relocatable); link with ld -r"),
     };
-    write!(f, "{what} (ELF type {kind}), need a relocatable file; link with ld -r")
+    write!(
+        f,
+        "{what} (ELF type {kind}), need a relocatable file; link with ld -r"
+    )
 }
 
 fn fmt_unresolved(f: &mut fmt::Formatter<'_>, names: &[String], more: usize) -> fmt::Result {
@@ -460,35 +454,55 @@ impl fmt::Display for SectionFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const DAMAGED: &str = "the file is damaged, build it again";
         match self {
-            Self::Name { offset } => write!(f, "name at {offset:#x} of the name table is no text; {DAMAGED}"),
+            Self::Name { offset } => write!(
+                f,
+                "name at {offset:#x} of the name table is no text; {DAMAGED}"
+            ),
             Self::Outside { offset, size, len } => write!(
                 f,
                 "{size:#x} bytes from {offset:#x} lie outside the file of {len:#x} bytes; copy the file again"
             ),
             Self::Alignment { align } => {
-                write!(f, "alignment {align:#x} is not a power of two up to 0x10000; ask for less")
+                write!(
+                    f,
+                    "alignment {align:#x} is not a power of two up to 0x10000; ask for less"
+                )
             }
             Self::EntrySize { found } => write!(f, "entries of {found} bytes, need 24; {DAMAGED}"),
-            Self::PartialEntry { size } => write!(f, "size {size:#x} is no multiple of 24; {DAMAGED}"),
-            Self::Link { found } => write!(f, "sh_link {found} is not the table that it must name; {DAMAGED}"),
+            Self::PartialEntry { size } => {
+                write!(f, "size {size:#x} is no multiple of 24; {DAMAGED}")
+            }
+            Self::Link { found } => write!(
+                f,
+                "sh_link {found} is not the table that it must name; {DAMAGED}"
+            ),
             Self::Info { found } => write!(f, "sh_info {found} is out of range; {DAMAGED}"),
             Self::Unterminated => write!(f, "string table without a final NUL; {DAMAGED}"),
-            Self::SecondSymbolTable => f.write_str("second symbol table; join the parts with ld -r"),
-            Self::WithoutAddends => {
-                f.write_str("relocations without addends (SHT_REL), which ppc64 does not use; link with ld -r")
+            Self::SecondSymbolTable => {
+                f.write_str("second symbol table; join the parts with ld -r")
             }
-            Self::TargetIsZeros => write!(f, "relocates a section without bytes in the file; {DAMAGED}"),
-            Self::Compressed => f.write_str("compressed, but needed in memory; link without compression"),
+            Self::WithoutAddends => f.write_str(
+                "relocations without addends (SHT_REL), which ppc64 does not use; link with ld -r",
+            ),
+            Self::TargetIsZeros => write!(
+                f,
+                "relocates a section without bytes in the file; {DAMAGED}"
+            ),
+            Self::Compressed => {
+                f.write_str("compressed, but needed in memory; link without compression")
+            }
             Self::ThreadLocal => {
                 f.write_str("thread-local, and the kernel has no threads; use an ordinary variable")
             }
-            Self::Descriptors => f.write_str("function descriptors of ELFv1; compile with -mabi=elfv2"),
-            Self::Livepatch => {
-                f.write_str("late livepatch relocations; name the patched module in depends= instead")
+            Self::Descriptors => {
+                f.write_str("function descriptors of ELFv1; compile with -mabi=elfv2")
             }
-            Self::WritableCode => {
-                f.write_str("both writable and executable, which no mapping is; split code from data")
-            }
+            Self::Livepatch => f.write_str(
+                "late livepatch relocations; name the patched module in depends= instead",
+            ),
+            Self::WritableCode => f.write_str(
+                "both writable and executable, which no mapping is; split code from data",
+            ),
         }
     }
 }
@@ -497,17 +511,27 @@ impl fmt::Display for SymbolFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const DAMAGED: &str = "the file is damaged, build it again";
         match self {
-            Self::Name { offset } => write!(f, "name at {offset:#x} lies outside the string table; {DAMAGED}"),
+            Self::Name { offset } => write!(
+                f,
+                "name at {offset:#x} lies outside the string table; {DAMAGED}"
+            ),
             Self::Section { index } => write!(f, "section {index:#x} does not exist; {DAMAGED}"),
             Self::Outside { value, size } => {
-                write!(f, "lies at {value:#x} of a section of {size:#x} bytes; {DAMAGED}")
+                write!(
+                    f,
+                    "lies at {value:#x} of a section of {size:#x} bytes; {DAMAGED}"
+                )
             }
             Self::Common => f.write_str("common symbol without a place; compile with -fno-common"),
-            Self::ExtendedIndex => {
-                f.write_str("extended section index; link with a script that joins sections (ld -r -T)")
+            Self::ExtendedIndex => f.write_str(
+                "extended section index; link with a script that joins sections (ld -r -T)",
+            ),
+            Self::Livepatch => {
+                f.write_str("late livepatch symbol; name the patched module in depends= instead")
             }
-            Self::Livepatch => f.write_str("late livepatch symbol; name the patched module in depends= instead"),
-            Self::LocalEntry => write!(f, "st_other has the reserved local entry code 7; {DAMAGED}"),
+            Self::LocalEntry => {
+                write!(f, "st_other has the reserved local entry code 7; {DAMAGED}")
+            }
             Self::ThreadLocal => {
                 f.write_str("thread-local, and the kernel has no threads; use an ordinary variable")
             }
@@ -519,31 +543,45 @@ impl fmt::Display for SymbolFault {
 impl fmt::Display for RelocFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Unknown => f.write_str("type not supported; compile with -mcmodel=medium or large and -fno-pic"),
+            Self::Unknown => f.write_str(
+                "type not supported; compile with -mcmodel=medium or large and -fno-pic",
+            ),
             Self::SymbolIndex { index, count } => {
-                write!(f, "symbol {index} of {count} does not exist; the file is damaged, build it again")
+                write!(
+                    f,
+                    "symbol {index} of {count} does not exist; the file is damaged, build it again"
+                )
             }
             Self::Outside { width, size } => write!(
                 f,
                 "{width} bytes there lie outside the section of {size:#x}; the file is damaged, build it again"
             ),
-            Self::Overflow { value, min, max } => write!(
-                f,
-                "{} does not fit, the field holds {} to {}; bring both ends nearer or compile with -mcmodel=large",
-                Signed(*value),
-                Signed(*min),
-                Signed(*max)
-            ),
-            Self::Misaligned { value, to } => {
-                write!(f, "{} is no multiple of {to}; align what it points to", Signed(*value))
+            Self::Range(range)
+                if range.reach.min <= range.distance && range.distance <= range.reach.max =>
+            {
+                write!(f, "{range}; align what it points to")
+            }
+            Self::Range(range) => {
+                write!(
+                    f,
+                    "{range}; bring both ends nearer, or compile with -mcmodel=large"
+                )
             }
             Self::NotLoaded { section } => {
-                write!(f, "{section} is not kept in memory; put the object into another section")
+                write!(
+                    f,
+                    "{section} is not kept in memory; put the object into another section"
+                )
             }
             Self::NotABranch { found } => {
-                write!(f, "expected a relative b or bl, found {found:#010x}; the file is damaged, build it again")
+                write!(
+                    f,
+                    "expected a relative b or bl, found {found:#010x}; the file is damaged, build it again"
+                )
             }
-            Self::NotCode => f.write_str("branch in a section that is not executable; mark the section \"ax\""),
+            Self::NotCode => {
+                f.write_str("branch in a section that is not executable; mark the section \"ax\"")
+            }
             Self::IntoFunction { addend } => write!(
                 f,
                 "branch to {} from the start of a function outside the module; branch to its start",
@@ -560,7 +598,9 @@ impl fmt::Display for RelocFault {
 impl fmt::Display for ExportFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::PartialEntry { size } => write!(f, "size {size:#x} is no whole number of entries"),
+            Self::PartialEntry { size } => {
+                write!(f, "size {size:#x} is no whole number of entries")
+            }
             Self::Name { addr } => write!(f, "name at {addr:#x} is no text of the module"),
             Self::Outside { addr } => write!(f, "exports {addr:#x}, which is not in the module"),
         }

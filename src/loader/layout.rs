@@ -38,11 +38,11 @@ use goblin::elf64::{
 };
 
 use super::{
-    callsites,
+    callsites::{self, SiteKind},
     elf::{Object, Section, loses_toc},
     error::{LoadError, Place, RelocFault, SectionFault},
-    stubs::SlotSize,
-    symbols::LinkOptions,
+    stubs::StubKind,
+    symbols::{LinkOptions, StubStyle},
 };
 
 /// Offset of a section that is not kept.
@@ -54,6 +54,10 @@ const TOC_BIAS: u64 = 0x8000;
 /// Bytes that a branch reaches in both directions together, and so the most
 /// that all code may span for every branch to reach every stub.
 const CODE_SPAN_MAX: u64 = 0x200_0000;
+
+/// Bytes of a slot for the historic stubs: they take 40, but a trap for a missing
+/// symbol may stand there as well, and our own kinds want to be aligned.
+const HISTORIC_SLOT: u64 = 64;
 
 /// Sections that share permissions and lifetime.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -72,8 +76,13 @@ pub enum Group {
 
 impl Group {
     /// All groups, in the order of their addresses.
-    pub const ALL: [Self; 5] =
-        [Self::InitData, Self::InitText, Self::Text, Self::Rodata, Self::Data];
+    pub const ALL: [Self; 5] = [
+        Self::InitData,
+        Self::InitText,
+        Self::Text,
+        Self::Rodata,
+        Self::Data,
+    ];
 
     /// The group that a kept section belongs to.
     fn of(section: &Section) -> Self {
@@ -131,12 +140,20 @@ impl Needs {
         self.0 & Self::CLASS == Self::PROFILES.0
     }
 
-    pub(super) fn has(self, kind: u8) -> bool {
-        self.0 & kind != 0
+    /// The kinds of stub, as single bits, in the order of their slots.
+    pub(super) fn kinds(self) -> impl Iterator<Item = u8> {
+        [Self::CALL, Self::SIBLING, Self::PROFILE, Self::PROFILE_LATE]
+            .into_iter()
+            .filter(move |kind| self.0 & kind != 0)
+    }
+
+    /// How many stubs of the symbol stand before that of `kind`.
+    pub(super) fn slots_before(self, kind: u8) -> u32 {
+        (self.0 & !Self::CLASS & (kind - 1)).count_ones()
     }
 
     /// How many stubs.
-    fn slots(self) -> u32 {
+    pub(super) fn slots(self) -> u32 {
         (self.0 & !Self::CLASS).count_ones()
     }
 }
@@ -156,8 +173,12 @@ pub struct Layout {
     pub targets: Span,
     /// r2 while the module runs, in bytes from the base.
     pub toc: u64,
-    /// Stub slots.
+    /// Stub slots with a target each; out-of-line stubs follow them.
     pub slots: u32,
+    /// Bytes from one such slot to the next.
+    pub(super) slot_bytes: u64,
+    /// The kept sections by rising offset.
+    pub(super) order: Vec<u32>,
     /// By symbol.
     pub(super) needs: Vec<Needs>,
 }
@@ -172,8 +193,16 @@ impl Layout {
     pub fn plan(object: &Object, options: &LinkOptions, page: u64) -> Result<Self, LoadError> {
         let needs = count_stubs(object, options)?;
         let patchable = callsites::patchable_entries(object);
-        let slots = needs.iter().map(|needs| u64::from(needs.slots())).sum::<u64>() + patchable;
-        let slot = SlotSize::of(options.stubs);
+        let mut slots = needs
+            .iter()
+            .map(|needs| u64::from(needs.slots()))
+            .sum::<u64>();
+        // The hook that all out-of-line stubs call at first.
+        slots += u64::from(patchable != 0);
+        let slot_bytes = match options.stubs {
+            StubStyle::Default => StubKind::External.slot_bytes(),
+            StubStyle::Seed | StubStyle::Linux => HISTORIC_SLOT,
+        };
 
         let mut layout = Self {
             offsets: vec![NOT_KEPT; object.sections().len()],
@@ -184,24 +213,33 @@ impl Layout {
             targets: Span::default(),
             toc: 0,
             slots: slots as u32,
+            slot_bytes,
+            order: Vec::new(),
             needs,
         };
         for group in Group::ALL {
             layout.place_group(object, group, page)?;
             match group {
                 Group::Text => {
-                    layout.stubs = layout.append(group, slots * slot.code, slot.align, page)?;
+                    let len = slots * slot_bytes + patchable * StubKind::OutOfLine.slot_bytes();
+                    layout.stubs = layout.append(group, len, slot_bytes, page)?;
                 }
-                Group::Rodata => layout.targets = layout.append(group, slots * slot.data, 8, page)?,
+                Group::Rodata => layout.targets = layout.append(group, slots * 8, 8, page)?,
                 _ => {}
             }
         }
         layout.size = align_up(layout.size, page)?;
         layout.toc = layout.toc_base(object);
 
-        let code = layout.stubs.end().saturating_sub(layout.group(Group::InitText).offset);
-        if slots != 0 && code > CODE_SPAN_MAX {
-            return Err(LoadError::TextTooLong { len: code, reach: CODE_SPAN_MAX });
+        let code = layout
+            .stubs
+            .end()
+            .saturating_sub(layout.group(Group::InitText).offset);
+        if layout.stubs.len != 0 && code > CODE_SPAN_MAX {
+            return Err(LoadError::TextTooLong {
+                len: code,
+                reach: CODE_SPAN_MAX,
+            });
         }
         Ok(layout)
     }
@@ -209,7 +247,10 @@ impl Layout {
     /// Where section `index` starts; `None` if it is not kept.
     #[must_use]
     pub fn offset_of(&self, index: usize) -> Option<u32> {
-        self.offsets.get(index).copied().filter(|&offset| offset != NOT_KEPT)
+        self.offsets
+            .get(index)
+            .copied()
+            .filter(|&offset| offset != NOT_KEPT)
     }
 
     /// The pages of `group`: from its first to its last byte in use.
@@ -258,6 +299,7 @@ impl Layout {
                 let span = self.append(group, section.size(), align, page)?;
                 // Below `SIZE_MAX`: `append` has checked it.
                 self.offsets[index] = span.offset as u32;
+                self.order.push(index as u32);
             }
         }
         Ok(())
@@ -268,12 +310,22 @@ impl Layout {
         let whole = &mut self.groups[group as usize];
         if whole.len == 0 {
             // The group's first bytes, or an empty section before them.
-            let start = if len == 0 { self.size } else { align_up(self.size, page.max(align))? };
-            *whole = Span { offset: start, len: 0 };
+            let start = if len == 0 {
+                self.size
+            } else {
+                align_up(self.size, page.max(align))?
+            };
+            *whole = Span {
+                offset: start,
+                len: 0,
+            };
         }
         let offset = align_up(whole.end(), align)?;
         let end = offset.checked_add(len).filter(|&end| end <= SIZE_MAX);
-        let end = end.ok_or(LoadError::NoRoom { need: len, free: SIZE_MAX })?;
+        let end = end.ok_or(LoadError::NoRoom {
+            need: len,
+            free: SIZE_MAX,
+        })?;
         if len != 0 {
             whole.len = end - whole.offset;
             self.size = end;
@@ -282,7 +334,9 @@ impl Layout {
     }
 
     fn toc_base(&self, object: &Object) -> u64 {
-        let toc = object.section(".toc").and_then(|(index, _)| self.offset_of(index));
+        let toc = object
+            .section(".toc")
+            .and_then(|(index, _)| self.offset_of(index));
         let start = toc.map_or(self.group(Group::Data).offset, u64::from);
         (start & !0xff) + TOC_BIAS
     }
@@ -324,12 +378,25 @@ fn is_kept(section: &Section) -> bool {
 
 /// One pass over the relocations of code: what each symbol's branches need.
 fn count_stubs(object: &Object, options: &LinkOptions) -> Result<Vec<Needs>, LoadError> {
-    let mut needs: Vec<Needs> = object.symbols().map(|symbol| {
-        if u32::from(symbol.st_shndx) != SHN_UNDEF {
-            return if loses_toc(&symbol) { Needs::LEAVES } else { Needs::LOCAL };
-        }
-        if object.name(&symbol) == callsites::HOOK { Needs::PROFILES } else { Needs::LEAVES }
-    }).collect();
+    let mut needs: Vec<Needs> = object
+        .symbols()
+        .map(|symbol| {
+            // Symbol 0 and `.TOC.` are numbers, not functions.
+            let name = || object.name(&symbol);
+            if u32::from(symbol.st_shndx) != SHN_UNDEF {
+                return if loses_toc(&symbol) {
+                    Needs::LEAVES
+                } else {
+                    Needs::LOCAL
+                };
+            }
+            match name() {
+                "" | ".TOC." => Needs::LOCAL,
+                callsites::HOOK => Needs::PROFILES,
+                _ => Needs::LEAVES,
+            }
+        })
+        .collect();
 
     for relocations in object.relocations() {
         let section = &object.sections()[relocations.target];
@@ -350,13 +417,16 @@ fn count_stubs(object: &Object, options: &LinkOptions) -> Result<Vec<Needs>, Loa
                 continue;
             }
             let Some(word) = word_at(section.data, relocation.r_offset) else {
-                return Err(refuse(RelocFault::Outside { width: 4, size: section.size() }));
+                return Err(refuse(RelocFault::Outside {
+                    width: 4,
+                    size: section.size(),
+                }));
             };
             needs.0 |= if word & 1 == 0 {
                 Needs::SIBLING
             } else if !needs.profiles() || options.wrong_profile_stubs {
                 Needs::CALL
-            } else if callsites::is_late(section.data, relocation.r_offset) {
+            } else if callsites::classify(section.data, relocation.r_offset) == SiteKind::Late {
                 Needs::PROFILE_LATE
             } else {
                 Needs::PROFILE
@@ -368,8 +438,16 @@ fn count_stubs(object: &Object, options: &LinkOptions) -> Result<Vec<Needs>, Loa
 
 #[cold]
 fn refuse(section: &Section, relocation: &Rela, fault: RelocFault) -> LoadError {
-    let at = Place { section: section.name.into(), offset: relocation.r_offset };
-    LoadError::Reloc { at, kind: relocation.r_info as u32, symbol: String::new(), fault }
+    let at = Place {
+        section: section.name.into(),
+        offset: relocation.r_offset,
+    };
+    LoadError::Reloc {
+        at,
+        kind: relocation.r_info as u32,
+        symbol: String::new(),
+        fault,
+    }
 }
 
 /// The instruction word at `offset` of `code`.
@@ -381,6 +459,11 @@ pub(super) fn word_at(code: &[u8], offset: u64) -> Option<u32> {
 
 /// The next multiple of `align`, a power of two.
 fn align_up(value: u64, align: u64) -> Result<u64, LoadError> {
-    let up = value.checked_next_multiple_of(align).filter(|&up| up <= SIZE_MAX);
-    up.ok_or(LoadError::NoRoom { need: value, free: SIZE_MAX })
+    let up = value
+        .checked_next_multiple_of(align)
+        .filter(|&up| up <= SIZE_MAX);
+    up.ok_or(LoadError::NoRoom {
+        need: value,
+        free: SIZE_MAX,
+    })
 }

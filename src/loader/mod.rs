@@ -53,8 +53,8 @@ pub use error::LoadError;
 pub use exports::Export;
 pub use layout::{Group, Layout, Span};
 pub use modinfo::Modinfo;
-pub use relocate::{Linked, PlacedSection};
 pub use reloc_names::RelocName;
+pub use relocate::{Linked, PlacedSection};
 pub use symbols::{Function, Functions, LinkOptions, Owner, Resolved, Resolver, StubStyle};
 
 /// A module in a buffer of its own: the stages in order.
@@ -89,5 +89,10 @@ pub fn load<'a>(
     let base = place(&layout);
     let mut image = alloc::vec![0; layout.size as usize];
     let linked = relocate::link(&object, &layout, base, &mut image, resolver, abi, options)?;
-    Ok(Loaded { object, layout, linked, image })
+    Ok(Loaded {
+        object,
+        layout,
+        linked,
+        image,
+    })
 }

@@ -99,7 +99,9 @@ impl Functions {
             if !object.is_function(&symbol) {
                 continue;
             }
-            let Some(section) = layout.offset_of(usize::from(symbol.st_shndx)) else { continue };
+            let Some(section) = layout.offset_of(usize::from(symbol.st_shndx)) else {
+                continue;
+            };
             // Fits: parse keeps the value inside its section, and the layout
             // keeps the image below 2 GiB.
             let at = u64::from(section) + symbol.st_value;
@@ -131,23 +133,36 @@ impl Functions {
     /// (compare with the symbol's size).
     #[must_use]
     pub fn at(&self, offset: u32) -> Option<Function> {
-        let end = self.entries.partition_point(|&entry| entry >> 32 <= u64::from(offset));
+        let end = self
+            .entries
+            .partition_point(|&entry| entry >> 32 <= u64::from(offset));
         let start = unpack(*self.entries.get(end.checked_sub(1)?)?).at;
-        let first = self.entries.partition_point(|&entry| entry >> 32 < u64::from(start));
+        let first = self
+            .entries
+            .partition_point(|&entry| entry >> 32 < u64::from(start));
         Some(unpack(self.entries[first]))
     }
 
     /// Every function called `name`, by rising address; static functions of
     /// different files may share one.
-    pub fn named<'s>(&'s self, object: &'s Object, name: &'s str) -> impl Iterator<Item = Function> + 's {
+    pub fn named<'s>(
+        &'s self,
+        object: &'s Object,
+        name: &'s str,
+    ) -> impl Iterator<Item = Function> + 's {
         self.iter().filter(move |function| {
-            object.symbol(function.symbol).is_some_and(|symbol| object.name(&symbol) == name)
+            object
+                .symbol(function.symbol)
+                .is_some_and(|symbol| object.name(&symbol) == name)
         })
     }
 }
 
 fn unpack(entry: u64) -> Function {
-    Function { at: (entry >> 32) as u32, symbol: entry as u32 }
+    Function {
+        at: (entry >> 32) as u32,
+        symbol: entry as u32,
+    }
 }
 
 impl Function {
@@ -155,7 +170,10 @@ impl Function {
     /// the same module arrive, with r2 already right.
     #[must_use]
     pub fn local_entry(&self, object: &Object) -> u32 {
-        self.at + object.symbol(self.symbol).map_or(0, |symbol| local_entry(&symbol))
+        self.at
+            + object
+                .symbol(self.symbol)
+                .map_or(0, |symbol| local_entry(&symbol))
     }
 }
 

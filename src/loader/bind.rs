@@ -1,0 +1,402 @@
+//! What each symbol stands for: a value for data, a target for branches, and the
+//! stubs that its branches need.
+//!
+//! ```text
+//!  symbol ── defined ──> base + section + value          branches: the local entry point
+//!         ── .TOC. ────> r2
+//!         ── exported ─> its address                     branches: a stub
+//!         ── weak ─────> 0                               branches: a stub that traps
+//!         ── else ─────> refused, or with --link-only a stub that traps
+//! ```
+//!
+//! One walk over the symbol table, before any relocation: [`super::relocate`]
+//! then looks everything up by index. Slots are handed out in the order of the
+//! symbols, which is how [`super::layout`] counted them.
+//!
+//! # References
+//! OpenPOWER ELFv2 ABI, "Function Linkage"; what each stub does: [`super::stubs`].
+
+use alloc::{string::String, vec::Vec};
+
+use goblin::elf64::{
+    section_header::{SHN_ABS, SHN_UNDEF},
+    sym::{STB_WEAK, Sym},
+};
+
+use super::{
+    callsites::HOOK,
+    elf::{Object, local_entry},
+    error::LoadError,
+    layout::{Layout, Needs},
+    modinfo::Modinfo,
+    stubs::{Stub, StubAbi, StubKind, table::StubTable},
+    symbols::{LinkOptions, Owner, Resolver, StubStyle},
+};
+use crate::addr::Vaddr;
+
+/// What modules are linked against, besides names.
+#[derive(Clone, Copy, Debug)]
+pub struct KernelAbi {
+    /// What stubs rely on. `module_toc` is filled in for each module.
+    pub stubs: StubAbi,
+    /// The hook for sites at a function's start: keeps all registers but r12
+    /// and ctr, and returns to LR with LR taken from r0.
+    pub mcount: Vaddr,
+    /// The hook for sites behind the prologue, which returns to LR.
+    pub mcount_late: Vaddr,
+}
+
+/// Most unresolved names that an error lists.
+const NAMES_LISTED: usize = 8;
+
+/// A symbol as relocations use it.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Bound {
+    /// S of the ABI's formulas: for a function, its global entry point.
+    pub value: u64,
+    /// Offset of its first stub from the base.
+    stub: u32,
+    pub class: Class,
+    /// Bytes to the local entry point.
+    pub local_entry: u8,
+    needs: Needs,
+}
+
+/// How a branch to a symbol is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Class {
+    /// Directly.
+    Local,
+    /// Through a stub.
+    Leaves,
+    /// It is a profiling call.
+    Profiles,
+    /// Not at all: the symbol's section is not in memory.
+    NotKept,
+}
+
+/// All symbols of a module, and what became known on the way.
+pub(super) struct Bindings {
+    pub bounds: Vec<Bound>,
+    pub stubs: StubTable,
+    /// Modules whose exports are used, rising, each once.
+    pub owners: Vec<u32>,
+    /// Symbols that nobody exports and that were bound to a trap, by index.
+    pub missing: Vec<u32>,
+    pub init: Option<Vaddr>,
+    pub cleanup: Option<Vaddr>,
+    pub this_module: Option<Vaddr>,
+}
+
+impl Bound {
+    /// Offset of the stub for `kind`, one of the bits that the layout counted.
+    pub fn stub(&self, kind: u8, slot_bytes: u64) -> u32 {
+        self.stub + self.needs.slots_before(kind) * slot_bytes as u32
+    }
+
+    fn local(value: u64, needs: Needs) -> Self {
+        Self {
+            value,
+            stub: 0,
+            class: Class::Local,
+            local_entry: 0,
+            needs,
+        }
+    }
+}
+
+/// Binds every symbol of `object`, placed at `base`, and writes its stubs.
+pub(super) fn bind(linker: &mut Linker) -> Result<Bindings, LoadError> {
+    let Linker {
+        object,
+        layout,
+        base,
+        ..
+    } = *linker;
+    let mut bindings = Bindings {
+        bounds: Vec::with_capacity(object.symbol_count()),
+        stubs: StubTable::new(base),
+        owners: Vec::new(),
+        missing: Vec::new(),
+        init: None,
+        cleanup: None,
+        this_module: None,
+    };
+    bindings
+        .stubs
+        .reserve(layout.slots as usize)
+        .map_err(LoadError::Table)?;
+    let mut unresolved = Unresolved::default();
+    let first_global = object.first_global() as usize;
+    let mut slot = 0;
+    for (index, symbol) in object.symbols().enumerate() {
+        let needs = layout.needs[index];
+        let mut bound = if u32::from(symbol.st_shndx) == SHN_UNDEF {
+            linker.undefined(index as u32, &symbol, &mut bindings, &mut unresolved)?
+        } else {
+            let bound = defined(layout, base, &symbol, needs);
+            if index >= first_global {
+                bindings.remember(object.name(&symbol), bound.value);
+            }
+            bound
+        };
+        if needs.slots() != 0 {
+            bound.stub = (layout.stubs.offset + u64::from(slot) * layout.slot_bytes) as u32;
+            let trap = bindings.missing.last() == Some(&(index as u32));
+            for kind in needs.kinds() {
+                let target = linker.target(kind, &bound);
+                let owner = index as u32;
+                let order = SlotOrder {
+                    slot,
+                    kind,
+                    target: (!trap).then_some(target),
+                    owner,
+                };
+                linker.write_stub(order, &mut bindings.stubs)?;
+                slot += 1;
+            }
+            if trap && !is_weak(&symbol) {
+                // Whoever takes the address of what is missing gets the trap.
+                bound.value = base.offset(bound.stub.into()).0;
+            }
+        }
+        bindings.bounds.push(bound);
+    }
+    unresolved.refuse()?;
+    bindings.owners.sort_unstable();
+    bindings.owners.dedup();
+    Ok(bindings)
+}
+
+fn defined(layout: &Layout, base: Vaddr, symbol: &Sym, needs: Needs) -> Bound {
+    if u32::from(symbol.st_shndx) == SHN_ABS {
+        return Bound::local(symbol.st_value, needs);
+    }
+    let Some(section) = layout.offset_of(usize::from(symbol.st_shndx)) else {
+        return Bound {
+            class: Class::NotKept,
+            ..Bound::local(0, needs)
+        };
+    };
+    let value = base
+        .0
+        .wrapping_add(u64::from(section))
+        .wrapping_add(symbol.st_value);
+    let class = if needs.is_local() {
+        Class::Local
+    } else {
+        Class::Leaves
+    };
+    let local_entry = local_entry(symbol) as u8; // at most 64
+    Bound {
+        class,
+        local_entry,
+        ..Bound::local(value, needs)
+    }
+}
+
+/// True if the module can do without the symbol.
+fn is_weak(symbol: &Sym) -> bool {
+    symbol.st_info >> 4 == STB_WEAK
+}
+
+/// What one link works on.
+pub(super) struct Linker<'l, 'a> {
+    pub object: &'l Object<'a>,
+    pub layout: &'l Layout,
+    pub base: Vaddr,
+    pub image: &'l mut [u8],
+    pub resolver: &'l dyn Resolver,
+    pub abi: KernelAbi,
+    pub options: &'l LinkOptions,
+    pub gpl_compatible: bool,
+}
+
+/// A stub to be written.
+pub(super) struct SlotOrder {
+    /// The slot's number; its target word has the same.
+    pub slot: u32,
+    /// One of the bits of [`Needs`].
+    pub kind: u8,
+    /// Where it leads; `None` for a trap.
+    pub target: Option<Vaddr>,
+    /// The symbol that it serves.
+    pub owner: u32,
+}
+
+impl Linker<'_, '_> {
+    fn undefined(
+        &self,
+        index: u32,
+        symbol: &Sym,
+        bindings: &mut Bindings,
+        unresolved: &mut Unresolved,
+    ) -> Result<Bound, LoadError> {
+        let needs = self.layout.needs[index as usize];
+        let leaves = |value| Bound {
+            class: Class::Leaves,
+            ..Bound::local(value, needs)
+        };
+        let name = self.object.name(symbol);
+        match name {
+            "" => return Ok(Bound::local(0, needs)),
+            ".TOC." => return Ok(Bound::local(self.abi.stubs.module_toc.0, needs)),
+            HOOK => {
+                return Ok(Bound {
+                    class: Class::Profiles,
+                    ..leaves(self.abi.mcount.0)
+                });
+            }
+            _ => {}
+        }
+        match self.resolver.resolve(name) {
+            Some(found) if found.gpl_only && !self.gpl_compatible => {
+                let licence = Modinfo::of(self.object).licence().into();
+                return Err(LoadError::GplOnly {
+                    name: name.into(),
+                    licence,
+                });
+            }
+            Some(found) => {
+                if let Owner::Module(number) = found.owner {
+                    bindings.owners.push(number);
+                }
+                return Ok(leaves(found.addr.0));
+            }
+            None if is_weak(symbol) || self.options.link_only => bindings.missing.push(index),
+            None => unresolved.add(name),
+        }
+        Ok(leaves(0))
+    }
+
+    /// Where a stub of `kind` leads.
+    fn target(&self, kind: u8, bound: &Bound) -> Vaddr {
+        match kind {
+            Needs::PROFILE_LATE => self.abi.mcount_late,
+            _ => Vaddr(bound.value),
+        }
+    }
+
+    /// Writes a stub and its target word, and records it.
+    pub fn write_stub(&mut self, order: SlotOrder, table: &mut StubTable) -> Result<(), LoadError> {
+        let layout = self.layout;
+        let offset = layout.stubs.offset + u64::from(order.slot) * layout.slot_bytes;
+        let word_offset = layout.targets.offset + u64::from(order.slot) * 8;
+        let at = self.base.offset(offset.cast_signed());
+        let word = self.base.offset(word_offset.cast_signed());
+        let stub = match order.target {
+            Some(target) => self.shape(order.kind, word, target),
+            None => Stub::Missing {
+                symbol: order.owner,
+            },
+        };
+        if stub.kind().has_target_word() {
+            let target = order.target.unwrap_or_default();
+            self.write(word_offset, &target.0.to_le_bytes());
+        }
+        self.write_words(offset, at, &stub, order.owner)?;
+        table
+            .push(at, stub.kind(), order.owner)
+            .map_err(LoadError::Table)
+    }
+
+    fn shape(&self, kind: u8, word: Vaddr, target: Vaddr) -> Stub {
+        match (kind, self.options.stubs) {
+            (Needs::SIBLING, _) => Stub::Sibling { word },
+            (Needs::CALL, StubStyle::Default) => Stub::External { word },
+            (Needs::CALL, StubStyle::Seed) => Stub::SeedExternal { target },
+            (Needs::CALL, StubStyle::Linux) => Stub::LinuxExternal { target },
+            (_, StubStyle::Default) => Stub::Profile { word },
+            (_, StubStyle::Seed) => Stub::SeedProfile { target },
+            (_, StubStyle::Linux) => Stub::LinuxProfile { target },
+        }
+    }
+
+    /// Writes the stub of a patchable function's site, the `number`th, and
+    /// returns its offset.
+    pub fn write_out_of_line(
+        &mut self,
+        number: u32,
+        site: Vaddr,
+        site_index: u32,
+        hook: Vaddr,
+        table: &mut StubTable,
+    ) -> Result<u32, LoadError> {
+        let layout = self.layout;
+        let slots = u64::from(layout.slots) * layout.slot_bytes;
+        let offset = u64::from(number) * StubKind::OutOfLine.slot_bytes();
+        let offset = layout.stubs.offset + slots + offset;
+        let at = self.base.offset(offset.cast_signed());
+        self.write_words(offset, at, &Stub::OutOfLine { site, hook }, 0)?;
+        table
+            .push(at, StubKind::OutOfLine, site_index)
+            .map_err(LoadError::Table)?;
+        Ok(offset as u32)
+    }
+
+    fn write_words(
+        &mut self,
+        offset: u64,
+        at: Vaddr,
+        stub: &Stub,
+        owner: u32,
+    ) -> Result<(), LoadError> {
+        let words = stub.encode(at, &self.abi.stubs).map_err(|error| {
+            let symbol = self.object.symbol(owner);
+            let symbol = symbol.map_or(String::new(), |symbol| self.object.name(&symbol).into());
+            LoadError::Stub { symbol, error }
+        })?;
+        let mut at = offset;
+        for word in words.as_slice() {
+            self.write(at, &word.to_le_bytes());
+            at += 4;
+        }
+        Ok(())
+    }
+
+    /// Writes into the image; the layout has made the room.
+    fn write(&mut self, offset: u64, bytes: &[u8]) {
+        let start = offset as usize;
+        self.image[start..start + bytes.len()].copy_from_slice(bytes);
+    }
+}
+
+impl Bindings {
+    /// Keeps the addresses that the kernel itself asks for.
+    fn remember(&mut self, name: &str, value: u64) {
+        let kept = match name {
+            "init_module" => &mut self.init,
+            "cleanup_module" => &mut self.cleanup,
+            "__this_module" => &mut self.this_module,
+            _ => return,
+        };
+        *kept = Some(Vaddr(value));
+    }
+}
+
+/// Names that nobody exports: the first few, and how many in all.
+#[derive(Default)]
+struct Unresolved {
+    names: Vec<String>,
+    more: usize,
+}
+
+impl Unresolved {
+    fn add(&mut self, name: &str) {
+        if self.names.len() < NAMES_LISTED {
+            self.names.push(name.into());
+        } else {
+            self.more += 1;
+        }
+    }
+
+    fn refuse(self) -> Result<(), LoadError> {
+        if self.names.is_empty() {
+            return Ok(());
+        }
+        Err(LoadError::Unresolved {
+            names: self.names,
+            more: self.more,
+        })
+    }
+}

@@ -1,0 +1,567 @@
+//! The image: sections copied, symbols bound, every relocation applied.
+//!
+//! Before: [`super::layout`]. The parts: [`super::bind`] for symbols and their
+//! stubs, [`super::fields`] for ranges, [`super::callsites`] for what becomes of
+//! the calls of `_mcount`.
+//!
+//! ```text
+//!  copy ──> bind symbols, write stubs ──> relocations, one pass ──> sites ──> exports
+//! ```
+//!
+//! # Branches (`R_PPC64_REL24`)
+//! | from, to | aims at | word after |
+//! |---|---|---|
+//! | `bl`, same module | local entry point | stays |
+//! | `bl`, elsewhere, or `st_other` 1 | External stub | `nop` becomes `ld r2,24(r1)` |
+//! | `b`, elsewhere, or `st_other` 1 | Sibling stub | stays |
+//! | `bl _mcount` | becomes `nop`: a call site, off | stays, even if it is a `nop` |
+//!
+//! The word after a profiling call belongs to somebody else: where gcc moves a
+//! jump label to the start of a function, it is that label's `nop`.
+//!
+//! # Invariants
+//! - Every byte of the image is written, whatever it held.
+//! - A relocation changes bytes of its own section only, and the word after a
+//!   call that leaves.
+//!
+//! # References
+//! OpenPOWER ELFv2 ABI, "Relocation Types", "Assembler- and Linker-Mediated
+//! Executable Optimization" (`R_PPC64_ENTRY`).
+
+use alloc::{string::String, vec::Vec};
+
+use goblin::elf64::reloc::{
+    R_PPC64_ADDR32, R_PPC64_ADDR64, R_PPC64_ENTRY, R_PPC64_GNU_VTENTRY, R_PPC64_GNU_VTINHERIT,
+    R_PPC64_NONE, R_PPC64_REL14, R_PPC64_REL16, R_PPC64_REL16_HA, R_PPC64_REL16_HI,
+    R_PPC64_REL16_LO, R_PPC64_REL24, R_PPC64_REL32, R_PPC64_REL64, R_PPC64_TOC, R_PPC64_TOC16,
+    R_PPC64_TOC16_DS, R_PPC64_TOC16_HA, R_PPC64_TOC16_HI, R_PPC64_TOC16_LO, R_PPC64_TOC16_LO_DS,
+    R_PPC64_TOCSAVE, R_PPC64_UADDR32, R_PPC64_UADDR64, Rela,
+};
+
+use super::{
+    bind::{self, Bound, Class, KernelAbi, Linker, SlotOrder},
+    callsites::{self, CallSite, LD_R2_R12, RefusedSite, SiteKind},
+    elf::{Object, Section},
+    error::{LoadError, Place, RelocFault},
+    exports::{self, Export},
+    fields::{self, FieldError},
+    layout::{Group, Layout, Needs},
+    modinfo::Modinfo,
+    stubs::table::StubTable,
+    symbols::{Functions, LinkOptions, Resolver},
+};
+use crate::{
+    addr::Vaddr,
+    isa::{
+        Insn, branch, dform,
+        encode::{Gpr, addi, addis},
+        reach::RangeError,
+        well_known::{ADD_R2_R2_R12, CROR_15, CROR_31, LD_R2_24_R1},
+    },
+};
+
+/// Names of markers that change nothing: where a linker might do better, and
+/// what it may throw away. The PLT ones have no name in goblin.
+const R_PPC64_PLTSEQ: u32 = 119;
+const R_PPC64_PLTCALL: u32 = 120;
+
+/// A module that is ready at its addresses.
+#[derive(Clone, Debug)]
+pub struct Linked<'a> {
+    /// Address of the image's first byte.
+    pub base: Vaddr,
+    /// r2 while its code runs.
+    pub toc: Vaddr,
+    /// The kept sections, by rising address.
+    pub sections: Vec<PlacedSection<'a>>,
+    /// Its stubs.
+    pub stubs: StubTable,
+    /// Its call sites, by rising address, all off.
+    pub sites: Vec<CallSite>,
+    /// Sites that cannot be used.
+    pub refused: Vec<RefusedSite>,
+    /// Its functions, by rising address.
+    pub functions: Functions,
+    /// Global entry point of `init_module`.
+    pub init: Option<Vaddr>,
+    /// Global entry point of `cleanup_module`.
+    pub cleanup: Option<Vaddr>,
+    /// Its `__this_module`.
+    pub this_module: Option<Vaddr>,
+    /// What it offers.
+    pub exports: Vec<Export<'a>>,
+    /// Numbers of the modules whose exports it uses, rising.
+    pub owners: Vec<u32>,
+    /// Symbols bound to a trap or, if weak, to 0: indices, rising.
+    pub missing: Vec<u32>,
+}
+
+/// A section in memory.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PlacedSection<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Its first byte.
+    pub addr: Vaddr,
+    /// Bytes.
+    pub size: u64,
+    /// Whom it shares permissions with.
+    pub group: Group,
+}
+
+/// Links `object`, laid out as `layout` says, into `image`, to run at `base`.
+///
+/// `image` has [`Layout::size`] bytes; what they held does not matter.
+///
+/// # Errors
+/// Any [`LoadError`] about placement, symbols, relocations, stubs or exports.
+/// The image then holds anything.
+pub fn link<'a>(
+    object: &Object<'a>,
+    layout: &Layout,
+    base: Vaddr,
+    image: &mut [u8],
+    resolver: &dyn Resolver,
+    abi: &KernelAbi,
+    options: &LinkOptions,
+) -> Result<Linked<'a>, LoadError> {
+    let free = image.len() as u64;
+    let Some(image) = image.get_mut(..layout.size as usize) else {
+        return Err(LoadError::NoRoom {
+            need: layout.size,
+            free,
+        });
+    };
+    if !base.is_aligned(layout.align) || base.0.checked_add(layout.size).is_none() {
+        return Err(LoadError::Misplaced {
+            base: base.0,
+            align: layout.align,
+        });
+    }
+    let toc = base.offset(layout.toc.cast_signed());
+    let mut abi = *abi;
+    abi.stubs.module_toc = toc;
+    let gpl_compatible = Modinfo::of(object).is_gpl_compatible();
+
+    copy_sections(object, layout, image);
+    let mut linker = Linker {
+        object,
+        layout,
+        base,
+        image,
+        resolver,
+        abi,
+        options,
+        gpl_compatible,
+    };
+    let mut bindings = bind::bind(&mut linker)?;
+    let mut sites = apply_all(&mut linker, &bindings.bounds)?;
+
+    let functions = Functions::index(object, layout);
+    let mut refused = callsites::settle(object, &functions, &mut sites);
+    add_patchable(
+        &mut linker,
+        &functions,
+        &mut sites,
+        &mut refused,
+        &mut bindings.stubs,
+    )?;
+    let exports = exports::read(object, layout, base, linker.image)?;
+
+    Ok(Linked {
+        base,
+        toc,
+        sections: placed(object, layout, base),
+        stubs: bindings.stubs,
+        sites,
+        refused,
+        functions,
+        init: bindings.init,
+        cleanup: bindings.cleanup,
+        this_module: bindings.this_module,
+        exports,
+        owners: bindings.owners,
+        missing: bindings.missing,
+    })
+}
+
+/// Copies what the file has, and clears what lies between.
+fn copy_sections(object: &Object, layout: &Layout, image: &mut [u8]) {
+    let mut done = 0;
+    for &index in &layout.order {
+        let section = &object.sections()[index as usize];
+        let Some(start) = layout.offset_of(index as usize) else {
+            continue;
+        };
+        if section.data.is_empty() {
+            continue; // zeros, cleared with the gap before the next
+        }
+        let start = start as usize;
+        let end = start + section.data.len();
+        image[done..start].fill(0);
+        image[start..end].copy_from_slice(section.data);
+        done = end;
+    }
+    image[done..].fill(0);
+}
+
+fn placed<'a>(object: &Object<'a>, layout: &Layout, base: Vaddr) -> Vec<PlacedSection<'a>> {
+    let kept = layout.order.iter().filter_map(|&index| {
+        let offset = layout.offset_of(index as usize)?;
+        let section = object.sections().get(index as usize)?;
+        Some(PlacedSection {
+            name: section.name,
+            addr: base.offset(offset.into()),
+            size: section.size(),
+            group: Layout::group_of(section),
+        })
+    });
+    kept.collect()
+}
+
+/// Applies every relocation of a kept section; returns the profiling calls, in
+/// the order met.
+fn apply_all(linker: &mut Linker, bounds: &[Bound]) -> Result<Vec<CallSite>, LoadError> {
+    let Linker {
+        object,
+        layout,
+        base,
+        ..
+    } = *linker;
+    let mut pass = Pass {
+        toc: linker.abi.stubs.module_toc.0,
+        base: base.0,
+        slot_bytes: layout.slot_bytes,
+        wrong_profile_stubs: linker.options.wrong_profile_stubs,
+        sites: Vec::new(),
+    };
+    for relocations in object.relocations() {
+        let section = &object.sections()[relocations.target];
+        let Some(start) = layout.offset_of(relocations.target) else {
+            continue;
+        };
+        let start = start as usize;
+        let out = &mut linker.image[start..start + section.data.len()];
+        let place = Target {
+            section,
+            start: start as u32,
+            code: section.is_code(),
+        };
+        for relocation in relocations.iter() {
+            let Some(bound) = bounds.get((relocation.r_info >> 32) as usize) else {
+                let index = (relocation.r_info >> 32) as u32;
+                let fault = RelocFault::SymbolIndex {
+                    index,
+                    count: bounds.len(),
+                };
+                return Err(refuse(object, section, &relocation, fault));
+            };
+            if let Err(error) = pass.apply(&place, out, &relocation, bound) {
+                return Err(explain(object, section, &relocation, error));
+            }
+        }
+    }
+    Ok(pass.sites)
+}
+
+/// The section that relocations are applied to.
+struct Target<'t, 'a> {
+    section: &'t Section<'a>,
+    start: u32,
+    code: bool,
+}
+
+/// What all relocations of a module share.
+struct Pass {
+    toc: u64,
+    base: u64,
+    slot_bytes: u64,
+    wrong_profile_stubs: bool,
+    sites: Vec<CallSite>,
+}
+
+/// Why a relocation was not applied, without the names.
+enum Fault {
+    Field(FieldError),
+    Unknown,
+    NotKept,
+    NotCode,
+    IntoFunction,
+    NoTocSlot(u32),
+}
+
+impl From<FieldError> for Fault {
+    fn from(error: FieldError) -> Self {
+        Self::Field(error)
+    }
+}
+
+impl From<RangeError> for Fault {
+    fn from(range: RangeError) -> Self {
+        Self::Field(FieldError::Range(range))
+    }
+}
+
+impl Pass {
+    #[inline(always)]
+    fn apply(
+        &mut self,
+        place: &Target,
+        out: &mut [u8],
+        relocation: &Rela,
+        bound: &Bound,
+    ) -> Result<(), Fault> {
+        if bound.class == Class::NotKept {
+            return Err(Fault::NotKept);
+        }
+        let at = relocation.r_offset;
+        let value = bound.value.wrapping_add_signed(relocation.r_addend);
+        let p = self
+            .base
+            .wrapping_add(u64::from(place.start))
+            .wrapping_add(at);
+        let from_p = value.wrapping_sub(p).cast_signed();
+        let from_toc = value.wrapping_sub(self.toc).cast_signed();
+        match relocation.r_info as u32 {
+            R_PPC64_REL24 => return self.branch(place, out, relocation, bound),
+            R_PPC64_ADDR64 | R_PPC64_UADDR64 => fields::put_u64(out, at, value)?,
+            R_PPC64_TOC16_HA => fields::put_ha(out, at, from_toc)?,
+            R_PPC64_TOC16_LO_DS => fields::put_lo_ds(out, at, from_toc)?,
+            R_PPC64_TOC16_LO => fields::put_lo(out, at, from_toc)?,
+            R_PPC64_REL64 => fields::put_u64(out, at, from_p.cast_unsigned())?,
+            R_PPC64_REL32 => fields::put_rel32(out, at, from_p)?,
+            R_PPC64_ENTRY => shorten_entry(out, at, self.toc.wrapping_sub(p).cast_signed())?,
+            R_PPC64_REL16_HA => fields::put_ha(out, at, from_p)?,
+            R_PPC64_REL16_LO => fields::put_lo(out, at, from_p)?,
+            R_PPC64_REL16_HI => fields::put_hi(out, at, from_p)?,
+            R_PPC64_REL16 => fields::put_half(out, at, from_p)?,
+            R_PPC64_TOC16 => fields::put_half(out, at, from_toc)?,
+            R_PPC64_TOC16_HI => fields::put_hi(out, at, from_toc)?,
+            R_PPC64_TOC16_DS => fields::put_ds(out, at, from_toc)?,
+            R_PPC64_TOC => fields::put_u64(out, at, self.toc)?,
+            R_PPC64_ADDR32 | R_PPC64_UADDR32 => {
+                fields::put_addr32(out, at, value.cast_signed())?;
+            }
+            R_PPC64_REL14 if bound.class != Class::Local => return Err(Fault::IntoFunction),
+            R_PPC64_REL14 => {
+                let distance = from_p.wrapping_add(bound.local_entry.into());
+                fields::put_bd(out, at, distance)?;
+            }
+            R_PPC64_NONE
+            | R_PPC64_TOCSAVE
+            | R_PPC64_PLTSEQ
+            | R_PPC64_PLTCALL
+            | R_PPC64_GNU_VTINHERIT
+            | R_PPC64_GNU_VTENTRY => {}
+            _ => return Err(Fault::Unknown),
+        }
+        Ok(())
+    }
+
+    /// `R_PPC64_REL24`: the header's table.
+    #[inline(always)]
+    fn branch(
+        &mut self,
+        place: &Target,
+        out: &mut [u8],
+        relocation: &Rela,
+        bound: &Bound,
+    ) -> Result<(), Fault> {
+        if !place.code {
+            return Err(Fault::NotCode);
+        }
+        let at = relocation.r_offset;
+        let insn = Insn(fields::read_word(out, at)?);
+        // An absolute branch (AA) has no distance to relocate.
+        if !branch::is_i_form(insn) || insn.0 & 2 != 0 {
+            return Err(FieldError::NotABranch(insn.0).into());
+        }
+        let p = self
+            .base
+            .wrapping_add(u64::from(place.start))
+            .wrapping_add(at);
+        let to = if bound.class == Class::Local {
+            let entry = bound.value.wrapping_add(bound.local_entry.into());
+            entry.wrapping_add_signed(relocation.r_addend)
+        } else {
+            if relocation.r_addend != 0 {
+                return Err(Fault::IntoFunction);
+            }
+            if !branch::is_call(insn) {
+                self.stub(bound, Needs::SIBLING)
+            } else if bound.class == Class::Profiles {
+                return self.profiling_call(place, out, at, bound);
+            } else {
+                restore_r2(out, at)?;
+                self.stub(bound, Needs::CALL)
+            }
+        };
+        let distance = branch::REACH.check(to.wrapping_sub(p).cast_signed())?;
+        let field = distance as u32 & 0x03ff_fffc;
+        fields::put_word(out, at, insn.0 & !0x03ff_fffc | field)?;
+        Ok(())
+    }
+
+    fn stub(&self, bound: &Bound, kind: u8) -> u64 {
+        self.base + u64::from(bound.stub(kind, self.slot_bytes))
+    }
+
+    /// A call of `_mcount`: switched off, and remembered.
+    fn profiling_call(
+        &mut self,
+        place: &Target,
+        out: &mut [u8],
+        at: u64,
+        bound: &Bound,
+    ) -> Result<(), Fault> {
+        let kind = callsites::classify(place.section.data, at);
+        let stub = match kind {
+            _ if self.wrong_profile_stubs => Needs::CALL,
+            SiteKind::Late => Needs::PROFILE_LATE,
+            _ => Needs::PROFILE,
+        };
+        fields::put_word(out, at, Insn::NOP.0)?;
+        let stub = bound.stub(stub, self.slot_bytes);
+        self.sites
+            .push(CallSite::new(place.start + at as u32, kind, 0, stub));
+        Ok(())
+    }
+}
+
+/// Makes the no-op behind the call at `at` take r2 back.
+#[inline(always)]
+fn restore_r2(out: &mut [u8], at: u64) -> Result<(), Fault> {
+    let slot = at.wrapping_add(4);
+    let found = Insn(fields::read_word(out, slot).unwrap_or(0));
+    if found == Insn::NOP || found == CROR_15 || found == CROR_31 {
+        fields::put_word(out, slot, LD_R2_24_R1.0)?;
+    } else if found != LD_R2_24_R1 {
+        return Err(Fault::NoTocSlot(found.0));
+    }
+    Ok(())
+}
+
+/// `R_PPC64_ENTRY` marks a large-model entry, `ld r2,x(r12); add r2,r2,r12`. If
+/// r2 is near, two immediates do the same without the load. Other words, and a
+/// TOC that is too far, are left as they are: the literal is right, too.
+#[inline(always)]
+fn shorten_entry(out: &mut [u8], at: u64, toc_from_entry: i64) -> Result<(), Fault> {
+    let (first, second) = (
+        fields::read_word(out, at)?,
+        fields::read_word(out, at.wrapping_add(4))?,
+    );
+    if first & 0xffff_0003 != LD_R2_R12 || second != ADD_R2_R2_R12.0 {
+        return Ok(());
+    }
+    if let Ok(halves) = dform::split(toc_from_entry) {
+        fields::put_word(out, at, addis(Gpr::R2, Gpr::R12, halves.ha).0)?;
+        fields::put_word(out, at.wrapping_add(4), addi(Gpr::R2, Gpr::R2, halves.lo).0)?;
+    }
+    Ok(())
+}
+
+/// Adds the sites of patchable functions, with their stubs, and sorts.
+fn add_patchable(
+    linker: &mut Linker,
+    functions: &Functions,
+    sites: &mut Vec<CallSite>,
+    refused: &mut Vec<RefusedSite>,
+    stubs: &mut StubTable,
+) -> Result<(), LoadError> {
+    if callsites::patchable_entries(linker.object) == 0 {
+        return Ok(());
+    }
+    let (patchable, bad) = callsites::patchable(linker.object, linker.layout, functions);
+    refused.extend(bad);
+    sites.extend(patchable);
+    sites.sort_unstable_by_key(|site| site.offset());
+
+    let slot = linker.layout.slots - 1; // the last one, planned for this
+    let target = Some(linker.abi.mcount);
+    linker.write_stub(
+        SlotOrder {
+            slot,
+            kind: Needs::PROFILE,
+            target,
+            owner: 0,
+        },
+        stubs,
+    )?;
+    let hook = linker.layout.stubs.offset + u64::from(slot) * linker.layout.slot_bytes;
+    let hook = linker.base.offset(hook.cast_signed());
+    let mut number = 0;
+    for (index, site) in sites.iter_mut().enumerate() {
+        if site.kind() != SiteKind::Patchable {
+            continue;
+        }
+        let at = site.at(linker.base);
+        let stub = linker.write_out_of_line(number, at, index as u32, hook, stubs)?;
+        *site = CallSite::new(site.offset(), SiteKind::Patchable, site.function(), stub);
+        number += 1;
+    }
+    Ok(())
+}
+
+#[cold]
+fn explain(object: &Object, section: &Section, relocation: &Rela, fault: Fault) -> LoadError {
+    let symbol = object.symbol((relocation.r_info >> 32) as u32);
+    let fault = match fault {
+        Fault::Field(FieldError::Outside(width)) => RelocFault::Outside {
+            width,
+            size: section.size(),
+        },
+        Fault::Field(FieldError::Range(range)) => RelocFault::Range(range),
+        Fault::Field(FieldError::NotABranch(found)) => RelocFault::NotABranch { found },
+        Fault::Unknown => RelocFault::Unknown,
+        Fault::NotCode => RelocFault::NotCode,
+        Fault::IntoFunction => RelocFault::IntoFunction {
+            addend: relocation.r_addend,
+        },
+        Fault::NotKept => {
+            let index = symbol.map_or(0, |symbol| usize::from(symbol.st_shndx));
+            let section = object
+                .sections()
+                .get(index)
+                .map_or("", |section| section.name);
+            RelocFault::NotLoaded {
+                section: section.into(),
+            }
+        }
+        Fault::NoTocSlot(found) => RelocFault::NoTocSlot {
+            function: caller(object, section, relocation),
+            found,
+        },
+    };
+    refuse(object, section, relocation, fault)
+}
+
+#[cold]
+fn refuse(object: &Object, section: &Section, relocation: &Rela, fault: RelocFault) -> LoadError {
+    let symbol = object.symbol((relocation.r_info >> 32) as u32);
+    let symbol = symbol.map_or(String::new(), |symbol| object.name(&symbol).into());
+    let at = Place {
+        section: section.name.into(),
+        offset: relocation.r_offset,
+    };
+    LoadError::Reloc {
+        at,
+        kind: relocation.r_info as u32,
+        symbol,
+        fault,
+    }
+}
+
+/// Name of the function that holds the relocation's place.
+fn caller(object: &Object, section: &Section, relocation: &Rela) -> String {
+    let same = |index: u16| {
+        let found = object.sections().get(usize::from(index));
+        found.is_some_and(|found| core::ptr::eq(found, section))
+    };
+    let before = object.symbols().filter(|symbol| {
+        object.is_function(symbol)
+            && same(symbol.st_shndx)
+            && symbol.st_value <= relocation.r_offset
+    });
+    let nearest = before.max_by_key(|symbol| symbol.st_value);
+    nearest.map_or_else(|| section.name.into(), |symbol| object.name(&symbol).into())
+}

@@ -1,0 +1,98 @@
+//! What the loader's tests share: a kernel that exports every name at an address
+//! computed from it, and modules found or compiled on the spot.
+#![allow(dead_code)] // each test file uses its part
+
+use std::path::{Path, PathBuf};
+
+use tocsin::addr::Vaddr;
+use tocsin::loader::stubs::StubAbi;
+use tocsin::loader::{
+    self, KernelAbi, LinkOptions, LoadError, Loaded, Owner, Resolved, Resolver,
+};
+
+/// The fake kernel's r2.
+pub const KERNEL_TOC: Vaddr = Vaddr(0x0440_8000);
+/// Where modules are linked to run.
+pub const MODULE_BASE: Vaddr = Vaddr(0x2000_0000);
+/// The fake `_mcount`, and the one for late sites.
+pub const MCOUNT: Vaddr = Vaddr(0x0440_1000);
+/// See [`MCOUNT`].
+pub const MCOUNT_LATE: Vaddr = Vaddr(0x0440_1100);
+
+/// Exports whatever is asked for.
+pub struct FakeKernel {
+    /// Exports lie in the 16 MiB from here.
+    pub exports_at: u64,
+}
+
+impl FakeKernel {
+    /// Where `name` is: the same for the same name.
+    pub fn address_of(&self, name: &str) -> Vaddr {
+        let hash = name.bytes().fold(5381_u64, |hash, byte| hash.wrapping_mul(33) ^ u64::from(byte));
+        Vaddr(self.exports_at + (hash % 0x10_0000) * 16)
+    }
+}
+
+impl Resolver for FakeKernel {
+    fn resolve(&self, name: &str) -> Option<Resolved> {
+        Some(Resolved { addr: self.address_of(name), owner: Owner::Kernel, gpl_only: false })
+    }
+}
+
+/// What stubs rely on, with made-up PACA offsets.
+pub fn abi() -> KernelAbi {
+    KernelAbi {
+        stubs: StubAbi {
+            kernel_toc: KERNEL_TOC,
+            module_toc: Vaddr(0),
+            paca_toc: 0x10,
+            paca_sibling: 0x18,
+            paca_shadow_sp: 0x20,
+            paca_shadow_limit: 0x28,
+            paca_livepatch_return: 0x30,
+        },
+        mcount: MCOUNT,
+        mcount_late: MCOUNT_LATE,
+    }
+}
+
+/// Ways to get a module.
+pub struct Module;
+
+impl Module {
+    /// Loads `file` at [`MODULE_BASE`], with 4 KiB pages.
+    pub fn load<'a>(
+        file: &'a [u8],
+        resolver: &dyn Resolver,
+        options: &LinkOptions,
+    ) -> Result<Loaded<'a>, LoadError> {
+        loader::load(file, 0x1000, |_| MODULE_BASE, resolver, &abi(), options)
+    }
+}
+
+/// The directory of unpacked modules, or `None` after saying that it is not set.
+pub fn modules_dir() -> Option<PathBuf> {
+    let dir = std::env::var_os("TOCSIN_MODULES_DIR").map(PathBuf::from);
+    if dir.is_none() {
+        println!("skipped: TOCSIN_MODULES_DIR is not set");
+    }
+    dir
+}
+
+/// All `.ko` files below `dir`.
+pub fn walk_modules(dir: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut pending = vec![dir.to_path_buf()];
+    while let Some(dir) = pending.pop() {
+        for entry in std::fs::read_dir(dir).expect("a directory") {
+            let path = entry.expect("an entry").path();
+            if path.is_dir() {
+                pending.push(path);
+            } else if path.extension().is_some_and(|extension| extension == "ko") {
+                found.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}

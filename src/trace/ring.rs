@@ -178,6 +178,12 @@ impl<'a> Reader<'a> {
 
     /// The next record, if it is there and whole.
     pub fn next_record(&mut self) -> Next {
+        self.next_disturbed(|| {})
+    }
+
+    /// The same, with something happening in the worst moment: after the number
+    /// of the record was read and before its fields are.
+    fn next_disturbed(&mut self, mut disturb: impl FnMut()) -> Next {
         loop {
             let head = self.ring.written();
             if self.at >= head {
@@ -190,6 +196,7 @@ impl<'a> Reader<'a> {
             }
             let [time, ip, parent, seq] = self.ring.slot(self.at);
             let before = seq.load(Ordering::Acquire);
+            disturb();
             let record = Record {
                 time: time.load(Ordering::Relaxed),
                 ip: Vaddr(ip.load(Ordering::Relaxed)),
@@ -223,6 +230,7 @@ impl<'a> Reader<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::sync::Barrier;
     use std::sync::atomic::AtomicBool;
     use std::thread;
     use std::vec::Vec;
@@ -321,6 +329,22 @@ mod tests {
     }
 
     #[test]
+    fn a_record_overwritten_while_it_is_read_is_lost_and_not_mixed() {
+        let (head, words) = memory(2);
+        let ring = Ring::new(&head, &words).unwrap();
+        (0..2).for_each(|n| write_numbered(ring, n));
+        let mut reader = Reader::new(ring, 0);
+        // Record 2 takes the slot of record 0 between its number and its fields.
+        let mut coming = 2..3;
+        let next = reader.next_disturbed(|| coming.by_ref().for_each(|n| write_numbered(ring, n)));
+        assert!(
+            matches!(next, Next::Record(r) if r.seq == 2 && is_whole(&r)),
+            "{next:?}"
+        );
+        assert_eq!((reader.read(), reader.lost()), (1, 1));
+    }
+
+    #[test]
     fn read_plus_lost_is_written_while_a_writer_overwrites() {
         const RECORDS: u64 = 200_000;
         let (head, words) = memory(16);
@@ -362,12 +386,21 @@ mod tests {
     /// enough for the invariant about nesting to hold.
     #[test]
     fn nested_writers_never_share_a_slot() {
-        let (head, words) = memory(4096);
+        const EACH: u64 = 1 << 16;
+        let (head, words) = memory(2 << 16);
         let ring = Ring::new(&head, &words).unwrap();
+        let start = Barrier::new(2);
         thread::scope(|scope| {
             for writer in 0..2_u64 {
+                let start = &start;
                 scope.spawn(move || {
-                    (0..2000).for_each(|n| ring.write(n, Vaddr(writer), Vaddr(n)));
+                    start.wait();
+                    for n in 0..EACH {
+                        ring.write(n, Vaddr(writer), Vaddr(n));
+                        if n % 64 == 0 {
+                            thread::yield_now();
+                        }
+                    }
                 });
             }
         });
@@ -378,6 +411,6 @@ mod tests {
             assert_eq!((record.time, record.parent.0), (next[writer], next[writer]));
             next[writer] += 1;
         }
-        assert_eq!((next, reader.lost()), ([2000, 2000], 0));
+        assert_eq!((next, reader.lost()), ([EACH, EACH], 0));
     }
 }

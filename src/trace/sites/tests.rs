@@ -199,6 +199,7 @@ fn a_plan_changes_text_and_the_table_together() {
 
     let mut run = |table: &mut SiteTable, sites: Vec<SiteId>, change| {
         let (batch, changed, change) = table.plan("test", sites, change).unwrap().into_parts();
+        assert_eq!(changed.is_empty(), batch.is_empty());
         let words = engine::apply(&mut mem, &mut journal, 0, batch).unwrap();
         table.commit(&changed, change);
         (words, table.counts(None))

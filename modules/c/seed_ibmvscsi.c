@@ -3,7 +3,7 @@
  * ordinary stub breaks at the sites (A) and (B).
  *
  *   insmod seed_scsi; insmod seed_ibmvscsi; trace on scsi_*
- *   call vscsi_checksum        = 0x1880a6
+ *   call vscsi_checksum        = 0x188136
  *   call vscsi_lost            = 0x0, or a bit for each thing that was lost
  */
 #include <linux/module.h>
@@ -55,7 +55,7 @@ static noinline u64 vscsi_done(u64 packed)
 	return again + credits[7];
 }
 
-/* Both modules' data before and after: 3 + pack(4) + done(pack(5)) + 23. */
+/* Both modules' data afterwards: pack(4) + done(pack(5)) + 98 + 0x2400. */
 noinline u64 vscsi_call_back(void)
 {
 	u64 result = scsi_execute(vscsi_done, 4);

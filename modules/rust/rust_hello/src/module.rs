@@ -72,14 +72,38 @@ macro_rules! export_symbol_gpl {
     };
 }
 
-/// Collects formatted text and hands it to the kernel piece by piece.
-pub struct Printk;
+/// Bytes in a line, with its NUL; what is longer is cut.
+const LINE_BYTES: usize = 128;
 
-impl fmt::Write for Printk {
+/// A line in the making. It goes to the kernel whole, so that lines of several
+/// CPUs do not mix.
+pub struct Line {
+    bytes: [u8; LINE_BYTES],
+    len: usize,
+}
+
+impl Line {
+    /// An empty line.
+    pub const fn new() -> Self {
+        Self { bytes: [0; LINE_BYTES], len: 0 }
+    }
+
+    /// Prints the line with the level "information".
+    pub fn print(&self) {
+        // SAFETY: `%s` takes a text that ends with NUL: `write_str` fills all
+        // bytes but the last, which is 0 from `new` on.
+        unsafe { _printk(c"\x016%s\n".as_ptr(), self.bytes.as_ptr()) };
+    }
+}
+
+impl fmt::Write for Line {
     fn write_str(&mut self, text: &str) -> fmt::Result {
-        // SAFETY: the format takes a length (c_int) and that many readable bytes;
-        // `text` has `len()` of them, and lines here are short.
-        unsafe { _printk(c"%.*s".as_ptr(), text.len() as c_int, text.as_ptr()) };
+        for &byte in text.as_bytes() {
+            if self.len < LINE_BYTES - 1 {
+                self.bytes[self.len] = byte;
+                self.len += 1;
+            }
+        }
         Ok(())
     }
 }
@@ -89,7 +113,9 @@ impl fmt::Write for Printk {
 macro_rules! pr_info {
     ($($arg:tt)*) => {{
         use core::fmt::Write;
-        let _ = writeln!($crate::module::Printk, "\x016{}", format_args!($($arg)*));
+        let mut line = $crate::module::Line::new();
+        let _ = write!(line, $($arg)*);
+        line.print();
     }};
 }
 

@@ -5,6 +5,17 @@
  *   insmod seed_scsi; insmod seed_ibmvscsi; trace on scsi_*
  *   call vscsi_checksum        = 0x188136
  *   call vscsi_lost            = 0x0, or a bit for each thing that was lost
+ *
+ * To see the failures one by one, with ordinary stubs for _mcount:
+ *
+ *   trace on scsi_queue_depth; call vscsi_call_service
+ *       = 0x240b if all is well; with (A) another number, since the sum was
+ *       taken of whatever lies at the same distance from seed_scsi's r2
+ *   trace on scsi_lun_pack; call vscsi_call_leaf
+ *       = 0x27e5a if all is well; with (B) a jump to a wild address: an oops
+ *
+ * (vscsi_checksum may oops with (A) too: it also takes a function's address
+ * relative to r2.)
  */
 #include <linux/module.h>
 

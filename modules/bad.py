@@ -192,16 +192,16 @@ faults = [
     ("reloc-for-bss", "relocations for .bss, which has no bytes", HELLO,
      lambda e: e.section(".data", type=SHT_NOBITS)),
     ("reloc-too-far", "a local call farther than 32 MiB", SEED,
-     lambda e: far_call(e, 0x2000000)),
+     lambda e: far_call(e, 0x2100000)),
     ("reloc-toc-far", "data 2^40 bytes from the TOC", SEED,
      lambda e: e.reloc(".rela.text", TOC16_HA, addend=1 << 40)),
     ("reloc-ds-unaligned", "a doubleword load from an odd address", SEED,
      lambda e: e.reloc(".rela.text", TOC16_LO_DS, addend=2)),
     # Tables that the kernel reads.
     ("exports-size", "__ksymtab_gpl ends inside of an entry", HELLO,
-     lambda e: e.section("__ksymtab_gpl", size=23)),
+     lambda e: e.section("__ksymtab_gpl", size=25)),
     ("params-size", "__param ends inside of an entry", HELLO,
-     lambda e: e.section("__param", size=79)),
+     lambda e: e.section("__param", size=81)),
 ]
 
 

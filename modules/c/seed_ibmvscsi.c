@@ -9,8 +9,8 @@
  * To see the failures one by one, with ordinary stubs for _mcount:
  *
  *   trace on scsi_queue_depth; call vscsi_call_service
- *       = 0x240b if all is well; with (A) another number, since the sum was
- *       taken of whatever lies at the same distance from seed_scsi's r2
+ *       = 0x240b if all is well; with (A) 0x6d: it summed up seed_scsi's
+ *       depths, which lie where its own credits would be; vscsi_lost = 0x6
  *   trace on scsi_lun_pack; call vscsi_call_leaf
  *       = 0x27e5a if all is well; with (B) a jump to a wild address: an oops
  *

@@ -10,7 +10,7 @@
  *
  *   trace on scsi_queue_depth; call vscsi_call_service
  *       = 0x240b if all is well; with (A) 0x6d: it summed up seed_scsi's
- *       depths, which lie where its own credits would be; vscsi_lost = 0x6
+ *       depths, which lie where its own credits would be; vscsi_lost = 0x2
  *   trace on scsi_lun_pack; call vscsi_call_leaf
  *       = 0x27e5a if all is well; with (B) a jump to a wild address: an oops
  *

@@ -1,0 +1,2 @@
+/* __stringify(): a macro's value as text. */
+#include <linux/compiler.h>

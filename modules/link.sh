@@ -1,0 +1,43 @@
+#!/bin/sh
+# Links one module: link.sh EXPORTS OUT.ko OBJECT...
+#
+# What only the link knows goes into a generated source, OUT.mod.c, next to the
+# module: its name, the modules that it imports from, and `__this_module`.
+# EXPORTS has a line `SYMBOL MODULE` for each symbol that a module exports.
+# From the environment: CC (compiler and flags), LD, NM, LDFLAGS_MODULE.
+set -eu
+exports=$1 out=$2
+shift 2
+name=$(basename "$out" .ko | tr - _)
+mod=${out%.ko}.mod
+symbols=$("$NM" "$@" 2>/dev/null)
+
+defines() { printf '%s\n' "$symbols" | grep -q " T $1\$"; }
+
+depends=$(printf '%s\n' "$symbols" | sed -n 's/^ *U //p' | sort -u |
+	awk -v self="$name" '
+		NR == FNR { if (!($1 in from) && $2 != self) from[$1] = $2; next }
+		($1 in from) && !seen[from[$1]]++ { printf "%s%s", comma, from[$1]; comma = "," }
+	' "$exports" -)
+
+{
+	echo "/* Made by modules/link.sh. */"
+	echo "#include <linux/module.h>"
+	echo "MODULE_INFO(depends, \"$depends\");"
+	echo "MODULE_INFO(name, \"$name\");"
+	echo "MODULE_INFO(vermagic, \"tocsin ppc64le elfv2\");"
+	echo "int init_module(void);"
+	echo "void cleanup_module(void);"
+	echo "struct module __this_module __section(\".gnu.linkonce.this_module\") = {"
+	echo "	.name = \"$name\","
+	if defines init_module; then echo "	.init = init_module,"; fi
+	if defines cleanup_module; then echo "	.exit = cleanup_module,"; fi
+	echo "};"
+} > "$mod.c"
+
+# shellcheck disable=SC2086 # CC and LDFLAGS_MODULE hold several words
+$CC -c -o "$mod.o" "$mod.c"
+# --save-restore-funcs: what -Os calls to save r14-r31 is added to the module.
+# shellcheck disable=SC2086
+"$LD" -r --save-restore-funcs -T "$(dirname "$0")/module.ld" \
+	${LDFLAGS_MODULE-} -o "$out" "$@" "$mod.o"

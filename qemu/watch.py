@@ -28,7 +28,7 @@ import sys
 import time
 
 FIRST_LINE = re.compile(r"tocsin [0-9]")
-VERDICT = re.compile(r"tocsin: (ok$|failed: |oops |panic |timeout )")
+VERDICT = re.compile(r"tocsin: (ok$|failed: |(oops|panic)\b)")
 # Colours, cursor movements and the like: SLOF draws with them.
 ESCAPE = re.compile(r"\x1b(\[[0-9;?]*[ -/]*[@-~]|[()][0-9A-B]|[=>78cDEHM])")
 # What QEMU says about every pseries machine under TCG; nothing is wrong.

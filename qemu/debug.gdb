@@ -10,3 +10,5 @@ end
 document module
 module NAME ADDR: add the symbols of a loaded module, whose .text is at ADDR.
 end
+tbreak kernel_main
+printf "stopped before the first instruction; `c` goes on to kernel_main\n"

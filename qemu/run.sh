@@ -104,7 +104,7 @@ if [ -n "${CMD:-}" ]; then
 else
     commands=$(grep -v -e '^#' -e '^[[:blank:]]*$' "$here/demo.cmds")
 fi
-append="${bootargs[*]} -- $commands"
+append="${bootargs[*]:+${bootargs[*]} }-- $commands"
 # The host's limit for one argument, its final NUL included.
 [ "$(printf %s "$append" | wc -c)" -lt 131072 ] || refuse "the commands are longer than 128 KiB"
 

@@ -193,7 +193,7 @@ class Running(Folder):
             "echo tocsin 1; echo tocsin: ok", CMD=text)
         self.assertEqual((done.stdout, done.returncode), ("tocsin 1\ntocsin: ok\n", 0))
         with open(f"{self.dir}/got", encoding="utf-8") as file:
-            self.assertEqual(file.read(), " -- " + text)
+            self.assertEqual(file.read(), "-- " + text)
 
     def test_the_status_follows_the_verdict(self):
         for qemu, verdict in (

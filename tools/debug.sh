@@ -4,7 +4,7 @@
 # The image is linked at 0x4000000 and QEMU puts it 0x400000 higher, where it
 # relocates itself; gdb moves its symbols by the same distance. Through the
 # environment: what qemu/run.sh reads, GDB (the port, default 1234), and
-# GDBFLAGS (more words for gdb: `GDBFLAGS='-batch -ex bt'`).
+# GDBFLAGS (more words for gdb: GDBFLAGS="-batch -ex 'break kernel_main' -ex c").
 #
 # Inside gdb, `module NAME ADDR` adds a module's symbols: ADDR is where its
 # .text is, as `lsmod -v` says.
@@ -20,7 +20,8 @@ runner=$!
 trap 'kill "$runner" 2>/dev/null || true; wait "$runner" 2>/dev/null || true' EXIT
 echo "debug.sh: the console is in $serial" >&2
 
-read -ra flags <<<"${GDBFLAGS:-}"
+flags=()
+[ -z "${GDBFLAGS:-}" ] || mapfile -t flags < <(xargs printf '%s\n' <<<"$GDBFLAGS")
 cd "$root"
 gdb-multiarch -q -nx \
     -ex 'set architecture powerpc:common64' \

@@ -21,7 +21,7 @@ count() {
     "$@" 2>&1 | tee "target/test/$name.log"
     status=${PIPESTATUS[0]}
     while read -r p f s; do
-        passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + s))
+        passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + 10#$s))
         sum=$((sum + f))
     done < <("$filter" "target/test/$name.log")
     if [ "$status" != 0 ] && [ "$sum" = 0 ]; then

@@ -1,0 +1,120 @@
+# Every command that a person or the CI runs; `make help` lists them. On Debian
+# each target first installs what it needs and what is missing (tools/deps.sh).
+#
+#   kernel:  cargo -> tocsin-kernel (ELF) -> tools/kernel-image.sh -> target/tocsin
+#   modules: modules/Makefile -> target/modules/*.ko
+#   running: qemu/run.sh, with the variables below
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.SUFFIXES:
+
+# Debian's compiler if it is there; otherwise what rustup made of
+# rust-toolchain.toml. Looked up for each command, since deps may install it.
+found_path := $(PATH)
+export PATH = $(if $(wildcard /usr/bin/cargo),/usr/bin:)$(found_path)
+# Cargo would remember a refusal of unstable flags, also for later builds that
+# may use them.
+export CARGO_CACHE_RUSTC_INFO := 0
+
+# What qemu/run.sh reads: in the environment alone, where no quote or semicolon
+# is ever looked at, and not handed down to modules/Makefile as assignments.
+export CMD MODULES CPU SMP MEM MMU MACHINE FIRMWARE ICOUNT QEMUFLAGS TIMEOUT
+MAKEOVERRIDES :=
+# Where relative paths in MODULES start: with `make -C` not the current folder.
+export CALLER := $(if $(findstring w,$(firstword -$(MAKEFLAGS))),$(PWD),$(CURDIR))
+
+# One compiler, whose unstable parts are wanted: a target of our own, and core
+# and alloc built for it. The wrapper makes our own functions patchable.
+KERNEL_CARGO = RUSTC_BOOTSTRAP=1 RUSTC_WORKSPACE_WRAPPER=$(CURDIR)/tools/rustc-patchable cargo
+KERNEL_FLAGS = --locked --release --target boot/ppc64le-none.json -Zjson-target-spec \
+               -Zbuild-std=core,alloc,compiler_builtins -Zbuild-std-features=compiler-builtins-mem
+KERNEL_ELF   = target/ppc64le-none/release/tocsin-kernel
+KSYMS        = target/debug/ksyms
+
+.PHONY: help deps run debug test test-host test-qemu test-matrix lint kernel modules \
+        debian-modules book clean FORCE
+
+help: ## list the targets
+	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
+	@echo
+	@echo 'Variables of run, test and debug (more in qemu/run.sh):'
+	@sed -n '/^#   CMD /,/^#   TIMEOUT/s/^#  //p' qemu/run.sh
+
+deps: ## install everything that the other targets install when they need it
+	@tools/deps.sh build run debug fetch
+
+# --- running ---------------------------------------------------------------
+
+run: kernel modules ## boot in QEMU: the demo and a shell, or CMD='...' and off
+	@tools/deps.sh run
+	@exec qemu/run.sh
+
+debug: kernel modules ## the same, stopped at its first instruction, under gdb
+	@tools/deps.sh run debug
+	@exec tools/debug.sh
+
+# --- testing ---------------------------------------------------------------
+
+test: kernel modules debian-modules ## every host test and every QEMU test
+	@tools/deps.sh run
+	@$(with_debian) exec tools/test.sh host qemu
+
+test-host: modules debian-modules ## tests of the pure code and of the scripts
+	@$(with_debian) exec tools/test.sh host
+
+test-qemu: kernel modules debian-modules ## console transcripts (qemu/cases); CASES='name ...' for some
+	@tools/deps.sh run
+	@$(with_debian) exec tools/test.sh qemu
+
+test-matrix: kernel modules debian-modules ## the transcripts on power8, power9 and power10
+	@tools/deps.sh run
+	@$(with_debian) exec tools/test.sh power8 power9 power10
+
+# Debian's modules are test input. A folder of yours comes before ours.
+with_debian = if [ -z "$$TOCSIN_MODULES_DIR" ] && [ -e target/debian/complete ]; then \
+              export TOCSIN_MODULES_DIR=$(CURDIR)/target/debian; fi;
+debian-modules: ## fetch and unpack Debian's ppc64el kernel modules (50 MB)
+	@if [ -n "$$TOCSIN_MODULES_DIR" ]; then :; \
+	elif ! command -v apt-get >/dev/null; then \
+	  echo 'make: no apt-get: tests on Debian modules are skipped (TOCSIN_MODULES_DIR)' >&2; \
+	else tools/deps.sh fetch && tools/debian-modules.sh target/debian; fi
+
+lint: ## clippy on both sides of the fence, and formatting
+	@tools/deps.sh build
+	cargo fmt --check
+	cargo clippy --locked --all-targets -- -D warnings
+	$(KERNEL_CARGO) clippy $(KERNEL_FLAGS) --bin tocsin-kernel -- -D warnings
+
+# --- building --------------------------------------------------------------
+
+kernel: target/tocsin ## build target/tocsin (for gdb) and target/tocsin.stripped (boots)
+modules: ## build the sample modules into target/modules
+	@tools/deps.sh build
+	@$(MAKE) --no-print-directory -C modules >&2
+
+# Cargo knows what is out of date; make then sees whether the file has changed.
+$(KERNEL_ELF): FORCE
+	@tools/deps.sh build
+	@$(KERNEL_CARGO) build $(KERNEL_FLAGS) --bin tocsin-kernel >&2
+
+$(KSYMS): FORCE
+	@tools/deps.sh build
+	@cargo build --locked --bin ksyms >&2
+
+target/tocsin: $(KERNEL_ELF) $(KSYMS) tools/kernel-image.sh
+	@tools/kernel-image.sh $(KSYMS) $(KERNEL_ELF) $@
+
+# mdBook comes from crates.io: Debian 12 has no package. About two minutes, once.
+MDBOOK = $(or $(shell command -v mdbook),target/tools/bin/mdbook)
+book: ## build docs/ into target/book with mdBook
+	@tools/deps.sh build
+	@[ -n "$$(command -v $(MDBOOK))" ] || cargo install mdbook --version 0.5.4 --locked \
+	  --no-default-features --features search --root target/tools --target-dir target/tools/build
+	@$(MDBOOK) build docs
+
+clean: ## remove everything that was built or fetched
+	rm -rf target
+
+FORCE:

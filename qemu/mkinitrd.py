@@ -1,0 +1,138 @@
+#!/usr/bin/env python3
+"""Packs kernel modules into an initrd: a cpio archive (newc) of /lib/modules.
+
+    mkinitrd.py [--base DIR] OUT [FILE.ko|FILE.ko.xz|FILE.ko.zst|FOLDER]...
+
+Folders are searched through; every file is stored under its base name, without
+the ending of its compression. Two files of one name are refused, and `-` and
+`_` count as one character, because module names make no difference there.
+
+Each file's data begins at a multiple of eight in the archive, so that a loader
+may view ELF structures in place: a name that would misplace it is followed by
+four more zero bytes, which newc allows (namesize counts them).
+
+    header 110 bytes of hex | name, NUL | to 4 | data | to 4 | header ...
+"""
+
+import argparse
+import os
+import subprocess
+import sys
+
+ENDINGS = {".ko": None, ".ko.xz": ["xz", "-dc"], ".ko.zst": ["zstd", "-dcq"]}
+HEADER_BYTES = 110
+
+
+class Refused(Exception):
+    """Why no archive was made, as one line for a person."""
+
+
+def ending_of(path):
+    """The ending in ENDINGS that `path` has, or None."""
+    return next((e for e in ENDINGS if path.endswith(e)), None)
+
+
+def find_modules(path):
+    """Yields every module at or below `path`, in an order that repeats."""
+    if os.path.isdir(path):
+        for folder, folders, files in os.walk(path, followlinks=False):
+            folders.sort()
+            for name in sorted(files):
+                if ending_of(name):
+                    yield os.path.join(folder, name)
+    elif not os.path.exists(path):
+        raise Refused(f"{path}: no such file or folder")
+    elif not ending_of(path):
+        raise Refused(f"{path}: not a module ({', '.join(ENDINGS)})")
+    else:
+        yield path
+
+
+def name_in_archive(path):
+    """The base name that a module file has in /lib/modules."""
+    return os.path.basename(path)[: -len(ending_of(path))] + ".ko"
+
+
+def collect(paths):
+    """Maps each name in the archive to its file; refuses two of one name."""
+    found, seen = {}, {}
+    for path in paths:
+        for file in find_modules(path):
+            name = name_in_archive(file)
+            key = name.replace("-", "_")
+            if key in seen:
+                if os.path.realpath(seen[key]) == os.path.realpath(file):
+                    continue
+                raise Refused(f"{file}: a module of this name is there already: {seen[key]}")
+            seen[key] = file
+            found[name] = file
+    return found
+
+
+def contents(path):
+    """The bytes of a module, unpacked."""
+    unpack = ENDINGS[ending_of(path)]
+    if unpack is None:
+        with open(path, "rb") as file:
+            return file.read()
+    try:
+        done = subprocess.run(unpack + [path], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    except FileNotFoundError:
+        raise Refused(f"{path}: the program {unpack[0]} is needed to unpack it") from None
+    if done.returncode != 0:
+        why = done.stderr.decode(errors="replace").strip() or f"{unpack[0]} failed"
+        raise Refused(why if path in why else f"{path}: {why}")
+    return done.stdout
+
+
+class Archive:
+    """Writes newc entries one after the other."""
+
+    def __init__(self, out):
+        self.out, self.at, self.inode = out, 0, 0
+
+    def put(self, data):
+        self.out.write(data)
+        self.at += len(data)
+
+    def add(self, name, mode, data=b""):
+        """One entry; `data` begins at a multiple of eight."""
+        name = name.encode() + b"\0"
+        while (self.at + HEADER_BYTES + len(name)) % 8:
+            name += b"\0"
+        self.inode += 1
+        # ino mode uid gid nlink mtime filesize, four device numbers, namesize,
+        # check. No times and owners: the same modules give the same archive.
+        fields = [self.inode, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(name), 0]
+        self.put(b"070701" + b"".join(b"%08X" % f for f in fields))
+        self.put(name)
+        self.put(data)
+        self.put(b"\0" * (-self.at % 4))
+
+
+def write_archive(out, files):
+    """Writes the archive of `files`, a map from name to path."""
+    archive = Archive(out)
+    for folder in ("lib", "lib/modules"):
+        archive.add(folder, 0o040755)
+    for name in sorted(files):
+        archive.add("lib/modules/" + name, 0o100644, contents(files[name]))
+    archive.add("TRAILER!!!", 0)
+
+
+def main():
+    parser = argparse.ArgumentParser(usage="%(prog)s [--base DIR] OUT [FILE|FOLDER]...")
+    parser.add_argument("--base", default=".")
+    parser.add_argument("out")
+    parser.add_argument("paths", nargs="*")
+    args = parser.parse_args()
+    try:
+        files = collect(os.path.join(args.base, path) for path in args.paths)
+        with open(args.out, "wb") as out:
+            write_archive(out, files)
+    except (Refused, OSError) as why:
+        sys.exit(f"mkinitrd: {why}")
+
+
+if __name__ == "__main__":
+    main()

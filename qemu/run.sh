@@ -1,0 +1,143 @@
+#!/usr/bin/env bash
+# Boots the kernel in QEMU: the one place that spells QEMU's command line.
+#
+# Everything it needs comes through the environment, because that is the only
+# way on which a command full of quotes and semicolons stays as it was typed:
+#
+#   CMD        shell commands to run; then the machine powers off. Without it
+#              the demo (qemu/demo.cmds) runs, and a person gets the shell
+#   MODULES    more modules for /lib/modules: .ko, .ko.xz, .ko.zst, or folders
+#   CPU        power8, power9 (default) or power10
+#   SMP MEM    how many CPUs (1), how much memory (1G)
+#   MMU        radix or hash; handed to the kernel as the word mmu=...
+#   MACHINE    pseries (powernv9 is not supported yet)
+#   FIRMWARE   slof (default) or vof: QEMU's own, which starts in 0.1 s
+#   ICOUNT     1: one instruction is one nanosecond; runs repeat to the tick
+#   QEMUFLAGS  more words for QEMU, as they are (quotes group words)
+#   TIMEOUT    seconds before the run is given up (120; none for a person)
+#   GDB        a port: QEMU waits there for gdb before the first instruction
+#   KERNEL CONSOLE_LOG CALLER   for the Makefile and the tests, see below
+#
+# What the kernel gets as bootargs: `[interactive] [mmu=...] -- COMMANDS`.
+# Who watches the run, filters the console and knows the verdict: watch.py.
+set -euo pipefail
+
+here=$(cd "$(dirname "$0")" && pwd)
+root=$(dirname "$here")
+kernel=${KERNEL:-$root/target/tocsin.stripped}
+console_log=${CONSOLE_LOG:-$root/target/console.log}
+# Where relative paths in MODULES start: the folder that make was called from.
+caller=${CALLER:-$PWD}
+
+refuse() {
+    echo "run.sh: $*" >&2
+    exit 2
+}
+
+# Splits a variable into words as a shell does, but runs nothing in it.
+words() {
+    xargs printf '%s\n' <<<"$1"
+}
+
+[ -f "$kernel" ] || refuse "$kernel: no kernel there; 'make kernel' builds it"
+
+# --- the machine -----------------------------------------------------------
+
+# TCG has none of the speculation barriers that pseries asks for by default.
+machine=pseries,cap-cfpc=broken,cap-sbbc=broken,cap-ibs=broken
+case ${MACHINE:-pseries} in
+pseries) ;;
+powernv9) refuse "MACHINE=powernv9: not supported yet, only pseries" ;;
+*) refuse "MACHINE=$MACHINE: pseries is the only machine" ;;
+esac
+case ${FIRMWARE:-slof} in
+slof) ;;
+vof) machine+=,x-vof=on ;;
+*) refuse "FIRMWARE=$FIRMWARE: slof or vof" ;;
+esac
+case ${CPU:-power9} in
+power8 | power9 | power10) ;;
+*) refuse "CPU=$CPU: power8, power9 or power10" ;;
+esac
+case ${MMU:-} in
+'' | radix | hash) ;;
+*) refuse "MMU=$MMU: radix or hash" ;;
+esac
+case ${ICOUNT:-0} in
+0 | 1) ;;
+*) refuse "ICOUNT=$ICOUNT: 1 or nothing" ;;
+esac
+[[ ${TIMEOUT:-120} =~ ^[1-9][0-9]*$ ]] || refuse "TIMEOUT=$TIMEOUT: a number of seconds"
+
+qemu=(
+    qemu-system-ppc64
+    -M "$machine" -cpu "${CPU:-power9}" -smp "${SMP:-1}" -m "${MEM:-1G}"
+    -nodefaults -display none
+    # ibm,os-term, the end of a panic, becomes status 1; power-off is 0.
+    -action panic=exit-failure
+)
+if [ "${ICOUNT:-0}" = 1 ]; then
+    qemu+=(-icount shift=0,sleep=off)
+elif [ "${SMP:-1}" != 1 ]; then
+    # With one host thread a CPU, QEMU 7.2 sometimes goes on running an
+    # instruction that another CPU has replaced (docs/boot.md, "What QEMU
+    # hides"). One thread for all has no such race.
+    qemu+=(-accel tcg,thread=single)
+fi
+[ -z "${GDB:-}" ] || qemu+=(-gdb "tcp:localhost:$GDB" -S)
+
+# --- a person at the keyboard, or a script? --------------------------------
+
+bootargs=()
+if [ -z "${CMD:-}" ] && [ -t 0 ] && [ -t 1 ]; then
+    person=1
+    bootargs+=(interactive)
+else
+    person=
+    # A kernel that reboots in a loop ends here too.
+    qemu+=(-no-reboot)
+fi
+[ -z "${MMU:-}" ] || bootargs+=("mmu=$MMU")
+
+if [ -n "${CMD:-}" ]; then
+    commands=$CMD
+else
+    commands=$(grep -v -e '^#' -e '^[[:blank:]]*$' "$here/demo.cmds")
+fi
+append="${bootargs[*]:+${bootargs[*]} }-- $commands"
+# The host's limit for one argument, its final NUL included.
+[ "$(printf %s "$append" | wc -c)" -lt 131072 ] || refuse "the commands are longer than 128 KiB"
+
+# --- the initrd ------------------------------------------------------------
+
+scratch=$(mktemp -d "${TMPDIR:-/tmp}/tocsin.XXXXXX")
+trap 'rm -rf "$scratch"' EXIT
+shopt -s nullglob
+samples=("$root"/target/modules/*.ko)
+extra=()
+if [ -n "${MODULES:-}" ]; then
+    list=$(words "$MODULES") || refuse "MODULES: a quote is not closed"
+    mapfile -t extra <<<"$list"
+fi
+python3 "$here/mkinitrd.py" --base "$caller" "$scratch/initrd" "${samples[@]}" "${extra[@]}"
+
+if [ -n "${QEMUFLAGS:-}" ]; then
+    list=$(words "$QEMUFLAGS") || refuse "QEMUFLAGS: a quote is not closed"
+    mapfile -t flags <<<"$list"
+    qemu+=("${flags[@]}")
+fi
+qemu+=(-kernel "$kernel" -initrd "$scratch/initrd" -append "$append")
+
+# --- go --------------------------------------------------------------------
+
+watch=(python3 "$here/watch.py" --scratch "$scratch" --log "$console_log")
+if [ -n "$person" ]; then
+    # Ctrl-A X leaves QEMU, Ctrl-A C is its monitor; Ctrl-C goes to the kernel.
+    console=stdio,id=console,mux=on,signal=off,logfile=$scratch/console.log
+    qemu+=(-chardev "$console" -serial chardev:console -mon chardev=console)
+    watch+=(--person)
+else
+    qemu+=(-serial stdio -monitor none)
+    watch+=(--timeout "${TIMEOUT:-120}")
+fi
+exec "${watch[@]}" -- "${qemu[@]}"

@@ -1,0 +1,229 @@
+#!/usr/bin/env python3
+"""Tests of the scripts in this folder that need no kernel."""
+
+import io
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import unittest
+
+import cases
+import mkinitrd
+import watch
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+class Folder(unittest.TestCase):
+    """A test with a folder of its own."""
+
+    def setUp(self):
+        self.dir = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, self.dir)
+
+    def file(self, name, data=b"module"):
+        path = os.path.join(self.dir, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "wb") as file:
+            file.write(data)
+        return path
+
+
+class Initrd(Folder):
+    def archive(self, *paths):
+        out = io.BytesIO()
+        mkinitrd.write_archive(out, mkinitrd.collect(paths))
+        return out.getvalue()
+
+    @unittest.skipUnless(shutil.which("cpio"), "cpio is not installed")
+    def test_cpio_unpacks_what_was_packed(self):
+        for size in range(9):
+            self.file(f"in/{'m' * (size + 1)}.ko", b"x" * size)
+        unpacked = os.path.join(self.dir, "out")
+        os.mkdir(unpacked)
+        subprocess.run(["cpio", "-idm", "--quiet"], cwd=unpacked, check=True,
+                       input=self.archive(os.path.join(self.dir, "in")))
+        for size in range(9):
+            with open(f"{unpacked}/lib/modules/{'m' * (size + 1)}.ko", "rb") as file:
+                self.assertEqual(file.read(), b"x" * size)
+
+    def test_data_begins_at_a_multiple_of_eight(self):
+        for length in range(1, 10):
+            self.file(f"{'m' * length}.ko", b"DATA%d" % length)
+        archive = self.archive(self.dir)
+        for length in range(1, 10):
+            self.assertEqual(archive.index(b"DATA%d" % length) % 8, 0)
+
+    def test_compressed_modules_are_stored_unpacked_under_their_own_name(self):
+        plain = self.file("a.ko", b"the same bytes")
+        subprocess.run(["xz", "-k", "-S", ".xz", plain], check=True)
+        os.remove(plain)
+        archive = self.archive(self.dir)
+        self.assertIn(b"lib/modules/a.ko\0", archive)
+        self.assertIn(b"the same bytes", archive)
+
+    def test_two_modules_of_one_name_are_refused(self):
+        one, two = self.file("x/crc-8.ko"), self.file("y/crc_8.ko")
+        with self.assertRaisesRegex(mkinitrd.Refused, "y/crc_8.ko: .* there already: .*x/crc-8.ko"):
+            mkinitrd.collect([one, two])
+
+    def test_one_file_named_twice_is_one_module(self):
+        path = self.file("x/a.ko")
+        self.assertEqual(list(mkinitrd.collect([path, self.dir])), ["a.ko"])
+
+    def test_what_is_no_module_is_refused(self):
+        with self.assertRaisesRegex(mkinitrd.Refused, "not a module"):
+            mkinitrd.collect([self.file("a.txt")])
+        with self.assertRaisesRegex(mkinitrd.Refused, "no such file"):
+            mkinitrd.collect([os.path.join(self.dir, "none.ko")])
+        broken = self.file("a.ko.xz", b"not compressed")
+        with self.assertRaisesRegex(mkinitrd.Refused, "a.ko.xz"):
+            self.archive(broken)
+
+
+class Console(unittest.TestCase):
+    def seen(self, data):
+        out, err = io.StringIO(), io.StringIO()
+        console = watch.Console(out, err)
+        lines = watch.Lines(console.take)
+        for byte in data:
+            lines.feed(bytes([byte]))
+        lines.end()
+        return console, out.getvalue(), err.getvalue()
+
+    def test_firmware_goes_to_stderr_and_the_kernel_to_stdout(self):
+        console, out, err = self.seen(b"\x1b[2JSLOF\r\ntocsin 0.1.0\r\nhi\r\n\r\ntocsin: ok\r\n")
+        self.assertEqual(err, "SLOF\n")
+        self.assertEqual(out, "tocsin 0.1.0\nhi\n\ntocsin: ok\n")
+        self.assertEqual(console.verdict(), "tocsin: ok")
+
+    def test_the_first_line_may_follow_on_one_of_the_firmwares(self):
+        _, out, _ = self.seen(b"Booting...\x1b[0mtocsin 0.1.0\ntocsin: ok\n")
+        self.assertEqual(out, "tocsin 0.1.0\ntocsin: ok\n")
+
+    def test_only_the_last_line_is_a_verdict(self):
+        console, _, _ = self.seen(b"tocsin 1\ntocsin: ok\nmore\n")
+        self.assertIsNone(console.verdict())
+        console, _, _ = self.seen(b"tocsin 1\ntocsin: panic: no memory")
+        self.assertEqual(console.verdict(), "tocsin: panic: no memory")
+        console, _, _ = self.seen(b"tocsin 1\ntocsin: okay\n")
+        self.assertIsNone(console.verdict())
+
+
+class Transcript(Folder):
+    def case(self, text):
+        return cases.Case(self.file("t.case", text.encode()))
+
+    def wrong(self, text, *lines):
+        return cases.compare(self.case(text), list(lines))
+
+    def test_each_line_is_compared_with_its_own_command(self):
+        text = "> a\n< 1\n> b\n< 2\ntocsin: ok\n"
+        self.assertEqual(self.wrong(text, "boot", "> a", "1", "> b", "2", "tocsin: ok"), [])
+        self.assertEqual(
+            self.wrong(text, "boot", "> a", "> b", "1", "2", "tocsin: ok"),
+            ["> a", "- 1", "> b", "+ 1", "  2"],
+        )
+
+    def test_a_line_too_many_or_too_few_is_a_fault(self):
+        text = "> a\n< 1\ntocsin: ok\n"
+        self.assertTrue(self.wrong(text, "> a", "1", "2", "tocsin: ok"))
+        self.assertTrue(self.wrong(text, "> a", "tocsin: ok"))
+        self.assertTrue(self.wrong(text, "tocsin: ok"))
+        self.assertTrue(self.wrong(text))
+
+    def test_patterns_fit_whole_lines(self):
+        text = "> a\n<~ 0x[0-9a-f]+\ntocsin: ok\n"
+        self.assertEqual(self.wrong(text, "> a", "0x1f", "tocsin: ok"), [])
+        self.assertTrue(self.wrong(text, "> a", "0x1f.", "tocsin: ok"))
+
+    def test_any_lines_may_be_none_and_leave_the_rest(self):
+        text = "> a\n<*\n< end\n<*\ntocsin: ok\n"
+        for lines in (["end"], ["x", "end"], ["end", "end", "y"]):
+            self.assertEqual(self.wrong(text, "> a", *lines, "tocsin: ok"), [])
+        self.assertTrue(self.wrong(text, "> a", "x", "tocsin: ok"))
+
+    def test_the_verdict_is_the_last_line(self):
+        text = "> a\n<*\ntocsin: failed: a: …\n"
+        self.assertEqual(self.wrong(text, "> a", "tocsin: failed: a: no"), [])
+        self.assertTrue(self.wrong(text, "> a", "tocsin: ok"))
+        self.assertTrue(self.wrong(text, "> a", "tocsin: failed: a: no", "more"))
+
+    def test_lines_before_the_first_command_count_if_they_are_named(self):
+        text = "< tocsin 1\n<*\n> a\ntocsin: ok\n"
+        self.assertEqual(self.wrong(text, "tocsin 1", "x", "> a", "tocsin: ok"), [])
+        self.assertTrue(self.wrong(text, "tocsin 2", "x", "> a", "tocsin: ok"))
+
+    def test_what_is_no_transcript_is_refused_with_its_line(self):
+        for text, why in (
+            ("> a; b\ntocsin: ok\n", ":1: one command a line"),
+            ("> a\nb\ntocsin: ok\n", ":2: not a line"),
+            ("machine SPEED=1\n", ":1: SPEED"),
+            ("> a\n", "a verdict"),
+            ("> a\ntocsin: ok\n> b\n", ":3: the verdict is the last line"),
+        ):
+            with self.assertRaisesRegex(cases.Malformed, why):
+                self.case(text)
+        self.assertEqual(self.case('> a "; \\" ;"\ntocsin: ok\n').steps[0][0], 'a "; \\" ;"')
+
+
+class Running(Folder):
+    """qemu/run.sh with a script in QEMU's place."""
+
+    def run_with(self, qemu, **env):
+        path = self.file("bin/qemu-system-ppc64", b"#!/bin/bash\n" + qemu.encode())
+        os.chmod(path, 0o755)
+        env = {
+            "PATH": f"{self.dir}/bin:{os.environ['PATH']}",
+            "KERNEL": self.file("kernel"),
+            "CONSOLE_LOG": f"{self.dir}/console.log",
+            "TMPDIR": self.dir,
+            "CMD": "x",
+            **env,
+        }
+        return subprocess.run([f"{HERE}/run.sh"], env=env, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+
+    def test_the_commands_arrive_as_they_were_typed(self):
+        text = """call strlen "a;b & 'c' \\" $HOME `x` | ! \\\\ , = %"\n# {x} é"""
+        done = self.run_with(
+            'while [ "$1" != -append ]; do shift; done; printf %s "$2" > $TMPDIR/got\n'
+            "echo tocsin 1; echo tocsin: ok", CMD=text)
+        self.assertEqual((done.stdout, done.returncode), ("tocsin 1\ntocsin: ok\n", 0))
+        with open(f"{self.dir}/got", encoding="utf-8") as file:
+            self.assertEqual(file.read(), "-- " + text)
+
+    def test_the_status_follows_the_verdict(self):
+        for qemu, verdict in (
+            ("echo tocsin 1; echo tocsin: failed: x: no; exit 1", "tocsin: failed: x: no"),
+            ("echo tocsin 1; exit 0", "tocsin: failed: qemu: ended with status 0 before a verdict"),
+            ("echo tocsin 1; echo tocsin: ok; exit 3", "tocsin: failed: qemu: ended with status 3 after the verdict"),
+            ("exec sleep 60", "tocsin: timeout after 1 s"),
+        ):
+            done = self.run_with(qemu, TIMEOUT="1")
+            self.assertEqual(done.stdout.splitlines()[-1], verdict)
+            self.assertEqual(done.returncode, 1)
+
+    def test_nothing_is_left_behind_but_the_log(self):
+        self.run_with("echo firmware; echo tocsin 1; echo tocsin: ok")
+        self.assertEqual(sorted(os.listdir(self.dir)), ["bin", "console.log", "kernel"])
+        with open(f"{self.dir}/console.log") as file:
+            self.assertEqual(file.read(), "firmware\ntocsin 1\ntocsin: ok\n")
+
+    def test_known_warnings_are_dropped_and_others_are_not(self):
+        done = self.run_with(
+            "echo \"warning: TCG doesn't support requested feature, cap-x\" >&2; echo other >&2\n"
+            "echo tocsin 1; echo tocsin: ok")
+        self.assertEqual(done.stderr, "other\n")
+
+    def test_settings_that_do_not_exist_are_refused(self):
+        for name in ("CPU", "MMU", "FIRMWARE", "MACHINE", "ICOUNT", "TIMEOUT"):
+            done = self.run_with("exit 0", **{name: "no-such"})
+            self.assertEqual(done.returncode, 2, name)
+            self.assertIn(f"{name}=no-such: ", done.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(unittest.main())

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# Fetches Debian's kernel for ppc64el and unpacks it: 3,000 real modules.
+#
+#   debian-modules.sh DIR        makes DIR/lib/modules/VERSION/...
+#
+# They are test input and are never committed. The image's name changes with
+# every update of Debian's kernel; linux-image-powerpc64le depends on today's.
+# Indexes and package stay in DIR: the system's own apt is not touched, so this
+# needs neither root nor a foreign architecture.
+set -euo pipefail
+dir=$1
+
+if [ -e "$dir/complete" ]; then
+    exit 0
+fi
+if ! command -v apt-get >/dev/null; then
+    echo "debian-modules: no apt-get here. Unpack the Debian package linux-image-*-powerpc64le for" >&2
+    echo "debian-modules: ppc64el yourself and set TOCSIN_MODULES_DIR to the folder" >&2
+    exit 1
+fi
+
+rm -rf "$dir"
+mkdir -p "$dir"
+dir=$(cd "$dir" && pwd)
+work=$dir/apt
+mkdir -p "$work/lists/partial" "$work/cache/archives/partial"
+: >"$work/status"
+options=(
+    -o APT::Architecture=ppc64el -o APT::Architectures::=ppc64el
+    -o Dir::State="$work" -o Dir::State::Lists="$work/lists" -o Dir::State::status="$work/status"
+    -o Dir::Cache="$work/cache" -o APT::Sandbox::User= -o Acquire::Languages=none
+)
+
+# An index may fail while the mirror changes, and the others are usable: what
+# counts is whether the package is found.
+for _ in 1 2 3; do
+    apt-get "${options[@]}" update -o APT::Update::Error-Mode=any >&2 && break
+    sleep 3
+done || true
+image=$(apt-cache "${options[@]}" show linux-image-powerpc64le:ppc64el |
+    sed -n 's/^Depends: \(linux-image-[^ ,]*\).*/\1/p' | head -1)
+[ -n "$image" ] || { echo "debian-modules: linux-image-powerpc64le:ppc64el: not found" >&2; exit 1; }
+(cd "$work" && apt-get "${options[@]}" download "$image:ppc64el" >&2)
+dpkg-deb -x "$work/$image"_*.deb "$dir"
+rm -rf "$work" "$dir/boot" "$dir/usr"
+echo "$image" >"$dir/complete"
+echo "debian-modules: $image: $(find "$dir/lib/modules" -name '*.ko*' | wc -l) modules" >&2

@@ -1,0 +1,103 @@
+#!/usr/bin/env bash
+# Installs what the build and the tests need, where it is missing.
+#
+#   deps.sh build     compiler, cross tools, python3
+#   deps.sh run       QEMU, and what packs an initrd
+#   deps.sh debug     gdb
+#   deps.sh fetch     what unpacks a Debian kernel package
+#
+# Nothing to do takes a few milliseconds, so every make target that needs
+# something asks here first. Debian and its relatives: apt-get, as root or
+# through sudo. Elsewhere: says what is missing and how others call it.
+set -euo pipefail
+
+# Commands and the packages that have them on Debian 12.
+packages_of() {
+    case $1 in
+    build)
+        want powerpc64le-linux-gnu-gcc gcc-powerpc64le-linux-gnu
+        want powerpc64le-linux-gnu-ld binutils-powerpc64le-linux-gnu
+        want python3 python3
+        want cc gcc libc6-dev
+        # rustc 1.96: Debian's own rustc is older. Crates come over https.
+        rust_is_there || echo rustc-web cargo-web rust-web-src rust-web-clippy rustfmt-web ca-certificates
+        ;;
+    run)
+        want qemu-system-ppc64 qemu-system-ppc
+        want python3 python3
+        want xz xz-utils
+        want zstd zstd
+        ;;
+    debug) want gdb-multiarch gdb-multiarch ;;
+    fetch) want dpkg-deb dpkg ;;
+    *)
+        echo "deps.sh: $1: build, run, debug or fetch" >&2
+        exit 2
+        ;;
+    esac
+}
+
+want() {
+    local command=$1
+    shift
+    command -v "$command" >/dev/null || echo "$@"
+}
+
+# Debian's packages (any version from 1.96 on), or rustup's pinned toolchain.
+rust_is_there() {
+    if new_enough "$(/usr/bin/rustc --version 2>/dev/null)"; then
+        [ -e /usr/bin/cargo ] && [ -e /usr/bin/cargo-clippy ] && [ -e /usr/bin/rustfmt ] &&
+            [ -d "$(/usr/bin/rustc --print sysroot)/lib/rustlib/src/rust/library" ]
+    else
+        new_enough "$(rustc --version 2>/dev/null)" &&
+            [ -d "$(rustc --print sysroot)/lib/rustlib/src/rust/library" ]
+    fi
+}
+
+new_enough() {
+    [[ $1 =~ ^rustc\ 1\.([0-9]+)\. ]] && [ "${BASH_REMATCH[1]}" -ge 96 ]
+}
+
+missing() {
+    local group
+    for group in "$@"; do packages_of "$group"; done | tr ' ' '\n' | sort -u
+}
+
+mapfile -t list < <(missing "$@")
+[ ${#list[@]} -gt 0 ] || exit 0
+
+as_root=()
+if [ "$(id -u)" != 0 ]; then
+    command -v sudo >/dev/null && as_root=(sudo)
+fi
+if ! command -v apt-get >/dev/null || { [ "$(id -u)" != 0 ] && [ ${#as_root[@]} = 0 ]; }; then
+    cat >&2 <<END
+deps.sh: missing, by the names of Debian 12's packages: ${list[*]}
+Without apt-get (or without root and sudo) please install by hand:
+  - QEMU's system emulator for ppc64, with its firmware   (qemu-system-ppc64)
+  - gcc and binutils for powerpc64le-linux-gnu            (the prefix powerpc64le-linux-gnu-)
+  - rustup, which reads rust-toolchain.toml: rustc 1.96 with rust-src, clippy, rustfmt
+  - python3, xz, zstd, make, a C compiler; gdb with support for powerpc
+END
+    exit 1
+fi
+
+apt() {
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get -o DPkg::Lock::Timeout=300 "$@" >&2
+}
+
+echo "deps.sh: installing ${list[*]}" >&2
+# One index that cannot be had makes `update` fail, and the rest is usable: what
+# counts is whether the packages can be installed.
+for _ in 1 2 3; do
+    apt update -o APT::Update::Error-Mode=any && break
+    sleep 3
+done || true
+apt install -y --no-install-recommends "${list[@]}"
+
+mapfile -t list < <(missing "$@")
+if [ ${#list[@]} -gt 0 ]; then
+    echo "deps.sh: still missing after the installation: ${list[*]}" >&2
+    echo "deps.sh: rustc 1.96 is in Debian 12's security archive (bookworm-security)" >&2
+    exit 1
+fi

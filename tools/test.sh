@@ -1,0 +1,75 @@
+#!/usr/bin/env bash
+# Runs tests and adds up what they count: test.sh host|qemu|power8|power9|power10 ...
+#
+#   host      cargo test and the tests of the scripts under qemu/
+#   qemu      the console transcripts of qemu/cases
+#   powerN    the same on that CPU
+#
+# The last line is `N passed, N failed` (and `, N skipped`), and the status
+# agrees. Something that fails before it can count, as a build, is one failure.
+# CASES='name ...' runs some transcripts only.
+set -uo pipefail
+cd "$(dirname "$0")/.." || exit 2
+mkdir -p target/test
+passed=0 failed=0 skipped=0
+
+# Runs a command, shows and keeps its output, and adds to the sums what FILTER
+# makes of it: lines `PASSED FAILED SKIPPED`.
+count() {
+    local name=$1 filter=$2 status p f s sum=0
+    shift 2
+    "$@" 2>&1 | tee "target/test/$name.log"
+    status=${PIPESTATUS[0]}
+    while read -r p f s; do
+        passed=$((passed + p)) failed=$((failed + f)) skipped=$((skipped + 10#$s))
+        sum=$((sum + f))
+    done < <("$filter" "target/test/$name.log")
+    if [ "$status" != 0 ] && [ "$sum" = 0 ]; then
+        echo "test.sh: $name: status $status, and no test says why" >&2
+        failed=$((failed + 1))
+    fi
+}
+
+# test result: ok. 12 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out
+of_cargo() {
+    sed -n 's/^test result: .* \([0-9]*\) passed; \([0-9]*\) failed; \([0-9]*\) ignored.*/\1 \2 \3/p' "$1"
+}
+
+# Ran 12 tests in 0.3s / FAILED (failures=1, errors=1, skipped=2)
+of_unittest() {
+    awk '/^Ran [0-9]+ test/ { ran = $2 }
+         match($0, /failures=[0-9]+/) { bad += substr($0, RSTART + 9, RLENGTH - 9) }
+         match($0, /errors=[0-9]+/) { bad += substr($0, RSTART + 7, RLENGTH - 7) }
+         match($0, /skipped=[0-9]+/) { skipped += substr($0, RSTART + 8, RLENGTH - 8) }
+         END { print ran - bad - skipped, bad + 0, skipped + 0 }' "$1"
+}
+
+# 12 passed, 0 failed, 1 skipped
+of_cases() {
+    sed -n 's/^\([0-9]*\) passed, \([0-9]*\) failed\(, \([0-9]*\) skipped\)\{0,1\}$/\1 \2 0\4/p' "$1" | tail -1
+}
+
+for what in "$@"; do
+    case $what in
+    host)
+        count host of_cargo cargo test --locked --no-fail-fast
+        count scripts of_unittest python3 qemu/test_scripts.py
+        ;;
+    # shellcheck disable=SC2086 # CASES holds several words
+    qemu) count qemu of_cases qemu/cases.py ${CASES:-} ;;
+    power*)
+        echo "CPU=$what"
+        # shellcheck disable=SC2086
+        CPU=$what count "$what" of_cases qemu/cases.py ${CASES:-}
+        ;;
+    *)
+        echo "test.sh: $what: host, qemu, power8, power9 or power10" >&2
+        exit 2
+        ;;
+    esac
+done
+
+summary="$passed passed, $failed failed"
+[ "$skipped" = 0 ] || summary+=", $skipped skipped"
+echo "$summary"
+[ "$failed" = 0 ]

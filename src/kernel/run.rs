@@ -1,12 +1,102 @@
 //! Boot arguments and the shell's loop.
-use crate::kprintln;
-use crate::machine::platform;
-use crate::machine::platform::MachineFacts;
+//!
+//! ```text
+//!  bootargs:  [interactive] [-- COMMANDS]
+//! ```
+//!
+//! With commands the kernel runs them and powers off; without, or with the word
+//! `interactive`, it then gives the prompt.
 
+use alloc::string::ToString;
+use alloc::vec::Vec;
+
+use super::commands::Kernel;
+use super::{console, initrd, tracing};
+use crate::kprintln;
+use crate::machine::lock::pause;
+use crate::machine::platform::{self, MachineFacts, Platform};
+use crate::shell::batch::{Batch, Ending, Verdict};
+use crate::shell::edit::{Editor, Event};
+
+const PROMPT: &[u8] = b"tocsin> ";
+
+/// Splits the boot arguments at the first word that is exactly `--`: the words
+/// before it, and the commands after it, if there is such a word.
+fn split(bootargs: &[u8]) -> (Vec<&[u8]>, Option<&[u8]>) {
+    let blank = |byte: &u8| byte.is_ascii_whitespace();
+    let mut words = Vec::new();
+    let mut at = 0;
+    while at < bootargs.len() {
+        let rest = &bootargs[at..];
+        let start = rest.iter().position(|byte| !blank(byte)).unwrap_or(rest.len());
+        let word = &rest[start..];
+        let len = word.iter().position(blank).unwrap_or(word.len());
+        at += start + len;
+        match &word[..len] {
+            b"" => {}
+            b"--" => return (words, Some(&bootargs[(at + 1).min(bootargs.len())..])),
+            word => words.push(word),
+        }
+    }
+    (words, None)
+}
+
+/// Runs what the boot arguments ask for; ends the machine with the verdict.
 pub fn run(facts: &MachineFacts) -> ! {
-    kprintln!("{facts:x?}");
-    kprintln!("selftest {}", crate::machine::trap::selftest());
-    kprintln!("{:?}", crate::machine::memory::usage());
-    kprintln!("tocsin: ok");
-    platform::get().unwrap().power_off()
+    let platform = platform::get().expect("the platform was found before the shell starts");
+    initrd::init(facts.initrd);
+    tracing::init(facts.timebase_hz);
+    let (words, commands) = split(&facts.bootargs);
+    let interactive = words.iter().any(|word| *word == b"interactive");
+    console::set_interactive(interactive);
+
+    let mut kernel = Kernel { timebase_hz: facts.timebase_hz };
+    let mut batch = Batch::new();
+    let ending = commands.map_or(Ending::Finished, |script| batch.run(script, &mut kernel));
+    let ask = interactive || commands.is_none();
+    match ending {
+        Ending::Poweroff | Ending::Reboot => finish(platform, batch.verdict(), ending),
+        Ending::Finished | Ending::Stopped if ask => prompt(platform, &mut kernel),
+        Ending::Finished | Ending::Stopped => finish(platform, batch.verdict(), Ending::Poweroff),
+    }
+}
+
+/// Prints the verdict and ends the machine as it says.
+fn finish(platform: &dyn Platform, verdict: &Verdict, ending: Ending) -> ! {
+    kprintln!("{verdict}");
+    match (verdict, ending) {
+        (_, Ending::Reboot) => platform.reboot(),
+        (Verdict::Ok, _) => platform.power_off(),
+        (failed, _) => platform.fail(&failed.to_string()),
+    }
+}
+
+/// Reads lines from the console and runs each, until `poweroff` or `reboot`.
+fn prompt(platform: &dyn Platform, kernel: &mut Kernel) -> ! {
+    let mut editor = Editor::new();
+    let mut batch = Batch::new();
+    let mut echo = |bytes: &[u8]| platform.console_write(bytes);
+    echo(PROMPT);
+    loop {
+        let mut typed = [0; 16];
+        let len = platform.console_read(&mut typed);
+        if len == 0 {
+            pause();
+        }
+        for byte in &typed[..len] {
+            match editor.key(*byte, &mut echo) {
+                Event::Pending => continue,
+                Event::Line => {
+                    let line = editor.line().to_vec();
+                    let ending = batch.run(&line, kernel);
+                    if matches!(ending, Ending::Poweroff | Ending::Reboot) {
+                        finish(platform, &Verdict::Ok, ending);
+                    }
+                }
+                Event::Interrupt => {}
+                Event::EndOfInput => finish(platform, &Verdict::Ok, Ending::Poweroff),
+            }
+            echo(PROMPT);
+        }
+    }
 }

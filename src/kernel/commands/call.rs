@@ -1,0 +1,90 @@
+//! call and buf: functions of modules with numbers, texts and buffers.
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::Done;
+use crate::addr::Vaddr;
+use crate::kernel::call::{self, CallEnd};
+use crate::kernel::modules::{self, Failure};
+use crate::kernel::symbols;
+use crate::kprintln;
+use crate::machine::lock::Mutex;
+use crate::machine::memory::Block;
+use crate::machine::text;
+use crate::shell::args::{Arg, BufferLine, SymbolName};
+
+/// The buffers that `buf` made.
+static NAMED: Mutex<BTreeMap<String, Block>> = Mutex::new(BTreeMap::new());
+
+/// Where a named buffer lies, and its bytes.
+pub fn named(name: &str) -> Result<(Vaddr, u64), String> {
+    let buffers = NAMED.lock();
+    let block = buffers.get(name).ok_or_else(|| format!("&{name}: no such buffer (make it with buf)"))?;
+    Ok((block.start(), block.len() as u64))
+}
+
+/// Bytes that named buffers hold.
+pub fn named_bytes() -> usize {
+    NAMED.lock().values().map(Block::len).sum()
+}
+
+fn block(bytes: &[u8]) -> Result<Block, String> {
+    let mut block = Block::take(bytes.len())
+        .ok_or_else(|| format!("no memory for a buffer of {} bytes (see mem)", bytes.len()))?;
+    block.fill(bytes);
+    Ok(block)
+}
+
+/// Makes a named buffer.
+pub fn buf(name: &str, content: &Arg) -> Done {
+    let bytes = content.initial_bytes().ok_or("a buffer is made of a size, a text or hex:")?;
+    let block = block(&bytes)?;
+    NAMED.lock().insert(name.into(), block);
+    Ok(())
+}
+
+/// Calls a function `count` times and prints the last result.
+pub fn call(cpu: Option<u32>, count: u64, symbol: &SymbolName, args: &[Arg]) -> Done {
+    if let Some(cpu) = cpu.filter(|cpu| *cpu != 0) {
+        return Err(format!("CPU {cpu} is not running (only CPU 0 is, see cpus)").into());
+    }
+    let (owner, entry) = symbols::resolve(symbol)?;
+    let module = owner.as_deref().and_then(modules::find);
+    if let Some(module) = module.as_ref().filter(|module| module.options.link_only) {
+        return Err(format!("{}: loaded with --link-only, so its code never runs", module.name).into());
+    }
+    if !text::is_executable(entry) {
+        return Err(format!("{}: data, not a function", symbol.name).into());
+    }
+    let mut blocks = Vec::new();
+    let mut values = Vec::new();
+    for arg in args {
+        values.push(match arg {
+            Arg::Int(value) => *value,
+            Arg::Named(name) => named(name)?.0.0,
+            _ => {
+                let block = block(&arg.initial_bytes().unwrap_or_default())?;
+                let at = block.start().0;
+                blocks.push((values.len(), block));
+                at
+            }
+        });
+    }
+    let mut result = 0;
+    for _ in 0..count {
+        match call::run(entry, &values) {
+            CallEnd::Returned(value) => result = value,
+            CallEnd::Oops(cause) => return Err(Failure::Oops(format!("{}: {cause}", symbol.name))),
+        }
+    }
+    kprintln!("= {result:#x}");
+    for (index, block) in &blocks {
+        if matches!(args[*index], Arg::Zeroed(_)) {
+            kprintln!("{}", BufferLine { number: index + 1, bytes: &block.bytes() });
+        }
+    }
+    Ok(())
+}

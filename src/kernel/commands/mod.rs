@@ -1,0 +1,146 @@
+//! One body for each command of the shell.
+//!
+//! `shell::command` says what can be asked for; a body here does it, prints one
+//! fact a line, and answers how it ended. A body never prints why it failed: the
+//! batch rules do, with the command's name in front.
+
+mod call;
+mod look;
+mod modules;
+mod patch;
+
+use alloc::string::{String, ToString};
+
+use super::modules::Failure;
+use super::{files, livepatch, tracing};
+use crate::addr::Vaddr;
+use crate::kprint;
+use crate::kprintln;
+use crate::shell::batch::{Host, Outcome};
+use crate::shell::command::{Command, LivepatchAction, TraceAction};
+use crate::shell::table;
+
+/// The host that the batch rules run commands on: this kernel.
+pub struct Kernel {
+    /// Ticks of the time base in a second.
+    pub timebase_hz: u64,
+}
+
+/// What most bodies answer.
+type Done = Result<(), Failure>;
+
+fn outcome(done: Done) -> Outcome {
+    match done {
+        Ok(()) => Outcome::Done,
+        Err(Failure::Refused(why)) => Outcome::Failed(why),
+        Err(Failure::Oops(why)) => Outcome::Oops(why),
+    }
+}
+
+impl Host for Kernel {
+    fn print_line(&mut self, line: &str) {
+        kprintln!("{line}");
+    }
+
+    fn run(&mut self, command: &Command) -> Outcome {
+        super::compat::kernel::update_jiffies(self.timebase_hz);
+        outcome(self.carry_out(command))
+    }
+}
+
+impl Kernel {
+    fn carry_out(&self, command: &Command) -> Done {
+        match command {
+            Command::Insmod { module, link_only, stubs, params } => {
+                modules::insmod(module, *link_only, *stubs, params)
+            }
+            Command::Rmmod { module } => super::modules::rmmod(module),
+            Command::Lsmod { verbose } => modules::lsmod(*verbose),
+            Command::Modinfo { module } => modules::modinfo(module),
+            Command::Modprobe { module, params } => modules::modprobe(module, params),
+            Command::Sym(target) => look::sym(target),
+            Command::Call { cpu, count, symbol, args } => call::call(*cpu, *count, symbol, args),
+            Command::Buf { name, content } => call::buf(name, content),
+            Command::Examine { place, len } => look::examine(place, *len),
+            Command::Stubs { module } => look::stubs(module),
+            Command::Relocs { module, count } => look::relocs(module, *count),
+            Command::Sites { glob } => look::sites(glob.as_deref()),
+            Command::Audit => patch::audit(),
+            Command::Journal => patch::journal(self.timebase_hz),
+            Command::Trace(action) => trace(action),
+            Command::Livepatch(action) => livepatch(action),
+            Command::Cpus => look::cpus(),
+            Command::Paca { cpu } => look::paca(*cpu),
+            Command::Maps => look::maps(),
+            Command::Mem => look::mem(),
+            Command::Selftest { name } => patch::selftest(name.as_deref()),
+            Command::Dmesg => {
+                super::console::write_plain(&super::console::log());
+                Ok(())
+            }
+            Command::Ls { dir } => Ok(files::list(dir.as_deref().unwrap_or("/"))?),
+            Command::Cat { file } => Ok(files::print(file)?),
+            Command::Echo { text, to: None } => {
+                super::console::write_bytes(text);
+                kprintln!();
+                Ok(())
+            }
+            Command::Echo { text, to: Some(to) } => files::write(&to.file, text, to.append),
+            Command::Help(None) => {
+                for entry in table::all() {
+                    kprintln!("{:<12} {}", entry.name, entry.summary);
+                }
+                Ok(())
+            }
+            Command::Help(Some(entry)) => {
+                kprintln!("{}: {}", entry.name, entry.summary);
+                kprintln!("usage: {}", entry.usage);
+                kprintln!("example: {}", entry.example);
+                Ok(())
+            }
+            // The batch rules keep these to themselves.
+            Command::Set(_) | Command::Reboot | Command::Poweroff => Ok(()),
+        }
+    }
+}
+
+fn trace(action: &TraceAction) -> Done {
+    match action {
+        TraceAction::On(words) => {
+            let sites = tracing::on(words)?;
+            kprintln!("{sites} sites traced");
+        }
+        TraceAction::Off => tracing::off()?,
+        TraceAction::Show => tracing::show(|text| kprint!("{text}")),
+        TraceAction::Clear => tracing::clear(),
+        TraceAction::Status => kprint!("{}", tracing::status()),
+    }
+    Ok(())
+}
+
+fn livepatch(action: &LivepatchAction) -> Done {
+    match action {
+        LivepatchAction::Enable(module) => livepatch::enable_command(module)?,
+        LivepatchAction::Disable(module) => livepatch::disable_command(module)?,
+        LivepatchAction::List => livepatch::list().iter().for_each(|line| kprintln!("{line}")),
+        LivepatchAction::Show(module) => {
+            livepatch::show(module.as_deref())?.iter().for_each(|line| kprintln!("{line}"));
+        }
+    }
+    Ok(())
+}
+
+/// Bytes of memory from any address, or why not.
+fn read_memory(at: Vaddr, len: u64) -> Result<alloc::vec::Vec<u8>, String> {
+    let mut bytes = alloc::vec![0; usize::try_from(len).unwrap_or(0)];
+    if crate::machine::memory::read(at, &mut bytes) {
+        Ok(bytes)
+    } else {
+        Err(alloc::format!("{at}: {len} bytes from there are not all memory (see maps)"))
+    }
+}
+
+/// A number as decimal text.
+fn decimal(value: u64) -> String {
+    value.to_string()
+}

@@ -1,0 +1,108 @@
+//! insmod, lsmod, modinfo, modprobe.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::Done;
+use crate::kernel::modules::{self, Failure, find, name_of};
+use crate::kernel::{initrd, livepatch};
+use crate::kprintln;
+use crate::loader::{LinkOptions, Modinfo, Object, StubStyle};
+use crate::shell::command::{Param, StubChoice};
+
+/// Loads a module.
+pub fn insmod(word: &str, link_only: bool, stubs: StubChoice, params: &[Param]) -> Done {
+    let options = LinkOptions {
+        link_only,
+        stubs: match stubs {
+            StubChoice::Seed => StubStyle::Seed,
+            StubChoice::Linux => StubStyle::Linux,
+            StubChoice::Default | StubChoice::Wrong => StubStyle::Default,
+        },
+        wrong_profile_stubs: stubs == StubChoice::Wrong,
+    };
+    livepatch::take_refusal();
+    match modules::insmod(word, options, params) {
+        Ok(_) => Ok(()),
+        Err(Failure::Refused(reason)) => {
+            // The reason behind an error number that klp_enable_patch returned.
+            let why = livepatch::take_refusal().map(|why| format!("{word}: live patch refused: {why}"));
+            Err(Failure::Refused(why.unwrap_or(reason)))
+        }
+        Err(oops) => Err(oops),
+    }
+}
+
+/// Loads a module after what it depends on.
+pub fn modprobe(word: &str, params: &[Param]) -> Done {
+    let mut path = Vec::new();
+    probe(word, params, &mut path)
+}
+
+fn probe(word: &str, params: &[Param], path: &mut Vec<String>) -> Done {
+    if find(word).is_some() {
+        return if params.is_empty() {
+            Ok(())
+        } else {
+            Err(format!("{word}: loaded already, so its parameters cannot be set").into())
+        };
+    }
+    if path.iter().any(|seen| seen == word) {
+        return Err(format!("{word}: depends on itself, by way of {}", path.join(", ")).into());
+    }
+    path.push(word.into());
+    let file = initrd::find_module(word)
+        .ok_or_else(|| format!("{word}: no such module in the initrd (see ls /lib/modules)"))?;
+    let object = Object::parse(file.data).map_err(|error| format!("{word}: {error}"))?;
+    for dependency in Modinfo::of(&object).depends() {
+        probe(dependency, &[], path)?;
+    }
+    path.pop();
+    insmod(word, false, StubChoice::Default, params)
+}
+
+/// Lists loaded modules as Linux does: name, bytes, use count, users.
+pub fn lsmod(verbose: bool) -> Done {
+    kprintln!("{:<19} {:>8}  Used by", "Module", "Size");
+    for module in modules::all() {
+        let users = module.users();
+        let mut notes = String::new();
+        if module.options.link_only {
+            notes.push_str(" (link only)");
+        }
+        if module.is_faulty() {
+            notes.push_str(" (faulty)");
+        }
+        if livepatch::is_patch(&module.name) {
+            let enabled = livepatch::is_enabled(&module.name);
+            notes.push_str(if enabled { " (live patch, enabled)" } else { " (live patch, disabled)" });
+        }
+        let names = users.join(",");
+        let blank = if names.is_empty() { "" } else { " " };
+        kprintln!("{:<19} {:>8}  {}{blank}{names}{notes}", module.name, module.size(), users.len());
+        if !verbose {
+            continue;
+        }
+        kprintln!("  base {} toc {} stubs {}", module.linked.base, module.linked.toc, module.linked.stubs.len());
+        for section in &module.linked.sections {
+            kprintln!("  {:<28} {} {}", section.name, section.addr, section.size);
+        }
+    }
+    Ok(())
+}
+
+/// Shows what a module file says about itself.
+pub fn modinfo(word: &str) -> Done {
+    let file = initrd::find_module(word)
+        .ok_or_else(|| format!("{word}: no such module in the initrd (see ls /lib/modules)"))?;
+    let object = Object::parse(file.data).map_err(|error| format!("{word}: {error}"))?;
+    kprintln!("{:<15} /{}", "filename:", file.path);
+    for (key, value) in Modinfo::of(&object).iter() {
+        kprintln!("{:<15} {value}", format!("{key}:"));
+    }
+    if Modinfo::of(&object).name().is_none() {
+        kprintln!("{:<15} {}", "name:", name_of(&object, file.base_name()));
+    }
+    Ok(())
+}

@@ -1,0 +1,221 @@
+//! Control files: the words and places that Linux users know, and the initrd.
+//!
+//! ```text
+//! /proc/modules /proc/kallsyms
+//! /sys/module/M/{refcnt,coresize,sections/S}
+//! /sys/kernel/tracing/{available_tracers,current_tracer,available_filter_functions,
+//!                      set_ftrace_filter,enabled_functions,trace}
+//! /sys/kernel/livepatch/P/enabled
+//! /lib/modules/*                     out of the initrd
+//! ```
+//!
+//! Files are made when they are read; a name that is not here is not a file.
+
+use alloc::collections::BTreeSet;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::fmt::Write as _;
+
+use super::modules::{self, Failure};
+use super::{console, initrd, ksyms, livepatch, tracing};
+use crate::kprintln;
+use crate::patch::state::SiteState;
+
+const TRACING: &str = "sys/kernel/tracing";
+const TRACING_FILES: [&str; 6] = [
+    "available_filter_functions",
+    "available_tracers",
+    "current_tracer",
+    "enabled_functions",
+    "set_ftrace_filter",
+    "trace",
+];
+
+/// Every path that there is now, without the leading slash.
+fn paths() -> Vec<String> {
+    let mut paths: Vec<String> = initrd::all().map(|file| file.path.to_string()).collect();
+    paths.extend(["proc/modules".to_string(), "proc/kallsyms".to_string()]);
+    paths.extend(TRACING_FILES.iter().map(|file| format!("{TRACING}/{file}")));
+    for module in modules::all() {
+        let name = &module.name;
+        paths.extend([format!("sys/module/{name}/refcnt"), format!("sys/module/{name}/coresize")]);
+        let sections = module.linked.sections.iter();
+        paths.extend(sections.map(|section| format!("sys/module/{name}/sections/{}", section.name)));
+        if livepatch::is_patch(name) {
+            paths.push(format!("sys/kernel/livepatch/{name}/enabled"));
+        }
+    }
+    paths
+}
+
+/// Prints the names in a directory.
+pub fn list(dir: &str) -> Result<(), String> {
+    let dir = dir.trim_matches('/');
+    let prefix = if dir.is_empty() { String::new() } else { format!("{dir}/") };
+    let paths = paths();
+    let names: BTreeSet<&str> = paths
+        .iter()
+        .filter_map(|path| path.strip_prefix(prefix.as_str())?.split('/').next())
+        .collect();
+    if names.is_empty() {
+        let reason = if paths.iter().any(|path| path == dir) {
+            "a file (see cat)"
+        } else {
+            "no such directory (see ls /)"
+        };
+        return Err(format!("/{dir}: {reason}"));
+    }
+    names.iter().for_each(|name| kprintln!("{name}"));
+    Ok(())
+}
+
+/// Prints a file.
+pub fn print(path: &str) -> Result<(), String> {
+    let name = path.trim_start_matches('/');
+    if let Some(file) = initrd::find(name) {
+        console::write_bytes(file.data);
+        return Ok(());
+    }
+    match content(name) {
+        Some(text) => {
+            console::write_bytes(text.as_bytes());
+            Ok(())
+        }
+        None => Err(format!("{path}: no such file (see ls)")),
+    }
+}
+
+fn content(name: &str) -> Option<String> {
+    match name {
+        "proc/modules" => Some(proc_modules()),
+        "proc/kallsyms" => Some(kallsyms()),
+        _ => {
+            if let Some(file) = name.strip_prefix(TRACING).and_then(|rest| rest.strip_prefix('/')) {
+                return trace_file(file);
+            }
+            if let Some(rest) = name.strip_prefix("sys/kernel/livepatch/") {
+                let module = rest.strip_suffix("/enabled")?;
+                let known = livepatch::is_patch(module);
+                return known.then(|| format!("{}\n", u8::from(livepatch::is_enabled(module))));
+            }
+            let (module, rest) = name.strip_prefix("sys/module/")?.split_once('/')?;
+            let module = modules::find(module)?;
+            match rest {
+                "refcnt" => Some(format!("{}\n", module.users().len())),
+                "coresize" => Some(format!("{}\n", module.size())),
+                _ => {
+                    let wanted = rest.strip_prefix("sections/")?;
+                    let mut sections = module.linked.sections.iter();
+                    let section = sections.find(|section| section.name == wanted)?;
+                    Some(format!("{:#018x}\n", section.addr.0))
+                }
+            }
+        }
+    }
+}
+
+/// As Linux prints it: name, bytes, use count, users, state, address.
+fn proc_modules() -> String {
+    let mut text = String::new();
+    for module in modules::all() {
+        let users = module.users();
+        let mut names: String = users.iter().map(|name| format!("{name},")).collect();
+        if names.is_empty() {
+            names.push('-');
+        }
+        let (size, base) = (module.size(), module.linked.base.0);
+        let _ = writeln!(text, "{} {size} {} {names} Live {base:#018x}", module.name, users.len());
+    }
+    text
+}
+
+/// As Linux prints it: address, type, name, module.
+fn kallsyms() -> String {
+    let mut text = String::new();
+    for found in ksyms::all() {
+        let letter = if found.kind == crate::ksyms::Kind::Function { 't' } else { 'd' };
+        let _ = writeln!(text, "{:016x} {letter} {}", ksyms::address_of(&found).0, found.name.as_str());
+    }
+    for module in modules::all() {
+        for function in module.linked.functions.iter() {
+            let global = function.symbol >= module.object.first_global();
+            let letter = if global { 'T' } else { 't' };
+            let at = module.address(function.at).0;
+            let _ = writeln!(text, "{at:016x} {letter} {}\t[{}]", module.symbol_name(function.symbol), module.name);
+        }
+    }
+    text
+}
+
+fn trace_file(file: &str) -> Option<String> {
+    let mut text = String::new();
+    match file {
+        "available_tracers" => text.push_str("function nop\n"),
+        "current_tracer" => {
+            text.push_str(if tracing::filter_words().is_some() { "function\n" } else { "nop\n" });
+        }
+        "available_filter_functions" | "enabled_functions" => {
+            for (module, name, row) in tracing::rows(None).ok()? {
+                if file == "available_filter_functions" {
+                    let _ = writeln!(text, "{name} [{}]", module.name);
+                } else if row.state != SiteState::OFF {
+                    let _ = writeln!(text, "{name} [{}] {}", module.name, row.state);
+                }
+            }
+        }
+        "set_ftrace_filter" => match tracing::filter_words() {
+            Some(words) if !words.is_empty() => {
+                words.iter().for_each(|word| text.push_str(&format!("{word}\n")));
+            }
+            _ => text.push_str("#### all functions enabled ####\n"),
+        },
+        "trace" => tracing::show(|piece| text.push_str(piece)),
+        _ => return None,
+    }
+    Some(text)
+}
+
+/// Writes text to a control file.
+pub fn write(path: &str, text: &[u8], append: bool) -> Result<(), Failure> {
+    let name = path.trim_start_matches('/');
+    let text = String::from_utf8_lossy(text);
+    let word = text.trim();
+    if let Some(file) = name.strip_prefix(TRACING).and_then(|rest| rest.strip_prefix('/')) {
+        return Ok(write_trace(path, file, word, append)?);
+    }
+    if let Some(module) =
+        name.strip_prefix("sys/kernel/livepatch/").and_then(|rest| rest.strip_suffix("/enabled"))
+    {
+        return match word {
+            "1" => livepatch::enable_command(module),
+            "0" => Ok(livepatch::disable_command(module)?),
+            _ => Err(format!("{path}: takes 0 or 1, not {word}").into()),
+        };
+    }
+    let reason = if content(name).is_some() || initrd::find(name).is_some() {
+        "cannot be written"
+    } else {
+        "no such file (see ls)"
+    };
+    Err(format!("{path}: {reason}").into())
+}
+
+fn write_trace(path: &str, file: &str, word: &str, append: bool) -> Result<(), String> {
+    let words = || word.split_ascii_whitespace().map(ToString::to_string).collect::<Vec<_>>();
+    match (file, word) {
+        ("current_tracer", "function") => {
+            let words = tracing::pending_words();
+            tracing::on(&words).map(|_| ())
+        }
+        ("current_tracer", "nop") => tracing::off(),
+        ("current_tracer", _) => Err(format!("{path}: no such tracer: {word} (see available_tracers)")),
+        ("set_ftrace_filter", _) => tracing::set_words(words(), append),
+        ("trace", "") => {
+            tracing::clear();
+            Ok(())
+        }
+        ("trace", _) => Err(format!("{path}: only an empty text clears it")),
+        _ => Err(format!("{path}: cannot be written")),
+    }
+}

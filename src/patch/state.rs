@@ -37,7 +37,6 @@ use core::fmt;
 
 use super::plan::{Batch, Edit};
 use crate::addr::Vaddr;
-use crate::isa::Insn;
 use crate::isa::patch_class::PatchClass;
 use crate::isa::reach::RangeError;
 
@@ -221,12 +220,6 @@ impl SitePlan {
         }
         Ok(batch)
     }
-
-    /// The word that the loader leaves at the site.
-    #[must_use]
-    pub const fn resting_word() -> Insn {
-        Insn::NOP
-    }
 }
 
 /// True if calls in state `state` run through the word at `place` of [`Words`].
@@ -252,7 +245,7 @@ mod tests {
     use super::super::journal::{Journal, Why};
     use super::super::model::Model;
     use super::*;
-    use crate::isa::branch;
+    use crate::isa::{Insn, branch};
 
     const SITE: Vaddr = Vaddr(0x1_0010);
     const PROFILE: Vaddr = Vaddr(0x1_0100);

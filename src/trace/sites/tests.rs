@@ -5,6 +5,8 @@ use crate::isa::Insn;
 use crate::patch::engine::{self, CodeMem};
 use crate::patch::journal::Journal;
 use crate::patch::model::Model;
+use crate::trace::filter::Filter;
+use std::borrow::Cow;
 use std::string::ToString;
 
 const BASE: Vaddr = Vaddr(0x1_0000);

@@ -2,6 +2,8 @@
 //! computed from it, and modules found or compiled on the spot.
 #![allow(dead_code)] // each test file uses its part
 
+pub mod builder;
+
 use std::path::{Path, PathBuf};
 
 use tocsin::addr::Vaddr;

@@ -29,13 +29,23 @@ fn every_module_of_the_package_links_near_and_far() {
             if exports_at != 0x1000_0000 {
                 continue;
             }
-            relocations += loaded.object.relocations().iter().map(|list| list.len()).sum::<usize>();
+            relocations += loaded
+                .object
+                .relocations()
+                .iter()
+                .map(|list| list.len())
+                .sum::<usize>();
             sites += loaded.linked.sites.len();
             for refused in &loaded.linked.refused {
                 assert_eq!(refused.fault, SiteFault::NotAtEntry, "{}", path.display());
             }
             overridden += loaded.linked.refused.len();
-            assert_eq!(found_sites(&loaded), listed_sites(&loaded), "{}", path.display());
+            assert_eq!(
+                found_sites(&loaded),
+                listed_sites(&loaded),
+                "{}",
+                path.display()
+            );
             let nop_behind = |offset: u32| {
                 let at = offset as usize + 4;
                 loaded.image[at..at + 4] == 0x6000_0000_u32.to_le_bytes()
@@ -46,7 +56,9 @@ fn every_module_of_the_package_links_near_and_far() {
             }
         }
     }
-    println!("{modules} modules, {relocations} relocations, {sites} sites, {overridden} of overridden functions, {kept_nops} with a nop behind");
+    println!(
+        "{modules} modules, {relocations} relocations, {sites} sites, {overridden} of overridden functions, {kept_nops} with a nop behind"
+    );
     assert_eq!(refusals, Vec::<String>::new());
     assert_ne!(modules, 0, "no modules in {}", dir.display());
 }
@@ -63,11 +75,18 @@ fn found_sites(loaded: &Loaded) -> Vec<u32> {
 /// What Linux's own tool (`recordmcount`) wrote down when the module was built.
 fn listed_sites(loaded: &Loaded) -> Vec<u32> {
     let object = &loaded.object;
-    let Some((index, _)) = object.section("__mcount_loc") else { return Vec::new() };
+    let Some((index, _)) = object.section("__mcount_loc") else {
+        return Vec::new();
+    };
     let mut listed = Vec::new();
     for entry in object.relocations_of(index).expect("relocated").iter() {
-        let symbol = object.symbol((entry.r_info >> 32) as u32).expect("in range");
-        let section = loaded.layout.offset_of(symbol.st_shndx.into()).expect("kept");
+        let symbol = object
+            .symbol((entry.r_info >> 32) as u32)
+            .expect("in range");
+        let section = loaded
+            .layout
+            .offset_of(symbol.st_shndx.into())
+            .expect("kept");
         listed.push(section + (symbol.st_value as i64 + entry.r_addend) as u32);
     }
     listed.sort_unstable();

@@ -2,13 +2,13 @@
 //! computed from it, and modules found or compiled on the spot.
 #![allow(dead_code)] // each test file uses its part
 
+pub mod builder;
+
 use std::path::{Path, PathBuf};
 
 use tocsin::addr::Vaddr;
 use tocsin::loader::stubs::StubAbi;
-use tocsin::loader::{
-    self, KernelAbi, LinkOptions, LoadError, Loaded, Owner, Resolved, Resolver,
-};
+use tocsin::loader::{self, KernelAbi, LinkOptions, LoadError, Loaded, Owner, Resolved, Resolver};
 
 /// The fake kernel's r2.
 pub const KERNEL_TOC: Vaddr = Vaddr(0x0440_8000);
@@ -28,14 +28,20 @@ pub struct FakeKernel {
 impl FakeKernel {
     /// Where `name` is: the same for the same name.
     pub fn address_of(&self, name: &str) -> Vaddr {
-        let hash = name.bytes().fold(5381_u64, |hash, byte| hash.wrapping_mul(33) ^ u64::from(byte));
+        let hash = name.bytes().fold(5381_u64, |hash, byte| {
+            hash.wrapping_mul(33) ^ u64::from(byte)
+        });
         Vaddr(self.exports_at + (hash % 0x10_0000) * 16)
     }
 }
 
 impl Resolver for FakeKernel {
     fn resolve(&self, name: &str) -> Option<Resolved> {
-        Some(Resolved { addr: self.address_of(name), owner: Owner::Kernel, gpl_only: false })
+        Some(Resolved {
+            addr: self.address_of(name),
+            owner: Owner::Kernel,
+            gpl_only: false,
+        })
     }
 }
 
@@ -95,4 +101,61 @@ pub fn walk_modules(dir: &Path) -> Vec<PathBuf> {
     }
     found.sort();
     found
+}
+
+/// Flags for C modules, as `modules/` uses them.
+pub const C_FLAGS: &[&str] = &[
+    "-O2",
+    "-ffreestanding",
+    "-fno-pic",
+    "-fno-pie",
+    "-fno-common",
+    "-fno-stack-protector",
+    "-fno-asynchronous-unwind-tables",
+    "-fno-strict-aliasing",
+    "-msoft-float",
+    "-mno-vsx",
+    "-mno-altivec",
+    "-mcpu=power8",
+];
+
+/// A path for a file of the test called `name`.
+pub fn temporary(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_TARGET_TMPDIR")).join(name)
+}
+
+/// Runs a cross tool; its failure is the test's.
+pub fn run(tool: &str, arguments: &[&str]) -> String {
+    let tool = format!("powerpc64le-linux-gnu-{tool}");
+    let output = std::process::Command::new(&tool).args(arguments).output();
+    let output = output.unwrap_or_else(|error| {
+        panic!(
+            "{tool}: {error}; install gcc-powerpc64le-linux-gnu and binutils-powerpc64le-linux-gnu"
+        )
+    });
+    let errors = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{tool} {arguments:?}: {errors}");
+    String::from_utf8_lossy(&output.stdout).into_owned()
+}
+
+fn fixture(name: &str) -> String {
+    format!("{}/tests/fixtures/{name}", env!("CARGO_MANIFEST_DIR"))
+}
+
+/// Compiles a C fixture; `object` names the file, for other tools to use.
+pub fn compile(source: &str, flags: &[&str], object: &str) -> Vec<u8> {
+    let object = temporary(object);
+    let path = object.to_str().expect("a plain path");
+    let source = fixture(source);
+    let arguments = [C_FLAGS, flags, &["-c", "-o", path, &source]].concat();
+    run("gcc", &arguments);
+    std::fs::read(&object).expect("the compiler wrote it")
+}
+
+/// Assembles an assembly fixture.
+pub fn assemble(source: &str, object: &str) -> Vec<u8> {
+    let object = temporary(object);
+    let path = object.to_str().expect("a plain path");
+    run("as", &["-mpower9", "-o", path, &fixture(source)]);
+    std::fs::read(&object).expect("the assembler wrote it")
 }

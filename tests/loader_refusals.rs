@@ -1,0 +1,593 @@
+//! Every way to be refused, with the line that a person reads, and files cut or
+//! damaged at random: an error or a module, never a panic.
+
+mod loader_common;
+
+use loader_common::builder::{ALLOC, Builder, CODE, Section, WRITE};
+use loader_common::{FakeKernel, MODULE_BASE, Module, abi, assemble, compile};
+use proptest::prelude::*;
+use tocsin::addr::Vaddr;
+use tocsin::loader::{
+    self, Layout, LinkOptions, LoadError, Object, Owner, Resolved, Resolver, exports, relocate,
+};
+
+const KERNEL: FakeKernel = FakeKernel {
+    exports_at: 0x1000_0000,
+};
+const NOP: u32 = 0x6000_0000;
+const BL: u32 = 0x4800_0001;
+const FUNC: u8 = 2;
+
+fn load(file: &[u8]) -> Result<(), LoadError> {
+    Module::load(file, &KERNEL, &LinkOptions::default()).map(|_| ())
+}
+
+fn refusal(file: &[u8]) -> String {
+    let error = load(file).expect_err("refused").to_string();
+    let first = error.chars().next().expect("not empty");
+    assert!(!error.contains('\n') && !error.ends_with('.'), "{error}");
+    assert!(error.contains("; "), "no remedy: {error}");
+    assert!(!first.is_uppercase() || error.starts_with("ELF"), "{error}");
+    error
+}
+
+/// A module with one function, spoiled by `spoil`.
+fn small(spoil: impl FnOnce(&mut Builder)) -> Vec<u8> {
+    let mut builder = Builder::default();
+    builder.section(".text", ALLOC | CODE, &[BL, NOP, NOP, NOP]);
+    builder.section(".data", ALLOC | WRITE, &[0; 4]);
+    builder.symbol("start", FUNC, 1, 0, 0);
+    builder.symbol("far", FUNC, 0, 0, 0);
+    spoil(&mut builder);
+    builder.build()
+}
+
+/// The same with one relocation of `.text`.
+fn relocated(entry: (u64, u32, u32, i64)) -> String {
+    refusal(&small(|builder| {
+        builder.relocations(1, &[entry]);
+    }))
+}
+
+#[test]
+fn the_unspoiled_file_is_loaded() {
+    assert_eq!(load(&small(|_| ())), Ok(()));
+    let called = small(|builder| {
+        builder.relocations(1, &[(0, 10, 2, 0)]);
+    });
+    assert_eq!(load(&called), Ok(()));
+    let mut signed = called;
+    signed.extend(b"a signature, and its trailer");
+    assert_eq!(load(&signed), Ok(()));
+}
+
+#[test]
+fn a_foreign_file_is_refused_by_name() {
+    let header = |at: usize, value: u8| {
+        let mut file = small(|_| ());
+        file[at] = value;
+        refusal(&file)
+    };
+    assert_eq!(
+        refusal(b"#!/bin/sh"),
+        "not an ELF file; give a .ko that the compiler or the linker wrote"
+    );
+    assert_eq!(
+        header(4, 1),
+        "ELF class 1, need 2 (64-bit); compile for powerpc64le"
+    );
+    assert_eq!(header(5, 2), "big-endian; compile for powerpc64le");
+    assert_eq!(
+        header(18, 62),
+        "for machine 62, need 21 (64-bit PowerPC); compile for powerpc64le"
+    );
+    assert_eq!(
+        header(16, 2),
+        "an executable (ELF type 2), need a relocatable file; link with ld -r"
+    );
+    assert_eq!(
+        header(16, 3),
+        "a shared library (ELF type 3), need a relocatable file; link with ld -r"
+    );
+    assert_eq!(
+        header(16, 9),
+        "ELF type 9, need 1 (relocatable); link with ld -r"
+    );
+    assert_eq!(
+        header(48, 1),
+        "e_flags say ELF ABI version 1, need 2; compile with -mabi=elfv2"
+    );
+    assert_eq!(
+        header(48, 3),
+        "e_flags say ELF ABI version 3, need 2; compile with -mabi=elfv2"
+    );
+    assert_eq!(
+        header(58, 40),
+        "section headers of 40 bytes, need 64; the file is damaged, build it again"
+    );
+    assert_eq!(
+        header(60, 0),
+        "no sections, or more than 65279; link with a script that joins sections (ld -r -T)"
+    );
+    assert_eq!(
+        header(62, 1),
+        "section 1 is no table of section names; the file is damaged, build it again"
+    );
+    let descriptors = small(|builder| {
+        builder.section(".opd", ALLOC | WRITE, &[0; 6]);
+    });
+    assert_eq!(
+        refusal(&descriptors),
+        "section 3 (.opd): function descriptors of ELFv1; compile with -mabi=elfv2"
+    );
+}
+
+#[test]
+fn an_unstated_abi_is_elfv2() {
+    let mut file = small(|_| ());
+    file[48] = 0;
+    assert_eq!(load(&file), Ok(()));
+}
+
+#[test]
+fn a_file_that_ends_early_is_refused() {
+    let file = small(|_| ());
+    assert_eq!(
+        refusal(&file[..63]),
+        "the ELF header ends at 0x40, but the file has 0x3f bytes; copy the file again"
+    );
+    let len = file.len();
+    assert_eq!(
+        refusal(&file[..len - 1]),
+        format!(
+            "the table of sections ends at {len:#x}, but the file has {:#x} bytes; copy the file again",
+            len - 1
+        )
+    );
+}
+
+#[test]
+fn a_wrong_section_is_refused() {
+    let spoiled = |spoil: &dyn Fn(&mut Section)| {
+        refusal(&small(|builder| {
+            let index = builder.relocations(1, &[(0, 10, 2, 0)]);
+            spoil(builder.at(index));
+        }))
+    };
+    let text = |spoil: &dyn Fn(&mut Section)| refusal(&small(|builder| spoil(builder.at(1))));
+    assert_eq!(
+        text(&|text| text.align = 3),
+        "section 1 (.text): alignment 0x3 is not a power of two up to 0x10000; ask for less"
+    );
+    assert!(load(&small(|builder| builder.at(1).align = 0x1_0000)).is_ok());
+    assert!(text(&|text| text.align = 0x2_0000).contains("alignment 0x20000"));
+    assert!(
+        text(&|text| text.size = Some(1 << 40))
+            .contains("(.text): 0x10000000000 bytes from 0x40 lie outside")
+    );
+    assert!(text(&|text| text.size = Some(u64::MAX)).contains("lie outside"));
+    assert_eq!(
+        text(&|text| text.flags |= WRITE),
+        "section 1 (.text): both writable and executable, which no mapping is; split code from data"
+    );
+    assert!(text(&|text| text.flags |= 0x800).contains("compressed"));
+    assert!(text(&|text| text.flags |= 0x400).contains("thread-local"));
+    assert_eq!(
+        spoiled(&|rela| rela.entry = 16),
+        "section 3 (.rela): entries of 16 bytes, need 24; the file is damaged, build it again"
+    );
+    assert!(spoiled(&|rela| rela.data.truncate(23)).contains("size 0x17 is no multiple of 24"));
+    assert!(spoiled(&|rela| rela.link = 1).contains("sh_link 1 is not the table"));
+    assert!(spoiled(&|rela| rela.info = 0).contains("sh_info 0 is out of range"));
+    assert!(spoiled(&|rela| rela.info = 99).contains("sh_info 99 is out of range"));
+    assert!(spoiled(&|rela| rela.kind = 9).contains("without addends (SHT_REL)"));
+    assert!(spoiled(&|rela| rela.flags |= 0x10_0000).contains("late livepatch relocations"));
+    let zeros = small(|builder| {
+        builder.relocations(2, &[(0, 38, 1, 0)]);
+        builder.at(2).kind = 8;
+    });
+    assert!(refusal(&zeros).contains("relocates a section without bytes"));
+    let second = small(|builder| {
+        builder.raw(Section {
+            name: ".symtab",
+            kind: 2,
+            entry: 24,
+            ..Section::default()
+        });
+    });
+    assert!(refusal(&second).contains("second symbol table"));
+    // The last three sections are `.symtab`, `.strtab` and `.shstrtab`.
+    let header = |from_end: usize, field: usize, value: u8| {
+        let mut file = small(|_| ());
+        let at = file.len() - from_end * 64 + field;
+        file[at] = value;
+        refusal(&file)
+    };
+    assert!(header(3, 40, 1).contains("(.symtab): sh_link 1 is not"));
+    assert!(header(3, 44, 9).contains("(.symtab): sh_info 9 is out of range"));
+    assert!(header(2, 32, 5).contains("(.strtab): string table without a final NUL"));
+    assert!(header(5, 0, 0xff).contains("section 1: name at 0xff of the name table"));
+}
+
+#[test]
+fn a_wrong_symbol_is_refused() {
+    let spoiled = |kind, section, value, other| {
+        refusal(&small(|builder| {
+            builder.symbol("odd", kind, section, value, other);
+        }))
+    };
+    assert_eq!(
+        spoiled(1, 0xfff2, 8, 0),
+        "symbol 3 (odd): common symbol without a place; compile with -fno-common"
+    );
+    assert!(spoiled(1, 0xffff, 0, 0).contains("extended section index"));
+    assert!(spoiled(1, 0xff20, 0, 0).contains("late livepatch symbol"));
+    assert!(spoiled(1, 0xff00, 0, 0).contains("section 0xff00 does not exist"));
+    assert!(spoiled(1, 99, 0, 0).contains("section 0x63 does not exist"));
+    assert!(spoiled(1, 1, 17, 0).contains("lies at 0x11 of a section of 0x10 bytes"));
+    assert!(
+        load(&small(|builder| {
+            builder.symbol("end", 1, 1, 16, 0);
+        }))
+        .is_ok()
+    );
+    assert!(spoiled(2, 1, 0, 0xe0).contains("reserved local entry code 7"));
+    assert!(spoiled(6, 1, 0, 0).contains("thread-local"));
+    assert!(spoiled(10, 1, 0, 0).contains("indirect function"));
+    let mut file = small(|_| ());
+    let symbols = file
+        .windows(8)
+        .position(|bytes| bytes == [1, 0, 0, 0, 0x12, 0, 1, 0])
+        .unwrap();
+    file[symbols + 1] = 0x7f;
+    assert!(refusal(&file).contains("symbol 1: name at 0x7f01 lies outside the string table"));
+}
+
+#[test]
+fn a_wrong_relocation_is_refused() {
+    assert_eq!(
+        relocated((0, 69, 2, 0)),
+        ".text+0x0: R_PPC64_TPREL16 (69) against far: type not supported; \
+         compile with -mcmodel=medium or large and -fno-pic"
+    );
+    assert!(relocated((0, 116, 2, 0)).contains("R_PPC64_REL24_NOTOC (116)"));
+    assert!(relocated((0, 999, 2, 0)).contains(".text+0x0: relocation type 999 against far"));
+    assert!(relocated((0, 38, 3, 0)).contains("symbol 3 of 3 does not exist"));
+    assert!(relocated((0, 10, 3, 0)).contains("symbol 3 of 3 does not exist"));
+    assert_eq!(
+        relocated((9, 38, 1, 0)),
+        ".text+0x9: R_PPC64_ADDR64 (38) against start: 8 bytes there lie outside the section of 0x10; \
+         the file is damaged, build it again"
+    );
+    assert!(relocated((13, 10, 2, 0)).contains("4 bytes there lie outside"));
+    assert!(relocated((u64::MAX, 38, 1, 0)).contains("lie outside"));
+    assert_eq!(
+        relocated((0, 10, 1, 0x200_0000)),
+        ".text+0x0: R_PPC64_REL24 (10) against start: +0x2000000 is outside -0x2000000..=+0x1fffffc; \
+         bring both ends nearer, or compile with -mcmodel=large"
+    );
+    assert!(
+        relocated((0, 10, 1, 2)).contains("+0x2 is not a multiple of 4; align what it points to")
+    );
+    assert!(relocated((4, 10, 2, 0)).contains("expected a relative b or bl, found 0x60000000"));
+    assert!(
+        relocated((0, 10, 2, 8)).contains("branch to 0x8 from the start of a function outside")
+    );
+    let data = small(|builder| {
+        builder.relocations(2, &[(0, 10, 2, 0)]);
+    });
+    assert!(
+        refusal(&data).contains(".data+0x0: R_PPC64_REL24 (10) against far: branch in a section")
+    );
+    let note = small(|builder| {
+        let note = builder.section("__versions", ALLOC, &[0; 4]);
+        let symbol = builder.symbol("versions", 1, note, 0, 0);
+        builder.relocations(2, &[(0, 38, symbol, 0)]);
+    });
+    assert_eq!(
+        refusal(&note),
+        ".data+0x0: R_PPC64_ADDR64 (38) against versions: __versions is not kept in memory; \
+         put the object into another section"
+    );
+}
+
+#[test]
+fn a_call_without_a_place_for_r2_names_function_symbol_word_and_remedy() {
+    let mut builder = Builder::default();
+    builder.section(".text", ALLOC | CODE, &[NOP, BL, 0x3821_0020]);
+    builder.symbol("start", FUNC, 1, 0, 0);
+    let far = builder.symbol("far", FUNC, 0, 0, 0);
+    builder.relocations(1, &[(4, 10, far, 0)]);
+    assert_eq!(
+        refusal(&builder.clone().build()),
+        ".text+0x4: R_PPC64_REL24 (10) against far: expected nop after the call in start, \
+         found 0x38210020; put a nop after it, for ld r2,24(r1)"
+    );
+    builder.at(1).data.truncate(8); // the call is the section's last word
+    assert!(
+        refusal(&builder.build())
+            .contains("expected nop after the call in start, found 0x00000000")
+    );
+}
+
+#[test]
+fn exports_that_make_no_sense_are_refused() {
+    let table = |words: &[u32], entries: &[(u64, u32, u32, i64)]| {
+        refusal(&small(|builder| {
+            let table = builder.section("__ksymtab", ALLOC, words);
+            builder.relocations(table, entries);
+        }))
+    };
+    assert_eq!(
+        table(&[0; 5], &[(0, 38, 1, 0)]),
+        "__ksymtab+0x0: size 0x14 is no whole number of entries; build the module again"
+    );
+    assert!(table(&[0; 6], &[(0, 38, 2, 0)]).contains("which is not in the module"));
+    assert!(table(&[0; 6], &[(0, 38, 1, 0)]).contains("name at 0x0 is no text of the module"));
+}
+
+/// A kernel with one export, for GPL-compatible modules.
+struct Gpl;
+
+impl Resolver for Gpl {
+    fn resolve(&self, name: &str) -> Option<Resolved> {
+        let (addr, owner) = (Vaddr(0x1000), Owner::Module(7));
+        (name == "far").then_some(Resolved {
+            addr,
+            owner,
+            gpl_only: true,
+        })
+    }
+}
+
+#[test]
+fn the_licence_decides_about_gpl_only_exports() {
+    let stating = |licence: Option<&str>| {
+        let file = small(|builder| {
+            if let Some(licence) = licence {
+                let data = format!("name=x\0license={licence}\0").into_bytes();
+                builder.raw(Section {
+                    name: ".modinfo",
+                    kind: 1,
+                    flags: ALLOC,
+                    data,
+                    ..Section::default()
+                });
+            }
+        });
+        let loaded = Module::load(&file, &Gpl, &LinkOptions::default());
+        loaded
+            .map(|loaded| loaded.linked.owners)
+            .map_err(|error| error.to_string())
+    };
+    for licence in [
+        "GPL",
+        "GPL v2",
+        "Dual MIT/GPL",
+        "Dual BSD/GPL",
+        "Dual MPL/GPL",
+        "GPL and additional rights",
+    ] {
+        assert_eq!(stating(Some(licence)), Ok(vec![7]));
+    }
+    assert_eq!(
+        stating(Some("MIT")).unwrap_err(),
+        "far is for GPL-compatible modules, and this one's licence is \"MIT\"; do without the symbol"
+    );
+    assert_eq!(
+        stating(None).unwrap_err(),
+        "far is for GPL-compatible modules, and this one states no licence; add MODULE_LICENSE"
+    );
+}
+
+#[test]
+fn a_name_that_is_taken_is_refused() {
+    let file = exporting("far");
+    let loaded = Module::load(&file, &KERNEL, &LinkOptions::default()).unwrap();
+    let taken = exports::refuse_duplicates(&loaded.linked.exports, &Gpl, |number| {
+        format!("module {number}")
+    });
+    assert_eq!(
+        taken.unwrap_err().to_string(),
+        "exports far, which module 7 already does; remove the other or rename it"
+    );
+    let file = exporting("near");
+    let loaded = Module::load(&file, &KERNEL, &LinkOptions::default()).unwrap();
+    assert!(exports::refuse_duplicates(&loaded.linked.exports, &Gpl, |_| String::new()).is_ok());
+}
+
+/// A module that exports its function under `name`, in the absolute form.
+fn exporting(name: &str) -> Vec<u8> {
+    small(|builder| {
+        let data = format!("{name}\0").into_bytes();
+        let strings = builder.raw(Section {
+            name: "__ksymtab_strings",
+            kind: 1,
+            flags: ALLOC,
+            data,
+            ..Section::default()
+        });
+        let string = builder.symbol("string", 1, strings, 0, 0);
+        let table = builder.section("__ksymtab_gpl", ALLOC, &[0; 6]);
+        builder.relocations(table, &[(0, 38, 1, 0), (8, 38, string, 0)]);
+    })
+}
+
+#[test]
+fn both_forms_of_exports_are_read() {
+    let absolute = exporting("name");
+    let relative = small(|builder| {
+        let data = b"other\0".to_vec();
+        let strings = builder.raw(Section {
+            name: "__ksymtab_strings",
+            kind: 1,
+            flags: ALLOC,
+            data,
+            ..Section::default()
+        });
+        let string = builder.symbol("string", 1, strings, 0, 0);
+        let table = builder.section("__ksymtab", ALLOC, &[0; 3]);
+        builder.relocations(table, &[(0, 26, 1, 4), (4, 26, string, 0)]);
+    });
+    for (file, name, inside, gpl_only) in
+        [(absolute, "name", 0, true), (relative, "other", 4, false)]
+    {
+        let loaded = Module::load(&file, &KERNEL, &LinkOptions::default()).unwrap();
+        let [export] = loaded.linked.exports[..] else {
+            panic!("one export")
+        };
+        assert_eq!((export.name, export.gpl_only), (name, gpl_only));
+        let start = loaded.linked.functions.iter().next().unwrap().at;
+        assert_eq!(export.addr, MODULE_BASE.offset(i64::from(start) + inside));
+    }
+}
+
+#[test]
+fn a_module_that_has_no_room_or_no_aligned_place_is_refused() {
+    let file = small(|_| ());
+    let object = Object::parse(&file).unwrap();
+    let layout = Layout::plan(&object, &LinkOptions::default(), 0x1000).unwrap();
+    assert_eq!(layout.size, 0x2000);
+    let link = |base, len: usize| {
+        let mut image = vec![0xa5; len];
+        let options = LinkOptions::default();
+        let linked = relocate::link(
+            &object,
+            &layout,
+            Vaddr(base),
+            &mut image,
+            &KERNEL,
+            &abi(),
+            &options,
+        );
+        linked.map(|_| ()).map_err(|error| error.to_string())
+    };
+    assert_eq!(link(0x1000, 0x2000), Ok(()));
+    assert_eq!(
+        link(0x1000, 0x1fff).unwrap_err(),
+        "no room: needs 8192 bytes, 8191 free; remove a module or give the machine more memory"
+    );
+    assert_eq!(
+        link(0x1800, 0x2000).unwrap_err(),
+        "base 0x1800 is no multiple of 0x1000; place the image as its layout asks"
+    );
+    assert!(link(0xffff_ffff_ffff_f000, 0x2000).is_err());
+    let huge = small(|builder| {
+        builder.at(2).kind = 8;
+        builder.at(2).size = Some(u64::MAX);
+    });
+    assert!(refusal(&huge).contains("no room"));
+}
+
+#[test]
+fn code_may_be_as_long_as_a_branch_reaches() {
+    let long = |bytes: u64| {
+        small(|builder| {
+            builder.relocations(1, &[(0, 10, 2, 0)]);
+            // Code without bytes in the file, behind the call.
+            builder.raw(Section {
+                name: ".zeros",
+                kind: 8,
+                flags: ALLOC | CODE,
+                align: 4,
+                size: Some(bytes),
+                ..Section::default()
+            });
+        })
+    };
+    // 16 bytes of code and one stub of 32 bytes, aligned to its size.
+    let most = 0x200_0000 - 32 - 16;
+    assert_eq!(load(&long(most)), Ok(()));
+    assert_eq!(
+        refusal(&long(most + 4)),
+        "code and stubs take 0x2000020 bytes, but a branch spans 0x2000000; split the module"
+    );
+}
+
+#[test]
+fn a_stub_too_far_from_the_kernel_is_refused() {
+    let file = small(|builder| {
+        let mcount = builder.symbol("_mcount", FUNC, 0, 0, 0);
+        builder.relocations(1, &[(0, 10, mcount, 0)]);
+    });
+    let at = |base| {
+        let options = LinkOptions::default();
+        loader::load(&file, 0x1000, |_| Vaddr(base), &KERNEL, &abi(), &options).map(|_| ())
+    };
+    assert_eq!(at(0x8000_0000), Ok(()));
+    let far = at(0x1_0000_0000).unwrap_err().to_string();
+    assert!(
+        far.starts_with("_mcount: profile stub at 0x100000020: target word: +0x"),
+        "{far}"
+    );
+    assert!(
+        far.ends_with("; load the module nearer to the kernel"),
+        "{far}"
+    );
+}
+
+#[test]
+fn every_byte_of_the_image_is_written() {
+    let file = assemble("sites.S", "written.o");
+    let object = Object::parse(&file).unwrap();
+    let layout = Layout::plan(&object, &LinkOptions::default(), 0x1000).unwrap();
+    let link = |before: u8| {
+        let mut image = vec![before; layout.size as usize];
+        let options = LinkOptions::default();
+        relocate::link(
+            &object,
+            &layout,
+            MODULE_BASE,
+            &mut image,
+            &KERNEL,
+            &abi(),
+            &options,
+        )
+        .unwrap();
+        image
+    };
+    assert!(link(0) == link(0xff), "what the buffer held shows through");
+}
+
+#[test]
+fn a_file_cut_anywhere_is_refused() {
+    let file = compile(
+        "module.c",
+        &["-mcmodel=medium", "-pg", "-mprofile-kernel"],
+        "cut.o",
+    );
+    assert_eq!(load(&file), Ok(()));
+    for len in 0..file.len() {
+        // The table of sections is the last thing in the file.
+        assert!(load(&file[..len]).is_err(), "{len} bytes of {}", file.len());
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(3000))]
+
+    #[test]
+    fn a_damaged_file_is_loaded_or_refused(
+        large in any::<bool>(),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..6),
+    ) {
+        use std::sync::OnceLock;
+        static FILES: OnceLock<[Vec<u8>; 2]> = OnceLock::new();
+        let files = FILES.get_or_init(|| [
+            compile("module.c", &["-mcmodel=large", "-pg", "-mprofile-kernel"], "damaged.o"),
+            assemble("sites.S", "damaged-sites.o"),
+        ]);
+        let mut file = files[usize::from(large)].clone();
+        for (place, value) in damage {
+            let place = place.index(file.len());
+            file[place] = value;
+        }
+        // Zeros cost nothing in the file, but the buffer is real.
+        if let Ok(object) = Object::parse(&file)
+            && let Ok(layout) = Layout::plan(&object, &LinkOptions::default(), 0x1000)
+            && layout.size < 1 << 24
+        {
+            let _ = load(&file);
+        }
+    }
+}

@@ -1,0 +1,286 @@
+//! What becomes of the calls that leave a module, and of the call sites.
+//!
+//! The expected words are written out here, or come from GNU as through the
+//! fixture; none is computed by the code under test.
+
+mod loader_common;
+
+use loader_common::{FakeKernel, MCOUNT, MCOUNT_LATE, MODULE_BASE, Module, assemble, compile};
+use tocsin::addr::Vaddr;
+use tocsin::isa::{Insn, branch};
+use tocsin::loader::stubs::StubKind;
+use tocsin::loader::{LinkOptions, Loaded, Resolved, Resolver, SiteFault, SiteKind, StubStyle};
+
+const NOP: u32 = 0x6000_0000;
+const LD_R2_24_R1: u32 = 0xe841_0018;
+const KERNEL: FakeKernel = FakeKernel {
+    exports_at: 0x1000_0000,
+};
+
+/// Offset of function `name`.
+fn function(loaded: &Loaded, name: &str) -> u32 {
+    let found = loaded.linked.functions.named(&loaded.object, name).next();
+    found.unwrap_or_else(|| panic!("no {name}")).at
+}
+
+fn word(loaded: &Loaded, at: u32) -> u32 {
+    let at = at as usize;
+    u32::from_le_bytes(loaded.image[at..at + 4].try_into().unwrap())
+}
+
+/// The doubleword at an address in the image.
+fn doubleword(loaded: &Loaded, at: Vaddr) -> u64 {
+    let at = at.since(loaded.linked.base) as usize;
+    u64::from_le_bytes(loaded.image[at..at + 8].try_into().unwrap())
+}
+
+/// Where the branch at `at` goes: the kind of stub, and what its word holds.
+fn stub_of(loaded: &Loaded, at: u32) -> (StubKind, u64) {
+    let here = MODULE_BASE.offset(at.into());
+    let to = branch::target_of(Insn(word(loaded, at)), here).expect("a branch");
+    stub_at(loaded, to)
+}
+
+fn stub_at(loaded: &Loaded, at: Vaddr) -> (StubKind, u64) {
+    let entry = loaded.linked.stubs.find(at).expect("a stub");
+    let slot = at.since(MODULE_BASE) - loaded.layout.stubs.offset as i64;
+    let stride = if entry.kind.align() == 8 { 64 } else { 32 };
+    let number = slot / stride;
+    let words = MODULE_BASE.offset(loaded.layout.targets.offset as i64);
+    (entry.kind, doubleword(loaded, words.offset(number * 8)))
+}
+
+#[test]
+fn each_kind_of_site_is_found_and_switched_off() {
+    let file = assemble("sites.S", "sites.o");
+    let loaded = Module::load(&file, &KERNEL, &LinkOptions::default()).unwrap();
+    let expected = [
+        ("early", 12, SiteKind::Profile),
+        ("early_leaf", 4, SiteKind::Profile),
+        ("early_std", 16, SiteKind::ProfileStd),
+        ("early_jump_label", 12, SiteKind::Profile),
+        ("late", 20, SiteKind::Late),
+        ("patch_global", 8, SiteKind::Patchable),
+        ("patch_local", 8, SiteKind::Patchable),
+        ("patch_leaf", 0, SiteKind::Patchable),
+    ];
+    assert_eq!(loaded.linked.sites.len(), expected.len());
+    for (site, (name, offset, kind)) in loaded.linked.sites.iter().zip(expected) {
+        assert_eq!(site.offset(), function(&loaded, name) + offset, "{name}");
+        assert_eq!(site.kind(), kind, "{name}");
+        let symbol = loaded.object.symbol(site.function()).unwrap();
+        assert_eq!(loaded.object.name(&symbol), name);
+        assert_eq!(word(&loaded, site.offset()), NOP, "{name}");
+        let stub = site.stub(MODULE_BASE);
+        match kind {
+            SiteKind::Patchable => {
+                let entry = loaded.linked.stubs.find(stub).unwrap();
+                assert_eq!(entry.kind, StubKind::OutOfLine);
+                assert_eq!(loaded.linked.sites[entry.owner as usize], *site);
+                let at = stub.since(MODULE_BASE) as u32;
+                // mflr r0; bl hook; mtlr r0; b site+4
+                assert_eq!(word(&loaded, at), 0x7c08_02a6);
+                assert_eq!(stub_of(&loaded, at + 4), (StubKind::Profile, MCOUNT.0));
+                assert_eq!(word(&loaded, at + 8), 0x7c08_03a6);
+                let back = branch::target_of(Insn(word(&loaded, at + 12)), stub.offset(12));
+                assert_eq!(back, Some(site.at(MODULE_BASE).offset(4)));
+            }
+            SiteKind::Late => {
+                assert_eq!(stub_at(&loaded, stub), (StubKind::Profile, MCOUNT_LATE.0));
+            }
+            _ => assert_eq!(stub_at(&loaded, stub), (StubKind::Profile, MCOUNT.0)),
+        }
+    }
+    let early = function(&loaded, "patch_early");
+    let [refused] = loaded.linked.refused[..] else {
+        panic!("one is refused")
+    };
+    assert_eq!(
+        (refused.at, refused.fault),
+        (early, SiteFault::NopBeforeToc)
+    );
+}
+
+#[test]
+fn r2_comes_back_after_a_call_and_never_after_a_profiling_call() {
+    let file = assemble("sites.S", "sites-r2.o");
+    let loaded = Module::load(&file, &KERNEL, &LinkOptions::default()).unwrap();
+    let calls = function(&loaded, "calls") + 8;
+    let callee = KERNEL.address_of("far_function").0;
+    for call in 0..4 {
+        assert_eq!(
+            stub_of(&loaded, calls + call * 8),
+            (StubKind::External, callee)
+        );
+        assert_eq!(word(&loaded, calls + call * 8 + 4), LD_R2_24_R1);
+    }
+    let labelled = function(&loaded, "early_jump_label") + 12;
+    assert_eq!(word(&loaded, labelled + 4), NOP, "the jump label's");
+    let late = function(&loaded, "late") + 20;
+    assert_eq!(word(&loaded, late + 4), NOP);
+}
+
+#[test]
+fn a_sibling_call_and_a_neighbour_that_loses_r2_have_their_own_stubs() {
+    let file = assemble("sites.S", "sites-sibling.o");
+    let loaded = Module::load(&file, &KERNEL, &LinkOptions::default()).unwrap();
+    let sibling = function(&loaded, "sibling") + 8;
+    let callee = KERNEL.address_of("far_function").0;
+    assert_eq!(word(&loaded, sibling) & 1, 0, "still no call");
+    assert_eq!(stub_of(&loaded, sibling), (StubKind::Sibling, callee));
+    let call = function(&loaded, "calls_clobberer") + 8;
+    let clobberer = MODULE_BASE.offset(function(&loaded, "clobberer").into());
+    assert_eq!(stub_of(&loaded, call), (StubKind::External, clobberer.0));
+    assert_eq!(word(&loaded, call + 4), LD_R2_24_R1);
+}
+
+#[test]
+fn each_symbol_has_one_stub_of_each_kind_however_often_it_is_called() {
+    let file = assemble("sites.S", "sites-count.o");
+    let loaded = Module::load(&file, &KERNEL, &LinkOptions::default()).unwrap();
+    let count = |kind| {
+        loaded
+            .linked
+            .stubs
+            .iter()
+            .filter(|stub| stub.kind == kind)
+            .count()
+    };
+    assert_eq!(count(StubKind::External), 3); // far_function, far_other, clobberer
+    assert_eq!(count(StubKind::Sibling), 1);
+    assert_eq!(count(StubKind::Profile), 3); // early, late, patchable
+    assert_eq!(count(StubKind::OutOfLine), 3);
+}
+
+#[test]
+fn the_historic_shapes_are_built_on_request() {
+    let file = assemble("sites.S", "sites-styles.o");
+    for (stubs, call, profile) in [
+        (
+            StubStyle::Seed,
+            StubKind::SeedExternal,
+            StubKind::SeedProfile,
+        ),
+        (
+            StubStyle::Linux,
+            StubKind::LinuxExternal,
+            StubKind::LinuxProfile,
+        ),
+    ] {
+        let options = LinkOptions {
+            stubs,
+            ..LinkOptions::default()
+        };
+        let loaded = Module::load(&file, &KERNEL, &options).unwrap();
+        let site = loaded.linked.sites[0];
+        let entry = loaded.linked.stubs.find(site.stub(MODULE_BASE)).unwrap();
+        assert_eq!(entry.kind, profile);
+        assert_eq!(doubleword(&loaded, entry.at.offset(32)), MCOUNT.0);
+        let at = function(&loaded, "calls") + 8;
+        let here = MODULE_BASE.offset(at.into());
+        let to = branch::target_of(Insn(word(&loaded, at)), here).unwrap();
+        assert_eq!(loaded.linked.stubs.find(to).unwrap().kind, call);
+        let callee = KERNEL.address_of("far_function").0;
+        assert_eq!(doubleword(&loaded, to.offset(32)), callee);
+    }
+}
+
+#[test]
+fn the_wrong_stub_for_profiling_calls_is_built_only_if_asked_for() {
+    let file = assemble("sites.S", "sites-wrong.o");
+    let options = LinkOptions {
+        wrong_profile_stubs: true,
+        ..LinkOptions::default()
+    };
+    let loaded = Module::load(&file, &KERNEL, &options).unwrap();
+    let stub = loaded.linked.sites[0].stub(MODULE_BASE);
+    assert_eq!(stub_at(&loaded, stub), (StubKind::External, MCOUNT.0));
+}
+
+/// Exports nothing.
+struct Nothing;
+
+impl Resolver for Nothing {
+    fn resolve(&self, _: &str) -> Option<Resolved> {
+        None
+    }
+}
+
+#[test]
+fn what_is_missing_is_named_or_bound_to_a_trap() {
+    let file = compile("module.c", &["-mcmodel=medium"], "missing.o");
+    let refused = Module::load(&file, &Nothing, &LinkOptions::default()).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        "unresolved: far_data, far_function, far_other; \
+         load the modules that export them first, or use --link-only"
+    );
+    for stubs in [StubStyle::Default, StubStyle::Seed, StubStyle::Linux] {
+        let options = LinkOptions {
+            link_only: true,
+            stubs,
+            ..LinkOptions::default()
+        };
+        let loaded = Module::load(&file, &Nothing, &options).unwrap();
+        let traps = loaded
+            .linked
+            .stubs
+            .iter()
+            .filter(|stub| stub.kind == StubKind::Missing);
+        let mut names = Vec::new();
+        for trap in traps {
+            let at = trap.at.since(MODULE_BASE) as u32;
+            assert_eq!(word(&loaded, at), 0x7fe0_0008); // trap
+            assert_eq!(word(&loaded, at + 8), trap.owner);
+            let symbol = loaded.object.symbol(trap.owner).unwrap();
+            names.push(loaded.object.name(&symbol));
+        }
+        names.sort_unstable();
+        assert_eq!(names, ["far_function", "far_other", "far_weak"]);
+        // A pointer to what is missing leads to the trap as well.
+        let (index, _) = loaded.object.section(".data.rel").unwrap();
+        let table = MODULE_BASE.offset(loaded.layout.offset_of(index).unwrap().into());
+        let pointer = Vaddr(doubleword(&loaded, table.offset(16)));
+        assert_eq!(
+            loaded.linked.stubs.find(pointer).unwrap().kind,
+            StubKind::Missing
+        );
+    }
+}
+
+#[test]
+fn a_weak_symbol_that_nobody_exports_is_zero_for_data_and_a_trap_for_calls() {
+    /// Exports everything but one name.
+    struct But(&'static str);
+    impl Resolver for But {
+        fn resolve(&self, name: &str) -> Option<Resolved> {
+            if name == self.0 {
+                None
+            } else {
+                KERNEL.resolve(name)
+            }
+        }
+    }
+    let file = compile("module.c", &["-mcmodel=medium"], "weak.o");
+    let loaded = Module::load(&file, &But("far_weak"), &LinkOptions::default()).unwrap();
+    let [missing] = loaded.linked.missing[..] else {
+        panic!("one is missing")
+    };
+    let (toc, _) = loaded.object.section(".toc").unwrap();
+    let pointers = loaded.object.relocations_of(toc).unwrap();
+    let pointer = pointers
+        .iter()
+        .find(|entry| (entry.r_info >> 32) as u32 == missing)
+        .unwrap();
+    let start = MODULE_BASE.offset(loaded.layout.offset_of(toc).unwrap().into());
+    assert_eq!(
+        doubleword(&loaded, start.offset(pointer.r_offset as i64)),
+        0
+    );
+    let traps = loaded
+        .linked
+        .stubs
+        .iter()
+        .filter(|stub| stub.kind == StubKind::Missing);
+    assert_eq!(traps.map(|stub| stub.owner).collect::<Vec<_>>(), [missing]);
+}

@@ -27,6 +27,7 @@
 extern crate alloc;
 
 pub mod addr;
+pub mod compat;
 pub mod isa;
 pub mod loader;
 pub mod shell;

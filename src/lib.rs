@@ -29,5 +29,6 @@ extern crate alloc;
 pub mod addr;
 pub mod compat;
 pub mod isa;
+pub mod ksyms;
 pub mod loader;
 pub mod shell;

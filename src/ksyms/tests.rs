@@ -1,0 +1,271 @@
+//! The writer and the reader are tested together, and the reader alone with
+//! damaged tables; real symbols come from this test's own executable.
+
+use super::Kind;
+use super::decode::{Table, TableError};
+use super::elf::{ElfError, read_symbols};
+use super::encode::{EncodeError, Symbol, encode, encode_padded, fill_sizes};
+use super::{MAX_NAME, STRIDE};
+use proptest::prelude::*;
+
+fn symbol(name: &str, offset: u32, size: u32) -> Symbol {
+    Symbol {
+        name: name.into(),
+        offset,
+        size,
+        kind: Kind::Text,
+    }
+}
+
+fn look_up(table: &Table<'_>, offset: u32) -> Option<(String, u32)> {
+    let (found, into) = table.at_offset(offset)?;
+    Some((found.name.as_str().into(), into))
+}
+
+fn unpack(table: &Table<'_>) -> Vec<Symbol> {
+    let symbol = |found: super::decode::Found| Symbol {
+        name: found.name.as_str().into(),
+        offset: found.offset,
+        size: found.size,
+        kind: found.kind,
+    };
+    table.iter().map(symbol).collect()
+}
+
+#[test]
+fn an_address_finds_the_symbol_that_covers_it() {
+    let bytes = encode(&[
+        symbol("b", 0x20, 8),
+        symbol("a", 0x10, 0x10),
+        symbol("c", 0x40, 4),
+    ]);
+    let table = Table::parse(&bytes).unwrap();
+    let at = |offset| look_up(&table, offset);
+    assert_eq!(at(0x0f), None);
+    assert_eq!(at(0x10), Some(("a".into(), 0)));
+    assert_eq!(at(0x1f), Some(("a".into(), 15)));
+    assert_eq!(at(0x20), Some(("b".into(), 0)));
+    assert_eq!(at(0x27), Some(("b".into(), 7)));
+    assert_eq!(at(0x28), None);
+    assert_eq!(at(0x43), Some(("c".into(), 3)));
+    assert_eq!(at(0x44), None);
+    assert_eq!(at(u32::MAX), None);
+}
+
+#[test]
+fn the_innermost_symbol_is_taken_and_of_aliases_the_first_with_a_size() {
+    let bytes = encode(&[
+        symbol("outer", 0, 100),
+        symbol("inner", 20, 10),
+        symbol("alias", 50, 0),
+        symbol("one", 50, 10),
+        symbol("two", 50, 10),
+    ]);
+    let table = Table::parse(&bytes).unwrap();
+    let at = |offset| look_up(&table, offset).unwrap();
+    assert_eq!(at(25), ("inner".into(), 5));
+    assert_eq!(at(30), ("outer".into(), 30));
+    assert_eq!(at(50), ("one".into(), 0));
+    assert_eq!(at(60), ("outer".into(), 60));
+}
+
+#[test]
+fn a_name_finds_its_address_and_half_a_name_nothing() {
+    let bytes = encode(&[symbol("tocsin::a", 4, 4), symbol("tocsin::ab", 8, 4)]);
+    let table = Table::parse(&bytes).unwrap();
+    assert_eq!(
+        table.by_name("tocsin::ab").map(|found| found.offset),
+        Some(8)
+    );
+    assert!(table.by_name("tocsin::").is_none());
+    assert!(table.by_name("tocsin::abc").is_none());
+}
+
+#[test]
+fn long_and_foreign_names_are_cut_and_replaced() {
+    let long = "x".repeat(MAX_NAME + 1);
+    let bytes = encode(&[symbol(&long, 0, 1), symbol("é", 1, 1)]);
+    let names: Vec<_> = unpack(&Table::parse(&bytes).unwrap());
+    assert_eq!(names[0].name, long[..MAX_NAME]);
+    assert_eq!(names[1].name, "?");
+}
+
+#[test]
+fn the_largest_numbers_survive() {
+    let mut symbols = vec![symbol("end", u32::MAX, u32::MAX), symbol("", 0, 0)];
+    symbols[0].kind = Kind::Data;
+    let bytes = encode(&symbols);
+    symbols.reverse();
+    assert_eq!(unpack(&Table::parse(&bytes).unwrap()), symbols);
+}
+
+#[test]
+fn a_table_is_padded_to_its_room_or_refused() {
+    let symbols = [symbol("a", 0, 1)];
+    let needs = encode(&symbols).len();
+    let padded = encode_padded(&symbols, needs + 100).unwrap();
+    assert_eq!(padded.len(), needs + 100);
+    assert_eq!(unpack(&Table::parse(&padded).unwrap()), symbols);
+    assert_eq!(encode_padded(&symbols, needs).unwrap().len(), needs);
+    let error = encode_padded(&symbols, needs - 1).unwrap_err();
+    assert_eq!(
+        error,
+        EncodeError::TooLarge {
+            needs,
+            room: needs - 1
+        }
+    );
+    assert!(
+        error
+            .to_string()
+            .contains("reserve more in the linker script")
+    );
+}
+
+#[test]
+fn a_section_that_was_never_filled_has_no_table() {
+    for bytes in [&[][..], &[0; 100], &super::MAGIC] {
+        assert_eq!(Table::parse(bytes).unwrap_err(), TableError::NoTable);
+    }
+    let empty = encode(&[]);
+    assert!(Table::parse(&empty).unwrap().is_empty());
+}
+
+#[test]
+fn a_table_cut_short_is_refused() {
+    let bytes = encode(&[symbol("abc", 0, 1)]);
+    for len in 20..bytes.len() {
+        let error = Table::parse(&bytes[..len]).unwrap_err();
+        assert!(
+            matches!(error, TableError::Truncated { .. }),
+            "{len}: {error}"
+        );
+    }
+}
+
+#[test]
+fn a_token_may_stand_for_earlier_codes_only() {
+    let symbols: Vec<_> = (0..8).map(|i| symbol("aaaa", i, 1)).collect();
+    let mut bytes = encode(&symbols);
+    assert_eq!(bytes[20..22], *b"aa");
+    bytes[21] = 0x80;
+    assert_eq!(
+        Table::parse(&bytes).unwrap_err(),
+        TableError::BadToken { token: 0 }
+    );
+}
+
+#[test]
+fn labels_without_a_size_reach_to_the_next_symbol_of_their_kind() {
+    let mut symbols = [symbol("a", 0, 0), symbol("b", 8, 4), symbol("c", 16, 0)];
+    symbols[1].kind = Kind::Data;
+    fill_sizes(&mut symbols);
+    assert_eq!(symbols.map(|s| s.size), [16, 4, 0]);
+}
+
+/// This test's executable is ELF64 as a kernel is, with symbols of Rust.
+#[test]
+fn symbols_of_a_real_executable_are_found_and_shrink() {
+    let file = std::fs::read(std::env::current_exe().unwrap()).unwrap();
+    let demangle = |raw: &[u8]| {
+        let text = core::str::from_utf8(raw).ok()?;
+        Some(format!("{:#}", rustc_demangle::demangle(text)))
+    };
+    let symbols = read_symbols(&file, &demangle).unwrap();
+    let ours = "tocsin::ksyms::encode::encode";
+    let expected = symbols.iter().find(|s| s.name == ours).unwrap().clone();
+    let all = symbols
+        .into_iter()
+        .take_while(|s| s.name != ours)
+        .take(3000);
+    let some: Vec<_> = all.chain([expected.clone()]).collect();
+    let bytes = encode(&some);
+    let table = Table::parse(&bytes).unwrap();
+    assert_eq!(table.len(), some.len());
+    assert_eq!(table.by_name(ours).unwrap().offset, expected.offset);
+    let plain: usize = some.iter().map(|s| s.name.len().min(MAX_NAME) + 8).sum();
+    assert!(bytes.len() * 2 < plain, "{} of {plain}", bytes.len());
+
+    assert_eq!(read_symbols(b"no", &demangle), Err(ElfError::NotElf64Le));
+    for len in [6, 63, 64, 1000, file.len() / 2] {
+        assert!(read_symbols(&file[..len], &demangle).is_err());
+    }
+}
+
+fn any_symbols() -> impl Strategy<Value = Vec<Symbol>> {
+    let one = ("[a-f:_]{0,12}", 0..40u32, 0..20u32, any::<bool>());
+    prop::collection::vec(one, 0..4 * STRIDE).prop_map(|parts| {
+        let mut offset = 0;
+        let place = |(name, gap, size, text): (String, u32, u32, bool)| {
+            // Aliases where the gap is 0, else no overlap.
+            offset += if gap == 0 { 0 } else { gap + 20 };
+            let kind = if text { Kind::Text } else { Kind::Data };
+            Symbol {
+                name,
+                offset,
+                size,
+                kind,
+            }
+        };
+        parts.into_iter().map(place).collect()
+    })
+}
+
+proptest! {
+    #[test]
+    fn what_goes_in_comes_out_sorted(mut symbols in any_symbols()) {
+        let bytes = encode(&symbols);
+        let mut out = unpack(&Table::parse(&bytes).unwrap());
+        let key = |s: &Symbol| (s.offset, s.name.clone(), s.size, s.kind);
+        prop_assert!(out.is_sorted_by_key(|s| s.offset));
+        out.sort_by_key(key);
+        symbols.sort_by_key(key);
+        prop_assert_eq!(out, symbols);
+    }
+
+    #[test]
+    fn every_byte_of_every_symbol_finds_one_that_covers_it(symbols in any_symbols(), probe: u16) {
+        let bytes = encode(&symbols);
+        let table = Table::parse(&bytes).unwrap();
+        let covers = |s: &&Symbol, at: u32| at.checked_sub(s.offset).is_some_and(|d| d < s.size);
+        for at in symbols.iter().map(|s| s.offset).chain([u32::from(probe) % 3000]) {
+            let expected = symbols.iter().filter(|s| covers(s, at)).map(|s| s.offset).max();
+            let found = table.at_offset(at);
+            prop_assert_eq!(found.map(|(f, _)| f.offset), expected);
+            if let Some((found, into)) = found {
+                prop_assert_eq!(found.offset + into, at);
+                prop_assert!(into < found.size);
+            }
+        }
+    }
+
+    #[test]
+    fn a_damaged_table_never_panics(
+        symbols in any_symbols(),
+        damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..10),
+        at: u32,
+    ) {
+        let mut bytes = encode(&symbols);
+        for (place, value) in damage {
+            let place = place.index(bytes.len());
+            bytes[place] = value;
+        }
+        if let Ok(table) = Table::parse(&bytes) {
+            prop_assert!(table.iter().count() <= table.len());
+            let _ = (table.at_offset(at), table.at_offset(at % 3000), table.by_name("a"));
+        }
+    }
+
+    #[test]
+    fn no_file_stops_the_elf_reader(
+        mut file in prop::collection::vec(any::<u8>(), 64..400),
+        tables in prop::array::uniform6(0..80u8),
+    ) {
+        file[..6].copy_from_slice(b"\x7fELF\x02\x01");
+        for (at, value) in [32, 40, 54, 56, 58, 60].into_iter().zip(tables) {
+            file[at..at + if at < 50 { 8 } else { 2 }].fill(0);
+            file[at] = value;
+        }
+        let _ = read_symbols(&file, &|raw| Some(String::from_utf8_lossy(raw).into()));
+    }
+}

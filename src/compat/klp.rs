@@ -365,6 +365,7 @@ fn quad(block: &[u8], offset: usize) -> u64 {
 }
 
 #[cfg(test)]
+<<<<<<< HEAD
 mod tests {
     use super::*;
     use crate::compat::Pieces;
@@ -605,3 +606,6 @@ mod tests {
         ));
     }
 }
+=======
+mod tests;
+>>>>>>> shell

@@ -1,0 +1,214 @@
+//! Lines as a person types them, and what becomes of them.
+
+use super::*;
+use crate::shell::lex::statements;
+use proptest::prelude::*;
+
+fn run(text: &str) -> (bool, Result<Command, Refusal>) {
+    parse(&statements(text.as_bytes()).next().unwrap().unwrap().words)
+}
+
+fn ok(text: &str) -> Command {
+    run(text).1.unwrap_or_else(|refusal| panic!("{refusal}"))
+}
+
+fn refusal(text: &str) -> String {
+    run(text).1.unwrap_err().to_string()
+}
+
+#[test]
+fn an_unknown_command_is_named_with_what_was_perhaps_meant() {
+    assert_eq!(
+        refusal("insmo crc7"),
+        "insmo: unknown command (did you mean insmod? see help)"
+    );
+    assert_eq!(
+        refusal("frobnicate"),
+        "frobnicate: unknown command (see help)"
+    );
+}
+
+#[test]
+fn missing_and_surplus_words_come_with_the_usage_line() {
+    assert_eq!(refusal("rmmod"), "rmmod: MOD is missing (usage: rmmod MOD)");
+    assert_eq!(
+        refusal("mem now"),
+        "mem: now: one word too many (usage: mem)"
+    );
+    assert_eq!(
+        refusal("rmmod -f x"),
+        "rmmod: -f: not an option here (usage: rmmod MOD)"
+    );
+    assert_eq!(
+        refusal("lsmod -q"),
+        "lsmod: -q: one word too many (usage: lsmod [-v])"
+    );
+}
+
+#[test]
+fn insmod_takes_options_in_any_place_and_parameters_after_the_name() {
+    let param = |name: &str, value: &str| Param {
+        name: name.into(),
+        value: value.into(),
+    };
+    let expected = Command::Insmod {
+        module: "a-b".into(),
+        link_only: true,
+        stubs: StubChoice::Seed,
+        params: vec![param("p", "1=2"), param("q", ""), param("r", "x y")],
+    };
+    assert_eq!(
+        ok(r#"insmod --stubs=seed a-b p=1=2 --link-only q= r="x y""#),
+        expected
+    );
+    assert!(refusal("insmod a p").contains("write name=value"));
+    assert!(refusal("insmod a =1").contains("write name=value"));
+    assert!(refusal("insmod a --stubs=best").contains("--stubs=default|seed|linux|wrong"));
+    assert!(refusal("insmod --link-only").starts_with("insmod: NAME is missing"));
+}
+
+#[test]
+fn call_tells_its_options_from_arguments_that_begin_with_a_minus() {
+    let Command::Call {
+        cpu,
+        count,
+        symbol,
+        args,
+    } = ok("call -n 3 -c 1 m:f -1 \"-n\" &k @4")
+    else {
+        panic!()
+    };
+    assert_eq!((cpu, count), (Some(1), 3));
+    assert_eq!(symbol.to_string(), "m:f");
+    assert_eq!(
+        args,
+        [
+            Arg::Int(u64::MAX),
+            Arg::Text(b"-n".to_vec()),
+            Arg::Named("k".into()),
+            Arg::Zeroed(4)
+        ]
+    );
+    assert!(refusal("call -n 0 f").contains("COUNT 0: out of range"));
+    assert!(refusal("call -z f").contains("-z: not an option"));
+    assert!(refusal("call f bare").contains("bare: not an argument"));
+    let many = |n: usize| format!("call f{}", " 1".repeat(n));
+    ok(&many(MAX_ARGS));
+    assert!(refusal(&many(MAX_ARGS + 1)).contains("too many arguments"));
+}
+
+#[test]
+fn digits_are_an_address_and_anything_else_a_symbol() {
+    assert_eq!(ok("sym 0x10"), Command::Sym(Target::Addr(Vaddr(16))));
+    let Command::Sym(Target::Symbol(symbol)) = ok("sym \"0x10\"") else {
+        panic!()
+    };
+    assert_eq!(symbol.name, "0x10");
+    assert!(refusal("sym 0xg").starts_with("sym: ADDR 0xg: not an integer"));
+    assert!(refusal("x name").starts_with("x: ADDR name: not an integer"));
+    assert_eq!(
+        ok("x &key"),
+        Command::Examine {
+            place: Place::Buffer("key".into()),
+            len: None
+        }
+    );
+}
+
+#[test]
+fn a_buffer_has_a_size_or_a_content() {
+    let content = |text: &str| match ok(text) {
+        Command::Buf { content, .. } => content,
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(content("buf k 16"), Arg::Zeroed(16));
+    assert_eq!(content("buf k \"16\""), Arg::Text(b"16".to_vec()));
+    assert_eq!(content("buf k hex:16"), Arg::Hex(vec![0x16]));
+    assert!(refusal("buf k 0").contains("out of range"));
+    assert!(refusal("buf k -1").contains("out of range"));
+    assert!(refusal("buf k &j").contains("&j: not an argument"));
+    assert!(refusal("buf k").contains("SIZE is missing"));
+}
+
+#[test]
+fn echo_redirects_only_at_an_unquoted_arrow_with_a_file_after_it() {
+    let echo = |text: &str| match ok(text) {
+        Command::Echo { text, to } => (text, to.map(|to| (to.file, to.append))),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(echo("echo a  b"), (b"a b".to_vec(), None));
+    assert_eq!(echo("echo"), (vec![], None));
+    assert_eq!(
+        echo("echo 1 > /x"),
+        (b"1".to_vec(), Some(("/x".into(), false)))
+    );
+    assert_eq!(echo("echo > /x"), (vec![], Some(("/x".into(), false))));
+    assert_eq!(
+        echo("echo 1 >> /x"),
+        (b"1".to_vec(), Some(("/x".into(), true)))
+    );
+    assert_eq!(echo("echo 1 \">\" /x"), (b"1 > /x".to_vec(), None));
+    for bad in [
+        "echo 1 >",
+        "echo 1 >/x",
+        "echo 1 > /x y",
+        "echo > > x",
+        "echo >>> x",
+    ] {
+        assert!(refusal(bad).contains("exactly one file"), "{bad}");
+    }
+}
+
+#[test]
+fn trace_and_livepatch_have_their_own_words() {
+    let globs = vec!["crc7*".into(), "a?".into()];
+    assert_eq!(
+        ok("trace on crc7* a?"),
+        Command::Trace(TraceAction::On(globs))
+    );
+    assert_eq!(ok("trace on"), Command::Trace(TraceAction::On(vec![])));
+    assert_eq!(
+        ok("livepatch show"),
+        Command::Livepatch(LivepatchAction::Show(None))
+    );
+    assert!(refusal("trace of").contains("of: not an option"));
+    assert!(refusal("trace off x").contains("x: one word too many"));
+    assert!(refusal("livepatch enable").contains("MOD is missing"));
+}
+
+#[test]
+fn a_bang_negates_but_not_the_end_of_the_run() {
+    assert_eq!(run("! mem"), (true, Ok(Command::Mem)));
+    assert!(run("! insmo").1.is_err());
+    assert!(!run("!").0 && !run("! reboot").0);
+    assert!(refusal("!").starts_with("!: nothing here that can fail"));
+    assert!(refusal("! poweroff").starts_with("poweroff: nothing here"));
+    assert!(refusal("\"!\" mem").starts_with("!: unknown command"));
+    assert!(refusal("! ! mem").starts_with("!: unknown command"));
+}
+
+#[test]
+fn a_cpu_number_has_two_ends() {
+    assert_eq!(ok("paca 4095"), Command::Paca { cpu: Some(4095) });
+    assert_eq!(
+        refusal("paca 4096"),
+        "paca: CPU 4096: out of range (use 0 to 4095)"
+    );
+}
+
+proptest! {
+    #[test]
+    fn every_refusal_is_one_line_that_begins_with_the_commands_name(
+        pick in 0..table::TABLE.len(),
+        tail in prop::collection::vec(any::<u8>(), 0..40),
+    ) {
+        let name = table::TABLE[pick].name;
+        let text = [name.as_bytes(), b" ", &tail].concat();
+        for statement in statements(&text).take(1).flatten() {
+            if let (false, Err(refusal)) = parse(&statement.words) {
+                let line = refusal.to_string();
+                prop_assert!(line.starts_with(name) && !line.contains('\n'), "{}", line);
+            }
+        }
+    }
+}

@@ -25,8 +25,14 @@ pub fn interactive() -> bool {
     INTERACTIVE.load(Ordering::Relaxed)
 }
 
-/// Writes bytes as they are; a line end becomes CR LF for a person's terminal.
+/// Writes bytes, and keeps them for `dmesg`.
 pub fn write_bytes(bytes: &[u8]) {
+    write_plain(bytes);
+    log_bytes(bytes);
+}
+
+/// Writes bytes as they are; a line end becomes CR LF for a person's terminal.
+pub fn write_plain(bytes: &[u8]) {
     let Some(platform) = platform::get() else { return };
     if interactive() {
         for (index, line) in bytes.split(|&byte| byte == b'\n').enumerate() {
@@ -38,7 +44,6 @@ pub fn write_bytes(bytes: &[u8]) {
     } else {
         platform.console_write(bytes);
     }
-    log_bytes(bytes);
 }
 
 /// Keeps bytes for `dmesg` without showing them.

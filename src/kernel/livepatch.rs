@@ -33,7 +33,7 @@ use crate::machine::memory::{Pages, read_u64};
 use crate::machine::text;
 use crate::memory::PAGE;
 use crate::patch::journal::Why;
-use crate::patch::plan::{Batch, ColdEdit, NotLive, Retarget};
+use crate::patch::plan::{Batch, ColdEdit, NotLive, TargetEdit};
 
 /// How far an island may lie from its module's text: `bl` reaches 32 MiB both
 /// ways, from the site and from the stub back to the module's other stubs.
@@ -122,7 +122,7 @@ fn redirect_stub(at: Vaddr, to: Vaddr) -> Result<(), String> {
         None => new_stub(&module)?,
     };
     let expect = read_u64(word).unwrap_or(0);
-    text::retarget(&module.name, Why::PatchOn, Retarget { at: word, expect, write: to.0 })
+    text::retarget(&module.name, Why::PatchOn, TargetEdit { at: word, expect, write: to.0 })
         .map_err(|refusal| refusal.to_string())?;
     if row.plan.redirect.is_none() {
         let abi = modules::stub_abi(module.linked.toc);

@@ -3,13 +3,13 @@
 //! ```text
 //! console     lines out, bytes in, the log
 //! symbols     addresses to names and back: kernel, modules, stubs
+//! ksyms       the kernel's own symbols, packed in its image
 //! modules     the loaded modules: insmod, rmmod, use counts
 //! exports     the names that modules import from the kernel
 //! compat/     the C functions behind those names
 //! call        the shell's `call`: arguments, buffers, what a fault leaves
 //! tracing     call sites on and off, records to text
 //! livepatch   redirecting functions of loaded modules
-//! text        batches of edits through the one writer, and its journal
 //! oops        what an exception means; registers and back trace
 //! unwind      walking the stack through trace and patch frames
 //! files       control files under /proc and /sys
@@ -19,8 +19,18 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod call;
+pub mod commands;
+pub mod compat;
 pub mod console;
+pub mod exports;
+pub mod files;
+pub mod initrd;
+pub mod ksyms;
+pub mod livepatch;
+pub mod modules;
 pub mod oops;
 pub mod run;
 pub mod symbols;
+pub mod tracing;
 pub mod unwind;

@@ -4,14 +4,19 @@
 //! bad arguments) ends the guarded call that it ran in; the shell goes on. A
 //! fault in the kernel itself ends the machine with a failing verdict.
 
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use core::fmt;
 
+use super::modules::{self, Module};
 use super::symbols::Symbolised;
-use super::unwind;
+use super::{call as job, livepatch, unwind};
 use crate::addr::Vaddr;
 use crate::kprintln;
 use crate::machine::trap::{Outcome, TrapFrame};
-use crate::machine::{boot, call, memory, platform};
+use crate::loader::stubs::StubKind;
+use crate::machine::{boot, call, hooks, memory, platform};
 
 /// SRR1 bits of a program interrupt (Power ISA Book III, "Program Interrupt").
 const PROGRAM_ILLEGAL: u64 = 0x8_0000;
@@ -69,24 +74,82 @@ pub fn on_trap(frame: &mut TrapFrame, depth: u64) -> Outcome {
         // The report itself faulted: say the least that helps, and end.
         die(format_args!("{} at {:#x} while another was reported", Cause(frame), frame.nip));
     }
-    report(frame);
+    let given_up = call::given_up(Vaddr(frame.nip));
+    let cause = given_up.clone().unwrap_or_else(|| cause_text(frame));
+    report(frame, &cause);
     let (text_start, text_end) = boot::text();
     let in_kernel = (text_start..text_end).contains(&Vaddr(frame.nip));
-    if call::job_runs() && !in_kernel {
+    let ends_job = !in_kernel || given_up.is_some() || is_overflow(frame);
+    if call::job_runs() && ends_job {
+        if let Some(module) = blamed(frame) {
+            module.mark_faulty();
+        }
+        job::note_cause(cause);
         return Outcome::EndJob;
     }
-    die(format_args!("{} at {}", Cause(frame), Symbolised(Vaddr(frame.nip))));
+    die(format_args!("{cause} at {}", Symbolised(Vaddr(frame.nip))));
 }
 
-fn report(frame: &TrapFrame) {
+/// The trap of a full shadow stack, in a tail call or a redirect stub.
+fn is_overflow(frame: &TrapFrame) -> bool {
     let nip = Vaddr(frame.nip);
-    kprintln!("oops: {} at {}", Cause(frame), Symbolised(nip));
+    let trapped = frame.vector == 0x700 && frame.msr & PROGRAM_TRAP != 0;
+    trapped && (nip == hooks::sibling_overflow_address() || livepatch::is_redirect_stub(nip))
+}
+
+/// The cause in words, with what the kernel knows beyond the vector.
+fn cause_text(frame: &TrapFrame) -> String {
+    if is_overflow(frame) {
+        return "the shadow stack is full: redirected calls or tail calls nest too deep".to_string();
+    }
+    let trapped = frame.vector == 0x700 && frame.msr & PROGRAM_TRAP != 0;
+    let stub = modules::containing(Vaddr(frame.nip)).filter(|_| trapped).and_then(|module| {
+        let entry = module.linked.stubs.find(Vaddr(frame.nip))?;
+        (entry.kind == StubKind::Missing).then(|| module.symbol_name(entry.owner))
+    });
+    match stub {
+        Some(symbol) => format!("call of {symbol}, which nobody exports"),
+        None => Cause(frame).to_string(),
+    }
+}
+
+/// The module whose code stood innermost when the fault came.
+fn blamed(frame: &TrapFrame) -> Option<Arc<Module>> {
+    let steps = unwind::back_trace(Vaddr(frame.nip), Vaddr(frame.lr), Vaddr(frame.gpr[1]));
+    steps.iter().find_map(|step| modules::containing(step.at))
+}
+
+/// Whose TOC r2 holds, and whether it is that of the code that ran.
+fn toc_owner(frame: &TrapFrame) -> String {
+    let toc = frame.gpr[2];
+    let ran = modules::containing(Vaddr(frame.nip));
+    let owner = if toc == boot::kernel_toc().0 {
+        "the kernel's TOC".to_string()
+    } else {
+        let modules = modules::all_if_free();
+        match modules.iter().find(|module| module.linked.toc.0 == toc) {
+            Some(module) => format!("the TOC of {}", module.name),
+            None => "nobody's TOC".to_string(),
+        }
+    };
+    match ran {
+        Some(module) if module.linked.toc.0 == toc => format!("{owner}, which fits the code that ran"),
+        Some(module) => format!("{owner}, but {} ran", module.name),
+        None => owner,
+    }
+}
+
+fn report(frame: &TrapFrame, cause: &str) {
+    let nip = Vaddr(frame.nip);
+    crate::kernel::compat::print::end_open_line();
+    kprintln!("oops: {cause} at {}", Symbolised(nip));
     kprintln!("nip {:016x} msr {:016x} lr  {:016x} ctr {:016x}", frame.nip, frame.msr, frame.lr, frame.ctr);
     kprintln!("cr  {:08x} xer {:08x} dar {:016x} dsisr {:08x} vector {:#x}", frame.cr, frame.xer, frame.dar, frame.dsisr, frame.vector);
     for row in 0..8 {
         let gpr = |index: usize| frame.gpr[row * 4 + index];
         kprintln!("r{:<2} {:016x} {:016x} {:016x} {:016x}", row * 4, gpr(0), gpr(1), gpr(2), gpr(3));
     }
+    kprintln!("r2 is {}", toc_owner(frame));
     if let Some(word) = memory::read_u32(nip) {
         kprintln!("instruction {word:08x}");
     }

@@ -24,7 +24,7 @@ use super::symbols;
 use crate::addr::Vaddr;
 use crate::machine::lock::{Mutex, Once};
 use crate::machine::{hooks, text};
-use crate::patch::state::SiteState;
+use crate::patch::state::{SiteState, Word};
 use crate::trace::decode::{Clock, Flags, FunctionLine, Header, Names, Task};
 use crate::trace::filter::Filter;
 use crate::trace::record::{Record, WORDS};
@@ -244,6 +244,34 @@ pub fn off() -> Result<(), String> {
     let mut tracer = TRACER.lock();
     tracer.filter = None;
     tracer.words.clear();
+    Ok(())
+}
+
+/// Every word that the sites of a module and their stubs should hold now.
+pub fn planned_words(module: ModuleId) -> Vec<Word> {
+    let sites = SITES.lock();
+    let rows = sites.sites_of(module).filter_map(|site| sites.row(site));
+    rows.filter_map(|row| row.plan.words(row.state).ok()).flatten().flatten().collect()
+}
+
+/// The words that `current_tracer` starts with.
+pub fn pending_words() -> Vec<String> {
+    TRACER.lock().words.clone()
+}
+
+/// Sets the filter's words, or adds to them; at once if the tracer is on.
+pub fn set_words(new: Vec<String>, append: bool) -> Result<(), String> {
+    let mut words = if append { pending_words() } else { Vec::new() };
+    words.extend(new);
+    if TRACER.lock().filter.is_some() {
+        return on(&words).map(|_| ());
+    }
+    let filter = Filter::parse(words.iter().map(String::as_str)).map_err(|error| error.to_string())?;
+    let selection = SITES.lock().select(&filter, &Loaded::now());
+    if let Some(miss) = selection.misses.first() {
+        return Err(miss.to_string());
+    }
+    TRACER.lock().words = words;
     Ok(())
 }
 

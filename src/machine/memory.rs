@@ -251,6 +251,11 @@ impl Pages {
         Self::own(RAM.lock().pages.take_within(len, low.0, high.0)?, len)
     }
 
+    /// As [`take`](Self::take), at a multiple of `align`, a power of two.
+    pub fn take_aligned(len: u64, align: u64) -> Option<Self> {
+        Self::own(RAM.lock().pages.take_aligned(len, align)?, len)
+    }
+
     fn own(start: Vaddr, len: u64) -> Option<Self> {
         let len = len.max(1).next_multiple_of(crate::memory::PAGE);
         // SAFETY: pages that were free a moment ago and are ours alone now.

@@ -21,7 +21,7 @@ use crate::addr::Vaddr;
 use crate::isa::Insn;
 use crate::patch::engine::{self, CodeMem, Refusal};
 use crate::patch::journal::{Entry, Journal, Kind, Label, Why};
-use crate::patch::plan::{Batch, Change, Retarget};
+use crate::patch::plan::{Batch, Change, TargetEdit};
 
 /// Records that the journal keeps.
 const JOURNAL_ENTRIES: usize = 128;
@@ -143,7 +143,7 @@ pub fn apply<C: Change>(batch: Batch<C>) -> Result<u64, Refusal> {
 }
 
 /// Aims a stub elsewhere through its data word.
-pub fn retarget(who: &str, why: Why, change: Retarget) -> Result<(), Refusal> {
+pub fn retarget(who: &str, why: Why, change: TargetEdit) -> Result<(), Refusal> {
     let Engine { memory, journal } = &mut *ENGINE.lock();
     engine::retarget(memory, journal, timebase(), (who, why), change)
 }

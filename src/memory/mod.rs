@@ -71,6 +71,19 @@ impl FreePages {
         Some(Vaddr(start))
     }
 
+    /// As [`take`](Self::take), at a multiple of `align`, a power of two.
+    pub fn take_aligned(&mut self, len_bytes: u64, align: u64) -> Option<Vaddr> {
+        if align <= PAGE {
+            return self.take(len_bytes);
+        }
+        let len = len_bytes.max(1).checked_next_multiple_of(PAGE)?;
+        let start = self.ranges.iter().find_map(|&(start, end)| {
+            let start = start.checked_next_multiple_of(align)?;
+            (start.checked_add(len)? <= end).then_some(start)
+        })?;
+        self.take_within(len, start, start + len - 1)
+    }
+
     /// Gives back what `take` gave out, or a part of it in whole pages.
     ///
     /// # Panics
@@ -136,6 +149,15 @@ mod tests {
         assert_eq!(pages.take_within(PAGE, 0x18_0001, 0x18_1fff), Some(Vaddr(0x18_1000)));
         assert_eq!(pages.take_within(PAGE, 0x18_2000, 0x18_2ffe), None);
         assert_eq!(pages.take_within(PAGE, 0x18_2000, 0x18_2fff), Some(Vaddr(0x18_2000)));
+    }
+
+    #[test]
+    fn an_aligned_run_skips_what_lies_before_and_keeps_it_free() {
+        let mut pages = megabyte();
+        assert_eq!(pages.take(PAGE), Some(Vaddr(0x10_0000)));
+        assert_eq!(pages.take_aligned(0x2000, 0x1_0000), Some(Vaddr(0x11_0000)));
+        assert_eq!(pages.take_aligned(0xe_0001, 0x1_0000), None);
+        assert_eq!(pages.take(0xf000), Some(Vaddr(0x10_1000)));
     }
 
     #[test]

@@ -87,13 +87,13 @@ impl Kernel {
             }
             Command::Echo { text, to: Some(to) } => files::write(&to.file, text, to.append),
             Command::Help(None) => {
-                for entry in table::all() {
-                    kprintln!("{:<12} {}", entry.name, entry.summary);
+                for entry in table::TABLE {
+                    kprintln!("{:<12} {}", entry.name, entry.help);
                 }
                 Ok(())
             }
             Command::Help(Some(entry)) => {
-                kprintln!("{}: {}", entry.name, entry.summary);
+                kprintln!("{}: {}", entry.name, entry.help);
                 kprintln!("usage: {}", entry.usage);
                 kprintln!("example: {}", entry.example);
                 Ok(())

@@ -9,10 +9,6 @@ use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec;
 use alloc::vec::Vec;
-<<<<<<< HEAD
-use core::cmp::Reverse;
-=======
->>>>>>> shell
 use core::fmt;
 
 use super::{HEADER_SIZE, Kind, MAGIC, MAX_NAME, MAX_TOKENS, STRIDE};
@@ -71,13 +67,8 @@ pub fn encode_padded(symbols: &[Symbol], room: usize) -> Result<Vec<u8>, EncodeE
 #[must_use]
 pub fn encode(symbols: &[Symbol]) -> Vec<u8> {
     let mut sorted: Vec<&Symbol> = symbols.iter().collect();
-<<<<<<< HEAD
-    // Of two at one place the one with a size comes first, and so is found.
-    sorted.sort_by_key(|s| (s.offset, Reverse(s.size > 0), &s.name, s.size, s.kind));
-=======
     // By name too, so that the same symbols always give the same table.
     sorted.sort_by_key(|s| (s.offset, &s.name, s.size, s.kind));
->>>>>>> shell
     let mut names: Vec<Vec<u8>> = sorted.iter().map(|s| name_codes(&s.name)).collect();
     let tokens = make_tokens(&mut names);
 

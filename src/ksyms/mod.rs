@@ -22,17 +22,11 @@
 //! | then | 8 bytes each | index, one for every [`STRIDE`] symbols: u32 offset of the first of them in the image, u32 where its record begins in the table |
 //! | then | | records, sorted by offset |
 //!
-<<<<<<< HEAD
-//! A record is: a varint, how far the symbol lies after the one before it (after
-//! the offset in the index, for the first of a group: always 0); a varint, twice its size in bytes and one more
-//! for data; the number of codes in its name, one byte; the codes.
-=======
 //! A record is:
 //! - a varint, how far the symbol lies after the one before it, or after the
 //!   offset in the index for the first of a group (so always 0 there);
 //! - a varint, twice the symbol's size in bytes, and one more for data;
 //! - one byte, the number of codes in its name, and the codes.
->>>>>>> shell
 //!
 //! A code below 0x80 is that ASCII character. Code 0x80 + t is token t, which is
 //! two codes, each a character or an earlier token. Varints have 7 bits a byte,
@@ -45,14 +39,9 @@
 //!   loop, or read outside the table.
 //!
 //! Byte pairs suit symbol names, whose prefixes (`tocsin::machine::`) and
-<<<<<<< HEAD
-//! endings repeat: they come out at about 40 % of their length. A general
-//! compressor would do better, and would have to unpack the whole table for one name.
-=======
 //! endings repeat: they come out at less than half their length. A general
 //! compressor would do better, and would have to unpack the whole table to find
 //! one name.
->>>>>>> shell
 #![forbid(unsafe_code)]
 
 pub mod decode;

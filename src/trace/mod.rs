@@ -19,3 +19,4 @@ pub mod decode;
 pub mod filter;
 pub mod record;
 pub mod ring;
+pub mod sites;

@@ -98,12 +98,7 @@ fn nested(out: &mut dyn Sink, at: Vaddr, world: &dyn World, depth: u32) {
     ) else {
         return out.put(b"(efault)");
     };
-<<<<<<< HEAD
-    let memory = Readable(world);
-    let mut arguments = VaList::new(&memory, Vaddr(arguments));
-=======
     let mut arguments = VaList::new(world, Vaddr(arguments));
->>>>>>> shell
     format_nested(
         out,
         Format::At(Vaddr(format)),
@@ -113,18 +108,6 @@ fn nested(out: &mut dyn Sink, at: Vaddr, world: &dyn World, depth: u32) {
     );
 }
 
-<<<<<<< HEAD
-/// A [`World`] seen as memory alone.
-struct Readable<'a>(&'a dyn World);
-
-impl crate::compat::Memory for Readable<'_> {
-    fn read(&self, at: Vaddr, out: &mut [u8]) -> usize {
-        self.0.read(at, out)
-    }
-}
-
-=======
->>>>>>> shell
 /// Reads `bytes.len()` bytes at the argument, or says why not.
 fn fetch(out: &mut dyn Sink, spec: &Spec, bytes: &mut [u8], world: &dyn World) -> bool {
     let why: &[u8] = match spec.value {

@@ -134,7 +134,7 @@ fn proc_modules() -> String {
 fn kallsyms() -> String {
     let mut text = String::new();
     for found in ksyms::all() {
-        let letter = if found.kind == crate::ksyms::Kind::Function { 't' } else { 'd' };
+        let letter = if found.kind == crate::ksyms::Kind::Text { 't' } else { 'd' };
         let _ = writeln!(text, "{:016x} {letter} {}", ksyms::address_of(&found).0, found.name.as_str());
     }
     for module in modules::all() {

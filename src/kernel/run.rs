@@ -85,7 +85,7 @@ fn prompt(platform: &dyn Platform, kernel: &mut Kernel) -> ! {
         }
         for byte in &typed[..len] {
             match editor.key(*byte, &mut echo) {
-                Event::Pending => continue,
+                Event::None => continue,
                 Event::Line => {
                     let line = editor.line().to_vec();
                     let ending = batch.run(&line, kernel);

@@ -352,6 +352,8 @@ pub struct Block {
 
 // SAFETY: a block is memory with one owner; it is not tied to a CPU.
 unsafe impl Send for Block {}
+// SAFETY: a shared block gives away its address and copies of its bytes only.
+unsafe impl Sync for Block {}
 
 impl Block {
     /// `len` bytes aligned to 16 (and to their own size if that is a power of

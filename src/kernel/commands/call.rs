@@ -2,7 +2,7 @@
 
 use alloc::collections::BTreeMap;
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::Done;
@@ -40,7 +40,7 @@ fn block(bytes: &[u8]) -> Result<Block, String> {
 
 /// Makes a named buffer.
 pub fn buf(name: &str, content: &Arg) -> Done {
-    let bytes = content.initial_bytes().ok_or("a buffer is made of a size, a text or hex:")?;
+    let bytes = content.initial_bytes().ok_or_else(|| "a buffer is made of a size, a text or hex:".to_string())?;
     let block = block(&bytes)?;
     NAMED.lock().insert(name.into(), block);
     Ok(())

@@ -10,10 +10,11 @@ SHELL := /bin/bash
 .DELETE_ON_ERROR:
 .SUFFIXES:
 
-# Debian's compiler if it is there; otherwise what rustup made of
+# Debian's compiler if it is there and new enough; otherwise what rustup made of
 # rust-toolchain.toml. Looked up for each command, since deps may install it.
 found_path := $(PATH)
-export PATH = $(if $(wildcard /usr/bin/cargo),/usr/bin:)$(found_path)
+debian_rust = $(shell /usr/bin/rustc --version 2>/dev/null | grep -E '^rustc 1\.(9[6-9]|[1-9][0-9]{2})\.')
+export PATH = $(if $(debian_rust),/usr/bin:)$(found_path)
 # Cargo would remember a refusal of unstable flags, also for later builds that
 # may use them.
 export CARGO_CACHE_RUSTC_INFO := 0
@@ -22,8 +23,10 @@ export CARGO_CACHE_RUSTC_INFO := 0
 # is ever looked at, and not handed down to modules/Makefile as assignments.
 export CMD MODULES CPU SMP MEM MMU MACHINE FIRMWARE ICOUNT QEMUFLAGS TIMEOUT
 MAKEOVERRIDES :=
-# Where relative paths in MODULES start: with `make -C` not the current folder.
-export CALLER := $(if $(findstring w,$(firstword -$(MAKEFLAGS))),$(PWD),$(CURDIR))
+# Where relative paths in MODULES start: with `make -C` not the current folder,
+# but the one that it was called from. Only make's own command line tells.
+under_C := $(shell tr '\0' '\n' </proc/$$PPID/cmdline | grep -cE '^(-[a-zA-Z]*C|--directory)')
+export CALLER := $(if $(filter-out 0,$(under_C)),$(PWD),$(CURDIR))
 
 # One compiler, whose unstable parts are wanted: a target of our own, and core
 # and alloc built for it. The wrapper makes our own functions patchable.
@@ -106,12 +109,13 @@ $(KSYMS): FORCE
 target/tocsin: $(KERNEL_ELF) $(KSYMS) tools/kernel-image.sh
 	@tools/kernel-image.sh $(KSYMS) $(KERNEL_ELF) $@
 
-# mdBook comes from crates.io: Debian 12 has no package. About two minutes, once.
+# mdBook comes from crates.io: Debian 12 has no package. A few minutes, once.
 MDBOOK = $(or $(shell command -v mdbook),target/tools/bin/mdbook)
 book: ## build docs/ into target/book with mdBook
 	@tools/deps.sh build
 	@[ -n "$$(command -v $(MDBOOK))" ] || cargo install mdbook --version 0.5.4 --locked \
-	  --no-default-features --features search --root target/tools --target-dir target/tools/build
+	  --no-default-features --features search --root target/tools --target-dir target/tools/build >&2
+	@rm -rf target/tools/build
 	@$(MDBOOK) build docs
 
 clean: ## remove everything that was built or fetched

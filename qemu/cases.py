@@ -6,7 +6,7 @@
 A transcript is what a person would have seen, and reads as documentation:
 
     # A comment. The first one says what is shown.
-    machine SMP=2 TIMEOUT=20        variables of qemu/run.sh (FIRMWARE is vof)
+    machine SMP=2 TIMEOUT=20        variables of qemu/run.sh (else vof, 60 s)
     modules crc7 bad/truncated.ko   more files for /lib/modules, see below
     > insmod crc7                   a command, one a line
     < exact line                    what it prints: each line in its turn,
@@ -206,7 +206,7 @@ def environment(case):
     asked = env.get("CPU")
     if asked and case.machine.get("CPU", asked) != asked:
         raise Skipped(f"is for CPU={case.machine['CPU']}")
-    env.setdefault("FIRMWARE", "vof")
+    env = {"FIRMWARE": "vof", "TIMEOUT": "60", **env}
     env.update(case.machine)
     env["CMD"] = "\n".join(["set -x"] + [command for command, _ in case.steps])
     env["MODULES"] = " ".join(f'"{find_module(name)}"' for name in case.modules)

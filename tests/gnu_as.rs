@@ -50,12 +50,9 @@ impl Sheet {
 /// Runs one of the cross binutils.
 fn run(tool: &str, args: &[&str]) -> Output {
     let tool = format!("powerpc64le-linux-gnu-{tool}");
-    Command::new(&tool)
-        .args(args)
-        .output()
-        .unwrap_or_else(|error| {
-            panic!("{tool}: {error}; install Debian's package binutils-powerpc64le-linux-gnu")
-        })
+    Command::new(&tool).args(args).output().unwrap_or_else(|error| {
+        panic!("{tool}: {error}; install Debian's package binutils-powerpc64le-linux-gnu")
+    })
 }
 
 fn scratch(test: &str, suffix: &str) -> String {
@@ -76,10 +73,7 @@ fn assemble(test: &str, lines: &[String]) -> Vec<u32> {
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && said.is_empty(), "{said}");
     let binary = scratch(test, "bin");
-    let output = run(
-        "objcopy",
-        &["-O", "binary", "-j", ".text", &object, &binary],
-    );
+    let output = run("objcopy", &["-O", "binary", "-j", ".text", &object, &binary]);
     assert!(output.status.success(), "{output:?}");
     let bytes = std::fs::read(&binary).expect("objcopy wrote it");
     let (words, rest) = bytes.as_chunks::<4>();
@@ -180,10 +174,7 @@ fn instructions_with_operands_agree_for_every_register() {
     for d in [-0x8004, 0x8000, 0x7ffe] {
         assert!(Ds::new(d).is_err());
     }
-    assert_all_refused(
-        "operands_beyond",
-        &["ld 1,-0x8004(2)", "ld 1,0x8000(2)", "ld 1,0x7ffe(2)"],
-    );
+    assert_all_refused("operands_beyond", &["ld 1,-0x8004(2)", "ld 1,0x8000(2)", "ld 1,0x7ffe(2)"]);
 }
 
 #[test]
@@ -194,14 +185,8 @@ fn displacements_go_where_the_assembler_puts_them() {
             "lwz 3 lwzu 3 lbz 3 lbzu 3 stw 3 stwu 3 stb 3 stbu 3 lhz 3 lhzu 3 lha 3 lhau 3 \
              sth 3 sthu 3 lfs 3 lfsu 3 lfd 3 lfdu 3 stfs 3 stfsu 3 stfd 3 stfdu 3",
         ),
-        (
-            Form::Ds,
-            "ld 3 ldu 3 lwa 3 std 3 stdu 3 stq 4 lxsd 3 lxssp 3 stxsd 3 stxssp 3",
-        ),
-        (
-            Form::Dq,
-            "lq 4 lxv 3 lxv 35 stxv 3 stxv 35 lxvp 4 lxvp 36 stxvp 4 stxvp 36",
-        ),
+        (Form::Ds, "ld 3 ldu 3 lwa 3 std 3 stdu 3 stq 4 lxsd 3 lxssp 3 stxsd 3 stxssp 3"),
+        (Form::Dq, "lq 4 lxv 3 lxv 35 stxv 3 stxv 35 lxvp 4 lxvp 36 stxvp 4 stxvp 36"),
     ];
     let mut sheet = Sheet::default();
     let mut refused = Vec::new();
@@ -209,10 +194,8 @@ fn displacements_go_where_the_assembler_puts_them() {
         let step = form.reach_with_addis().step;
         let words: Vec<&str> = list.split_whitespace().collect();
         let (instructions, _) = words.as_chunks::<2>();
-        let plain: Vec<String> = instructions
-            .iter()
-            .map(|[name, reg]| format!("{name} {reg},0(9)"))
-            .collect();
+        let plain: Vec<String> =
+            instructions.iter().map(|[name, reg]| format!("{name} {reg},0(9)")).collect();
         let plain = assemble("plain", &plain);
         for ([name, reg], insn) in instructions.iter().zip(plain) {
             assert_eq!(Form::of(Insn(insn)), Some(form), "{name}");
@@ -236,34 +219,17 @@ fn displacements_go_where_the_assembler_puts_them() {
 #[test]
 fn offsets_split_as_the_assembler_splits_them() {
     let mut sheet = Sheet::default();
-    let ends = [
-        -0x8000_8000,
-        -0x8000_7fff,
-        -0x8000_0000,
-        0x7fff_7ffc,
-        0x7fff_7fff,
-    ];
-    let carries = [
-        -0x1_8000, -0x8001, -0x8000, -1, 0, 1, 0x7fff, 0x8000, 0xffff,
-    ];
+    let ends = [-0x8000_8000, -0x8000_7fff, -0x8000_0000, 0x7fff_7ffc, 0x7fff_7fff];
+    let carries = [-0x1_8000, -0x8001, -0x8000, -1, 0, 1, 0x7fff, 0x8000, 0xffff];
     for v in ends.into_iter().chain(carries) {
         let halves = dform::split(v).unwrap();
         let (r11, r2) = (Gpr::R11, Gpr::R2);
-        sheet.add(
-            format!("addis 11,2,({v})@ha"),
-            encode::addis(r11, r2, halves.ha),
-        );
-        sheet.add(
-            format!("addi 11,11,({v})@l"),
-            encode::addi(r11, r11, halves.lo),
-        );
+        sheet.add(format!("addis 11,2,({v})@ha"), encode::addis(r11, r2, halves.ha));
+        sheet.add(format!("addi 11,11,({v})@l"), encode::addi(r11, r11, halves.lo));
         assert_eq!(dform::ha(v), Ok(halves.ha.cast_unsigned()));
         if v % 4 == 0 {
             let halves = dform::split_ds(v).unwrap();
-            sheet.add(
-                format!("addis 12,2,({v})@ha"),
-                encode::addis(Gpr::R12, r2, halves.ha),
-            );
+            sheet.add(format!("addis 12,2,({v})@ha"), encode::addis(Gpr::R12, r2, halves.ha));
             let ld = encode::ld(Gpr::R12, halves.lo, Gpr::R12);
             sheet.add(format!("ld 12,({v})@l(12)"), ld);
         }
@@ -282,16 +248,11 @@ fn the_linker_ends_the_reach_of_ha_where_we_do() {
         (0x7fff_ffff, false),
         (0x8000_0000, false),
     ];
-    let lines: Vec<String> = (0..values.len())
-        .map(|i| format!("addis 12,2,v{i}@ha\n"))
-        .collect();
+    let lines: Vec<String> = (0..values.len()).map(|i| format!("addis 12,2,v{i}@ha\n")).collect();
     let (object, output) = assemble_object("ha", &lines.concat());
     assert!(output.status.success(), "{output:?}");
-    let defined: Vec<String> = values
-        .iter()
-        .enumerate()
-        .map(|(i, (v, _))| format!("--defsym=v{i}={v}"))
-        .collect();
+    let defined: Vec<String> =
+        values.iter().enumerate().map(|(i, (v, _))| format!("--defsym=v{i}={v}")).collect();
     let image = scratch("ha", "elf");
     let mut args = vec!["-e0", "-o", &image, &object];
     args.extend(defined.iter().map(String::as_str));
@@ -308,16 +269,11 @@ fn the_linker_ends_the_reach_of_ha_where_we_do() {
 fn st_other(object: &[u8], name: &str) -> u8 {
     let u32_at = |at: usize| u32::from_le_bytes(object[at..at + 4].try_into().unwrap()) as usize;
     let u64_at = |at: usize| u64::from_le_bytes(object[at..at + 8].try_into().unwrap()) as usize;
-    let sections: Vec<usize> = (u64_at(0x28)..)
-        .step_by(64)
-        .take(object[0x3c].into())
-        .collect();
+    let sections: Vec<usize> = (u64_at(0x28)..).step_by(64).take(object[0x3c].into()).collect();
     let symtab = *sections.iter().find(|&&s| u32_at(s + 4) == 2).unwrap();
     let names = u64_at(sections[u32_at(symtab + 40)] + 24);
     let wanted = [name.as_bytes(), b"\0"].concat();
-    let mut symbols = (u64_at(symtab + 24)..)
-        .step_by(24)
-        .take(u64_at(symtab + 32) / 24);
+    let mut symbols = (u64_at(symtab + 24)..).step_by(24).take(u64_at(symtab + 32) / 24);
     let symbol = symbols.find(|&s| object[names + u32_at(s)..].starts_with(&wanted));
     object[symbol.expect("the symbol is there") + 5]
 }
@@ -325,21 +281,15 @@ fn st_other(object: &[u8], name: &str) -> u8 {
 #[test]
 fn local_entries_are_where_the_assembler_says() {
     let offsets = [0, 1, 4, 8, 16, 32, 64];
-    let source: Vec<String> = offsets
-        .iter()
-        .map(|o| format!("f{o}:\n.localentry f{o},{o}\nnop\n"))
-        .collect();
+    let source: Vec<String> =
+        offsets.iter().map(|o| format!("f{o}:\n.localentry f{o},{o}\nnop\n")).collect();
     let (object, output) = assemble_object("entry", &source.concat());
     assert!(output.status.success(), "{output:?}");
     let object = std::fs::read(object).expect("as wrote it");
     for offset in offsets {
         let entry = LocalEntry::from_st_other(st_other(&object, &format!("f{offset}"))).unwrap();
         // The assembler spells "one entry, r2 not kept" as an offset of 1.
-        let (bytes, keeps_r2) = if offset == 1 {
-            (0, false)
-        } else {
-            (offset, true)
-        };
+        let (bytes, keeps_r2) = if offset == 1 { (0, false) } else { (offset, true) };
         assert_eq!((entry.offset, entry.keeps_r2), (bytes, keeps_r2));
     }
 }
@@ -360,17 +310,8 @@ const ABI: StubAbi = StubAbi {
 
 /// Ends of `addis` + `ld`, and places near a carry. All keep a word 8-aligned
 /// if its TOC is, except the last, which needs a TOC that is not.
-const WORD_OFFSETS: [i64; 9] = [
-    -0x8000_8000,
-    -0x8000_7ff8,
-    -0x8008,
-    -8,
-    0,
-    0x7ff8,
-    0x8000,
-    0x7fff_7ff8,
-    0x7fff_7ffc,
-];
+const WORD_OFFSETS: [i64; 9] =
+    [-0x8000_8000, -0x8000_7ff8, -0x8008, -8, 0, 0x7ff8, 0x8000, 0x7fff_7ff8, 0x7fff_7ffc];
 
 /// The TOC moved by 4 bytes if only so a doubleword can lie at `offset` from it.
 fn toc_for(toc: Vaddr, offset: i64) -> Vaddr {
@@ -379,10 +320,9 @@ fn toc_for(toc: Vaddr, offset: i64) -> Vaddr {
 
 fn far_error(stub: Stub, at: Vaddr, abi: &StubAbi) -> (Part, i64) {
     match stub.encode(at, abi) {
-        Err(StubError {
-            cause: StubCause::OutOfReach { what, range },
-            ..
-        }) => (what, range.distance),
+        Err(StubError { cause: StubCause::OutOfReach { what, range }, .. }) => {
+            (what, range.distance)
+        }
         other => panic!("not out of reach: {other:?}"),
     }
 }
@@ -400,9 +340,7 @@ fn stubs_with_a_target_word_are_what_the_assembler_makes() {
         let near_kernel = abi.kernel_toc.offset(off);
         let (ha, l) = (format!("({off})@ha"), format!("({off})@l"));
 
-        let words = Stub::External { word: near_module }
-            .encode(AT, &abi)
-            .unwrap();
+        let words = Stub::External { word: near_module }.encode(AT, &abi).unwrap();
         sheet.add_stub(
             &[
                 "std 2,24(1)",
@@ -416,9 +354,7 @@ fn stubs_with_a_target_word_are_what_the_assembler_makes() {
             ],
             &words,
         );
-        let words = Stub::Profile { word: near_kernel }
-            .encode(AT, &abi)
-            .unwrap();
+        let words = Stub::Profile { word: near_kernel }.encode(AT, &abi).unwrap();
         sheet.add_stub(
             &[
                 "ld 12,0x10(13)",
@@ -432,9 +368,7 @@ fn stubs_with_a_target_word_are_what_the_assembler_makes() {
             ],
             &words,
         );
-        let words = Stub::Sibling { word: near_module }
-            .encode(AT, &abi)
-            .unwrap();
+        let words = Stub::Sibling { word: near_module }.encode(AT, &abi).unwrap();
         sheet.add_stub(
             &[
                 &format!("addis 12,2,{ha}"),
@@ -483,12 +417,7 @@ fn stubs_with_a_target_word_are_what_the_assembler_makes() {
 
 #[test]
 fn a_target_word_one_step_beyond_is_refused_with_its_distance() {
-    for off in [
-        0x7fff_8000,
-        -0x8000_8008,
-        -0x8000_8004,
-        i64::MAX - 0xf_ffff_fff7,
-    ] {
+    for off in [0x7fff_8000, -0x8000_8008, -0x8000_8004, i64::MAX - 0xf_ffff_fff7] {
         let abi = StubAbi {
             kernel_toc: toc_for(KERNEL_TOC, off),
             module_toc: toc_for(MODULE_TOC, off),
@@ -496,29 +425,19 @@ fn a_target_word_one_step_beyond_is_refused_with_its_distance() {
         };
         let (module, kernel) = (abi.module_toc.offset(off), abi.kernel_toc.offset(off));
         let refused = (Part::TargetWord, off);
-        assert_eq!(
-            far_error(Stub::External { word: module }, AT, &abi),
-            refused
-        );
+        assert_eq!(far_error(Stub::External { word: module }, AT, &abi), refused);
         assert_eq!(far_error(Stub::Sibling { word: module }, AT, &abi), refused);
         assert_eq!(far_error(Stub::Profile { word: kernel }, AT, &abi), refused);
-        let redirect = Stub::Redirect {
-            word: kernel,
-            traced: None,
-        };
+        let redirect = Stub::Redirect { word: kernel, traced: None };
         assert_eq!(far_error(redirect, AT, &abi), refused);
     }
-    let refused = Stub::External {
-        word: MODULE_TOC.offset(4),
-    };
+    let refused = Stub::External { word: MODULE_TOC.offset(4) };
     let refused = refused.encode(AT, &ABI).unwrap_err();
     assert_eq!(
         refused.to_string(),
         "external stub at 0x10000000: target word at 0x210018004 is not 8-byte aligned"
     );
-    let far = Stub::External {
-        word: MODULE_TOC.offset(0x7fff_8000),
-    };
+    let far = Stub::External { word: MODULE_TOC.offset(0x7fff_8000) };
     assert_eq!(
         far.encode(AT, &ABI).unwrap_err().to_string(),
         "external stub at 0x10000000: target word: \
@@ -534,15 +453,7 @@ fn an_out_of_line_stub_reaches_as_far_as_branches_do() {
         let hook = AT.offset(4 + d);
         let site = AT.offset(12 + d - 4);
         let words = Stub::OutOfLine { site, hook }.encode(AT, &ABI).unwrap();
-        sheet.add_stub(
-            &[
-                "mflr 0",
-                &format!("bl .+{d}"),
-                "mtlr 0",
-                &format!("b .+{d}"),
-            ],
-            &words,
-        );
+        sheet.add_stub(&["mflr 0", &format!("bl .+{d}"), "mtlr 0", &format!("b .+{d}")], &words);
     }
     sheet.check("out_of_line");
     for d in [-0x200_0004, 0x200_0000] {
@@ -551,10 +462,7 @@ fn an_out_of_line_stub_reaches_as_far_as_branches_do() {
         assert_eq!(far_error(far_hook, AT, &ABI), (Part::Hook, d));
         let far_site = Stub::OutOfLine { site, hook: AT };
         assert_eq!(far_error(far_site, AT, &ABI), (Part::WayBack, d));
-        let traced = Stub::Redirect {
-            word: KERNEL_TOC,
-            traced: Some(AT.offset(d)),
-        };
+        let traced = Stub::Redirect { word: KERNEL_TOC, traced: Some(AT.offset(d)) };
         assert_eq!(far_error(traced, AT, &ABI), (Part::Hook, d));
     }
 }
@@ -570,10 +478,7 @@ fn a_missing_stub_traps_and_names_its_symbol() {
             format!(".long {:#x}", !symbol),
         );
         let zero = ".long 0";
-        sheet.add_stub(
-            &["tw 31,0,0", &mark, &symbol, &not, zero, zero, zero, zero],
-            &words,
-        );
+        sheet.add_stub(&["tw 31,0,0", &mark, &symbol, &not, zero, zero, zero, zero], &words);
     }
     sheet.check("missing");
     assert_eq!(MISSING_MARK >> 26, 0, "illegal to execute");
@@ -589,10 +494,7 @@ fn the_seeds_and_linuxs_stubs_are_what_the_assembler_makes() {
         let (ha, l) = (format!("({off})@ha"), format!("({off})@l"));
         // No slot begins at an odd address: there the TOC is the odd one.
         let at = MODULE_TOC.offset(off & !7);
-        let abi = StubAbi {
-            module_toc: MODULE_TOC.offset(-(off & 7)),
-            ..ABI
-        };
+        let abi = StubAbi { module_toc: MODULE_TOC.offset(-(off & 7)), ..ABI };
         let target = Vaddr(0xc000_0000_89ab_cdef);
         let (low, high) = (".long 0x89abcdef", ".long 0xc0000000");
         let magic = format!(".long {LINUX_MAGIC}");
@@ -688,12 +590,7 @@ fn the_seeds_and_linuxs_stubs_are_what_the_assembler_makes() {
 #[test]
 fn a_paca_field_that_ld_cannot_reach_is_refused() {
     for field in [0x7ffd, 0x8000, 0xfff8] {
-        let abi = StubAbi {
-            paca_toc: field,
-            paca_sibling: field,
-            paca_shadow_sp: field,
-            ..ABI
-        };
+        let abi = StubAbi { paca_toc: field, paca_sibling: field, paca_shadow_sp: field, ..ABI };
         let word = KERNEL_TOC;
         let expected = (Part::PacaField, i64::from(field));
         assert_eq!(far_error(Stub::Profile { word }, AT, &abi), expected);
@@ -709,10 +606,6 @@ fn a_slot_that_is_not_aligned_is_refused() {
     assert_eq!(external.kind(), StubKind::External);
     assert!(external.encode(AT.offset(32), &ABI).is_ok());
     let refused = external.encode(AT.offset(16), &ABI).unwrap_err().cause;
-    let expected = StubCause::Misaligned {
-        what: Part::Slot,
-        address: AT.offset(16),
-        align: 32,
-    };
+    let expected = StubCause::Misaligned { what: Part::Slot, address: AT.offset(16), align: 32 };
     assert_eq!(refused, expected);
 }

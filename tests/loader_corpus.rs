@@ -29,23 +29,13 @@ fn every_module_of_the_package_links_near_and_far() {
             if exports_at != 0x1000_0000 {
                 continue;
             }
-            relocations += loaded
-                .object
-                .relocations()
-                .iter()
-                .map(|list| list.len())
-                .sum::<usize>();
+            relocations += loaded.object.relocations().iter().map(|list| list.len()).sum::<usize>();
             sites += loaded.linked.sites.len();
             for refused in &loaded.linked.refused {
                 assert_eq!(refused.fault, SiteFault::NotAtEntry, "{}", path.display());
             }
             overridden += loaded.linked.refused.len();
-            assert_eq!(
-                found_sites(&loaded),
-                listed_sites(&loaded),
-                "{}",
-                path.display()
-            );
+            assert_eq!(found_sites(&loaded), listed_sites(&loaded), "{}", path.display());
             let nop_behind = |offset: u32| {
                 let at = offset as usize + 4;
                 loaded.image[at..at + 4] == 0x6000_0000_u32.to_le_bytes()
@@ -80,13 +70,8 @@ fn listed_sites(loaded: &Loaded) -> Vec<u32> {
     };
     let mut listed = Vec::new();
     for entry in object.relocations_of(index).expect("relocated").iter() {
-        let symbol = object
-            .symbol((entry.r_info >> 32) as u32)
-            .expect("in range");
-        let section = loaded
-            .layout
-            .offset_of(symbol.st_shndx.into())
-            .expect("kept");
+        let symbol = object.symbol((entry.r_info >> 32) as u32).expect("in range");
+        let section = loaded.layout.offset_of(symbol.st_shndx.into()).expect("kept");
         listed.push(section + (symbol.st_value as i64 + entry.r_addend) as u32);
     }
     listed.sort_unstable();

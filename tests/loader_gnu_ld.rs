@@ -16,16 +16,11 @@ const REL24: u32 = 10;
 const ENTRY: u32 = 118;
 const REL16_HA: u32 = 252;
 /// Near enough for ld to reach without stubs.
-const KERNEL: FakeKernel = FakeKernel {
-    exports_at: 0x2080_0000,
-};
+const KERNEL: FakeKernel = FakeKernel { exports_at: 0x2080_0000 };
 
 #[test]
 fn medium_model_c_agrees_with_gnu_ld() {
-    compare(
-        "medium",
-        &compile("module.c", &["-mcmodel=medium"], "medium.o"),
-    );
+    compare("medium", &compile("module.c", &["-mcmodel=medium"], "medium.o"));
 }
 
 #[test]
@@ -43,10 +38,7 @@ fn large_model_c_agrees_with_gnu_ld() {
 
 #[test]
 fn small_model_c_agrees_with_gnu_ld() {
-    compare(
-        "small",
-        &compile("module.c", &["-mcmodel=small"], "small.o"),
-    );
+    compare("small", &compile("module.c", &["-mcmodel=small"], "small.o"));
 }
 
 #[test]
@@ -70,10 +62,7 @@ fn compare(name: &str, file: &[u8]) {
         let mut skip = BTreeSet::new();
         let relocations = loaded.object.relocations_of(index);
         for entry in relocations.iter().flat_map(|list| list.iter()) {
-            let symbol = loaded
-                .object
-                .symbol((entry.r_info >> 32) as u32)
-                .expect("in range");
+            let symbol = loaded.object.symbol((entry.r_info >> 32) as u32).expect("in range");
             let at = entry.r_offset as usize;
             match entry.r_info as u32 {
                 REL24 if symbol.st_shndx == 0 => skip.extend([at, at + 4]),
@@ -92,11 +81,7 @@ fn compare(name: &str, file: &[u8]) {
         for at in (0..ours.len()).step_by(4).filter(|at| !skip.contains(at)) {
             let end = (at + 4).min(ours.len());
             let place = format!("{name} {}+{at:#x}", section.name);
-            assert_eq!(
-                hex(&ours[at..end]),
-                hex(&theirs[at..end]),
-                "{place}: ours, then ld's"
-            );
+            assert_eq!(hex(&ours[at..end]), hex(&theirs[at..end]), "{place}: ours, then ld's");
             compared += 1;
         }
     }
@@ -107,16 +92,10 @@ fn compare(name: &str, file: &[u8]) {
 fn assert_sets_r2(loaded: &Loaded, start: u32, at: usize) {
     let code = &loaded.image[start as usize..];
     let (addis, addi) = (word(code, at), word(code, at + 4));
-    assert_eq!(
-        (addis >> 16, addi >> 16),
-        (0x3c4c, 0x3842),
-        "addis r2,r12; addi r2,r2"
-    );
+    assert_eq!((addis >> 16, addi >> 16), (0x3c4c, 0x3842), "addis r2,r12; addi r2,r2");
     let half = |word: u32| i64::from(word as u16 as i16);
     let r12 = MODULE_BASE.0 + u64::from(start) + at as u64;
-    let r2 = r12
-        .wrapping_add_signed(half(addis) * 0x1_0000)
-        .wrapping_add_signed(half(addi));
+    let r2 = r12.wrapping_add_signed(half(addis) * 0x1_0000).wrapping_add_signed(half(addi));
     assert_eq!(r2, loaded.linked.toc.0);
 }
 
@@ -135,35 +114,18 @@ fn link_with_ld(name: &str, loaded: &Loaded) -> String {
             script += &format!("{name} = {:#x};\n", addr.0);
         }
     }
-    let path = |suffix: &str| {
-        temporary(&format!("{name}{suffix}"))
-            .to_str()
-            .unwrap()
-            .to_string()
-    };
+    let path = |suffix: &str| temporary(&format!("{name}{suffix}")).to_str().unwrap().to_string();
     std::fs::write(path(".ld"), script).expect("writable");
     let (script, object, output) = (path(".ld"), path(".o"), path(".linked"));
-    let plain = [
-        "--no-toc-optimize",
-        "--no-multi-toc",
-        "--no-tls-optimize",
-        "-e",
-        "0",
-    ];
-    run(
-        "ld",
-        &[&plain[..], &["-T", &script, "-o", &output, &object]].concat(),
-    );
+    let plain = ["--no-toc-optimize", "--no-multi-toc", "--no-tls-optimize", "-e", "0"];
+    run("ld", &[&plain[..], &["-T", &script, "-o", &output, &object]].concat());
     output
 }
 
 /// A section's bytes, cut out by objcopy.
 fn section_of(file: &str, section: &str) -> Vec<u8> {
     let output = format!("{file}.section");
-    run(
-        "objcopy",
-        &["-O", "binary", "--only-section", section, file, &output],
-    );
+    run("objcopy", &["-O", "binary", "--only-section", section, file, &output]);
     std::fs::read(output).expect("objcopy wrote it")
 }
 
@@ -172,9 +134,5 @@ fn word(bytes: &[u8], at: usize) -> u32 {
 }
 
 fn hex(bytes: &[u8]) -> String {
-    bytes
-        .iter()
-        .rev()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    bytes.iter().rev().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -11,9 +11,7 @@ use tocsin::loader::{
     self, Layout, LinkOptions, LoadError, Object, Owner, Resolved, Resolver, exports, relocate,
 };
 
-const KERNEL: FakeKernel = FakeKernel {
-    exports_at: 0x1000_0000,
-};
+const KERNEL: FakeKernel = FakeKernel { exports_at: 0x1000_0000 };
 const NOP: u32 = 0x6000_0000;
 const BL: u32 = 0x4800_0001;
 const FUNC: u8 = 2;
@@ -72,15 +70,9 @@ fn a_foreign_file_is_refused_by_name() {
         refusal(b"#!/bin/sh"),
         "not an ELF file; give a .ko that the compiler or the linker wrote"
     );
-    assert_eq!(
-        header(4, 1),
-        "ELF class 1, need 2 (64-bit); compile for powerpc64le"
-    );
+    assert_eq!(header(4, 1), "ELF class 1, need 2 (64-bit); compile for powerpc64le");
     assert_eq!(header(5, 2), "big-endian; compile for powerpc64le");
-    assert_eq!(
-        header(18, 62),
-        "for machine 62, need 21 (64-bit PowerPC); compile for powerpc64le"
-    );
+    assert_eq!(header(18, 62), "for machine 62, need 21 (64-bit PowerPC); compile for powerpc64le");
     assert_eq!(
         header(16, 2),
         "an executable (ELF type 2), need a relocatable file; link with ld -r"
@@ -89,18 +81,9 @@ fn a_foreign_file_is_refused_by_name() {
         header(16, 3),
         "a shared library (ELF type 3), need a relocatable file; link with ld -r"
     );
-    assert_eq!(
-        header(16, 9),
-        "ELF type 9, need 1 (relocatable); link with ld -r"
-    );
-    assert_eq!(
-        header(48, 1),
-        "e_flags say ELF ABI version 1, need 2; compile with -mabi=elfv2"
-    );
-    assert_eq!(
-        header(48, 3),
-        "e_flags say ELF ABI version 3, need 2; compile with -mabi=elfv2"
-    );
+    assert_eq!(header(16, 9), "ELF type 9, need 1 (relocatable); link with ld -r");
+    assert_eq!(header(48, 1), "e_flags say ELF ABI version 1, need 2; compile with -mabi=elfv2");
+    assert_eq!(header(48, 3), "e_flags say ELF ABI version 3, need 2; compile with -mabi=elfv2");
     assert_eq!(
         header(58, 40),
         "section headers of 40 bytes, need 64; the file is damaged, build it again"
@@ -188,12 +171,7 @@ fn a_wrong_section_is_refused() {
     });
     assert!(refusal(&zeros).contains("relocates a section without bytes"));
     let second = small(|builder| {
-        builder.raw(Section {
-            name: ".symtab",
-            kind: 2,
-            entry: 24,
-            ..Section::default()
-        });
+        builder.raw(Section { name: ".symtab", kind: 2, entry: 24, ..Section::default() });
     });
     assert!(refusal(&second).contains("second symbol table"));
     // The last three sections are `.symtab`, `.strtab` and `.shstrtab`.
@@ -235,10 +213,7 @@ fn a_wrong_symbol_is_refused() {
     assert!(spoiled(6, 1, 0, 0).contains("thread-local"));
     assert!(spoiled(10, 1, 0, 0).contains("indirect function"));
     let mut file = small(|_| ());
-    let symbols = file
-        .windows(8)
-        .position(|bytes| bytes == [1, 0, 0, 0, 0x12, 0, 1, 0])
-        .unwrap();
+    let symbols = file.windows(8).position(|bytes| bytes == [1, 0, 0, 0, 0x12, 0, 1, 0]).unwrap();
     file[symbols + 1] = 0x7f;
     assert!(refusal(&file).contains("symbol 1: name at 0x7f01 lies outside the string table"));
 }
@@ -332,11 +307,7 @@ struct Gpl;
 impl Resolver for Gpl {
     fn resolve(&self, name: &str) -> Option<Resolved> {
         let (addr, owner) = (Vaddr(0x1000), Owner::Module(7));
-        (name == "far").then_some(Resolved {
-            addr,
-            owner,
-            gpl_only: true,
-        })
+        (name == "far").then_some(Resolved { addr, owner, gpl_only: true })
     }
 }
 
@@ -356,9 +327,7 @@ fn the_licence_decides_about_gpl_only_exports() {
             }
         });
         let loaded = Module::load(&file, &Gpl, &LinkOptions::default());
-        loaded
-            .map(|loaded| loaded.linked.owners)
-            .map_err(|error| error.to_string())
+        loaded.map(|loaded| loaded.linked.owners).map_err(|error| error.to_string())
     };
     for licence in [
         "GPL",
@@ -433,9 +402,7 @@ fn both_forms_of_exports_are_read() {
         [(absolute, "name", 0, true), (relative, "other", 4, false)]
     {
         let loaded = Module::load(&file, &KERNEL, &LinkOptions::default()).unwrap();
-        let [export] = loaded.linked.exports[..] else {
-            panic!("one export")
-        };
+        let [export] = loaded.linked.exports[..] else { panic!("one export") };
         assert_eq!((export.name, export.gpl_only), (name, gpl_only));
         let start = loaded.linked.functions.iter().next().unwrap().at;
         assert_eq!(export.addr, MODULE_BASE.offset(i64::from(start) + inside));
@@ -451,15 +418,8 @@ fn a_module_that_has_no_room_or_no_aligned_place_is_refused() {
     let link = |base, len: usize| {
         let mut image = vec![0xa5; len];
         let options = LinkOptions::default();
-        let linked = relocate::link(
-            &object,
-            &layout,
-            Vaddr(base),
-            &mut image,
-            &KERNEL,
-            &abi(),
-            &options,
-        );
+        let linked =
+            relocate::link(&object, &layout, Vaddr(base), &mut image, &KERNEL, &abi(), &options);
         linked.map(|_| ()).map_err(|error| error.to_string())
     };
     assert_eq!(link(0x1000, 0x2000), Ok(()));
@@ -516,14 +476,8 @@ fn a_stub_too_far_from_the_kernel_is_refused() {
     };
     assert_eq!(at(0x8000_0000), Ok(()));
     let far = at(0x1_0000_0000).unwrap_err().to_string();
-    assert!(
-        far.starts_with("_mcount: profile stub at 0x100000020: target word: +0x"),
-        "{far}"
-    );
-    assert!(
-        far.ends_with("; load the module nearer to the kernel"),
-        "{far}"
-    );
+    assert!(far.starts_with("_mcount: profile stub at 0x100000020: target word: +0x"), "{far}");
+    assert!(far.ends_with("; load the module nearer to the kernel"), "{far}");
 }
 
 #[test]
@@ -534,16 +488,8 @@ fn every_byte_of_the_image_is_written() {
     let link = |before: u8| {
         let mut image = vec![before; layout.size as usize];
         let options = LinkOptions::default();
-        relocate::link(
-            &object,
-            &layout,
-            MODULE_BASE,
-            &mut image,
-            &KERNEL,
-            &abi(),
-            &options,
-        )
-        .unwrap();
+        relocate::link(&object, &layout, MODULE_BASE, &mut image, &KERNEL, &abi(), &options)
+            .unwrap();
         image
     };
     assert!(link(0) == link(0xff), "what the buffer held shows through");
@@ -551,11 +497,7 @@ fn every_byte_of_the_image_is_written() {
 
 #[test]
 fn a_file_cut_anywhere_is_refused() {
-    let file = compile(
-        "module.c",
-        &["-mcmodel=medium", "-pg", "-mprofile-kernel"],
-        "cut.o",
-    );
+    let file = compile("module.c", &["-mcmodel=medium", "-pg", "-mprofile-kernel"], "cut.o");
     assert_eq!(load(&file), Ok(()));
     for len in 0..file.len() {
         // The table of sections is the last thing in the file.

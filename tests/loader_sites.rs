@@ -13,9 +13,7 @@ use tocsin::loader::{LinkOptions, Loaded, Resolved, Resolver, SiteFault, SiteKin
 
 const NOP: u32 = 0x6000_0000;
 const LD_R2_24_R1: u32 = 0xe841_0018;
-const KERNEL: FakeKernel = FakeKernel {
-    exports_at: 0x1000_0000,
-};
+const KERNEL: FakeKernel = FakeKernel { exports_at: 0x1000_0000 };
 
 /// Offset of function `name`.
 fn function(loaded: &Loaded, name: &str) -> u32 {
@@ -92,13 +90,8 @@ fn each_kind_of_site_is_found_and_switched_off() {
         }
     }
     let early = function(&loaded, "patch_early");
-    let [refused] = loaded.linked.refused[..] else {
-        panic!("one is refused")
-    };
-    assert_eq!(
-        (refused.at, refused.fault),
-        (early, SiteFault::NopBeforeToc)
-    );
+    let [refused] = loaded.linked.refused[..] else { panic!("one is refused") };
+    assert_eq!((refused.at, refused.fault), (early, SiteFault::NopBeforeToc));
 }
 
 #[test]
@@ -108,10 +101,7 @@ fn r2_comes_back_after_a_call_and_never_after_a_profiling_call() {
     let calls = function(&loaded, "calls") + 8;
     let callee = KERNEL.address_of("far_function").0;
     for call in 0..4 {
-        assert_eq!(
-            stub_of(&loaded, calls + call * 8),
-            (StubKind::External, callee)
-        );
+        assert_eq!(stub_of(&loaded, calls + call * 8), (StubKind::External, callee));
         assert_eq!(word(&loaded, calls + call * 8 + 4), LD_R2_24_R1);
     }
     let labelled = function(&loaded, "early_jump_label") + 12;
@@ -138,14 +128,7 @@ fn a_sibling_call_and_a_neighbour_that_loses_r2_have_their_own_stubs() {
 fn each_symbol_has_one_stub_of_each_kind_however_often_it_is_called() {
     let file = assemble("sites.S", "sites-count.o");
     let loaded = Module::load(&file, &KERNEL, &LinkOptions::default()).unwrap();
-    let count = |kind| {
-        loaded
-            .linked
-            .stubs
-            .iter()
-            .filter(|stub| stub.kind == kind)
-            .count()
-    };
+    let count = |kind| loaded.linked.stubs.iter().filter(|stub| stub.kind == kind).count();
     assert_eq!(count(StubKind::External), 3); // far_function, far_other, clobberer
     assert_eq!(count(StubKind::Sibling), 1);
     assert_eq!(count(StubKind::Profile), 3); // early, late, patchable
@@ -156,21 +139,10 @@ fn each_symbol_has_one_stub_of_each_kind_however_often_it_is_called() {
 fn the_historic_shapes_are_built_on_request() {
     let file = assemble("sites.S", "sites-styles.o");
     for (stubs, call, profile) in [
-        (
-            StubStyle::Seed,
-            StubKind::SeedExternal,
-            StubKind::SeedProfile,
-        ),
-        (
-            StubStyle::Linux,
-            StubKind::LinuxExternal,
-            StubKind::LinuxProfile,
-        ),
+        (StubStyle::Seed, StubKind::SeedExternal, StubKind::SeedProfile),
+        (StubStyle::Linux, StubKind::LinuxExternal, StubKind::LinuxProfile),
     ] {
-        let options = LinkOptions {
-            stubs,
-            ..LinkOptions::default()
-        };
+        let options = LinkOptions { stubs, ..LinkOptions::default() };
         let loaded = Module::load(&file, &KERNEL, &options).unwrap();
         let site = loaded.linked.sites[0];
         let entry = loaded.linked.stubs.find(site.stub(MODULE_BASE)).unwrap();
@@ -188,10 +160,7 @@ fn the_historic_shapes_are_built_on_request() {
 #[test]
 fn the_wrong_stub_for_profiling_calls_is_built_only_if_asked_for() {
     let file = assemble("sites.S", "sites-wrong.o");
-    let options = LinkOptions {
-        wrong_profile_stubs: true,
-        ..LinkOptions::default()
-    };
+    let options = LinkOptions { wrong_profile_stubs: true, ..LinkOptions::default() };
     let loaded = Module::load(&file, &KERNEL, &options).unwrap();
     let stub = loaded.linked.sites[0].stub(MODULE_BASE);
     assert_eq!(stub_at(&loaded, stub), (StubKind::External, MCOUNT.0));
@@ -216,17 +185,9 @@ fn what_is_missing_is_named_or_bound_to_a_trap() {
          load the modules that export them first, or use --link-only"
     );
     for stubs in [StubStyle::Default, StubStyle::Seed, StubStyle::Linux] {
-        let options = LinkOptions {
-            link_only: true,
-            stubs,
-            ..LinkOptions::default()
-        };
+        let options = LinkOptions { link_only: true, stubs, ..LinkOptions::default() };
         let loaded = Module::load(&file, &Nothing, &options).unwrap();
-        let traps = loaded
-            .linked
-            .stubs
-            .iter()
-            .filter(|stub| stub.kind == StubKind::Missing);
+        let traps = loaded.linked.stubs.iter().filter(|stub| stub.kind == StubKind::Missing);
         let mut names = Vec::new();
         for trap in traps {
             let at = trap.at.since(MODULE_BASE) as u32;
@@ -241,10 +202,7 @@ fn what_is_missing_is_named_or_bound_to_a_trap() {
         let (index, _) = loaded.object.section(".data.rel").unwrap();
         let table = MODULE_BASE.offset(loaded.layout.offset_of(index).unwrap().into());
         let pointer = Vaddr(doubleword(&loaded, table.offset(16)));
-        assert_eq!(
-            loaded.linked.stubs.find(pointer).unwrap().kind,
-            StubKind::Missing
-        );
+        assert_eq!(loaded.linked.stubs.find(pointer).unwrap().kind, StubKind::Missing);
     }
 }
 
@@ -254,33 +212,17 @@ fn a_weak_symbol_that_nobody_exports_is_zero_for_data_and_a_trap_for_calls() {
     struct But(&'static str);
     impl Resolver for But {
         fn resolve(&self, name: &str) -> Option<Resolved> {
-            if name == self.0 {
-                None
-            } else {
-                KERNEL.resolve(name)
-            }
+            if name == self.0 { None } else { KERNEL.resolve(name) }
         }
     }
     let file = compile("module.c", &["-mcmodel=medium"], "weak.o");
     let loaded = Module::load(&file, &But("far_weak"), &LinkOptions::default()).unwrap();
-    let [missing] = loaded.linked.missing[..] else {
-        panic!("one is missing")
-    };
+    let [missing] = loaded.linked.missing[..] else { panic!("one is missing") };
     let (toc, _) = loaded.object.section(".toc").unwrap();
     let pointers = loaded.object.relocations_of(toc).unwrap();
-    let pointer = pointers
-        .iter()
-        .find(|entry| (entry.r_info >> 32) as u32 == missing)
-        .unwrap();
+    let pointer = pointers.iter().find(|entry| (entry.r_info >> 32) as u32 == missing).unwrap();
     let start = MODULE_BASE.offset(loaded.layout.offset_of(toc).unwrap().into());
-    assert_eq!(
-        doubleword(&loaded, start.offset(pointer.r_offset as i64)),
-        0
-    );
-    let traps = loaded
-        .linked
-        .stubs
-        .iter()
-        .filter(|stub| stub.kind == StubKind::Missing);
+    assert_eq!(doubleword(&loaded, start.offset(pointer.r_offset as i64)), 0);
+    let traps = loaded.linked.stubs.iter().filter(|stub| stub.kind == StubKind::Missing);
     assert_eq!(traps.map(|stub| stub.owner).collect::<Vec<_>>(), [missing]);
 }

@@ -43,15 +43,10 @@ fn run(arguments: &[String]) -> Result<(), String> {
     // What the kernel will see: read it back before anybody relies on it.
     let table = Table::parse(&blob).map_err(|why| format!("{kernel}: {why}"))?;
     if table.iter().count() != symbols.len() {
-        return Err(format!(
-            "{kernel}: the packed table does not unpack (a bug of ksyms)"
-        ));
+        return Err(format!("{kernel}: the packed table does not unpack (a bug of ksyms)"));
     }
     std::fs::write(out, &blob).map_err(|why| format!("{out}: {why}"))?;
-    let used = blob
-        .iter()
-        .rposition(|&byte| byte != 0)
-        .map_or(0, |at| at + 1);
+    let used = blob.iter().rposition(|&byte| byte != 0).map_or(0, |at| at + 1);
     eprintln!("ksyms: {} symbols in {used} of {room} bytes", symbols.len());
     Ok(())
 }

@@ -59,9 +59,7 @@ pub fn name(number: u32) -> Option<&'static str> {
 #[must_use]
 pub fn from_int(result: u64) -> Option<u32> {
     let number = (result as u32).wrapping_neg();
-    (1..=MAX_ERRNO)
-        .contains(&u64::from(number))
-        .then_some(number)
+    (1..=MAX_ERRNO).contains(&u64::from(number)).then_some(number)
 }
 
 /// The error number in a pointer, of which Linux gives the last page to errors.

@@ -192,11 +192,7 @@ impl fmt::Display for KlpError {
 
 /// Reads the `struct klp_patch` at `at`.
 pub fn read_patch(memory: &dyn Memory, at: Vaddr) -> Result<PatchDesc, KlpError> {
-    let reader = Reader {
-        memory,
-        object: None,
-        func: None,
-    };
+    let reader = Reader { memory, object: None, func: None };
     reader.aligned("", at, 8)?;
     let patch: [u8; PATCH_SIZE] = reader.block("", at)?;
     let objs = reader.pointer("objs", quad(&patch, 8), 8)?;
@@ -209,20 +205,13 @@ pub fn read_patch(memory: &dyn Memory, at: Vaddr) -> Result<PatchDesc, KlpError>
     loop {
         let index = desc.objects.len();
         let at = objs.offset((index * OBJECT_SIZE) as i64);
-        let reader = Reader {
-            object: Some(index),
-            ..reader
-        };
+        let reader = Reader { object: Some(index), ..reader };
         let funcs: usize = desc.objects.iter().map(|object| object.funcs.len()).sum();
         match reader.object(at, MAX_FUNCS - funcs)? {
             None if index == 0 => return Err(KlpError::Empty),
             None => return Ok(desc),
             Some(_) if index == MAX_OBJECTS => {
-                let place = Reader {
-                    object: None,
-                    ..reader
-                }
-                .place("objs");
+                let place = Reader { object: None, ..reader }.place("objs");
                 let limit = MAX_OBJECTS;
                 return Err(KlpError::Endless { place, limit });
             }
@@ -271,10 +260,7 @@ impl Reader<'_> {
         loop {
             let index = desc.funcs.len();
             let at = funcs.offset((index * FUNC_SIZE) as i64);
-            let reader = Self {
-                func: Some(index),
-                ..self
-            };
+            let reader = Self { func: Some(index), ..self };
             match reader.func(at)? {
                 None => return Ok(Some(desc)),
                 Some(_) if index == room => {
@@ -304,21 +290,16 @@ impl Reader<'_> {
     }
 
     const fn place(self, field: &'static str) -> Place {
-        Place {
-            object: self.object,
-            func: self.func,
-            field,
-        }
+        Place { object: self.object, func: self.func, field }
     }
 
     fn block<const N: usize>(self, field: &'static str, at: Vaddr) -> Result<[u8; N], KlpError> {
         let mut bytes = [0; N];
         match self.memory.read(at, &mut bytes) {
             got if got == N => Ok(bytes),
-            got => Err(KlpError::Unreadable {
-                place: self.place(field),
-                at: at.offset(got as i64),
-            }),
+            got => {
+                Err(KlpError::Unreadable { place: self.place(field), at: at.offset(got as i64) })
+            }
         }
     }
 

@@ -41,9 +41,7 @@ pub(crate) fn read_str(
     let mut len = 0;
     while len < max {
         let want = chunk.len().min(max - len);
-        let got = memory
-            .read(at.offset(len as i64), &mut chunk[..want])
-            .min(want);
+        let got = memory.read(at.offset(len as i64), &mut chunk[..want]).min(want);
         if let Some(end) = chunk[..got].iter().position(|&b| b == 0) {
             piece(&chunk[..end]);
             return (len + end, true);
@@ -66,9 +64,7 @@ impl Memory for Pieces {
     fn read(&self, at: Vaddr, out: &mut [u8]) -> usize {
         let byte = |at: u64| {
             let inside = |(start, bytes): &(u64, Vec<u8>)| {
-                bytes
-                    .get(usize::try_from(at.checked_sub(*start)?).ok()?)
-                    .copied()
+                bytes.get(usize::try_from(at.checked_sub(*start)?).ok()?).copied()
             };
             self.0.iter().find_map(inside)
         };
@@ -96,10 +92,8 @@ mod tests {
     #[test]
     fn a_string_ends_at_its_nul_at_the_limit_or_at_a_hole() {
         let long = "x".repeat(130);
-        let memory = Pieces(vec![
-            (100, b"abc\0def".to_vec()),
-            (1000, format!("{long}\0").into_bytes()),
-        ]);
+        let memory =
+            Pieces(vec![(100, b"abc\0def".to_vec()), (1000, format!("{long}\0").into_bytes())]);
         assert_eq!(read(&memory, 100, 50), ("abc".into(), true));
         assert_eq!(read(&memory, 100, 2), ("ab".into(), true));
         assert_eq!(read(&memory, 104, 3), ("def".into(), true));

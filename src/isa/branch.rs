@@ -20,18 +20,10 @@ use crate::addr::Vaddr;
 use core::fmt;
 
 /// What LI reaches.
-pub const REACH: Reach = Reach {
-    min: -0x0200_0000,
-    max: 0x01ff_fffc,
-    step: 4,
-};
+pub const REACH: Reach = Reach { min: -0x0200_0000, max: 0x01ff_fffc, step: 4 };
 
 /// What BD reaches: conditional branches and `R_PPC64_REL14`.
-pub const REACH_BD: Reach = Reach {
-    min: -0x8000,
-    max: 0x7ffc,
-    step: 4,
-};
+pub const REACH_BD: Reach = Reach { min: -0x8000, max: 0x7ffc, step: 4 };
 
 const OPCODE_B: u32 = 18;
 const OPCODE_BC: u32 = 16;
@@ -183,10 +175,7 @@ mod tests {
         let first = bl(AT, AT.offset(-4)).unwrap();
         let second = retarget(first, AT, AT.offset(8)).unwrap();
         assert_eq!(second, Insn(0x4800_0009));
-        assert_eq!(
-            retarget(Insn::NOP, AT, AT),
-            Err(BranchError::NotABranch(Insn::NOP))
-        );
+        assert_eq!(retarget(Insn::NOP, AT, AT), Err(BranchError::NotABranch(Insn::NOP)));
     }
 
     #[test]

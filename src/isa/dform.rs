@@ -27,46 +27,22 @@ use super::Insn;
 use super::reach::{RangeError, Reach};
 
 /// What one signed 16-bit displacement reaches.
-pub const REACH_D: Reach = Reach {
-    min: -0x8000,
-    max: 0x7fff,
-    step: 1,
-};
+pub const REACH_D: Reach = Reach { min: -0x8000, max: 0x7fff, step: 1 };
 
 /// What one DS displacement reaches.
-pub const REACH_DS: Reach = Reach {
-    min: -0x8000,
-    max: 0x7ffc,
-    step: 4,
-};
+pub const REACH_DS: Reach = Reach { min: -0x8000, max: 0x7ffc, step: 4 };
 
 /// What one DQ displacement reaches.
-pub const REACH_DQ: Reach = Reach {
-    min: -0x8000,
-    max: 0x7ff0,
-    step: 16,
-};
+pub const REACH_DQ: Reach = Reach { min: -0x8000, max: 0x7ff0, step: 16 };
 
 /// What `addis` and a D-form instruction reach together.
-pub const REACH_HA_D: Reach = Reach {
-    min: -0x8000_8000,
-    max: 0x7fff_7fff,
-    step: 1,
-};
+pub const REACH_HA_D: Reach = Reach { min: -0x8000_8000, max: 0x7fff_7fff, step: 1 };
 
 /// What `addis` and a DS-form instruction reach together.
-pub const REACH_HA_DS: Reach = Reach {
-    min: -0x8000_8000,
-    max: 0x7fff_7ffc,
-    step: 4,
-};
+pub const REACH_HA_DS: Reach = Reach { min: -0x8000_8000, max: 0x7fff_7ffc, step: 4 };
 
 /// What `addis` and a DQ-form instruction reach together.
-pub const REACH_HA_DQ: Reach = Reach {
-    min: -0x8000_8000,
-    max: 0x7fff_7ff0,
-    step: 16,
-};
+pub const REACH_HA_DQ: Reach = Reach { min: -0x8000_8000, max: 0x7fff_7ff0, step: 16 };
 
 /// How a word holds its displacement.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -166,10 +142,7 @@ pub struct HaLo<L> {
 /// `offset` is outside [`REACH_HA_D`].
 pub const fn split(offset: i64) -> Result<HaLo<i16>, RangeError> {
     match REACH_HA_D.check(offset) {
-        Ok(offset) => Ok(HaLo {
-            ha: ((offset + 0x8000) >> 16) as i16,
-            lo: offset as i16,
-        }),
+        Ok(offset) => Ok(HaLo { ha: ((offset + 0x8000) >> 16) as i16, lo: offset as i16 }),
         Err(range) => Err(range),
     }
 }

@@ -30,11 +30,7 @@ impl Gpr {
     /// Register `number`, if there is one.
     #[must_use]
     pub const fn new(number: u8) -> Option<Self> {
-        if number < 32 {
-            Some(Self(number))
-        } else {
-            None
-        }
+        if number < 32 { Some(Self(number)) } else { None }
     }
 }
 

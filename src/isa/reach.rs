@@ -32,14 +32,7 @@ impl Reach {
     /// # Errors
     /// The distance and the limits that it breaks.
     pub const fn check(self, distance: i64) -> Result<i64, RangeError> {
-        if self.holds(distance) {
-            Ok(distance)
-        } else {
-            Err(RangeError {
-                distance,
-                reach: self,
-            })
-        }
+        if self.holds(distance) { Ok(distance) } else { Err(RangeError { distance, reach: self }) }
     }
 }
 
@@ -79,11 +72,7 @@ impl fmt::Display for Signed {
 mod tests {
     use super::*;
 
-    const WORDS: Reach = Reach {
-        min: -8,
-        max: 4,
-        step: 4,
-    };
+    const WORDS: Reach = Reach { min: -8, max: 4, step: 4 };
 
     #[test]
     fn both_ends_belong_to_the_reach_and_the_next_step_does_not() {

@@ -41,7 +41,8 @@ fn paths() -> Vec<String> {
         let name = &module.name;
         paths.extend([format!("sys/module/{name}/refcnt"), format!("sys/module/{name}/coresize")]);
         let sections = module.linked.sections.iter();
-        paths.extend(sections.map(|section| format!("sys/module/{name}/sections/{}", section.name)));
+        paths
+            .extend(sections.map(|section| format!("sys/module/{name}/sections/{}", section.name)));
         if livepatch::is_patch(name) {
             paths.push(format!("sys/kernel/livepatch/{name}/enabled"));
         }
@@ -135,14 +136,20 @@ fn kallsyms() -> String {
     let mut text = String::new();
     for found in ksyms::all() {
         let letter = if found.kind == crate::ksyms::Kind::Text { 't' } else { 'd' };
-        let _ = writeln!(text, "{:016x} {letter} {}", ksyms::address_of(&found).0, found.name.as_str());
+        let _ =
+            writeln!(text, "{:016x} {letter} {}", ksyms::address_of(&found).0, found.name.as_str());
     }
     for module in modules::all() {
         for function in module.linked.functions.iter() {
             let global = function.symbol >= module.object.first_global();
             let letter = if global { 'T' } else { 't' };
             let at = module.address(function.at).0;
-            let _ = writeln!(text, "{at:016x} {letter} {}\t[{}]", module.symbol_name(function.symbol), module.name);
+            let _ = writeln!(
+                text,
+                "{at:016x} {letter} {}\t[{}]",
+                module.symbol_name(function.symbol),
+                module.name
+            );
         }
     }
     text
@@ -209,7 +216,9 @@ fn write_trace(path: &str, file: &str, word: &str, append: bool) -> Result<(), S
             tracing::on(&words).map(|_| ())
         }
         ("current_tracer", "nop") => tracing::off(),
-        ("current_tracer", _) => Err(format!("{path}: no such tracer: {word} (see available_tracers)")),
+        ("current_tracer", _) => {
+            Err(format!("{path}: no such tracer: {word} (see available_tracers)"))
+        }
         ("set_ftrace_filter", _) => tracing::set_words(words(), append),
         ("trace", "") => {
             tracing::clear();

@@ -98,7 +98,10 @@ impl World for Loaded {
     }
 
     fn functions(&self, module: Option<&str>, name: &str) -> Vec<Vaddr> {
-        module.and_then(modules::find).map(|module| module.functions_named(name)).unwrap_or_default()
+        module
+            .and_then(modules::find)
+            .map(|module| module.functions_named(name))
+            .unwrap_or_default()
     }
 
     fn site_of(&self, entry: Vaddr) -> Option<Site> {
@@ -152,7 +155,10 @@ fn new_stub(module: &Module) -> Result<(Vaddr, Vaddr), String> {
         return Ok(slot);
     }
     let mut island = Island::new(module).ok_or_else(|| {
-        format!("no room for redirect stubs within 16 MiB of {}; unload what lies near it", module.name)
+        format!(
+            "no room for redirect stubs within 16 MiB of {}; unload what lies near it",
+            module.name
+        )
     })?;
     let slot = island.take_slot().ok_or("a new island has no room")?;
     islands.push(island);
@@ -234,7 +240,9 @@ fn enable_from_module(at: Vaddr) -> Result<(), String> {
     };
     let id = PATCHES.lock().register(desc).map_err(|refusal| refusal.to_string())?;
     CALLBACKS.lock().extend(
-        read.objects.iter().map(|object| (module.name.clone(), object.name.clone(), object.callbacks)),
+        read.objects
+            .iter()
+            .map(|object| (module.name.clone(), object.name.clone(), object.callbacks)),
     );
     enable(id, &module.name).inspect_err(|_| forget(&module.name))
 }
@@ -249,14 +257,13 @@ fn forget(name: &str) {
 }
 
 /// Calls one of a patch's callbacks for every loaded object that has it.
-fn run_callbacks(
-    patch: &str,
-    which: impl Fn(&Callbacks) -> Option<Vaddr>,
-) -> Result<(), String> {
+fn run_callbacks(patch: &str, which: impl Fn(&Callbacks) -> Option<Vaddr>) -> Result<(), String> {
     let callbacks = CALLBACKS.lock().clone();
     for (owner, object, callbacks) in callbacks {
         let present = object.as_deref().is_none_or(|name| modules::find(name).is_some());
-        let Some(function) = which(&callbacks).filter(|_| owner == patch && present) else { continue };
+        let Some(function) = which(&callbacks).filter(|_| owner == patch && present) else {
+            continue;
+        };
         match call::run(function, &[callbacks.object.0]) {
             CallEnd::Returned(result) if result as i32 == 0 => {}
             CallEnd::Returned(result) => {
@@ -308,7 +315,8 @@ pub fn enable_command(word: &str) -> Result<(), modules::Failure> {
                 let name = module.name.clone();
                 drop(module);
                 let _ = modules::rmmod(&name);
-                Err(format!("{word}: not a live patch: its init did not call klp_enable_patch").into())
+                Err(format!("{word}: not a live patch: its init did not call klp_enable_patch")
+                    .into())
             }
             Err(modules::Failure::Refused(reason)) => {
                 let why = REFUSED.lock().take();
@@ -324,7 +332,8 @@ pub fn enable_command(word: &str) -> Result<(), modules::Failure> {
 
 /// `livepatch disable MOD`: the functions are themselves again.
 pub fn disable_command(word: &str) -> Result<(), String> {
-    let name = modules::find(word).map_or_else(|| word.replace('-', "_"), |module| module.name.clone());
+    let name =
+        modules::find(word).map_or_else(|| word.replace('-', "_"), |module| module.name.clone());
     let plan = {
         let patches = PATCHES.lock();
         let id = patches

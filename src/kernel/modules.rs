@@ -25,8 +25,8 @@ use crate::addr::Vaddr;
 use crate::compat::errno;
 use crate::loader::stubs::{Stub, StubAbi, StubKind};
 use crate::loader::{
-    self, Group, KernelAbi, Layout, LinkOptions, Linked, LoadError, Modinfo, Object, Owner, Resolved,
-    Resolver, Span, params,
+    self, Group, KernelAbi, Layout, LinkOptions, Linked, LoadError, Modinfo, Object, Owner,
+    Resolved, Resolver, Span, params,
 };
 use crate::machine::lock::Mutex;
 use crate::machine::memory::{Block, Pages};
@@ -274,7 +274,9 @@ fn load(word: &str, options: LinkOptions, params: &[Param]) -> Result<Arc<Module
         format!("{word}: no such module in the initrd (see ls /lib/modules; add it with MODULES=)")
     })?;
     if file.path.ends_with(".xz") || file.path.ends_with(".zst") {
-        return Err(format!("{word}: {} is compressed; unpack it on the host first", file.path).into());
+        return Err(
+            format!("{word}: {} is compressed; unpack it on the host first", file.path).into()
+        );
     }
     let refuse = |error: LoadError| Failure::Refused(format!("{word}: {error}"));
     let object = Object::parse(file.data).map_err(refuse)?;
@@ -291,15 +293,23 @@ fn load(word: &str, options: LinkOptions, params: &[Param]) -> Result<Arc<Module
     let base = pages.start();
     let everyone = Everyone { modules: all() };
     let abi = kernel_abi();
-    let mut linked =
-        loader::relocate::link(&object, &layout, base, pages.bytes_mut(), &everyone, &abi, &options)
-            .map_err(refuse)?;
+    let mut linked = loader::relocate::link(
+        &object,
+        &layout,
+        base,
+        pages.bytes_mut(),
+        &everyone,
+        &abi,
+        &options,
+    )
+    .map_err(refuse)?;
     let owner_name = |number: u32| {
         let owner = everyone.modules.iter().find(|module| module.number == number);
         owner.map_or_else(|| "?".to_string(), |module| format!("module {}", module.name))
     };
     if !options.link_only {
-        loader::exports::refuse_duplicates(&linked.exports, &everyone, owner_name).map_err(refuse)?;
+        loader::exports::refuse_duplicates(&linked.exports, &everyone, owner_name)
+            .map_err(refuse)?;
     }
     let texts = store_params(&object, &layout, &mut pages, params)
         .map_err(|reason| format!("{word}: {reason}"))?;
@@ -351,7 +361,8 @@ fn store_params(
         |ops: Vaddr| super::compat::param::name_of(ops).and_then(params::ParamType::of_export);
     let mut texts = Vec::new();
     for Param { name, value } in given {
-        let value = core::str::from_utf8(value).map_err(|_| format!("{name}: the value is no text"))?;
+        let value =
+            core::str::from_utf8(value).map_err(|_| format!("{name}: the value is no text"))?;
         let image = params::Memory { base, image: pages.bytes_mut() };
         let list = params::list_params(object, layout, image).map_err(|error| error.to_string())?;
         let param = params::find_param(&list, name).map_err(|error| error.to_string())?;
@@ -394,12 +405,16 @@ pub fn rmmod(name: &str) -> Result<(), Failure> {
         return Err(format!("{name}: in use by {} (rmmod that first)", users.join(", ")).into());
     }
     if livepatch::is_enabled(name) {
-        return Err(format!("{name}: its live patch is enabled (livepatch disable {name} first)").into());
+        return Err(
+            format!("{name}: its live patch is enabled (livepatch disable {name} first)").into()
+        );
     }
     if !module.options.link_only {
         match (module.linked.init, module.linked.cleanup) {
             (Some(_), None) => {
-                return Err(format!("{name}: it has an init but no exit function, so it stays").into());
+                return Err(
+                    format!("{name}: it has an init but no exit function, so it stays").into()
+                );
             }
             (_, Some(cleanup)) => {
                 if let CallEnd::Oops(cause) = call::run(cleanup, &[]) {
@@ -421,8 +436,16 @@ pub fn relink(module: &Module) -> Result<Vec<u8>, String> {
     let others = all().into_iter().filter(|other| other.number != module.number).collect();
     let everyone = Everyone { modules: others };
     let (object, layout, base) = (&module.object, &module.layout, module.linked.base);
-    loader::relocate::link(object, layout, base, &mut image, &everyone, &kernel_abi(), &module.options)
-        .map_err(|error| format!("{}: {error}", module.name))?;
+    loader::relocate::link(
+        object,
+        layout,
+        base,
+        &mut image,
+        &everyone,
+        &kernel_abi(),
+        &module.options,
+    )
+    .map_err(|error| format!("{}: {error}", module.name))?;
     Ok(image)
 }
 
@@ -433,7 +456,8 @@ pub fn identify_stub(module: &Module, at: Vaddr) -> Option<(Stub, Option<Vaddr>,
         *word = memory::read_u32(at.offset(index as i64 * 4)).unwrap_or(0);
     }
     let abi = stub_abi(module.linked.toc);
-    let found = loader::recognise::identify(&module.linked.stubs, at, &words, &abi, memory::read_u64);
+    let found =
+        loader::recognise::identify(&module.linked.stubs, at, &words, &abi, memory::read_u64);
     found.map(|(entry, recognised)| (recognised.stub, recognised.target, entry.owner))
 }
 

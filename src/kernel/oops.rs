@@ -14,8 +14,8 @@ use super::symbols::Symbolised;
 use super::{call as job, livepatch, unwind};
 use crate::addr::Vaddr;
 use crate::kprintln;
-use crate::machine::trap::{Outcome, TrapFrame};
 use crate::loader::stubs::StubKind;
+use crate::machine::trap::{Outcome, TrapFrame};
 use crate::machine::{boot, call, hooks, memory, platform};
 
 /// SRR1 bits of a program interrupt (Power ISA Book III, "Program Interrupt").
@@ -100,7 +100,8 @@ fn is_overflow(frame: &TrapFrame) -> bool {
 /// The cause in words, with what the kernel knows beyond the vector.
 fn cause_text(frame: &TrapFrame) -> String {
     if is_overflow(frame) {
-        return "the shadow stack is full: redirected calls or tail calls nest too deep".to_string();
+        return "the shadow stack is full: redirected calls or tail calls nest too deep"
+            .to_string();
     }
     let trapped = frame.vector == 0x700 && frame.msr & PROGRAM_TRAP != 0;
     let stub = modules::containing(Vaddr(frame.nip)).filter(|_| trapped).and_then(|module| {
@@ -133,7 +134,9 @@ fn toc_owner(frame: &TrapFrame) -> String {
         }
     };
     match ran {
-        Some(module) if module.linked.toc.0 == toc => format!("{owner}, which fits the code that ran"),
+        Some(module) if module.linked.toc.0 == toc => {
+            format!("{owner}, which fits the code that ran")
+        }
         Some(module) => format!("{owner}, but {} ran", module.name),
         None => owner,
     }
@@ -143,11 +146,31 @@ fn report(frame: &TrapFrame, cause: &str) {
     let nip = Vaddr(frame.nip);
     crate::kernel::compat::print::end_open_line();
     kprintln!("oops: {cause} at {}", Symbolised(nip));
-    kprintln!("nip {:016x} msr {:016x} lr  {:016x} ctr {:016x}", frame.nip, frame.msr, frame.lr, frame.ctr);
-    kprintln!("cr  {:08x} xer {:08x} dar {:016x} dsisr {:08x} vector {:#x}", frame.cr, frame.xer, frame.dar, frame.dsisr, frame.vector);
+    kprintln!(
+        "nip {:016x} msr {:016x} lr  {:016x} ctr {:016x}",
+        frame.nip,
+        frame.msr,
+        frame.lr,
+        frame.ctr
+    );
+    kprintln!(
+        "cr  {:08x} xer {:08x} dar {:016x} dsisr {:08x} vector {:#x}",
+        frame.cr,
+        frame.xer,
+        frame.dar,
+        frame.dsisr,
+        frame.vector
+    );
     for row in 0..8 {
         let gpr = |index: usize| frame.gpr[row * 4 + index];
-        kprintln!("r{:<2} {:016x} {:016x} {:016x} {:016x}", row * 4, gpr(0), gpr(1), gpr(2), gpr(3));
+        kprintln!(
+            "r{:<2} {:016x} {:016x} {:016x} {:016x}",
+            row * 4,
+            gpr(0),
+            gpr(1),
+            gpr(2),
+            gpr(3)
+        );
     }
     kprintln!("r2 is {}", toc_owner(frame));
     if let Some(word) = memory::read_u32(nip) {

@@ -34,7 +34,12 @@ fn find(at: Vaddr) -> Option<Found> {
     let (image, image_end) = boot::image();
     if at >= image && at < image_end {
         let symbol = super::ksyms::lookup(at)?;
-        return Some(Found { name: symbol.name, module: None, offset: symbol.offset, size: symbol.size });
+        return Some(Found {
+            name: symbol.name,
+            module: None,
+            offset: symbol.offset,
+            size: symbol.size,
+        });
     }
     if livepatch::is_redirect_stub(at) {
         return Some(Found { name: "redirect stub".to_string(), module: None, offset: 0, size: 0 });
@@ -42,7 +47,12 @@ fn find(at: Vaddr) -> Option<Found> {
     let module = modules::containing(at)?;
     if let Some((name, entry, size)) = module.function_at(at) {
         let offset = at.since(entry) as u64;
-        return Some(Found { name: name.to_string(), module: Some(module.name.clone()), offset, size });
+        return Some(Found {
+            name: name.to_string(),
+            module: Some(module.name.clone()),
+            offset,
+            size,
+        });
     }
     let stub = module.linked.stubs.containing(at)?;
     let callee = modules::identify_stub(&module, stub.at).map(|(_, target, _)| target);
@@ -117,12 +127,18 @@ pub fn resolve(symbol: &SymbolName) -> Result<(Option<String>, Vaddr), String> {
         (0, Some(module)) if modules::find(module).is_none() => {
             Err(format!("{module}: not loaded (insmod {module} first)"))
         }
-        (0, Some(module)) => Err(format!("{name}: no such function in {module} (see cat /proc/kallsyms)")),
-        (0, None) => Err(format!("{name}: no such function (see cat /proc/kallsyms; is its module loaded?)")),
+        (0, Some(module)) => {
+            Err(format!("{name}: no such function in {module} (see cat /proc/kallsyms)"))
+        }
+        (0, None) => {
+            Err(format!("{name}: no such function (see cat /proc/kallsyms; is its module loaded?)"))
+        }
         (_, _) => {
             let places: Vec<_> = found
                 .iter()
-                .map(|(module, at)| format!("{}:{name} at {at}", module.as_deref().unwrap_or("kernel")))
+                .map(|(module, at)| {
+                    format!("{}:{name} at {at}", module.as_deref().unwrap_or("kernel"))
+                })
                 .collect();
             Err(format!("{name}: found {} times, say which: {}", found.len(), places.join(", ")))
         }

@@ -215,7 +215,8 @@ pub fn rows(filter: Option<&Filter>) -> Result<Vec<(Arc<Module>, &'static str, R
 
 /// Traces the functions that the words mean, and no others; the number of sites.
 pub fn on(words: &[String]) -> Result<usize, String> {
-    let filter = Filter::parse(words.iter().map(String::as_str)).map_err(|error| error.to_string())?;
+    let filter =
+        Filter::parse(words.iter().map(String::as_str)).map_err(|error| error.to_string())?;
     let functions = Loaded::now();
     let mut sites = SITES.lock();
     let selection = sites.select(&filter, &functions);
@@ -266,7 +267,8 @@ pub fn set_words(new: Vec<String>, append: bool) -> Result<(), String> {
     if TRACER.lock().filter.is_some() {
         return on(&words).map(|_| ());
     }
-    let filter = Filter::parse(words.iter().map(String::as_str)).map_err(|error| error.to_string())?;
+    let filter =
+        Filter::parse(words.iter().map(String::as_str)).map_err(|error| error.to_string())?;
     let selection = SITES.lock().select(&filter, &Loaded::now());
     if let Some(miss) = selection.misses.first() {
         return Err(miss.to_string());
@@ -361,7 +363,13 @@ fn archive() {
 pub fn show(mut out: impl FnMut(&str)) {
     let (archive, archived, start, hz, on) = {
         let tracer = TRACER.lock();
-        (tracer.archive.clone(), tracer.archived, tracer.start, tracer.clock_hz, tracer.filter.is_some())
+        (
+            tracer.archive.clone(),
+            tracer.archived,
+            tracer.start,
+            tracer.clock_hz,
+            tracer.filter.is_some(),
+        )
     };
     let (records, lost) = records(start);
     let in_buffer = (archive.len() + records.len()) as u64;
@@ -384,7 +392,11 @@ pub fn status() -> String {
     format!(
         "tracer {}\nfilter {}\nsites {} traced {} redirected {}\nrecords {} lost {}\n",
         if words.is_some() { "function" } else { "nop" },
-        words.map_or("none".to_owned(), |words| if words.is_empty() { "*".to_owned() } else { words.join(" ") }),
+        words.map_or("none".to_owned(), |words| if words.is_empty() {
+            "*".to_owned()
+        } else {
+            words.join(" ")
+        }),
         counts.sites,
         counts.traced,
         counts.redirected,

@@ -71,7 +71,12 @@ pub fn back_trace(nip: Vaddr, lr: Vaddr, r1: Vaddr) -> Vec<Frame> {
             };
             let nip = field(core::mem::offset_of!(trap::TrapFrame, nip));
             if let Some(nip) = nip {
-                frames.push(Frame { stack: caller, at: Vaddr(nip), shadowed: false, doubtful: false });
+                frames.push(Frame {
+                    stack: caller,
+                    at: Vaddr(nip),
+                    shadowed: false,
+                    doubtful: false,
+                });
             }
         } else {
             let (at, shadowed) = real(at);

@@ -53,10 +53,7 @@ pub struct Name {
 }
 
 impl Name {
-    const EMPTY: Self = Self {
-        bytes: [0; MAX_NAME],
-        len: 0,
-    };
+    const EMPTY: Self = Self { bytes: [0; MAX_NAME], len: 0 };
 
     /// The name; ASCII, whatever the table holds.
     #[must_use]
@@ -183,9 +180,7 @@ impl<'a> Table<'a> {
     /// All symbols, by rising offset.
     pub fn iter(&self) -> impl Iterator<Item = Found> + use<'a> {
         let table = *self;
-        table
-            .records_from(0)
-            .map(move |record| table.unpack(&record))
+        table.records_from(0).map(move |record| table.unpack(&record))
     }
 
     /// The last group whose first symbol does not lie after `offset`.
@@ -203,12 +198,7 @@ impl<'a> Table<'a> {
     }
 
     fn records_from(&self, group: usize) -> Records<'a> {
-        Records {
-            table: *self,
-            next: group * STRIDE,
-            at: 0,
-            offset: 0,
-        }
+        Records { table: *self, next: group * STRIDE, at: 0, offset: 0 }
     }
 
     fn unpack(&self, record: &Record<'_>) -> Found {
@@ -218,12 +208,7 @@ impl<'a> Table<'a> {
                 break;
             }
         }
-        Found {
-            name,
-            offset: record.offset,
-            size: record.size,
-            kind: record.kind,
-        }
+        Found { name, offset: record.offset, size: record.size, kind: record.kind }
     }
 
     /// Appends what `code` stands for; false if the name is full.
@@ -235,9 +220,8 @@ impl<'a> Table<'a> {
         while depth > 0 {
             depth -= 1;
             let code = waiting[depth];
-            let pair = code
-                .checked_sub(0x80)
-                .map(|token| self.tokens.get(2 * usize::from(token)..));
+            let pair =
+                code.checked_sub(0x80).map(|token| self.tokens.get(2 * usize::from(token)..));
             match pair {
                 None => {
                     if !name.push(code) {
@@ -309,11 +293,7 @@ impl<'a> Records<'a> {
         Some(Record {
             offset: self.offset,
             size: u32::try_from(size >> 1).ok()?,
-            kind: if size & 1 == 0 {
-                Kind::Text
-            } else {
-                Kind::Data
-            },
+            kind: if size & 1 == 0 { Kind::Text } else { Kind::Data },
             codes,
         })
     }

@@ -106,9 +106,7 @@ pub fn encode(symbols: &[Symbol]) -> Vec<u8> {
 }
 
 fn name_codes(name: &str) -> Vec<u8> {
-    let ascii = name
-        .chars()
-        .map(|c| if c.is_ascii() { c as u8 } else { b'?' });
+    let ascii = name.chars().map(|c| if c.is_ascii() { c as u8 } else { b'?' });
     ascii.take(MAX_NAME).collect()
 }
 

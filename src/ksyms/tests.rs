@@ -9,12 +9,7 @@ use super::{MAX_NAME, STRIDE};
 use proptest::prelude::*;
 
 fn symbol(name: &str, offset: u32, size: u32) -> Symbol {
-    Symbol {
-        name: name.into(),
-        offset,
-        size,
-        kind: Kind::Text,
-    }
+    Symbol { name: name.into(), offset, size, kind: Kind::Text }
 }
 
 fn look_up(table: &Table<'_>, offset: u32) -> Option<(String, u32)> {
@@ -34,11 +29,7 @@ fn unpack(table: &Table<'_>) -> Vec<Symbol> {
 
 #[test]
 fn an_address_finds_the_symbol_that_covers_it() {
-    let bytes = encode(&[
-        symbol("b", 0x20, 8),
-        symbol("a", 0x10, 0x10),
-        symbol("c", 0x40, 4),
-    ]);
+    let bytes = encode(&[symbol("b", 0x20, 8), symbol("a", 0x10, 0x10), symbol("c", 0x40, 4)]);
     let table = Table::parse(&bytes).unwrap();
     let at = |offset| look_up(&table, offset);
     assert_eq!(at(0x0f), None);
@@ -73,10 +64,7 @@ fn the_innermost_symbol_is_taken_and_of_aliases_the_first_with_a_size() {
 fn a_name_finds_its_address_and_half_a_name_nothing() {
     let bytes = encode(&[symbol("tocsin::a", 4, 4), symbol("tocsin::ab", 8, 4)]);
     let table = Table::parse(&bytes).unwrap();
-    assert_eq!(
-        table.by_name("tocsin::ab").map(|found| found.offset),
-        Some(8)
-    );
+    assert_eq!(table.by_name("tocsin::ab").map(|found| found.offset), Some(8));
     assert!(table.by_name("tocsin::").is_none());
     assert!(table.by_name("tocsin::abc").is_none());
 }
@@ -108,18 +96,8 @@ fn a_table_is_padded_to_its_room_or_refused() {
     assert_eq!(unpack(&Table::parse(&padded).unwrap()), symbols);
     assert_eq!(encode_padded(&symbols, needs).unwrap().len(), needs);
     let error = encode_padded(&symbols, needs - 1).unwrap_err();
-    assert_eq!(
-        error,
-        EncodeError::TooLarge {
-            needs,
-            room: needs - 1
-        }
-    );
-    assert!(
-        error
-            .to_string()
-            .contains("reserve more in the linker script")
-    );
+    assert_eq!(error, EncodeError::TooLarge { needs, room: needs - 1 });
+    assert!(error.to_string().contains("reserve more in the linker script"));
 }
 
 #[test]
@@ -136,10 +114,7 @@ fn a_table_cut_short_is_refused() {
     let bytes = encode(&[symbol("abc", 0, 1)]);
     for len in 20..bytes.len() {
         let error = Table::parse(&bytes[..len]).unwrap_err();
-        assert!(
-            matches!(error, TableError::Truncated { .. }),
-            "{len}: {error}"
-        );
+        assert!(matches!(error, TableError::Truncated { .. }), "{len}: {error}");
     }
 }
 
@@ -149,10 +124,7 @@ fn a_token_may_stand_for_earlier_codes_only() {
     let mut bytes = encode(&symbols);
     assert_eq!(bytes[20..22], *b"aa");
     bytes[21] = 0x80;
-    assert_eq!(
-        Table::parse(&bytes).unwrap_err(),
-        TableError::BadToken { token: 0 }
-    );
+    assert_eq!(Table::parse(&bytes).unwrap_err(), TableError::BadToken { token: 0 });
 }
 
 #[test]
@@ -174,10 +146,7 @@ fn symbols_of_a_real_executable_are_found_and_shrink() {
     let symbols = read_symbols(&file, &demangle).unwrap();
     let ours = "tocsin::ksyms::encode::encode";
     let expected = symbols.iter().find(|s| s.name == ours).unwrap().clone();
-    let all = symbols
-        .into_iter()
-        .take_while(|s| s.name != ours)
-        .take(3000);
+    let all = symbols.into_iter().take_while(|s| s.name != ours).take(3000);
     let some: Vec<_> = all.chain([expected.clone()]).collect();
     let bytes = encode(&some);
     let table = Table::parse(&bytes).unwrap();
@@ -200,12 +169,7 @@ fn any_symbols() -> impl Strategy<Value = Vec<Symbol>> {
             // Aliases where the gap is 0, else no overlap.
             offset += if gap == 0 { 0 } else { gap + 20 };
             let kind = if text { Kind::Text } else { Kind::Data };
-            Symbol {
-                name,
-                offset,
-                size,
-                kind,
-            }
+            Symbol { name, offset, size, kind }
         };
         parts.into_iter().map(place).collect()
     })

@@ -52,12 +52,7 @@ pub struct FuncName {
 
 impl fmt::Display for FuncName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "{}:{}",
-            self.module.as_deref().unwrap_or("kernel"),
-            self.name
-        )
+        write!(f, "{}:{}", self.module.as_deref().unwrap_or("kernel"), self.name)
     }
 }
 

@@ -92,31 +92,15 @@ impl fmt::Display for Refusal {
             Self::ModuleNotLoaded(module) => write!(f, "module {module} is not loaded"),
             Self::UnknownFunction(function) => write!(f, "{function}: no such function"),
             Self::Ambiguous { function, count } => {
-                write!(
-                    f,
-                    "{function}: {count} functions have that name, say which by old_sympos"
-                )
+                write!(f, "{function}: {count} functions have that name, say which by old_sympos")
             }
-            Self::NoSuchPosition {
-                function,
-                sympos,
-                count,
-            } => {
-                write!(
-                    f,
-                    "{function}: old_sympos is {sympos}, but there are only {count}"
-                )
+            Self::NoSuchPosition { function, sympos, count } => {
+                write!(f, "{function}: old_sympos is {sympos}, but there are only {count}")
             }
-            Self::NoCallSite {
-                function,
-                object_has_sites: true,
-            } => {
+            Self::NoCallSite { function, object_has_sites: true } => {
                 write!(f, "{function}: no call site: it is notrace, or assembly")
             }
-            Self::NoCallSite {
-                function,
-                object_has_sites: false,
-            } => write!(
+            Self::NoCallSite { function, object_has_sites: false } => write!(
                 f,
                 "{function}: no call site: the module was built without -mprofile-kernel or \
                  patchable entries"

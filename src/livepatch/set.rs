@@ -198,20 +198,13 @@ impl LivePatches {
         }
         let before = self.patches.len();
         self.patches.retain(|patch| patch.id != id);
-        if self.patches.len() == before {
-            Err(Refusal::UnknownPatch)
-        } else {
-            Ok(())
-        }
+        if self.patches.len() == before { Err(Refusal::UnknownPatch) } else { Ok(()) }
     }
 
     /// The patch of that name.
     #[must_use]
     pub fn find(&self, name: &str) -> Option<PatchId> {
-        self.patches
-            .iter()
-            .find(|patch| patch.desc.name == name)
-            .map(|patch| patch.id)
+        self.patches.iter().find(|patch| patch.desc.name == name).map(|patch| patch.id)
     }
 
     /// Whether a patch is enabled.
@@ -224,10 +217,7 @@ impl LivePatches {
     pub fn status(&self) -> impl Iterator<Item = Status<'_>> {
         self.patches.iter().map(|patch| {
             let id = patch.id;
-            let own = self
-                .stacks
-                .values()
-                .filter(|s| s.layers.iter().any(|(by, _)| *by == id));
+            let own = self.stacks.values().filter(|s| s.layers.iter().any(|(by, _)| *by == id));
             let top = |stack: &&Stack| stack.layers.last().is_some_and(|(by, _)| *by == id);
             Status {
                 id,
@@ -268,9 +258,7 @@ impl LivePatches {
         if patch.desc.replace {
             plan.enabled.clear();
             plan.stacks = self.stacks.clone();
-            plan.stacks
-                .values_mut()
-                .for_each(|stack| stack.layers.clear());
+            plan.stacks.values_mut().for_each(|stack| stack.layers.clear());
         }
         for object in &patch.desc.objects {
             match &object.module {
@@ -318,8 +306,7 @@ impl LivePatches {
     /// Forgets the patched functions of a module that has gone with its text.
     /// Its patches stay enabled, and wait for it to come again.
     pub fn module_gone(&mut self, module: &str) {
-        self.stacks
-            .retain(|_, stack| stack.target.name.module.as_deref() != Some(module));
+        self.stacks.retain(|_, stack| stack.target.name.module.as_deref() != Some(module));
         self.generation += 1;
     }
 
@@ -346,10 +333,7 @@ impl LivePatches {
     }
 
     fn patch(&self, id: PatchId) -> Result<&Patch, Refusal> {
-        self.patches
-            .iter()
-            .find(|patch| patch.id == id)
-            .ok_or(Refusal::UnknownPatch)
+        self.patches.iter().find(|patch| patch.id == id).ok_or(Refusal::UnknownPatch)
     }
 
     fn enabled_patches(&self) -> impl Iterator<Item = &Patch> {
@@ -368,10 +352,7 @@ impl LivePatches {
             let target = resolve(object, func, world)?;
             let stack = plan.stacks.entry(target.entry).or_insert_with(|| {
                 let present = self.stacks.get(&target.entry).cloned();
-                present.unwrap_or(Stack {
-                    target: target.clone(),
-                    layers: Vec::new(),
-                })
+                present.unwrap_or(Stack { target: target.clone(), layers: Vec::new() })
             });
             if stack.layers.iter().any(|(by, _)| *by == id) {
                 return Err(Refusal::Twice(target.name));
@@ -407,11 +388,7 @@ fn objects_of<'a>(
     patch: &'a Patch,
     module: Option<&'a str>,
 ) -> impl Iterator<Item = &'a ObjectDesc> {
-    patch
-        .desc
-        .objects
-        .iter()
-        .filter(move |object| object.module.as_deref() == module)
+    patch.desc.objects.iter().filter(move |object| object.module.as_deref() == module)
 }
 
 /// Checks what needs no knowledge of the system.
@@ -447,10 +424,7 @@ fn check(desc: &PatchDesc) -> Result<(), Fault> {
 }
 
 fn name_of(object: &ObjectDesc, func: &FuncDesc) -> FuncName {
-    FuncName {
-        module: object.module.clone(),
-        name: func.old_name.to_owned(),
-    }
+    FuncName { module: object.module.clone(), name: func.old_name.to_owned() }
 }
 
 /// Finds the function that is meant, and its site.
@@ -463,19 +437,12 @@ fn resolve(object: &ObjectDesc, func: &FuncDesc, world: &impl World) -> Result<T
         ([], _) => return Err(Refusal::UnknownFunction(name)),
         ([only], 0) => *only,
         (_, 0) => {
-            return Err(Refusal::Ambiguous {
-                function: name,
-                count,
-            });
+            return Err(Refusal::Ambiguous { function: name, count });
         }
         (several, _) => match several.get(sympos as usize - 1) {
             Some(entry) => *entry,
             None => {
-                return Err(Refusal::NoSuchPosition {
-                    function: name,
-                    sympos,
-                    count,
-                });
+                return Err(Refusal::NoSuchPosition { function: name, sympos, count });
             }
         },
     };
@@ -484,19 +451,12 @@ fn resolve(object: &ObjectDesc, func: &FuncDesc, world: &impl World) -> Result<T
     }
     let Some(site) = world.site_of(entry) else {
         let object_has_sites = world.has_sites(module);
-        return Err(Refusal::NoCallSite {
-            function: name,
-            object_has_sites,
-        });
+        return Err(Refusal::NoCallSite { function: name, object_has_sites });
     };
     if site.late {
         return Err(Refusal::LateSite(name));
     }
-    Ok(Target {
-        name,
-        entry,
-        site: site.at,
-    })
+    Ok(Target { name, entry, site: site.at })
 }
 
 #[cfg(test)]

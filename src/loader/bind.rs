@@ -95,24 +95,13 @@ impl Bound {
     }
 
     fn local(value: u64, needs: Needs) -> Self {
-        Self {
-            value,
-            stub: 0,
-            class: Class::Local,
-            local_entry: 0,
-            needs,
-        }
+        Self { value, stub: 0, class: Class::Local, local_entry: 0, needs }
     }
 }
 
 /// Binds every symbol of `object`, placed at `base`, and writes its stubs.
 pub(super) fn bind(linker: &mut Linker) -> Result<Bindings, LoadError> {
-    let Linker {
-        object,
-        layout,
-        base,
-        ..
-    } = *linker;
+    let Linker { object, layout, base, .. } = *linker;
     let mut bindings = Bindings {
         bounds: Vec::with_capacity(object.symbol_count()),
         stubs: StubTable::new(base),
@@ -122,10 +111,7 @@ pub(super) fn bind(linker: &mut Linker) -> Result<Bindings, LoadError> {
         cleanup: None,
         this_module: None,
     };
-    bindings
-        .stubs
-        .reserve(layout.slots as usize)
-        .map_err(LoadError::Table)?;
+    bindings.stubs.reserve(layout.slots as usize).map_err(LoadError::Table)?;
     let mut unresolved = Unresolved::default();
     let first_global = object.first_global() as usize;
     let mut slot = 0;
@@ -146,12 +132,7 @@ pub(super) fn bind(linker: &mut Linker) -> Result<Bindings, LoadError> {
             for kind in needs.kinds() {
                 let target = linker.target(kind, &bound);
                 let owner = index as u32;
-                let order = SlotOrder {
-                    slot,
-                    kind,
-                    target: (!trap).then_some(target),
-                    owner,
-                };
+                let order = SlotOrder { slot, kind, target: (!trap).then_some(target), owner };
                 linker.write_stub(order, &mut bindings.stubs)?;
                 slot += 1;
             }
@@ -173,26 +154,12 @@ fn defined(layout: &Layout, base: Vaddr, symbol: &Sym, needs: Needs) -> Bound {
         return Bound::local(symbol.st_value, needs);
     }
     let Some(section) = layout.offset_of(usize::from(symbol.st_shndx)) else {
-        return Bound {
-            class: Class::NotKept,
-            ..Bound::local(0, needs)
-        };
+        return Bound { class: Class::NotKept, ..Bound::local(0, needs) };
     };
-    let value = base
-        .0
-        .wrapping_add(u64::from(section))
-        .wrapping_add(symbol.st_value);
-    let class = if needs.is_local() {
-        Class::Local
-    } else {
-        Class::Leaves
-    };
+    let value = base.0.wrapping_add(u64::from(section)).wrapping_add(symbol.st_value);
+    let class = if needs.is_local() { Class::Local } else { Class::Leaves };
     let local_entry = local_entry(symbol) as u8; // at most 64
-    Bound {
-        class,
-        local_entry,
-        ..Bound::local(value, needs)
-    }
+    Bound { class, local_entry, ..Bound::local(value, needs) }
 }
 
 /// True if the module can do without the symbol.
@@ -233,29 +200,20 @@ impl Linker<'_, '_> {
         unresolved: &mut Unresolved,
     ) -> Result<Bound, LoadError> {
         let needs = self.layout.needs[index as usize];
-        let leaves = |value| Bound {
-            class: Class::Leaves,
-            ..Bound::local(value, needs)
-        };
+        let leaves = |value| Bound { class: Class::Leaves, ..Bound::local(value, needs) };
         let name = self.object.name(symbol);
         match name {
             "" => return Ok(Bound::local(0, needs)),
             ".TOC." => return Ok(Bound::local(self.abi.stubs.module_toc.0, needs)),
             HOOK => {
-                return Ok(Bound {
-                    class: Class::Profiles,
-                    ..leaves(self.abi.mcount.0)
-                });
+                return Ok(Bound { class: Class::Profiles, ..leaves(self.abi.mcount.0) });
             }
             _ => {}
         }
         match self.resolver.resolve(name) {
             Some(found) if found.gpl_only && !self.gpl_compatible => {
                 let licence = Modinfo::of(self.object).licence().into();
-                return Err(LoadError::GplOnly {
-                    name: name.into(),
-                    licence,
-                });
+                return Err(LoadError::GplOnly { name: name.into(), licence });
             }
             Some(found) => {
                 if let Owner::Module(number) = found.owner {
@@ -286,18 +244,14 @@ impl Linker<'_, '_> {
         let word = self.base.offset(word_offset.cast_signed());
         let stub = match order.target {
             Some(target) => self.shape(order.kind, word, target),
-            None => Stub::Missing {
-                symbol: order.owner,
-            },
+            None => Stub::Missing { symbol: order.owner },
         };
         if stub.kind().has_target_word() {
             let target = order.target.unwrap_or_default();
             self.write(word_offset, &target.0.to_le_bytes());
         }
         self.write_words(offset, at, &stub, order.owner)?;
-        table
-            .push(at, stub.kind(), order.owner)
-            .map_err(LoadError::Table)
+        table.push(at, stub.kind(), order.owner).map_err(LoadError::Table)
     }
 
     fn shape(&self, kind: u8, word: Vaddr, target: Vaddr) -> Stub {
@@ -328,9 +282,7 @@ impl Linker<'_, '_> {
         let offset = layout.stubs.offset + slots + offset;
         let at = self.base.offset(offset.cast_signed());
         self.write_words(offset, at, &Stub::OutOfLine { site, hook }, 0)?;
-        table
-            .push(at, StubKind::OutOfLine, site_index)
-            .map_err(LoadError::Table)?;
+        table.push(at, StubKind::OutOfLine, site_index).map_err(LoadError::Table)?;
         Ok(offset as u32)
     }
 
@@ -394,9 +346,6 @@ impl Unresolved {
         if self.names.is_empty() {
             return Ok(());
         }
-        Err(LoadError::Unresolved {
-            names: self.names,
-            more: self.more,
-        })
+        Err(LoadError::Unresolved { names: self.names, more: self.more })
     }
 }

@@ -125,11 +125,7 @@ impl CallSite {
     /// with symbol `function`, whose branch is to go to the `stub` at that offset.
     #[must_use]
     pub const fn new(at: u32, kind: SiteKind, function: u32, stub: u32) -> Self {
-        Self {
-            at_and_kind: at & !3 | kind as u32,
-            function,
-            stub,
-        }
+        Self { at_and_kind: at & !3 | kind as u32, function, stub }
     }
 
     /// Bytes from the base.
@@ -217,10 +213,7 @@ pub(super) fn settle(
                 true
             }
             Err(fault) => {
-                refused.push(RefusedSite {
-                    at: site.offset(),
-                    fault,
-                });
+                refused.push(RefusedSite { at: site.offset(), fault });
                 false
             }
         }
@@ -236,11 +229,7 @@ fn judge(object: &Object, function: Option<Function>, site: CallSite) -> Result<
         SiteKind::ProfileStd => behind_entry == 8,
         SiteKind::Late | SiteKind::Patchable => true,
     };
-    if in_place {
-        Ok(function.symbol)
-    } else {
-        Err(SiteFault::NotAtEntry)
-    }
+    if in_place { Ok(function.symbol) } else { Err(SiteFault::NotAtEntry) }
 }
 
 /// The sites that the lists of patchable functions name, sorted, and those that
@@ -262,22 +251,12 @@ pub(super) fn patchable(
             let place = symbol.and_then(|symbol| {
                 let section = usize::from(symbol.st_shndx);
                 let inside = symbol.st_value.checked_add_signed(entry.r_addend)?;
-                let code = object
-                    .sections()
-                    .get(section)
-                    .filter(|section| section.is_code())?;
+                let code = object.sections().get(section).filter(|section| section.is_code())?;
                 let known = inside < code.size() && inside.is_multiple_of(4);
-                Some((
-                    layout.offset_of(section).filter(|_| known)?,
-                    inside as u32,
-                    code.data,
-                ))
+                Some((layout.offset_of(section).filter(|_| known)?, inside as u32, code.data))
             });
             let Some((start, inside, code)) = place else {
-                refused.push(RefusedSite {
-                    at: entry.r_offset as u32,
-                    fault: SiteFault::NotCode,
-                });
+                refused.push(RefusedSite { at: entry.r_offset as u32, fault: SiteFault::NotCode });
                 continue;
             };
             let listed = start + inside;
@@ -292,10 +271,7 @@ pub(super) fn patchable(
     sites.dedup_by(|next, first| {
         let twice = next.offset() == first.offset();
         if twice {
-            refused.push(RefusedSite {
-                at: next.offset(),
-                fault: SiteFault::Twice,
-            });
+            refused.push(RefusedSite { at: next.offset(), fault: SiteFault::Twice });
         }
         twice
     });
@@ -314,17 +290,13 @@ fn patchable_site(
     // belong to the function that begins behind them.
     let mut entry = listed;
     while entry - listed < PREFIX_MAX
-        && functions
-            .at(entry)
-            .is_none_or(|function| function.at != entry)
+        && functions.at(entry).is_none_or(|function| function.at != entry)
         && word(entry) == Some(Insn::NOP)
     {
         entry += 4;
     }
     let begins = |at: u32| functions.at(at).filter(|function| function.at == at);
-    let function = begins(entry)
-        .or_else(|| functions.at(listed))
-        .ok_or(SiteFault::NoFunction)?;
+    let function = begins(entry).or_else(|| functions.at(listed)).ok_or(SiteFault::NoFunction)?;
     let mut at = function.local_entry(object);
     if at == function.at && sets_up_toc(word(at), word(at + 4)) {
         at += 8; // the symbol does not say so, but the words do
@@ -332,9 +304,7 @@ fn patchable_site(
     match word(at) {
         Some(Insn::NOP) => Ok(CallSite::new(at, SiteKind::Patchable, function.symbol, 0)),
         _ if word(listed) == Some(Insn::NOP) => Err(SiteFault::NopBeforeToc),
-        found => Err(SiteFault::NotANop {
-            found: found.unwrap_or_default().0,
-        }),
+        found => Err(SiteFault::NotANop { found: found.unwrap_or_default().0 }),
     }
 }
 

@@ -103,13 +103,7 @@ impl<'a> Object<'a> {
             None => (&[][..], 0, &[][..]),
         };
         let relocations = parse_relocations(&sections, table)?;
-        let object = Self {
-            sections,
-            relocations,
-            symbols,
-            first_global,
-            strings,
-        };
+        let object = Self { sections, relocations, symbols, first_global, strings };
         object.check_symbols()?;
         Ok(object)
     }
@@ -123,10 +117,7 @@ impl<'a> Object<'a> {
     /// The first section called `name`, with its index.
     #[must_use]
     pub fn section(&self, name: &str) -> Option<(usize, &Section<'a>)> {
-        self.sections
-            .iter()
-            .enumerate()
-            .find(|(_, section)| section.name == name)
+        self.sections.iter().enumerate().find(|(_, section)| section.name == name)
     }
 
     /// The relocation sections whose targets are loaded, in file order.
@@ -138,9 +129,7 @@ impl<'a> Object<'a> {
     /// The relocations that change section `target`.
     #[must_use]
     pub fn relocations_of(&self, target: usize) -> Option<&Relocations<'a>> {
-        self.relocations
-            .iter()
-            .find(|relocations| relocations.target == target)
+        self.relocations.iter().find(|relocations| relocations.target == target)
     }
 
     /// All symbols in file order; the first is the null symbol.
@@ -197,11 +186,7 @@ impl<'a> Object<'a> {
                     SymbolFault::Name { .. } => String::new(),
                     _ => self.name(&symbol).into(),
                 };
-                return Err(LoadError::Symbol {
-                    index: index as u32,
-                    name,
-                    fault,
-                });
+                return Err(LoadError::Symbol { index: index as u32, name, fault });
             }
         }
         Ok(())
@@ -210,9 +195,7 @@ impl<'a> Object<'a> {
     #[inline]
     fn symbol_fault(&self, symbol: &Sym) -> Option<SymbolFault> {
         if symbol.st_name as usize >= self.strings.len() {
-            return Some(SymbolFault::Name {
-                offset: symbol.st_name,
-            });
+            return Some(SymbolFault::Name { offset: symbol.st_name });
         }
         if LocalEntry::from_st_other(symbol.st_other).is_err() {
             return Some(SymbolFault::LocalEntry);
@@ -230,20 +213,13 @@ impl<'a> Object<'a> {
                 SHN_COMMON => SymbolFault::Common,
                 SHN_XINDEX => SymbolFault::ExtendedIndex,
                 _ if symbol.st_shndx == SHN_LIVEPATCH => SymbolFault::Livepatch,
-                _ => SymbolFault::Section {
-                    index: symbol.st_shndx,
-                },
+                _ => SymbolFault::Section { index: symbol.st_shndx },
             });
         }
         match self.sections.get(usize::from(symbol.st_shndx)) {
-            None => Some(SymbolFault::Section {
-                index: symbol.st_shndx,
-            }),
+            None => Some(SymbolFault::Section { index: symbol.st_shndx }),
             Some(section) if section.header.sh_size < symbol.st_value => {
-                Some(SymbolFault::Outside {
-                    value: symbol.st_value,
-                    size: section.header.sh_size,
-                })
+                Some(SymbolFault::Outside { value: symbol.st_value, size: section.header.sh_size })
             }
             Some(_) => None,
         }
@@ -346,9 +322,7 @@ fn parse_header(bytes: &[u8]) -> Result<Header, LoadError> {
     // Class and byte order come first, because they say how to read the rest.
     let ident: [u8; SIZEOF_IDENT] = *bytes.first_chunk().ok_or_else(|| truncated.clone())?;
     if ident[EI_CLASS] != ELFCLASS64 {
-        return Err(LoadError::Not64Bit {
-            class: ident[EI_CLASS],
-        });
+        return Err(LoadError::Not64Bit { class: ident[EI_CLASS] });
     }
     if ident[EI_DATA] != ELFDATA2LSB {
         return Err(LoadError::BigEndian);
@@ -371,14 +345,10 @@ fn parse_header(bytes: &[u8]) -> Result<Header, LoadError> {
         e_shstrndx: le16(raw, 62),
     };
     if header.e_machine != EM_PPC64 {
-        return Err(LoadError::WrongMachine {
-            machine: header.e_machine,
-        });
+        return Err(LoadError::WrongMachine { machine: header.e_machine });
     }
     if header.e_type != ET_REL {
-        return Err(LoadError::NotRelocatable {
-            kind: header.e_type,
-        });
+        return Err(LoadError::NotRelocatable { kind: header.e_type });
     }
     // Bits 0 and 1 are the ABI version. 0 means that nobody said: GNU as leaves
     // it so for assembly without `.abiversion`. Little-endian code is then
@@ -391,9 +361,7 @@ fn parse_header(bytes: &[u8]) -> Result<Header, LoadError> {
 
 fn parse_sections<'a>(bytes: &'a [u8], header: &Header) -> Result<Vec<Section<'a>>, LoadError> {
     if usize::from(header.e_shentsize) != SECTION_HEADER {
-        return Err(LoadError::SectionHeaderSize {
-            found: header.e_shentsize,
-        });
+        return Err(LoadError::SectionHeaderSize { found: header.e_shentsize });
     }
     let count = usize::from(header.e_shnum);
     if count == 0 || u32::from(header.e_shstrndx) >= SHN_LORESERVE {
@@ -412,9 +380,7 @@ fn parse_sections<'a>(bytes: &'a [u8], header: &Header) -> Result<Vec<Section<'a
     let names = names_header.filter(|header| header.sh_type == SHT_STRTAB);
     let names = names.and_then(|header| range(bytes, header.sh_offset, header.sh_size));
     let names = names.filter(|names| names.last() == Some(&0));
-    let names = names.ok_or(LoadError::SectionNames {
-        index: header.e_shstrndx,
-    })?;
+    let names = names.ok_or(LoadError::SectionNames { index: header.e_shstrndx })?;
 
     let mut sections = Vec::with_capacity(count);
     for (index, raw) in raw.iter().enumerate() {
@@ -425,12 +391,7 @@ fn parse_sections<'a>(bytes: &'a [u8], header: &Header) -> Result<Vec<Section<'a
             fault,
         };
         let Some(name) = text_at(names, header.sh_name) else {
-            return Err(refuse(
-                "",
-                SectionFault::Name {
-                    offset: header.sh_name,
-                },
-            ));
+            return Err(refuse("", SectionFault::Name { offset: header.sh_name }));
         };
         let data = if matches!(header.sh_type, SHT_NOBITS | SHT_NULL) {
             &[][..]
@@ -467,14 +428,10 @@ fn section_fault(section: &Section) -> Option<SectionFault> {
     }
     if matches!(header.sh_type, SHT_RELA | SHT_SYMTAB) {
         if header.sh_entsize != ENTRY as u64 {
-            return Some(SectionFault::EntrySize {
-                found: header.sh_entsize,
-            });
+            return Some(SectionFault::EntrySize { found: header.sh_entsize });
         }
         if !header.sh_size.is_multiple_of(ENTRY as u64) {
-            return Some(SectionFault::PartialEntry {
-                size: header.sh_size,
-            });
+            return Some(SectionFault::PartialEntry { size: header.sh_size });
         }
     }
     if !section.is_alloc() {
@@ -493,11 +450,7 @@ fn find_symbol_table(sections: &[Section]) -> Result<Option<usize>, LoadError> {
     let mut found = None;
     for (index, section) in sections.iter().enumerate() {
         if section.header.sh_type == SHT_SYMTAB && found.replace(index).is_some() {
-            return Err(refuse_section(
-                sections,
-                index,
-                SectionFault::SecondSymbolTable,
-            ));
+            return Err(refuse_section(sections, index, SectionFault::SecondSymbolTable));
         }
     }
     Ok(found)
@@ -513,25 +466,16 @@ fn parse_symbol_table<'a>(
     let header = &sections[index].header;
     let (symbols, _) = sections[index].data.as_chunks::<ENTRY>();
     let strings = sections.get(header.sh_link as usize);
-    let strings = strings
-        .filter(|strings| strings.header.sh_type == SHT_STRTAB)
-        .ok_or_else(|| {
-            refuse_section(
-                sections,
-                index,
-                SectionFault::Link {
-                    found: header.sh_link,
-                },
-            )
+    let strings =
+        strings.filter(|strings| strings.header.sh_type == SHT_STRTAB).ok_or_else(|| {
+            refuse_section(sections, index, SectionFault::Link { found: header.sh_link })
         })?;
     if strings.data.last() != Some(&0) {
         let index = header.sh_link as usize;
         return Err(refuse_section(sections, index, SectionFault::Unterminated));
     }
     if header.sh_info as usize > symbols.len() {
-        let fault = SectionFault::Info {
-            found: header.sh_info,
-        };
+        let fault = SectionFault::Info { found: header.sh_info };
         return Err(refuse_section(sections, index, fault));
     }
     Ok((symbols, header.sh_info, strings.data))
@@ -548,13 +492,9 @@ fn parse_relocations<'a>(
             continue;
         }
         let refuse = |fault| Err(refuse_section(sections, index, fault));
-        let Some(target) = sections
-            .get(header.sh_info as usize)
-            .filter(|_| header.sh_info != 0)
+        let Some(target) = sections.get(header.sh_info as usize).filter(|_| header.sh_info != 0)
         else {
-            return refuse(SectionFault::Info {
-                found: header.sh_info,
-            });
+            return refuse(SectionFault::Info { found: header.sh_info });
         };
         // Those of debugging data change nothing that is loaded.
         if !target.is_alloc() || section.data.is_empty() {
@@ -567,28 +507,19 @@ fn parse_relocations<'a>(
             return refuse(SectionFault::Livepatch);
         }
         if Some(header.sh_link as usize) != symbols {
-            return refuse(SectionFault::Link {
-                found: header.sh_link,
-            });
+            return refuse(SectionFault::Link { found: header.sh_link });
         }
         if target.is_zeros() {
             return refuse(SectionFault::TargetIsZeros);
         }
         let (entries, _) = section.data.as_chunks::<ENTRY>();
-        relocations.push(Relocations {
-            target: header.sh_info as usize,
-            entries,
-        });
+        relocations.push(Relocations { target: header.sh_info as usize, entries });
     }
     Ok(relocations)
 }
 
 fn refuse_section(sections: &[Section], index: usize, fault: SectionFault) -> LoadError {
-    LoadError::Section {
-        index: index as u32,
-        name: sections[index].name.into(),
-        fault,
-    }
+    LoadError::Section { index: index as u32, name: sections[index].name.into(), fault }
 }
 
 /// The file's bytes from `offset`, `size` of them, if it has them.
@@ -627,11 +558,7 @@ fn decode_symbol(raw: &[u8; ENTRY]) -> Sym {
 
 #[inline]
 fn decode_relocation(raw: &[u8; ENTRY]) -> Rela {
-    Rela {
-        r_offset: le64(raw, 0),
-        r_info: le64(raw, 8),
-        r_addend: le64(raw, 16).cast_signed(),
-    }
+    Rela { r_offset: le64(raw, 0), r_info: le64(raw, 8), r_addend: le64(raw, 16).cast_signed() }
 }
 
 // Each of these is one load: the array's length and `at` are constants, so the

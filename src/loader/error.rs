@@ -423,10 +423,7 @@ fn fmt_kind(f: &mut fmt::Formatter<'_>, kind: u16) -> fmt::Result {
         4 => "a core dump",
         _ => return write!(f, "ELF type {kind}, need 1 (relocatable); link with ld -r"),
     };
-    write!(
-        f,
-        "{what} (ELF type {kind}), need a relocatable file; link with ld -r"
-    )
+    write!(f, "{what} (ELF type {kind}), need a relocatable file; link with ld -r")
 }
 
 fn fmt_unresolved(f: &mut fmt::Formatter<'_>, names: &[String], more: usize) -> fmt::Result {
@@ -454,28 +451,23 @@ impl fmt::Display for SectionFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const DAMAGED: &str = "the file is damaged, build it again";
         match self {
-            Self::Name { offset } => write!(
-                f,
-                "name at {offset:#x} of the name table is no text; {DAMAGED}"
-            ),
+            Self::Name { offset } => {
+                write!(f, "name at {offset:#x} of the name table is no text; {DAMAGED}")
+            }
             Self::Outside { offset, size, len } => write!(
                 f,
                 "{size:#x} bytes from {offset:#x} lie outside the file of {len:#x} bytes; copy the file again"
             ),
             Self::Alignment { align } => {
-                write!(
-                    f,
-                    "alignment {align:#x} is not a power of two up to 0x10000; ask for less"
-                )
+                write!(f, "alignment {align:#x} is not a power of two up to 0x10000; ask for less")
             }
             Self::EntrySize { found } => write!(f, "entries of {found} bytes, need 24; {DAMAGED}"),
             Self::PartialEntry { size } => {
                 write!(f, "size {size:#x} is no multiple of 24; {DAMAGED}")
             }
-            Self::Link { found } => write!(
-                f,
-                "sh_link {found} is not the table that it must name; {DAMAGED}"
-            ),
+            Self::Link { found } => {
+                write!(f, "sh_link {found} is not the table that it must name; {DAMAGED}")
+            }
             Self::Info { found } => write!(f, "sh_info {found} is out of range; {DAMAGED}"),
             Self::Unterminated => write!(f, "string table without a final NUL; {DAMAGED}"),
             Self::SecondSymbolTable => {
@@ -484,10 +476,9 @@ impl fmt::Display for SectionFault {
             Self::WithoutAddends => f.write_str(
                 "relocations without addends (SHT_REL), which ppc64 does not use; link with ld -r",
             ),
-            Self::TargetIsZeros => write!(
-                f,
-                "relocates a section without bytes in the file; {DAMAGED}"
-            ),
+            Self::TargetIsZeros => {
+                write!(f, "relocates a section without bytes in the file; {DAMAGED}")
+            }
             Self::Compressed => {
                 f.write_str("compressed, but needed in memory; link without compression")
             }
@@ -511,16 +502,12 @@ impl fmt::Display for SymbolFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const DAMAGED: &str = "the file is damaged, build it again";
         match self {
-            Self::Name { offset } => write!(
-                f,
-                "name at {offset:#x} lies outside the string table; {DAMAGED}"
-            ),
+            Self::Name { offset } => {
+                write!(f, "name at {offset:#x} lies outside the string table; {DAMAGED}")
+            }
             Self::Section { index } => write!(f, "section {index:#x} does not exist; {DAMAGED}"),
             Self::Outside { value, size } => {
-                write!(
-                    f,
-                    "lies at {value:#x} of a section of {size:#x} bytes; {DAMAGED}"
-                )
+                write!(f, "lies at {value:#x} of a section of {size:#x} bytes; {DAMAGED}")
             }
             Self::Common => f.write_str("common symbol without a place; compile with -fno-common"),
             Self::ExtendedIndex => f.write_str(
@@ -562,16 +549,10 @@ impl fmt::Display for RelocFault {
                 write!(f, "{range}; align what it points to")
             }
             Self::Range(range) => {
-                write!(
-                    f,
-                    "{range}; bring both ends nearer, or compile with -mcmodel=large"
-                )
+                write!(f, "{range}; bring both ends nearer, or compile with -mcmodel=large")
             }
             Self::NotLoaded { section } => {
-                write!(
-                    f,
-                    "{section} is not kept in memory; put the object into another section"
-                )
+                write!(f, "{section} is not kept in memory; put the object into another section")
             }
             Self::NotABranch { found } => {
                 write!(

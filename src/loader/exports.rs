@@ -59,24 +59,14 @@ pub fn read<'a>(
             continue;
         };
         let refuse = |offset: u64, fault| LoadError::BadExport {
-            at: Place {
-                section: table.into(),
-                offset,
-            },
+            at: Place { section: table.into(), offset },
             fault,
         };
-        let first = object
-            .relocations_of(index)
-            .and_then(|list| list.iter().next());
+        let first = object.relocations_of(index).and_then(|list| list.iter().next());
         let relative = first.is_some_and(|first| first.r_info as u32 == R_PPC64_REL32);
         let width = if relative { 12 } else { 24 };
         if !section.size().is_multiple_of(width) {
-            return Err(refuse(
-                0,
-                ExportFault::PartialEntry {
-                    size: section.size(),
-                },
-            ));
+            return Err(refuse(0, ExportFault::PartialEntry { size: section.size() }));
         }
         for entry in (0..section.size()).step_by(width as usize) {
             let field = |number: u64| {
@@ -100,11 +90,7 @@ pub fn read<'a>(
                 text_at(object.sections()[section].data, u32::try_from(offset).ok()?)
             });
             let name = text.ok_or_else(|| refuse(entry, ExportFault::Name { addr: name }))?;
-            exports.push(Export {
-                name,
-                addr: Vaddr(addr),
-                gpl_only,
-            });
+            exports.push(Export { name, addr: Vaddr(addr), gpl_only });
         }
     }
     Ok(exports)
@@ -127,18 +113,12 @@ pub fn refuse_duplicates(
                 Owner::Kernel => "the kernel".into(),
                 Owner::Module(number) => owner_name(number),
             };
-            return Err(LoadError::DuplicateExport {
-                name: export.name.into(),
-                owner,
-            });
+            return Err(LoadError::DuplicateExport { name: export.name.into(), owner });
         }
     }
     Ok(())
 }
 
 fn read_at<const N: usize>(image: &[u8], at: u64) -> Option<[u8; N]> {
-    image
-        .get(usize::try_from(at).ok()?..)?
-        .first_chunk()
-        .copied()
+    image.get(usize::try_from(at).ok()?..)?.first_chunk().copied()
 }

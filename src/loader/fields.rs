@@ -40,23 +40,11 @@ impl From<RangeError> for FieldError {
 }
 
 /// What 32 bits hold if nobody says whether they are signed.
-const REACH_ADDR32: Reach = Reach {
-    min: -0x8000_0000,
-    max: 0xffff_ffff,
-    step: 1,
-};
+const REACH_ADDR32: Reach = Reach { min: -0x8000_0000, max: 0xffff_ffff, step: 1 };
 /// What 32 signed bits hold.
-const REACH_32: Reach = Reach {
-    min: -0x8000_0000,
-    max: 0x7fff_ffff,
-    step: 1,
-};
+const REACH_32: Reach = Reach { min: -0x8000_0000, max: 0x7fff_ffff, step: 1 };
 /// What a DQ field holds.
-const REACH_DQ: Reach = Reach {
-    min: -0x8000,
-    max: 0x7ff0,
-    step: 16,
-};
+const REACH_DQ: Reach = Reach { min: -0x8000, max: 0x7ff0, step: 16 };
 
 type Done = Result<(), FieldError>;
 
@@ -64,8 +52,7 @@ type Done = Result<(), FieldError>;
 #[inline(always)]
 pub fn bytes<const N: usize>(out: &mut [u8], at: u64) -> Result<&mut [u8; N], FieldError> {
     let rest = usize::try_from(at).ok().and_then(|at| out.get_mut(at..));
-    rest.and_then(|rest| rest.first_chunk_mut())
-        .ok_or(FieldError::Outside(N as u32))
+    rest.and_then(|rest| rest.first_chunk_mut()).ok_or(FieldError::Outside(N as u32))
 }
 
 /// The instruction word at `at`.
@@ -165,11 +152,7 @@ fn form_at(out: &mut [u8], at: u64) -> Result<Form, FieldError> {
     if matches!(insn.opcode(), 58 | 62) {
         return Ok(Form::Ds);
     }
-    Ok(if Form::of(insn) == Some(Form::Dq) {
-        Form::Dq
-    } else {
-        Form::Ds
-    })
+    Ok(if Form::of(insn) == Some(Form::Dq) { Form::Dq } else { Form::Ds })
 }
 
 #[inline(always)]
@@ -177,15 +160,8 @@ fn insert(out: &mut [u8], at: u64, form: Form, value: i64) -> Done {
     let word = read_word(out, at)?;
     let step = if form == Form::Dq { 16 } else { 4 };
     if value & (step - 1) != 0 {
-        let reach = Reach {
-            step,
-            ..form.reach_with_addis()
-        };
-        return Err(RangeError {
-            distance: value,
-            reach,
-        }
-        .into());
+        let reach = Reach { step, ..form.reach_with_addis() };
+        return Err(RangeError { distance: value, reach }.into());
     }
     put_word(out, at, form.insert(Insn(word), dform::lo(value))?.0)
 }
@@ -255,10 +231,7 @@ mod tests {
         assert!(put_u64(&mut [0; 9], 1, 0).is_ok());
         assert_eq!(put_u64(&mut [0; 9], 2, 0), Err(FieldError::Outside(8)));
         assert_eq!(put_lo(&mut [0; 4], 3, 0), Err(FieldError::Outside(2)));
-        assert_eq!(
-            put_word(&mut [0; 4], u64::MAX, 0),
-            Err(FieldError::Outside(4))
-        );
+        assert_eq!(put_word(&mut [0; 4], u64::MAX, 0), Err(FieldError::Outside(4)));
         assert_eq!(put_lo_ds(&mut [0; 4], 1, 0), Err(FieldError::Outside(4)));
     }
 }

@@ -76,13 +76,8 @@ pub enum Group {
 
 impl Group {
     /// All groups, in the order of their addresses.
-    pub const ALL: [Self; 5] = [
-        Self::InitData,
-        Self::InitText,
-        Self::Text,
-        Self::Rodata,
-        Self::Data,
-    ];
+    pub const ALL: [Self; 5] =
+        [Self::InitData, Self::InitText, Self::Text, Self::Rodata, Self::Data];
 
     /// The group that a kept section belongs to.
     fn of(section: &Section) -> Self {
@@ -193,10 +188,7 @@ impl Layout {
     pub fn plan(object: &Object, options: &LinkOptions, page: u64) -> Result<Self, LoadError> {
         let needs = count_stubs(object, options)?;
         let patchable = callsites::patchable_entries(object);
-        let mut slots = needs
-            .iter()
-            .map(|needs| u64::from(needs.slots()))
-            .sum::<u64>();
+        let mut slots = needs.iter().map(|needs| u64::from(needs.slots())).sum::<u64>();
         // The hook that all out-of-line stubs call at first.
         slots += u64::from(patchable != 0);
         let slot_bytes = match options.stubs {
@@ -231,15 +223,9 @@ impl Layout {
         layout.size = align_up(layout.size, page)?;
         layout.toc = layout.toc_base(object);
 
-        let code = layout
-            .stubs
-            .end()
-            .saturating_sub(layout.group(Group::InitText).offset);
+        let code = layout.stubs.end().saturating_sub(layout.group(Group::InitText).offset);
         if layout.stubs.len != 0 && code > CODE_SPAN_MAX {
-            return Err(LoadError::TextTooLong {
-                len: code,
-                reach: CODE_SPAN_MAX,
-            });
+            return Err(LoadError::TextTooLong { len: code, reach: CODE_SPAN_MAX });
         }
         Ok(layout)
     }
@@ -247,10 +233,7 @@ impl Layout {
     /// Where section `index` starts; `None` if it is not kept.
     #[must_use]
     pub fn offset_of(&self, index: usize) -> Option<u32> {
-        self.offsets
-            .get(index)
-            .copied()
-            .filter(|&offset| offset != NOT_KEPT)
+        self.offsets.get(index).copied().filter(|&offset| offset != NOT_KEPT)
     }
 
     /// The pages of `group`: from its first to its last byte in use.
@@ -310,22 +293,12 @@ impl Layout {
         let whole = &mut self.groups[group as usize];
         if whole.len == 0 {
             // The group's first bytes, or an empty section before them.
-            let start = if len == 0 {
-                self.size
-            } else {
-                align_up(self.size, page.max(align))?
-            };
-            *whole = Span {
-                offset: start,
-                len: 0,
-            };
+            let start = if len == 0 { self.size } else { align_up(self.size, page.max(align))? };
+            *whole = Span { offset: start, len: 0 };
         }
         let offset = align_up(whole.end(), align)?;
         let end = offset.checked_add(len).filter(|&end| end <= SIZE_MAX);
-        let end = end.ok_or(LoadError::NoRoom {
-            need: len,
-            free: SIZE_MAX,
-        })?;
+        let end = end.ok_or(LoadError::NoRoom { need: len, free: SIZE_MAX })?;
         if len != 0 {
             whole.len = end - whole.offset;
             self.size = end;
@@ -334,9 +307,7 @@ impl Layout {
     }
 
     fn toc_base(&self, object: &Object) -> u64 {
-        let toc = object
-            .section(".toc")
-            .and_then(|(index, _)| self.offset_of(index));
+        let toc = object.section(".toc").and_then(|(index, _)| self.offset_of(index));
         let start = toc.map_or(self.group(Group::Data).offset, u64::from);
         (start & !0xff) + TOC_BIAS
     }
@@ -384,11 +355,7 @@ fn count_stubs(object: &Object, options: &LinkOptions) -> Result<Vec<Needs>, Loa
             // Symbol 0 and `.TOC.` are numbers, not functions.
             let name = || object.name(&symbol);
             if u32::from(symbol.st_shndx) != SHN_UNDEF {
-                return if loses_toc(&symbol) {
-                    Needs::LEAVES
-                } else {
-                    Needs::LOCAL
-                };
+                return if loses_toc(&symbol) { Needs::LEAVES } else { Needs::LOCAL };
             }
             match name() {
                 "" | ".TOC." => Needs::LOCAL,
@@ -417,10 +384,7 @@ fn count_stubs(object: &Object, options: &LinkOptions) -> Result<Vec<Needs>, Loa
                 continue;
             }
             let Some(word) = word_at(section.data, relocation.r_offset) else {
-                return Err(refuse(RelocFault::Outside {
-                    width: 4,
-                    size: section.size(),
-                }));
+                return Err(refuse(RelocFault::Outside { width: 4, size: section.size() }));
             };
             needs.0 |= if word & 1 == 0 {
                 Needs::SIBLING
@@ -438,16 +402,8 @@ fn count_stubs(object: &Object, options: &LinkOptions) -> Result<Vec<Needs>, Loa
 
 #[cold]
 fn refuse(section: &Section, relocation: &Rela, fault: RelocFault) -> LoadError {
-    let at = Place {
-        section: section.name.into(),
-        offset: relocation.r_offset,
-    };
-    LoadError::Reloc {
-        at,
-        kind: relocation.r_info as u32,
-        symbol: String::new(),
-        fault,
-    }
+    let at = Place { section: section.name.into(), offset: relocation.r_offset };
+    LoadError::Reloc { at, kind: relocation.r_info as u32, symbol: String::new(), fault }
 }
 
 /// The instruction word at `offset` of `code`.
@@ -459,11 +415,6 @@ pub(super) fn word_at(code: &[u8], offset: u64) -> Option<u32> {
 
 /// The next multiple of `align`, a power of two.
 fn align_up(value: u64, align: u64) -> Result<u64, LoadError> {
-    let up = value
-        .checked_next_multiple_of(align)
-        .filter(|&up| up <= SIZE_MAX);
-    up.ok_or(LoadError::NoRoom {
-        need: value,
-        free: SIZE_MAX,
-    })
+    let up = value.checked_next_multiple_of(align).filter(|&up| up <= SIZE_MAX);
+    up.ok_or(LoadError::NoRoom { need: value, free: SIZE_MAX })
 }

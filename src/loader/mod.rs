@@ -89,10 +89,5 @@ pub fn load<'a>(
     let base = place(&layout);
     let mut image = alloc::vec![0; layout.size as usize];
     let linked = relocate::link(&object, &layout, base, &mut image, resolver, abi, options)?;
-    Ok(Loaded {
-        object,
-        layout,
-        linked,
-        image,
-    })
+    Ok(Loaded { object, layout, linked, image })
 }

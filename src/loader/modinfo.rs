@@ -15,24 +15,14 @@ pub struct Modinfo<'a> {
 
 /// Licences under which a module may use GPL-only exports, as Linux lists them
 /// in its `license_is_gpl_compatible`.
-const GPL_COMPATIBLE: [&str; 6] = [
-    "GPL",
-    "GPL v2",
-    "GPL and additional rights",
-    "Dual BSD/GPL",
-    "Dual MIT/GPL",
-    "Dual MPL/GPL",
-];
+const GPL_COMPATIBLE: [&str; 6] =
+    ["GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"];
 
 impl<'a> Modinfo<'a> {
     /// The texts of `object`; none if it has no such section.
     #[must_use]
     pub fn of(object: &Object<'a>) -> Self {
-        Self {
-            bytes: object
-                .section(".modinfo")
-                .map_or(&[], |(_, section)| section.data),
-        }
+        Self { bytes: object.section(".modinfo").map_or(&[], |(_, section)| section.data) }
     }
 
     /// Every key with its value, in the file's order. Texts that are not UTF-8
@@ -46,9 +36,7 @@ impl<'a> Modinfo<'a> {
     /// The first value of `key`.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&'a str> {
-        self.iter()
-            .find(|(found, _)| *found == key)
-            .map(|(_, value)| value)
+        self.iter().find(|(found, _)| *found == key).map(|(_, value)| value)
     }
 
     /// The module's own name, if it states one (Rust modules may not).
@@ -71,10 +59,7 @@ impl<'a> Modinfo<'a> {
 
     /// Names of the modules that this one needs, in the stated order.
     pub fn depends(&self) -> impl Iterator<Item = &'a str> + use<'a> {
-        self.get("depends")
-            .unwrap_or("")
-            .split(',')
-            .filter(|name| !name.is_empty())
+        self.get("depends").unwrap_or("").split(',').filter(|name| !name.is_empty())
     }
 
     /// Each described parameter with its description (`parm=name:text`).

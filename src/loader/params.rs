@@ -197,9 +197,7 @@ impl Memory<'_> {
     /// True if `len` bytes from `at` are the module's.
     fn holds(&self, at: Vaddr, len: u64) -> bool {
         let offset = at.0.wrapping_sub(self.base.0);
-        offset
-            .checked_add(len)
-            .is_some_and(|end| end <= self.image.len() as u64)
+        offset.checked_add(len).is_some_and(|end| end <= self.image.len() as u64)
     }
 }
 
@@ -212,10 +210,7 @@ pub fn list_params<'a>(
     layout: &Layout,
     memory: Memory,
 ) -> Result<Vec<Param<'a>>, ParamError> {
-    let bad = || ParamError {
-        name: "__param".into(),
-        fault: ParamFault::BadTable,
-    };
+    let bad = || ParamError { name: "__param".into(), fault: ParamFault::BadTable };
     let Some((index, section)) = object.section("__param") else {
         return Ok(Vec::new());
     };
@@ -230,20 +225,12 @@ pub fn list_params<'a>(
         let entry = Vaddr(memory.base.0 + u64::from(start) + entry);
         let addr = |offset| memory.read_addr(entry.offset(offset)).ok_or_else(bad);
         let (name, ops, arg) = (addr(0)?, addr(16)?, addr(32)?);
-        let perm = memory
-            .read(entry.offset(24))
-            .map(u16::from_le_bytes)
-            .ok_or_else(bad)?;
+        let perm = memory.read(entry.offset(24)).map(u16::from_le_bytes).ok_or_else(bad)?;
         let text = layout.section_at(object, name.0.wrapping_sub(memory.base.0));
         let text = text.and_then(|(section, offset)| {
             text_at(object.sections()[section].data, u32::try_from(offset).ok()?)
         });
-        params.push(Param {
-            name: text.ok_or_else(bad)?,
-            ops,
-            arg,
-            perm,
-        });
+        params.push(Param { name: text.ok_or_else(bad)?, ops, arg, perm });
     }
     Ok(params)
 }
@@ -258,10 +245,7 @@ pub fn find_param<'p, 'a>(
 ) -> Result<&'p Param<'a>, ParamError> {
     let same = |left: &str| left.bytes().map(dashes).eq(name.bytes().map(dashes));
     let found = params.iter().find(|param| same(param.name));
-    found.ok_or_else(|| ParamError {
-        name: name.into(),
-        fault: ParamFault::NoSuch,
-    })
+    found.ok_or_else(|| ParamError { name: name.into(), fault: ParamFault::NoSuch })
 }
 
 fn dashes(byte: u8) -> u8 {
@@ -283,10 +267,7 @@ pub fn plan_param(
     let plan = Plan { type_of, memory };
     let mut stores = Vec::new();
     plan.value(param.ops, param.arg, text, &mut stores)
-        .map_err(|fault| ParamError {
-            name: param.name.into(),
-            fault,
-        })?;
+        .map_err(|fault| ParamError { name: param.name.into(), fault })?;
     Ok(stores)
 }
 
@@ -320,15 +301,8 @@ impl Plan<'_> {
     /// `struct kparam_string`: the buffer's size, then its address.
     fn text(&self, arg: Vaddr, text: &str, stores: &mut Vec<Store>) -> Result<(), ParamFault> {
         let size = self.memory.read_u32(arg).ok_or(ParamFault::BadTable)?;
-        let buffer = self
-            .memory
-            .read_addr(arg.offset(8))
-            .ok_or(ParamFault::BadTable)?;
-        self.store(
-            buffer,
-            Stored::Bytes(with_nul(text, size as usize)?),
-            stores,
-        )
+        let buffer = self.memory.read_addr(arg.offset(8)).ok_or(ParamFault::BadTable)?;
+        self.store(buffer, Stored::Bytes(with_nul(text, size as usize)?), stores)
     }
 
     /// `struct kparam_array`: room, bytes of an element, where the count goes
@@ -340,10 +314,7 @@ impl Plan<'_> {
         let count_at = self.memory.read_addr(arg.offset(8)).ok_or(bad.clone())?;
         let ops = self.memory.read_addr(arg.offset(16)).ok_or(bad.clone())?;
         let elements = self.memory.read_addr(arg.offset(24)).ok_or(bad.clone())?;
-        if matches!(
-            (self.type_of)(ops),
-            Some(ParamType::Array | ParamType::Text)
-        ) {
+        if matches!((self.type_of)(ops), Some(ParamType::Array | ParamType::Text)) {
             return Err(bad); // no compiler makes an array of descriptions
         }
         let count = text.split(',').count();
@@ -357,11 +328,7 @@ impl Plan<'_> {
         if count_at == Vaddr(0) {
             return Ok(());
         }
-        self.store(
-            count_at,
-            Stored::Bytes((count as u32).to_le_bytes().into()),
-            stores,
-        )
+        self.store(count_at, Stored::Bytes((count as u32).to_le_bytes().into()), stores)
     }
 
     fn store(&self, at: Vaddr, what: Stored, stores: &mut Vec<Store>) -> Result<(), ParamFault> {
@@ -402,11 +369,7 @@ fn number(text: &str, width: u32, signed: bool) -> Result<Vec<u8>, ParamFault> {
     if digits.is_empty() || !digits.bytes().all(|digit| char::from(digit).is_digit(base)) {
         return Err(ParamFault::NotANumber { text: text.into() });
     }
-    let out_of_range = || ParamFault::OutOfRange {
-        text: text.into(),
-        min,
-        max,
-    };
+    let out_of_range = || ParamFault::OutOfRange { text: text.into(), min, max };
     let value = i128::from_str_radix(digits, base).map_err(|_| out_of_range())?;
     let value = if negative { -value } else { value };
     if value < min || value > max {
@@ -459,10 +422,7 @@ impl fmt::Display for ParamFault {
             }
             Self::NotABool { text } => write!(f, "\"{text}\" is neither yes nor no; write y or n"),
             Self::TooLong { len, max } => {
-                write!(
-                    f,
-                    "{len} bytes with the final NUL, room for {max}; give a shorter text"
-                )
+                write!(f, "{len} bytes with the final NUL, room for {max}; give a shorter text")
             }
             Self::TooMany { count, max } => write!(f, "{count} values, room for {max}; give fewer"),
             Self::UnknownType { ops } => {
@@ -482,24 +442,13 @@ impl fmt::Display for ParamFault {
 mod tests {
     use super::*;
 
-    const INT: ParamType = ParamType::Number {
-        width: 4,
-        signed: true,
-    };
+    const INT: ParamType = ParamType::Number { width: 4, signed: true };
     const OPS: Vaddr = Vaddr(0x10);
     const ARRAY_OPS: Vaddr = Vaddr(0x20);
 
     fn plan(kind: ParamType, text: Option<&str>) -> Result<Vec<Store>, String> {
-        let param = Param {
-            name: "p",
-            ops: OPS,
-            arg: Vaddr(0x1000),
-            perm: 0,
-        };
-        let memory = Memory {
-            base: Vaddr(0x1000),
-            image: &[0; 64],
-        };
+        let param = Param { name: "p", ops: OPS, arg: Vaddr(0x1000), perm: 0 };
+        let memory = Memory { base: Vaddr(0x1000), image: &[0; 64] };
         plan_param(&param, text, &|_| Some(kind), memory).map_err(|error| alloc::format!("{error}"))
     }
 
@@ -532,14 +481,7 @@ mod tests {
             }
         }
         assert_eq!(
-            plan(
-                ParamType::Number {
-                    width: 1,
-                    signed: false
-                },
-                Some("256")
-            )
-            .unwrap_err(),
+            plan(ParamType::Number { width: 1, signed: false }, Some("256")).unwrap_err(),
             "parameter p: 256 does not fit; give a number from 0 to 255"
         );
     }
@@ -553,30 +495,18 @@ mod tests {
         for text in ["", "-", "0x", "--1", "-+1", "1 ", "9a", "08", "1\u{0661}"] {
             assert_eq!(bytes(INT, text), None, "{text}");
         }
-        assert_eq!(
-            plan(INT, None).unwrap_err(),
-            "parameter p: no value; write name=value"
-        );
+        assert_eq!(plan(INT, None).unwrap_err(), "parameter p: no value; write name=value");
     }
 
     #[test]
     fn truth_has_many_spellings_and_may_be_left_out() {
-        for (text, value) in [
-            ("y", 1),
-            ("Yes", 1),
-            ("1", 1),
-            ("on", 1),
-            ("N", 0),
-            ("0", 0),
-            ("off", 0),
-        ] {
+        for (text, value) in
+            [("y", 1), ("Yes", 1), ("1", 1), ("on", 1), ("N", 0), ("0", 0), ("off", 0)]
+        {
             assert_eq!(bytes(ParamType::Bool, text), Some([value].into()));
             assert_eq!(bytes(ParamType::InvBool, text), Some([1 - value].into()));
         }
-        assert_eq!(
-            plan(ParamType::Bool, None).unwrap()[0].what,
-            Stored::Bytes([1].into())
-        );
+        assert_eq!(plan(ParamType::Bool, None).unwrap()[0].what, Stored::Bytes([1].into()));
         assert!(plan(ParamType::Bool, Some("o")).is_err());
         assert!(plan(ParamType::Bool, Some("2")).is_err());
     }
@@ -586,26 +516,12 @@ mod tests {
         let mut image = [0_u8; 64];
         image[0] = 4; // room
         image[8..16].copy_from_slice(&0x1020_u64.to_le_bytes());
-        let param = Param {
-            name: "s",
-            ops: OPS,
-            arg: Vaddr(0x1000),
-            perm: 0,
-        };
-        let memory = Memory {
-            base: Vaddr(0x1000),
-            image: &image,
-        };
+        let param = Param { name: "s", ops: OPS, arg: Vaddr(0x1000), perm: 0 };
+        let memory = Memory { base: Vaddr(0x1000), image: &image };
         let plan = |text| plan_param(&param, Some(text), &|_| Some(ParamType::Text), memory);
-        let stored = Store {
-            at: Vaddr(0x1020),
-            what: Stored::Bytes(b"abc\0".to_vec()),
-        };
+        let stored = Store { at: Vaddr(0x1020), what: Stored::Bytes(b"abc\0".to_vec()) };
         assert_eq!(plan("abc"), Ok([stored].into()));
-        assert_eq!(
-            plan("abcd").unwrap_err().fault,
-            ParamFault::TooLong { len: 5, max: 4 }
-        );
+        assert_eq!(plan("abcd").unwrap_err().fault, ParamFault::TooLong { len: 5, max: 4 });
     }
 
     #[test]
@@ -616,50 +532,22 @@ mod tests {
         for (at, value) in [(8, 0x1030_u64), (16, OPS.0), (24, 0x1038)] {
             image[at..at + 8].copy_from_slice(&value.to_le_bytes());
         }
-        let param = Param {
-            name: "a",
-            ops: ARRAY_OPS,
-            arg: Vaddr(0x1000),
-            perm: 0,
-        };
-        let memory = Memory {
-            base: Vaddr(0x1000),
-            image: &image,
-        };
-        let type_of = |ops| {
-            Some(if ops == ARRAY_OPS {
-                ParamType::Array
-            } else {
-                INT
-            })
-        };
+        let param = Param { name: "a", ops: ARRAY_OPS, arg: Vaddr(0x1000), perm: 0 };
+        let memory = Memory { base: Vaddr(0x1000), image: &image };
+        let type_of = |ops| Some(if ops == ARRAY_OPS { ParamType::Array } else { INT });
         let plan = |text| plan_param(&param, Some(text), &type_of, memory);
         let store = |at, value: u32| Store {
             at: Vaddr(at),
             what: Stored::Bytes(value.to_le_bytes().into()),
         };
-        assert_eq!(
-            plan("7,8"),
-            Ok([store(0x1038, 7), store(0x103c, 8), store(0x1030, 2)].into())
-        );
-        assert_eq!(
-            plan("1,2,3").unwrap_err().fault,
-            ParamFault::TooMany { count: 3, max: 2 }
-        );
+        assert_eq!(plan("7,8"), Ok([store(0x1038, 7), store(0x103c, 8), store(0x1030, 2)].into()));
+        assert_eq!(plan("1,2,3").unwrap_err().fault, ParamFault::TooMany { count: 3, max: 2 });
     }
 
     #[test]
     fn nothing_is_stored_outside_the_module() {
-        let param = Param {
-            name: "p",
-            ops: OPS,
-            arg: Vaddr(0x103d),
-            perm: 0,
-        };
-        let memory = Memory {
-            base: Vaddr(0x1000),
-            image: &[0; 64],
-        };
+        let param = Param { name: "p", ops: OPS, arg: Vaddr(0x103d), perm: 0 };
+        let memory = Memory { base: Vaddr(0x1000), image: &[0; 64] };
         let plan = |arg| plan_param(&Param { arg, ..param }, Some("1"), &|_| Some(INT), memory);
         assert!(plan(Vaddr(0x103c)).is_ok());
         assert_eq!(plan(Vaddr(0x103d)).unwrap_err().fault, ParamFault::BadTable);

@@ -119,9 +119,7 @@ fn guess(at: Vaddr, words: &[u32], abi: &StubAbi) -> Option<Stub> {
     let first = Insn(word(0)?);
     match (first, first.0 >> 16) {
         (STD_R2_24_R1, _) => match upper(1)? {
-            ADDIS_R12_R2 => Some(Stub::External {
-                word: place(1, abi.module_toc)?,
-            }),
+            ADDIS_R12_R2 => Some(Stub::External { word: place(1, abi.module_toc)? }),
             ADDIS_R11_R2 => Some(Stub::SeedExternal { target: data()? }),
             _ => None,
         },
@@ -133,16 +131,12 @@ fn guess(at: Vaddr, words: &[u32], abi: &StubAbi) -> Option<Stub> {
         }
         (TRAP, _) if word(1)? == MISSING_MARK => Some(Stub::Missing { symbol: word(2)? }),
         (_, LD_R12_R13) => match (upper(1)?, upper(2)?) {
-            (ADDIS_R12_R12, LD_R12_R12) => Some(Stub::Profile {
-                word: place(1, abi.kernel_toc)?,
-            }),
+            (ADDIS_R12_R12, LD_R12_R12) => Some(Stub::Profile { word: place(1, abi.kernel_toc)? }),
             (ADDIS_R12_R12, ADDI_R12_R12) => Some(Stub::LinuxProfile { target: data()? }),
             (ADDIS_R11_R12, _) => Some(Stub::SeedProfile { target: data()? }),
             _ => None,
         },
-        (_, ADDIS_R12_R2) => Some(Stub::Sibling {
-            word: place(0, abi.module_toc)?,
-        }),
+        (_, ADDIS_R12_R2) => Some(Stub::Sibling { word: place(0, abi.module_toc)? }),
         (_, ADDIS_R11_R2) if word(7)? == LINUX_MAGIC => {
             Some(Stub::LinuxExternal { target: data()? })
         }
@@ -184,10 +178,7 @@ const SEED_SHAPE: [Masked; 6] = [
         mask: 0x2fff_ffdf, // ld r12,32(r11) or addi r12,r11,0
         shape: 0xe98b_0020,
     },
-    Masked {
-        mask: 0xffff_ffff,
-        shape: MTCTR_R12.0,
-    },
+    Masked { mask: 0xffff_ffff, shape: MTCTR_R12.0 },
     Masked {
         mask: 0xffff_ffff,
         shape: 0x4e80_0420, // bctr
@@ -263,20 +254,8 @@ mod tests {
             (Stub::Sibling { word }, Some(FAR)),
             (Stub::OutOfLine { site, hook }, Some(hook)),
             (Stub::Missing { symbol: 42 }, None),
-            (
-                Stub::Redirect {
-                    word: kernel_word,
-                    traced: None,
-                },
-                Some(FAR),
-            ),
-            (
-                Stub::Redirect {
-                    word: kernel_word,
-                    traced,
-                },
-                Some(FAR),
-            ),
+            (Stub::Redirect { word: kernel_word, traced: None }, Some(FAR)),
+            (Stub::Redirect { word: kernel_word, traced }, Some(FAR)),
             (Stub::SeedExternal { target: FAR }, Some(FAR)),
             (Stub::SeedProfile { target: near }, Some(near)),
             (Stub::LinuxExternal { target: FAR }, Some(FAR)),
@@ -333,9 +312,7 @@ mod tests {
         let mut other = ABI;
         other.module_toc = ABI.module_toc.offset(0x100);
         assert_eq!(recognise(AT, &words, &other, far), None); // not this stub's own address
-        let words = Stub::Profile {
-            word: ABI.kernel_toc,
-        };
+        let words = Stub::Profile { word: ABI.kernel_toc };
         let words = words.encode(AT, &ABI).unwrap();
         other.paca_toc += 8;
         assert_eq!(recognise(AT, &words, &other, far), None); // not the TOC's place

@@ -127,16 +127,10 @@ pub fn link<'a>(
 ) -> Result<Linked<'a>, LoadError> {
     let free = image.len() as u64;
     let Some(image) = image.get_mut(..layout.size as usize) else {
-        return Err(LoadError::NoRoom {
-            need: layout.size,
-            free,
-        });
+        return Err(LoadError::NoRoom { need: layout.size, free });
     };
     if !base.is_aligned(layout.align) || base.0.checked_add(layout.size).is_none() {
-        return Err(LoadError::Misplaced {
-            base: base.0,
-            align: layout.align,
-        });
+        return Err(LoadError::Misplaced { base: base.0, align: layout.align });
     }
     let toc = base.offset(layout.toc.cast_signed());
     let mut abi = *abi;
@@ -144,28 +138,13 @@ pub fn link<'a>(
     let gpl_compatible = Modinfo::of(object).is_gpl_compatible();
 
     copy_sections(object, layout, image);
-    let mut linker = Linker {
-        object,
-        layout,
-        base,
-        image,
-        resolver,
-        abi,
-        options,
-        gpl_compatible,
-    };
+    let mut linker = Linker { object, layout, base, image, resolver, abi, options, gpl_compatible };
     let mut bindings = bind::bind(&mut linker)?;
     let mut sites = apply_all(&mut linker, &bindings.bounds)?;
 
     let functions = Functions::index(object, layout);
     let mut refused = callsites::settle(object, &functions, &mut sites);
-    add_patchable(
-        &mut linker,
-        &functions,
-        &mut sites,
-        &mut refused,
-        &mut bindings.stubs,
-    )?;
+    add_patchable(&mut linker, &functions, &mut sites, &mut refused, &mut bindings.stubs)?;
     let exports = exports::read(object, layout, base, linker.image)?;
 
     Ok(Linked {
@@ -222,12 +201,7 @@ fn placed<'a>(object: &Object<'a>, layout: &Layout, base: Vaddr) -> Vec<PlacedSe
 /// Applies every relocation of a kept section; returns the profiling calls, in
 /// the order met.
 fn apply_all(linker: &mut Linker, bounds: &[Bound]) -> Result<Vec<CallSite>, LoadError> {
-    let Linker {
-        object,
-        layout,
-        base,
-        ..
-    } = *linker;
+    let Linker { object, layout, base, .. } = *linker;
     let mut pass = Pass {
         toc: linker.abi.stubs.module_toc.0,
         base: base.0,
@@ -242,18 +216,11 @@ fn apply_all(linker: &mut Linker, bounds: &[Bound]) -> Result<Vec<CallSite>, Loa
         };
         let start = start as usize;
         let out = &mut linker.image[start..start + section.data.len()];
-        let place = Target {
-            section,
-            start: start as u32,
-            code: section.is_code(),
-        };
+        let place = Target { section, start: start as u32, code: section.is_code() };
         for relocation in relocations.iter() {
             let Some(bound) = bounds.get((relocation.r_info >> 32) as usize) else {
                 let index = (relocation.r_info >> 32) as u32;
-                let fault = RelocFault::SymbolIndex {
-                    index,
-                    count: bounds.len(),
-                };
+                let fault = RelocFault::SymbolIndex { index, count: bounds.len() };
                 return Err(refuse(object, section, &relocation, fault));
             };
             if let Err(error) = pass.apply(&place, out, &relocation, bound) {
@@ -316,10 +283,7 @@ impl Pass {
         }
         let at = relocation.r_offset;
         let value = bound.value.wrapping_add_signed(relocation.r_addend);
-        let p = self
-            .base
-            .wrapping_add(u64::from(place.start))
-            .wrapping_add(at);
+        let p = self.base.wrapping_add(u64::from(place.start)).wrapping_add(at);
         let from_p = value.wrapping_sub(p).cast_signed();
         let from_toc = value.wrapping_sub(self.toc).cast_signed();
         match relocation.r_info as u32 {
@@ -376,10 +340,7 @@ impl Pass {
         if !branch::is_i_form(insn) || insn.0 & 2 != 0 {
             return Err(FieldError::NotABranch(insn.0).into());
         }
-        let p = self
-            .base
-            .wrapping_add(u64::from(place.start))
-            .wrapping_add(at);
+        let p = self.base.wrapping_add(u64::from(place.start)).wrapping_add(at);
         let to = if bound.class == Class::Local {
             let entry = bound.value.wrapping_add(bound.local_entry.into());
             entry.wrapping_add_signed(relocation.r_addend)
@@ -422,8 +383,7 @@ impl Pass {
         };
         fields::put_word(out, at, Insn::NOP.0)?;
         let stub = bound.stub(stub, self.slot_bytes);
-        self.sites
-            .push(CallSite::new(place.start + at as u32, kind, 0, stub));
+        self.sites.push(CallSite::new(place.start + at as u32, kind, 0, stub));
         Ok(())
     }
 }
@@ -446,10 +406,8 @@ fn restore_r2(out: &mut [u8], at: u64) -> Result<(), Fault> {
 /// TOC that is too far, are left as they are: the literal is right, too.
 #[inline(always)]
 fn shorten_entry(out: &mut [u8], at: u64, toc_from_entry: i64) -> Result<(), Fault> {
-    let (first, second) = (
-        fields::read_word(out, at)?,
-        fields::read_word(out, at.wrapping_add(4))?,
-    );
+    let (first, second) =
+        (fields::read_word(out, at)?, fields::read_word(out, at.wrapping_add(4))?);
     if first & 0xffff_0003 != LD_R2_R12 || second != ADD_R2_R2_R12.0 {
         return Ok(());
     }
@@ -478,15 +436,7 @@ fn add_patchable(
 
     let slot = linker.layout.slots - 1; // the last one, planned for this
     let target = Some(linker.abi.mcount);
-    linker.write_stub(
-        SlotOrder {
-            slot,
-            kind: Needs::PROFILE,
-            target,
-            owner: 0,
-        },
-        stubs,
-    )?;
+    linker.write_stub(SlotOrder { slot, kind: Needs::PROFILE, target, owner: 0 }, stubs)?;
     let hook = linker.layout.stubs.offset + u64::from(slot) * linker.layout.slot_bytes;
     let hook = linker.base.offset(hook.cast_signed());
     let mut number = 0;
@@ -506,31 +456,22 @@ fn add_patchable(
 fn explain(object: &Object, section: &Section, relocation: &Rela, fault: Fault) -> LoadError {
     let symbol = object.symbol((relocation.r_info >> 32) as u32);
     let fault = match fault {
-        Fault::Field(FieldError::Outside(width)) => RelocFault::Outside {
-            width,
-            size: section.size(),
-        },
+        Fault::Field(FieldError::Outside(width)) => {
+            RelocFault::Outside { width, size: section.size() }
+        }
         Fault::Field(FieldError::Range(range)) => RelocFault::Range(range),
         Fault::Field(FieldError::NotABranch(found)) => RelocFault::NotABranch { found },
         Fault::Unknown => RelocFault::Unknown,
         Fault::NotCode => RelocFault::NotCode,
-        Fault::IntoFunction => RelocFault::IntoFunction {
-            addend: relocation.r_addend,
-        },
+        Fault::IntoFunction => RelocFault::IntoFunction { addend: relocation.r_addend },
         Fault::NotKept => {
             let index = symbol.map_or(0, |symbol| usize::from(symbol.st_shndx));
-            let section = object
-                .sections()
-                .get(index)
-                .map_or("", |section| section.name);
-            RelocFault::NotLoaded {
-                section: section.into(),
-            }
+            let section = object.sections().get(index).map_or("", |section| section.name);
+            RelocFault::NotLoaded { section: section.into() }
         }
-        Fault::NoTocSlot(found) => RelocFault::NoTocSlot {
-            function: caller(object, section, relocation),
-            found,
-        },
+        Fault::NoTocSlot(found) => {
+            RelocFault::NoTocSlot { function: caller(object, section, relocation), found }
+        }
     };
     refuse(object, section, relocation, fault)
 }
@@ -539,16 +480,8 @@ fn explain(object: &Object, section: &Section, relocation: &Rela, fault: Fault) 
 fn refuse(object: &Object, section: &Section, relocation: &Rela, fault: RelocFault) -> LoadError {
     let symbol = object.symbol((relocation.r_info >> 32) as u32);
     let symbol = symbol.map_or(String::new(), |symbol| object.name(&symbol).into());
-    let at = Place {
-        section: section.name.into(),
-        offset: relocation.r_offset,
-    };
-    LoadError::Reloc {
-        at,
-        kind: relocation.r_info as u32,
-        symbol,
-        fault,
-    }
+    let at = Place { section: section.name.into(), offset: relocation.r_offset };
+    LoadError::Reloc { at, kind: relocation.r_info as u32, symbol, fault }
 }
 
 /// Name of the function that holds the relocation's place.

@@ -203,8 +203,7 @@ impl Stub {
     /// Something is out of reach or misaligned; the error says by how much.
     pub fn encode(&self, at: Vaddr, abi: &StubAbi) -> Result<StubWords, StubError> {
         let kind = self.kind();
-        self.encode_in_slot(at, abi)
-            .map_err(|cause| StubError { at, kind, cause })
+        self.encode_in_slot(at, abi).map_err(|cause| StubError { at, kind, cause })
     }
 
     fn encode_in_slot(&self, at: Vaddr, abi: &StubAbi) -> Result<StubWords, StubCause> {
@@ -290,11 +289,9 @@ impl fmt::Display for StubError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{} stub at {}: ", self.kind, self.at)?;
         match self.cause {
-            StubCause::Misaligned {
-                what,
-                address,
-                align,
-            } => write!(f, "{what} at {address} is not {align}-byte aligned"),
+            StubCause::Misaligned { what, address, align } => {
+                write!(f, "{what} at {address} is not {align}-byte aligned")
+            }
             StubCause::OutOfReach { what, range } => write!(f, "{what}: {range}"),
         }
     }
@@ -309,11 +306,7 @@ fn aligned(what: Part, address: Vaddr, align: u64) -> Result<(), StubCause> {
     if address.is_aligned(align) {
         Ok(())
     } else {
-        Err(StubCause::Misaligned {
-            what,
-            address,
-            align,
-        })
+        Err(StubCause::Misaligned { what, address, align })
     }
 }
 

@@ -133,13 +133,9 @@ impl Functions {
     /// (compare with the symbol's size).
     #[must_use]
     pub fn at(&self, offset: u32) -> Option<Function> {
-        let end = self
-            .entries
-            .partition_point(|&entry| entry >> 32 <= u64::from(offset));
+        let end = self.entries.partition_point(|&entry| entry >> 32 <= u64::from(offset));
         let start = unpack(*self.entries.get(end.checked_sub(1)?)?).at;
-        let first = self
-            .entries
-            .partition_point(|&entry| entry >> 32 < u64::from(start));
+        let first = self.entries.partition_point(|&entry| entry >> 32 < u64::from(start));
         Some(unpack(self.entries[first]))
     }
 
@@ -151,18 +147,13 @@ impl Functions {
         name: &'s str,
     ) -> impl Iterator<Item = Function> + 's {
         self.iter().filter(move |function| {
-            object
-                .symbol(function.symbol)
-                .is_some_and(|symbol| object.name(&symbol) == name)
+            object.symbol(function.symbol).is_some_and(|symbol| object.name(&symbol) == name)
         })
     }
 }
 
 fn unpack(entry: u64) -> Function {
-    Function {
-        at: (entry >> 32) as u32,
-        symbol: entry as u32,
-    }
+    Function { at: (entry >> 32) as u32, symbol: entry as u32 }
 }
 
 impl Function {
@@ -170,10 +161,7 @@ impl Function {
     /// the same module arrive, with r2 already right.
     #[must_use]
     pub fn local_entry(&self, object: &Object) -> u32 {
-        self.at
-            + object
-                .symbol(self.symbol)
-                .map_or(0, |symbol| local_entry(&symbol))
+        self.at + object.symbol(self.symbol).map_or(0, |symbol| local_entry(&symbol))
     }
 }
 

@@ -275,7 +275,8 @@ impl Pages {
 
     /// True if `len` bytes at `at` are inside.
     pub fn contains(&self, at: Vaddr, len: u64) -> bool {
-        at >= self.start && at.since(self.start) as u64 <= self.len
+        at >= self.start
+            && at.since(self.start) as u64 <= self.len
             && len <= self.len - at.since(self.start) as u64
     }
 

@@ -133,7 +133,9 @@ const _: () = {
     assert!(offset_of!(Paca, shadow_base) + 8 == 192, "ours ends below theirs");
     assert!(size_of::<Paca>().is_multiple_of(128));
     // DS form: a multiple of 4; `li`-sized.
-    assert!(offset_of!(Paca, kernel_toc).is_multiple_of(4) && offset_of!(Paca, kernel_toc) < 0x8000);
+    assert!(
+        offset_of!(Paca, kernel_toc).is_multiple_of(4) && offset_of!(Paca, kernel_toc) < 0x8000
+    );
     assert!(offset_of!(Paca, sibling).is_multiple_of(4));
     assert!(offset_of!(Paca, shadow_sp).is_multiple_of(4));
     assert!(offset_of!(Paca, livepatch_return).is_multiple_of(4));

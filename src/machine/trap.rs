@@ -126,7 +126,8 @@ pub const FRAME_REGS: u64 = REGS as u64;
 /// RTAS, and exceptions must arrive in little-endian mode.
 pub fn install() {
     let words = |from: *const u32, to: *const u32| (to as usize - from as usize) / 4;
-    let (start, end) = (&raw const trap_vector as *const u32, &raw const trap_vector_end as *const u32);
+    let (start, end) =
+        (&raw const trap_vector as *const u32, &raw const trap_vector_end as *const u32);
     let number = words(start, &raw const trap_vector_number as *const u32);
     let jump = words(start, &raw const trap_vector_branch as *const u32);
     for vector in VECTORS {

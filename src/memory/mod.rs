@@ -50,11 +50,12 @@ impl FreePages {
     pub fn take_within(&mut self, len_bytes: u64, low: u64, high: u64) -> Option<Vaddr> {
         let len = len_bytes.max(1).checked_next_multiple_of(PAGE)?;
         let low = low.checked_next_multiple_of(PAGE)?;
-        let (index, start) = self.ranges.iter().enumerate().find_map(|(index, &(start, end))| {
-            let start = start.max(low);
-            let last = start.checked_add(len)?.checked_sub(1)?;
-            (last < end && last <= high).then_some((index, start))
-        })?;
+        let (index, start) =
+            self.ranges.iter().enumerate().find_map(|(index, &(start, end))| {
+                let start = start.max(low);
+                let last = start.checked_add(len)?.checked_sub(1)?;
+                (last < end && last <= high).then_some((index, start))
+            })?;
         let (range_start, range_end) = self.ranges[index];
         let after = (start + len, range_end);
         match (start > range_start, after.0 < after.1) {

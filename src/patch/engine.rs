@@ -118,25 +118,11 @@ impl fmt::Display for Refusal {
             Self::Unreadable { at } => {
                 write!(f, "{at}: not readable kernel text, nothing was changed")
             }
-            Self::Mismatch {
-                at,
-                expected,
-                found,
-            } => {
-                write!(
-                    f,
-                    "{at}: expected {expected}, found {found}, nothing was changed"
-                )
+            Self::Mismatch { at, expected, found } => {
+                write!(f, "{at}: expected {expected}, found {found}, nothing was changed")
             }
-            Self::DataMismatch {
-                at,
-                expected,
-                found,
-            } => {
-                write!(
-                    f,
-                    "{at}: expected {expected:#x}, found {found:#x}, nothing was changed"
-                )
+            Self::DataMismatch { at, expected, found } => {
+                write!(f, "{at}: expected {expected:#x}, found {found:#x}, nothing was changed")
             }
             Self::Twice { at } => write!(f, "{at}: planned twice, nothing was changed"),
         }
@@ -167,15 +153,7 @@ pub fn apply<M: CodeMem, C: Change, const N: usize>(
     let count = batch.len() as u64;
     if let Some((first, last)) = batch.span() {
         let (who, why) = (batch.who(), batch.why());
-        journal.push(Entry {
-            time,
-            who,
-            why,
-            first,
-            last,
-            count,
-            kind: Kind::Text,
-        });
+        journal.push(Entry { time, who, why, first, last, count, kind: Kind::Text });
     }
     Ok(count)
 }
@@ -197,24 +175,12 @@ pub fn retarget<M: CodeMem, const N: usize>(
     }
     let found = mem.read_data(at).ok_or(Refusal::Unreadable { at })?;
     if found != expect {
-        return Err(Refusal::DataMismatch {
-            at,
-            expected: expect,
-            found,
-        });
+        return Err(Refusal::DataMismatch { at, expected: expect, found });
     }
     mem.write_data(at, write);
     mem.sync();
     let who = Label::new(who);
-    journal.push(Entry {
-        time,
-        who,
-        why,
-        first: at,
-        last: at,
-        count: 1,
-        kind: Kind::Target,
-    });
+    journal.push(Entry { time, who, why, first: at, last: at, count: 1, kind: Kind::Target });
     Ok(())
 }
 
@@ -233,11 +199,7 @@ fn validate<M: CodeMem, C: Change>(mem: &M, batch: &Batch<C>) -> Result<(), Refu
             }
             let found = mem.read(at).ok_or(Refusal::Unreadable { at })?;
             if found != edit.expect() {
-                return Err(Refusal::Mismatch {
-                    at,
-                    expected: edit.expect(),
-                    found,
-                });
+                return Err(Refusal::Mismatch { at, expected: edit.expect(), found });
             }
             before = Some(at);
         }
@@ -290,30 +252,14 @@ mod tests {
     fn a_batch_is_written_flushed_and_journaled() {
         let (mut mem, mut journal) = (nops(), Journal::<4>::new());
         let new = bl(0x1104, 0x1000);
-        let edits = batch(&[
-            (0, 0x1104, NOP, new),
-            (0, 0x1000, NOP, NOP),
-            (0, 0x1004, NOP, NOP),
-        ]);
+        let edits = batch(&[(0, 0x1104, NOP, new), (0, 0x1000, NOP, NOP), (0, 0x1004, NOP, NOP)]);
         assert_eq!(apply(&mut mem, &mut journal, 77, edits), Ok(3));
         assert_eq!(mem.execute(Vaddr(0x1104)), new.insn());
         let stored: Vec<_> = mem.stores.iter().map(|(at, _)| at.0).collect();
         assert_eq!(stored, [0x1000, 0x1004, 0x1104], "sorted within the phase");
-        let lines: Vec<_> = mem
-            .lines
-            .iter()
-            .map(|(step, line)| (*step, line.0))
-            .collect();
+        let lines: Vec<_> = mem.lines.iter().map(|(step, line)| (*step, line.0)).collect();
         let (clean, drop) = (Step::Clean, Step::Invalidate);
-        assert_eq!(
-            lines,
-            [
-                (clean, 0x1000),
-                (clean, 0x1100),
-                (drop, 0x1000),
-                (drop, 0x1100)
-            ]
-        );
+        assert_eq!(lines, [(clean, 0x1000), (clean, 0x1100), (drop, 0x1000), (drop, 0x1100)]);
         let entry = *journal.entries().next().unwrap().1;
         assert_eq!((entry.time, entry.count, entry.kind), (77, 3, Kind::Text));
         assert_eq!((entry.first, entry.last), (Vaddr(0x1000), Vaddr(0x1104)));
@@ -324,22 +270,12 @@ mod tests {
     fn without_any_one_step_the_old_word_is_executed() {
         let new = bl(0x1004, 0x1100);
         let run = |mut mem: Model| {
-            apply(
-                &mut mem,
-                &mut Journal::<1>::new(),
-                0,
-                batch(&[(0, 0x1004, NOP, new)]),
-            )
-            .unwrap();
+            apply(&mut mem, &mut Journal::<1>::new(), 0, batch(&[(0, 0x1004, NOP, new)])).unwrap();
             mem.execute(Vaddr(0x1004))
         };
         assert_eq!(run(nops()), new.insn());
         for step in [Step::Clean, Step::Sync, Step::Invalidate, Step::Finish] {
-            assert_eq!(
-                run(nops().without(step)),
-                Insn::NOP,
-                "{step:?} made no difference"
-            );
+            assert_eq!(run(nops().without(step)), Insn::NOP, "{step:?} made no difference");
         }
     }
 
@@ -365,19 +301,12 @@ mod tests {
     fn a_mismatch_anywhere_refuses_everything() {
         let found = bl(0x1104, 0x1000);
         let word = |at: u64| {
-            if at == 0x1104 {
-                found.insn()
-            } else {
-                Insn::NOP
-            }
+            if at == 0x1104 { found.insn() } else { Insn::NOP }
         };
         for phase in [0, 1] {
             let mut mem = Model::new((0x1000..0x1180).step_by(4).map(|at| (Vaddr(at), word(at))));
             let mut journal = Journal::<1>::new();
-            let edits = [
-                (0, 0x1000, NOP, bl(0x1000, 0x1100)),
-                (phase, 0x1104, NOP, NOP),
-            ];
+            let edits = [(0, 0x1000, NOP, bl(0x1000, 0x1100)), (phase, 0x1104, NOP, NOP)];
             assert_eq!(
                 apply(&mut mem, &mut journal, 0, batch(&edits)),
                 Err(Refusal::Mismatch {
@@ -400,25 +329,11 @@ mod tests {
             refusal
         };
         let at = Vaddr(0x1004);
-        assert_eq!(
-            refusal(&[(0, 0x1180, NOP, NOP)]),
-            Refusal::Unreadable { at: Vaddr(0x1180) }
-        );
-        assert_eq!(
-            refusal(&[(0, 0x1002, NOP, NOP)]),
-            Refusal::Unaligned { at: Vaddr(0x1002) }
-        );
-        let twice = [
-            (0, 0x1004, NOP, NOP),
-            (0, 0x1000, NOP, NOP),
-            (0, 0x1004, NOP, NOP),
-        ];
+        assert_eq!(refusal(&[(0, 0x1180, NOP, NOP)]), Refusal::Unreadable { at: Vaddr(0x1180) });
+        assert_eq!(refusal(&[(0, 0x1002, NOP, NOP)]), Refusal::Unaligned { at: Vaddr(0x1002) });
+        let twice = [(0, 0x1004, NOP, NOP), (0, 0x1000, NOP, NOP), (0, 0x1004, NOP, NOP)];
         assert_eq!(refusal(&twice), Refusal::Twice { at });
-        let twice = [
-            (0, 0x1004, NOP, NOP),
-            (0, 0x1000, NOP, NOP),
-            (3, 0x1004, NOP, NOP),
-        ];
+        let twice = [(0, 0x1004, NOP, NOP), (0, 0x1000, NOP, NOP), (3, 0x1004, NOP, NOP)];
         assert_eq!(refusal(&twice), Refusal::Twice { at });
     }
 
@@ -431,11 +346,8 @@ mod tests {
 
     #[test]
     fn a_refusal_says_where_what_and_that_nothing_happened() {
-        let refusal = Refusal::Mismatch {
-            at: Vaddr(0x1004),
-            expected: Insn::NOP,
-            found: Insn(0x4800_0001),
-        };
+        let refusal =
+            Refusal::Mismatch { at: Vaddr(0x1004), expected: Insn::NOP, found: Insn(0x4800_0001) };
         assert_eq!(
             std::format!("{refusal}"),
             "0x1004: expected 60000000, found 48000001, nothing was changed"
@@ -447,28 +359,14 @@ mod tests {
         let mut mem = nops().with_data(Vaddr(0x2008), 5);
         let mut journal = Journal::<2>::new();
         let mut swap = |at, expect| {
-            let change = TargetEdit {
-                at: Vaddr(at),
-                expect,
-                write: 9,
-            };
+            let change = TargetEdit { at: Vaddr(at), expect, write: 9 };
             retarget(&mut mem, &mut journal, 1, ("demo", Why::PatchOn), change)
         };
-        assert_eq!(
-            swap(0x200c, 5),
-            Err(Refusal::Unaligned { at: Vaddr(0x200c) })
-        );
-        assert_eq!(
-            swap(0x2010, 5),
-            Err(Refusal::Unreadable { at: Vaddr(0x2010) })
-        );
+        assert_eq!(swap(0x200c, 5), Err(Refusal::Unaligned { at: Vaddr(0x200c) }));
+        assert_eq!(swap(0x2010, 5), Err(Refusal::Unreadable { at: Vaddr(0x2010) }));
         assert_eq!(
             swap(0x2008, 6),
-            Err(Refusal::DataMismatch {
-                at: Vaddr(0x2008),
-                expected: 6,
-                found: 5
-            })
+            Err(Refusal::DataMismatch { at: Vaddr(0x2008), expected: 6, found: 5 })
         );
         assert_eq!(swap(0x2008, 5), Ok(()));
         assert_eq!(mem.read_data(Vaddr(0x2008)), Some(9));

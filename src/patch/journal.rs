@@ -79,10 +79,7 @@ impl Label {
         let text = &text[..text.floor_char_boundary(LABEL_MAX)];
         let mut bytes = [0; LABEL_MAX];
         bytes[..text.len()].copy_from_slice(text.as_bytes());
-        Self {
-            len: text.len() as u8,
-            bytes,
-        }
+        Self { len: text.len() as u8, bytes }
     }
 
     /// The name.
@@ -144,10 +141,7 @@ impl<const N: usize> Journal<N> {
     #[must_use]
     pub const fn new() -> Self {
         const { assert!(N > 0, "a journal keeps something") };
-        Self {
-            entries: [None; N],
-            written: 0,
-        }
+        Self { entries: [None; N], written: 0 }
     }
 
     /// Adds an entry, over the oldest when full.
@@ -198,16 +192,10 @@ mod tests {
         let mut journal = Journal::<3>::new();
         assert_eq!(journal.entries().count(), 0);
         (0..3).for_each(|time| journal.push(entry(time)));
-        assert_eq!(
-            journal.entries().next().map(|(n, e)| (n, e.time)),
-            Some((0, 0))
-        );
+        assert_eq!(journal.entries().next().map(|(n, e)| (n, e.time)), Some((0, 0)));
         journal.push(entry(3));
         let kept: Vec<_> = journal.entries().map(|(n, e)| (n, e.time)).collect();
-        assert_eq!(
-            (kept, journal.written()),
-            ([(1, 1), (2, 2), (3, 3)].into(), 4)
-        );
+        assert_eq!((kept, journal.written()), ([(1, 1), (2, 2), (3, 3)].into(), 4));
     }
 
     #[test]

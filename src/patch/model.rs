@@ -110,17 +110,11 @@ impl Model {
 
 impl CodeMem for Model {
     fn read(&self, at: Vaddr) -> Option<Insn> {
-        self.dirty
-            .get(&at)
-            .or_else(|| self.memory.get(&at))
-            .copied()
+        self.dirty.get(&at).or_else(|| self.memory.get(&at)).copied()
     }
 
     fn write(&mut self, at: Vaddr, insn: Insn) {
-        assert!(
-            self.memory.contains_key(&at),
-            "a write outside of the text, at {at}"
-        );
+        assert!(self.memory.contains_key(&at), "a write outside of the text, at {at}");
         if let Some(target) = branch::target_of(insn, at)
             && !(0..STUB_WORDS).all(|word| self.is_flushed(target.offset(word * 4)))
         {

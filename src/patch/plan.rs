@@ -59,11 +59,7 @@ impl Edit {
     /// The edit that takes this one back.
     #[must_use]
     pub const fn inverse(self) -> Self {
-        Self {
-            at: self.at,
-            expect: self.write,
-            write: self.expect,
-        }
+        Self { at: self.at, expect: self.write, write: self.expect }
     }
 }
 
@@ -134,11 +130,7 @@ impl Batch<Edit> {
     /// An empty batch for live text. `who` is a command or module, for people.
     #[must_use]
     pub fn new(who: &str, why: Why) -> Self {
-        Self {
-            who: Label::new(who),
-            why,
-            phases: Default::default(),
-        }
+        Self { who: Label::new(who), why, phases: Default::default() }
     }
 
     /// Adds an edit to phase `phase`; the last phase if that is too large.
@@ -161,11 +153,7 @@ impl Batch<ColdEdit> {
         }
         let mut phases: [Vec<ColdEdit>; PHASES] = Default::default();
         phases[0] = edits;
-        Ok(Self {
-            who: Label::new(who),
-            why,
-            phases,
-        })
+        Ok(Self { who: Label::new(who), why, phases })
     }
 }
 
@@ -243,20 +231,10 @@ mod tests {
 
     #[test]
     fn cold_edits_stay_inside_the_range_that_is_not_live() {
-        let proof = NotLive {
-            first: Vaddr(0x1000),
-            end: Vaddr(0x1010),
-        };
-        let edit = |at| ColdEdit {
-            at: Vaddr(at),
-            expect: Insn(0),
-            write: Insn(1),
-        };
+        let proof = NotLive { first: Vaddr(0x1000), end: Vaddr(0x1010) };
+        let edit = |at| ColdEdit { at: Vaddr(at), expect: Insn(0), write: Insn(1) };
         let batch = |at| Batch::cold("load", Why::Load, &proof, vec![edit(0x1004), edit(at)]);
-        assert_eq!(
-            batch(0x1000).unwrap().span(),
-            Some((Vaddr(0x1000), Vaddr(0x1004)))
-        );
+        assert_eq!(batch(0x1000).unwrap().span(), Some((Vaddr(0x1000), Vaddr(0x1004))));
         assert_eq!(batch(0x100c).unwrap().len(), 2);
         assert_eq!(batch(0xffc).unwrap_err(), edit(0xffc));
         assert_eq!(batch(0x1010).unwrap_err(), edit(0x1010));

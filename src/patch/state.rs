@@ -58,14 +58,12 @@ impl SiteState {
 
 impl fmt::Display for SiteState {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(
-            match (self.contains(Self::TRACED), self.contains(Self::REDIRECTED)) {
-                (false, false) => "off",
-                (true, false) => "traced",
-                (false, true) => "redirected",
-                (true, true) => "traced+redirected",
-            },
-        )
+        f.pad(match (self.contains(Self::TRACED), self.contains(Self::REDIRECTED)) {
+            (false, false) => "off",
+            (true, false) => "traced",
+            (false, true) => "redirected",
+            (true, true) => "traced+redirected",
+        })
     }
 }
 
@@ -154,9 +152,7 @@ const LEAVE: [usize; 3] = [2, 3, 4];
 impl SitePlan {
     /// Every word that depends on the site's state, as it is in `state`.
     pub fn words(&self, state: SiteState) -> Result<Words, StateError> {
-        let Self {
-            at, shape, profile, ..
-        } = *self;
+        let Self { at, shape, profile, .. } = *self;
         let redirected = state.contains(SiteState::REDIRECTED);
         if redirected && shape == Shape::Late {
             return Err(StateError::Late { at });
@@ -171,26 +167,12 @@ impl SitePlan {
             Shape::Early | Shape::Late => (bl(at, next)?, None),
             Shape::Patchable { ool } => {
                 let call = ool.offset(4);
-                let site = if state.is_empty() {
-                    PatchClass::NOP
-                } else {
-                    b(at, ool)?
-                };
-                (
-                    site,
-                    Some(Word {
-                        at: call,
-                        insn: bl(call, next)?,
-                    }),
-                )
+                let site = if state.is_empty() { PatchClass::NOP } else { b(at, ool)? };
+                (site, Some(Word { at: call, insn: bl(call, next)? }))
             }
         };
         let redirect = self.redirect.map(|stub| {
-            let insn = if state.is_all() {
-                bl(stub, profile)?
-            } else {
-                PatchClass::NOP
-            };
+            let insn = if state.is_all() { bl(stub, profile)? } else { PatchClass::NOP };
             Ok(Word { at: stub, insn })
         });
         Ok([Some(Word { at, insn: site }), ool, redirect.transpose()?])
@@ -210,11 +192,7 @@ impl SitePlan {
             if let (Some(old), Some(new)) = pair
                 && old != new
             {
-                let phases = if runs_through(place, to) {
-                    ENTER
-                } else {
-                    LEAVE
-                };
+                let phases = if runs_through(place, to) { ENTER } else { LEAVE };
                 batch.push(phases[place], Edit::new(new.at, old.insn, new.insn));
             }
         }
@@ -258,19 +236,11 @@ mod tests {
     const STATES: [SiteState; 4] = [SiteState::OFF, TRACED, REDIRECTED, BOTH];
 
     fn site(shape: Shape) -> SitePlan {
-        SitePlan {
-            at: SITE,
-            shape,
-            profile: PROFILE,
-            redirect: Some(REDIRECT),
-        }
+        SitePlan { at: SITE, shape, profile: PROFILE, redirect: Some(REDIRECT) }
     }
 
     fn insns(shape: Shape, state: SiteState) -> [u32; 3] {
-        site(shape)
-            .words(state)
-            .unwrap()
-            .map(|word| word.map_or(0, |word| word.insn.insn().0))
+        site(shape).words(state).unwrap().map(|word| word.map_or(0, |word| word.insn.insn().0))
     }
 
     /// Words from GNU as, with the labels at the addresses above.
@@ -304,36 +274,20 @@ mod tests {
 
     #[test]
     fn a_site_without_a_redirect_stub_is_not_redirected() {
-        let bare = SitePlan {
-            redirect: None,
-            ..site(Shape::Early)
-        };
+        let bare = SitePlan { redirect: None, ..site(Shape::Early) };
         assert!(bare.words(TRACED).is_ok());
-        assert_eq!(
-            bare.words(BOTH),
-            Err(StateError::NoRedirectStub { at: SITE })
-        );
+        assert_eq!(bare.words(BOTH), Err(StateError::NoRedirectStub { at: SITE }));
     }
 
     #[test]
     fn a_stub_may_be_32_mib_below_the_site_and_one_word_less_above() {
         let far = |distance| {
             let profile = SITE.offset(distance);
-            SitePlan {
-                profile,
-                ..site(Shape::Early)
-            }
-            .words(TRACED)
+            SitePlan { profile, ..site(Shape::Early) }.words(TRACED)
         };
         assert!(far(-0x200_0000).is_ok() && far(0x1ff_fffc).is_ok());
-        assert!(matches!(
-            far(-0x200_0004),
-            Err(StateError::OutOfReach { at: SITE, .. })
-        ));
-        assert!(matches!(
-            far(0x200_0000),
-            Err(StateError::OutOfReach { at: SITE, .. })
-        ));
+        assert!(matches!(far(-0x200_0004), Err(StateError::OutOfReach { at: SITE, .. })));
+        assert!(matches!(far(0x200_0000), Err(StateError::OutOfReach { at: SITE, .. })));
     }
 
     /// The state that a call meets, by following the words in memory.
@@ -359,14 +313,9 @@ mod tests {
             let site = site(shape);
             for (from, to) in STATES.iter().flat_map(|from| STATES.map(|to| (*from, to))) {
                 let start = || {
-                    let text = (0x1_0000..0x1_0400)
-                        .step_by(4)
-                        .map(|at| (Vaddr(at), Insn::NOP));
+                    let text = (0x1_0000..0x1_0400).step_by(4).map(|at| (Vaddr(at), Insn::NOP));
                     let words = site.words(from).unwrap();
-                    let words = words
-                        .into_iter()
-                        .flatten()
-                        .map(|word| (word.at, word.insn.insn()));
+                    let words = words.into_iter().flatten().map(|word| (word.at, word.insn.insn()));
                     Model::new(text.chain(words))
                 };
                 let mut mem = start();
@@ -377,20 +326,13 @@ mod tests {
                 assert_eq!(observe(&mem), to);
                 assert_eq!(mem.too_early, []);
                 for word in site.words(to).unwrap().into_iter().flatten() {
-                    assert_eq!(
-                        mem.execute(word.at),
-                        word.insn.insn(),
-                        "{shape:?} {from} to {to}"
-                    );
+                    assert_eq!(mem.execute(word.at), word.insn.insn(), "{shape:?} {from} to {to}");
                 }
                 let mut replay = start();
                 for (at, insn) in &mem.stores {
                     replay.write(*at, *insn);
                     let seen = observe(&replay);
-                    assert!(
-                        seen == from || seen == to,
-                        "{shape:?} {from} to {to}: {seen}"
-                    );
+                    assert!(seen == from || seen == to, "{shape:?} {from} to {to}: {seen}");
                 }
             }
         }

@@ -74,9 +74,7 @@ pub fn parse_int(word: &[u8]) -> Result<u64, IntError> {
 
 /// Reads `hex:` and pairs of digits; an empty list is a buffer of no bytes.
 pub fn parse_hex(word: &[u8]) -> Result<Vec<u8>, Problem> {
-    let bad = || Problem::BadHex {
-        word: word.to_vec(),
-    };
+    let bad = || Problem::BadHex { word: word.to_vec() };
     let digits = word.strip_prefix(b"hex:").ok_or_else(bad)?;
     if !digits.len().is_multiple_of(2) {
         return Err(bad());
@@ -115,14 +113,8 @@ impl Arg {
             [b'&', rest @ ..] => error::name("&NAME", rest).map(Self::Named),
             bytes => match parse_int(bytes) {
                 Ok(value) => Ok(Self::Int(value)),
-                Err(IntError::NotAnInteger) => Err(Problem::BadArgument {
-                    word: bytes.to_vec(),
-                }),
-                Err(why) => Err(Problem::BadInt {
-                    what: "ARG",
-                    word: bytes.to_vec(),
-                    why,
-                }),
+                Err(IntError::NotAnInteger) => Err(Problem::BadArgument { word: bytes.to_vec() }),
+                Err(why) => Err(Problem::BadInt { what: "ARG", word: bytes.to_vec(), why }),
             },
         }
     }
@@ -158,17 +150,10 @@ pub fn parse_size(what: &'static str, word: &[u8]) -> Result<usize, Problem> {
 pub fn parse_ranged(what: &'static str, word: &[u8], low: u64, high: u64) -> Result<u64, Problem> {
     match parse_int(word) {
         Ok(value) if (low..=high).contains(&value) => Ok(value),
-        Ok(_) | Err(IntError::TooLarge) => Err(Problem::OutOfRange {
-            what,
-            word: word.to_vec(),
-            low,
-            high,
-        }),
-        Err(why) => Err(Problem::BadInt {
-            what,
-            word: word.to_vec(),
-            why,
-        }),
+        Ok(_) | Err(IntError::TooLarge) => {
+            Err(Problem::OutOfRange { what, word: word.to_vec(), low, high })
+        }
+        Err(why) => Err(Problem::BadInt { what, word: word.to_vec(), why }),
     }
 }
 
@@ -189,10 +174,7 @@ impl SymbolName {
             byte == b':' && word.get(at + 1) != Some(&b':') && (at == 0 || word[at - 1] != b':')
         };
         let Some((at, _)) = word.iter().copied().enumerate().find(alone) else {
-            return Ok(Self {
-                module: None,
-                name: text,
-            });
+            return Ok(Self { module: None, name: text });
         };
         // `get` cannot miss: a colon is one byte of UTF-8.
         let module = text.get(..at).unwrap_or_default();
@@ -261,24 +243,10 @@ mod tests {
 
     #[test]
     fn what_is_not_all_digits_is_no_integer() {
-        for word in [
-            "",
-            "-",
-            "0x",
-            "-0x",
-            "--1",
-            "+1",
-            "1a",
-            "0xg",
-            "0X1",
-            " 1",
-            "99999999999999999999x",
-        ] {
-            assert_eq!(
-                parse_int(word.as_bytes()),
-                Err(IntError::NotAnInteger),
-                "{word:?}"
-            );
+        for word in
+            ["", "-", "0x", "-0x", "--1", "+1", "1a", "0xg", "0X1", " 1", "99999999999999999999x"]
+        {
+            assert_eq!(parse_int(word.as_bytes()), Err(IntError::NotAnInteger), "{word:?}");
         }
     }
 
@@ -296,16 +264,7 @@ mod tests {
 
     #[test]
     fn arguments_that_mean_nothing_are_refused() {
-        for word in [
-            "hex:0",
-            "hex:0g",
-            "abc",
-            "@",
-            "@0",
-            "@x",
-            "&",
-            "18446744073709551616",
-        ] {
+        for word in ["hex:0", "hex:0g", "abc", "@", "@0", "@x", "&", "18446744073709551616"] {
             assert!(arg(word).is_err(), "{word}");
         }
         assert_eq!(arg("@16777216"), Ok(Arg::Zeroed(16 << 20)));
@@ -314,10 +273,7 @@ mod tests {
 
     #[test]
     fn text_and_hex_end_in_a_nul_and_zeroed_does_not() {
-        assert_eq!(
-            arg("\"ab\"").unwrap().initial_bytes(),
-            Some(b"ab\0".to_vec())
-        );
+        assert_eq!(arg("\"ab\"").unwrap().initial_bytes(), Some(b"ab\0".to_vec()));
         assert_eq!(arg("hex:01").unwrap().initial_bytes(), Some(vec![1, 0]));
         assert_eq!(arg("@3").unwrap().initial_bytes(), Some(vec![0; 3]));
         assert_eq!(arg("3").unwrap().initial_bytes(), None);
@@ -348,10 +304,7 @@ mod tests {
 
     #[test]
     fn a_buffer_is_shown_with_its_arguments_number() {
-        let line = BufferLine {
-            number: 2,
-            bytes: &[0, 0xff, 0x1a],
-        };
+        let line = BufferLine { number: 2, bytes: &[0, 0xff, 0x1a] };
         assert_eq!(line.to_string(), "@2 = hex:00ff1a");
     }
 }

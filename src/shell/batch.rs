@@ -110,11 +110,7 @@ impl Batch {
     /// A run that stops at the first failure and does not print commands.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            stop_at_failure: true,
-            print_commands: false,
-            verdict: Verdict::Ok,
-        }
+        Self { stop_at_failure: true, print_commands: false, verdict: Verdict::Ok }
     }
 
     /// What the run's last line says if it ends here.
@@ -139,10 +135,9 @@ impl Batch {
             (Outcome::Done, false) | (Outcome::Failed(_) | Outcome::Oops(_), true) => Verdict::Ok,
             (Outcome::Failed(why), false) => Verdict::Failed(format!("{}: {why}", Shown(name))),
             (Outcome::Oops(why), false) => Verdict::Oops(format!("{}: {why}", Shown(name))),
-            (Outcome::Done, true) => Verdict::Failed(format!(
-                "{}: it succeeded (and ! wants it to fail)",
-                Shown(text)
-            )),
+            (Outcome::Done, true) => {
+                Verdict::Failed(format!("{}: it succeeded (and ! wants it to fail)", Shown(text)))
+            }
         };
         if self.verdict != Verdict::Ok && self.stop_at_failure {
             Flow::Stop
@@ -165,10 +160,7 @@ impl Batch {
             let name = command_name(&statement, negated);
             let parsed = match fault {
                 None => parsed,
-                Some(problem) => Err(Refusal {
-                    command: name.into(),
-                    problem,
-                }),
+                Some(problem) => Err(Refusal { command: name.into(), problem }),
             };
             let outcome = match &parsed {
                 Ok(Command::Poweroff) => return Ending::Poweroff,
@@ -199,11 +191,7 @@ impl Batch {
 fn command_name<'a>(statement: &'a Statement<'_>, negated: bool) -> &'a [u8] {
     let mut words = statement.words.iter();
     let first = words.next();
-    let word = if negated {
-        words.next().or(first)
-    } else {
-        first
-    };
+    let word = if negated { words.next().or(first) } else { first };
     // Not even one word: the fault lies in the first.
     word.map_or(b"tocsin", |word| &word.bytes)
 }
@@ -259,30 +247,14 @@ mod tests {
 
     #[test]
     fn a_bang_wants_failure_of_any_kind() {
-        for script in [
-            "! cat /x",
-            "! audit",
-            "! insmo",
-            "! insmod",
-            "! echo \"open",
-        ] {
+        for script in ["! cat /x", "! audit", "! insmo", "! insmod", "! echo \"open"] {
             let (ending, verdict, _) = run(script);
-            assert_eq!(
-                (ending, verdict.as_str()),
-                (Ending::Finished, "tocsin: ok"),
-                "{script}"
-            );
+            assert_eq!((ending, verdict.as_str()), (Ending::Finished, "tocsin: ok"), "{script}");
         }
         let (ending, verdict, lines) = run("! echo 1; echo 2");
         assert_eq!(ending, Ending::Stopped);
-        assert_eq!(
-            verdict,
-            "tocsin: failed: ! echo 1: it succeeded (and ! wants it to fail)"
-        );
-        assert_eq!(
-            lines,
-            ["1", "! echo 1: it succeeded (and ! wants it to fail)"]
-        );
+        assert_eq!(verdict, "tocsin: failed: ! echo 1: it succeeded (and ! wants it to fail)");
+        assert_eq!(lines, ["1", "! echo 1: it succeeded (and ! wants it to fail)"]);
     }
 
     #[test]

@@ -93,9 +93,7 @@ impl Editor {
             finished: false,
             after_return: false,
             escape: Escape::None,
-            history: (0..MAX_HISTORY)
-                .map(|_| Vec::with_capacity(MAX_LINE))
-                .collect(),
+            history: (0..MAX_HISTORY).map(|_| Vec::with_capacity(MAX_LINE)).collect(),
             shown: MAX_HISTORY,
             draft: Vec::with_capacity(MAX_LINE),
         }
@@ -218,8 +216,7 @@ impl Editor {
             self.partial.clear();
             return echo(b"\x07");
         }
-        self.line
-            .splice(self.cursor..self.cursor, self.partial.drain(..));
+        self.line.splice(self.cursor..self.cursor, self.partial.drain(..));
         echo(&self.line[self.cursor..]);
         self.cursor += len;
         back(columns(&self.line[self.cursor..]), echo);
@@ -255,8 +252,7 @@ impl Editor {
             self.draft.clone_from(&self.line);
         }
         back(columns(&self.line[..self.cursor]), echo);
-        self.line
-            .clone_from(self.history.get(to).unwrap_or(&self.draft));
+        self.line.clone_from(self.history.get(to).unwrap_or(&self.draft));
         self.cursor = self.line.len();
         self.shown = to;
         echo(&self.line);
@@ -413,10 +409,7 @@ mod tests {
     #[test]
     fn the_cursor_steps_over_whole_characters() {
         let mut desk = Desk::new();
-        assert_eq!(
-            desk.keys("né€".as_bytes()).keys(LEFT).keys(LEFT).seen(),
-            "n|é€"
-        );
+        assert_eq!(desk.keys("né€".as_bytes()).keys(LEFT).keys(LEFT).seen(), "n|é€");
         assert_eq!(desk.keys(RIGHT).keys(b"\x7f").seen(), "n|€");
         assert_eq!(desk.keys("ü".as_bytes()).keys(b"\x04").seen(), "nü|");
         assert_eq!(desk.keys(b"\r").lines, ["nü"]);
@@ -464,10 +457,7 @@ mod tests {
         desk.keys(&[b'a'; MAX_LINE]);
         assert_eq!(desk.terminal.bells, 0);
         desk.keys(b"b");
-        assert_eq!(
-            (desk.terminal.bells, desk.editor.line().len()),
-            (1, MAX_LINE)
-        );
+        assert_eq!((desk.terminal.bells, desk.editor.line().len()), (1, MAX_LINE));
         assert_eq!(desk.editor.line.capacity(), MAX_LINE);
     }
 

@@ -135,21 +135,12 @@ impl fmt::Display for Problem {
                 write!(f, "{}: not an option here (usage: {usage})", Shown(word))
             }
             Self::BadInt { what, word, why } => write!(f, "{what} {}: {why}", Shown(word)),
-            Self::OutOfRange {
-                what,
-                word,
-                low,
-                high,
-            } => write!(
-                f,
-                "{what} {}: out of range (use {low} to {high})",
-                Shown(word)
-            ),
-            Self::BadHex { word } => write!(
-                f,
-                "{}: not pairs of hexadecimal digits (write hex:00ff)",
-                Shown(word)
-            ),
+            Self::OutOfRange { what, word, low, high } => {
+                write!(f, "{what} {}: out of range (use {low} to {high})", Shown(word))
+            }
+            Self::BadHex { word } => {
+                write!(f, "{}: not pairs of hexadecimal digits (write hex:00ff)", Shown(word))
+            }
             Self::BadArgument { word } => write!(
                 f,
                 "{}: not an argument (write an integer, \"text\", hex:00ff, @SIZE or &NAME)",
@@ -202,10 +193,7 @@ impl fmt::Display for Shown<'_> {
 pub(super) fn name(what: &'static str, word: &[u8]) -> Result<String, Problem> {
     match core::str::from_utf8(word) {
         Ok(text) if !text.is_empty() && !text.chars().any(char::is_control) => Ok(text.into()),
-        _ => Err(Problem::BadName {
-            what,
-            word: word.to_vec(),
-        }),
+        _ => Err(Problem::BadName { what, word: word.to_vec() }),
     }
 }
 

@@ -87,11 +87,7 @@ impl fmt::Display for LexError {
 /// The statements of `script`, in order; empty ones are left out.
 #[must_use]
 pub fn statements(script: &[u8]) -> Statements<'_> {
-    Statements {
-        script,
-        at: 0,
-        line_start: 0,
-    }
+    Statements { script, at: 0, line_start: 0 }
 }
 
 /// Iterator made by [`statements`].
@@ -124,10 +120,7 @@ impl<'a> Iterator for Statements<'a> {
             self.at += rest.iter().position(|&b| b == b'\n').unwrap_or(rest.len());
         }
         let text = self.script.get(start..self.at).unwrap_or_default();
-        let before = Statement {
-            words,
-            text: text.trim_ascii_end(),
-        };
+        let before = Statement { words, text: text.trim_ascii_end() };
         Some(match fault {
             None => Ok(before),
             Some(fault) => Err(Malformed { before, fault }),
@@ -160,11 +153,8 @@ impl Statements<'_> {
 
     /// Reads one word; the position is at its first byte.
     fn word(&mut self) -> Result<Word, LexError> {
-        let mut word = Word {
-            bytes: Vec::new(),
-            quoted: self.peek() == Some(b'"'),
-            column: self.column(),
-        };
+        let mut word =
+            Word { bytes: Vec::new(), quoted: self.peek() == Some(b'"'), column: self.column() };
         while let Some(byte) = self.peek() {
             match byte {
                 b';' | b'\n' => break,
@@ -181,9 +171,7 @@ impl Statements<'_> {
 
     /// Reads from one `"` to the next.
     fn quoted(&mut self, out: &mut Vec<u8>) -> Result<(), LexError> {
-        let open = LexError::OpenQuote {
-            column: self.column(),
-        };
+        let open = LexError::OpenQuote { column: self.column() };
         self.at += 1;
         loop {
             match self.peek() {
@@ -220,9 +208,7 @@ impl Statements<'_> {
     }
 
     fn bad_escape(&self) -> LexError {
-        LexError::BadEscape {
-            column: self.column(),
-        }
+        LexError::BadEscape { column: self.column() }
     }
 }
 
@@ -249,13 +235,7 @@ mod tests {
     fn words(text: &[u8]) -> Vec<Vec<u8>> {
         let all: Vec<_> = statements(text).collect();
         assert_eq!(all.len(), 1, "{all:?}");
-        all[0]
-            .clone()
-            .unwrap()
-            .words
-            .into_iter()
-            .map(|w| w.bytes)
-            .collect()
+        all[0].clone().unwrap().words.into_iter().map(|w| w.bytes).collect()
     }
 
     fn fault(text: &[u8]) -> LexError {
@@ -264,9 +244,8 @@ mod tests {
 
     #[test]
     fn blanks_split_words_and_semicolons_and_line_ends_split_statements() {
-        let texts: Vec<_> = statements(b" a\tb ;; c\r\n\n;d  e ;")
-            .map(|s| s.unwrap().text.to_vec())
-            .collect();
+        let texts: Vec<_> =
+            statements(b" a\tb ;; c\r\n\n;d  e ;").map(|s| s.unwrap().text.to_vec()).collect();
         assert_eq!(texts, [&b"a\tb"[..], b"c", b"d  e"]);
         assert_eq!(words(b" a\tb "), [&b"a"[..], b"b"]);
         assert_eq!(statements(b" ;\n; ").count(), 0);
@@ -275,10 +254,7 @@ mod tests {
     #[test]
     fn quotes_keep_blanks_and_semicolons_and_everything_else_is_ordinary() {
         assert_eq!(words(br#""a; b" c"#), [&b"a; b"[..], b"c"]);
-        assert_eq!(
-            words(br"a\n $x # 'b c' `"),
-            [&br"a\n"[..], b"$x", b"#", b"'b", b"c'", b"`"]
-        );
+        assert_eq!(words(br"a\n $x # 'b c' `"), [&br"a\n"[..], b"$x", b"#", b"'b", b"c'", b"`"]);
         assert_eq!(words(br#"name="a b"c"#), [b"name=a bc"]);
         assert_eq!(words(br#"x """#), [&b"x"[..], b""]);
     }
@@ -291,21 +267,14 @@ mod tests {
     #[test]
     fn a_word_remembers_whether_it_was_quoted_and_where_it_began() {
         let statement = statements(br#"a;  call "1" 2"#).nth(1).unwrap().unwrap();
-        let seen: Vec<_> = statement
-            .words
-            .iter()
-            .map(|w| (w.quoted, w.column))
-            .collect();
+        let seen: Vec<_> = statement.words.iter().map(|w| (w.quoted, w.column)).collect();
         assert_eq!(seen, [(false, 5), (true, 10), (false, 14)]);
     }
 
     #[test]
     fn a_fault_names_its_column_and_costs_only_its_own_line() {
         assert_eq!(fault(b"echo \"abc"), LexError::OpenQuote { column: 6 });
-        assert_eq!(
-            fault(b"x\necho \"abc\ny"),
-            LexError::OpenQuote { column: 6 }
-        );
+        assert_eq!(fault(b"x\necho \"abc\ny"), LexError::OpenQuote { column: 6 });
         assert_eq!(fault(br#"echo "a\q""#), LexError::BadEscape { column: 8 });
         assert_eq!(fault(br#"echo "\x4""#), LexError::BadEscape { column: 7 });
         assert_eq!(fault(b"echo \"\\"), LexError::BadEscape { column: 7 });

@@ -39,22 +39,14 @@ fn command(words: &[Word], negated: bool) -> Result<Command, Refusal> {
         [first, rest @ ..] => (first.bytes.as_slice(), rest),
         [] => (&b"!"[..], words),
     };
-    let refuse = |problem| Refusal {
-        command: name.to_vec(),
-        problem,
-    };
+    let refuse = |problem| Refusal { command: name.to_vec(), problem };
     if words.is_empty() {
         return Err(refuse(Problem::CannotNegate));
     }
     let Some(entry) = table::find(name) else {
-        return Err(refuse(Problem::Unknown {
-            near: table::suggest(name),
-        }));
+        return Err(refuse(Problem::Unknown { near: table::suggest(name) }));
     };
-    let mut rest = Words {
-        words: rest.iter(),
-        usage: entry.usage,
-    };
+    let mut rest = Words { words: rest.iter(), usage: entry.usage };
     let command = (entry.parse)(&mut rest).map_err(refuse)?;
     if let Some(word) = rest.words.next() {
         return Err(refuse(rest.extra(word)));
@@ -82,9 +74,7 @@ impl<'a> Words<'a> {
 
     /// Takes the next word if it is this option.
     fn option(&mut self, option: &str) -> bool {
-        let found = self
-            .peek()
-            .is_some_and(|word| !word.quoted && word.bytes == option.as_bytes());
+        let found = self.peek().is_some_and(|word| !word.quoted && word.bytes == option.as_bytes());
         if found {
             self.words.next();
         }
@@ -122,8 +112,7 @@ impl<'a> Words<'a> {
     /// A count of 1 or more, if there is another word.
     fn optional_count(&mut self, what: &'static str) -> Result<Option<u64>, Problem> {
         let word = self.next();
-        word.map(|word| parse_ranged(what, word, 1, u64::MAX))
-            .transpose()
+        word.map(|word| parse_ranged(what, word, 1, u64::MAX)).transpose()
     }
 
     fn cpu(&mut self) -> Result<u32, Problem> {
@@ -149,17 +138,11 @@ impl<'a> Words<'a> {
     }
 
     fn no_option(&self, word: &[u8]) -> Problem {
-        Problem::NoSuchOption {
-            word: word.to_vec(),
-            usage: self.usage,
-        }
+        Problem::NoSuchOption { word: word.to_vec(), usage: self.usage }
     }
 
     fn extra(&self, word: &Word) -> Problem {
-        Problem::Extra {
-            word: word.bytes.clone(),
-            usage: self.usage,
-        }
+        Problem::Extra { word: word.bytes.clone(), usage: self.usage }
     }
 }
 
@@ -172,9 +155,7 @@ fn address(word: &[u8]) -> Result<Vaddr, Problem> {
 }
 
 fn param(word: &[u8]) -> Result<Param, Problem> {
-    let bad = || Problem::BadParam {
-        word: word.to_vec(),
-    };
+    let bad = || Problem::BadParam { word: word.to_vec() };
     let at = word.iter().position(|&b| b == b'=').ok_or_else(bad)?;
     let (name, value) = word.split_at(at);
     Ok(Param {
@@ -202,10 +183,7 @@ pub(super) fn insmod(words: &mut Words<'_>) -> Result<Command, Problem> {
     }
     let usage = words.usage;
     Ok(Command::Insmod {
-        module: module.ok_or(Problem::Missing {
-            what: "NAME",
-            usage,
-        })?,
+        module: module.ok_or(Problem::Missing { what: "NAME", usage })?,
         link_only,
         stubs,
         params,
@@ -217,9 +195,7 @@ pub(super) fn rmmod(words: &mut Words<'_>) -> Result<Command, Problem> {
 }
 
 pub(super) fn lsmod(words: &mut Words<'_>) -> Result<Command, Problem> {
-    Ok(Command::Lsmod {
-        verbose: words.option("-v"),
-    })
+    Ok(Command::Lsmod { verbose: words.option("-v") })
 }
 
 pub(super) fn modinfo(words: &mut Words<'_>) -> Result<Command, Problem> {
@@ -228,10 +204,7 @@ pub(super) fn modinfo(words: &mut Words<'_>) -> Result<Command, Problem> {
 }
 
 pub(super) fn modprobe(words: &mut Words<'_>) -> Result<Command, Problem> {
-    Ok(Command::Modprobe {
-        module: words.module("NAME")?,
-        params: words.params()?,
-    })
+    Ok(Command::Modprobe { module: words.module("NAME")?, params: words.params()? })
 }
 
 pub(super) fn sym(words: &mut Words<'_>) -> Result<Command, Problem> {
@@ -255,37 +228,23 @@ pub(super) fn call(words: &mut Words<'_>) -> Result<Command, Problem> {
         _ => {}
     }
     let symbol = SymbolName::parse(words.need("NAME")?)?;
-    let args: Vec<Arg> = words
-        .words
-        .by_ref()
-        .map(Arg::parse)
-        .collect::<Result<_, _>>()?;
+    let args: Vec<Arg> = words.words.by_ref().map(Arg::parse).collect::<Result<_, _>>()?;
     if args.len() > MAX_ARGS {
         return Err(Problem::TooManyArguments { limit: MAX_ARGS });
     }
-    Ok(Command::Call {
-        cpu,
-        count,
-        symbol,
-        args,
-    })
+    Ok(Command::Call { cpu, count, symbol, args })
 }
 
 pub(super) fn buf(words: &mut Words<'_>) -> Result<Command, Problem> {
     let name = words.name("NAME")?;
     let usage = words.usage;
     let Some(word) = words.words.next() else {
-        return Err(Problem::Missing {
-            what: "SIZE",
-            usage,
-        });
+        return Err(Problem::Missing { what: "SIZE", usage });
     };
     let content = match Arg::parse(word)? {
         Arg::Int(_) => Arg::Zeroed(parse_size("SIZE", &word.bytes)?),
         Arg::Named(_) => {
-            return Err(Problem::BadArgument {
-                word: word.bytes.clone(),
-            });
+            return Err(Problem::BadArgument { word: word.bytes.clone() });
         }
         content => content,
     };
@@ -306,10 +265,7 @@ pub(super) fn stubs(words: &mut Words<'_>) -> Result<Command, Problem> {
 }
 
 pub(super) fn relocs(words: &mut Words<'_>) -> Result<Command, Problem> {
-    Ok(Command::Relocs {
-        module: words.module("MOD")?,
-        count: words.optional_count("COUNT")?,
-    })
+    Ok(Command::Relocs { module: words.module("MOD")?, count: words.optional_count("COUNT")? })
 }
 
 pub(super) fn sites(words: &mut Words<'_>) -> Result<Command, Problem> {

@@ -39,11 +39,7 @@ impl fmt::Debug for Entry {
 impl fmt::Display for Entry {
     /// What `help NAME` prints, without the last line end.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "usage: {}\n{}\nexample: {}",
-            self.usage, self.help, self.example
-        )
+        write!(f, "usage: {}\n{}\nexample: {}", self.usage, self.help, self.example)
     }
 }
 
@@ -54,13 +50,7 @@ const fn entry(
     help: &'static str,
     example: &'static str,
 ) -> Entry {
-    Entry {
-        name,
-        usage,
-        help,
-        example,
-        parse,
-    }
+    Entry { name, usage, help, example, parse }
 }
 
 /// Every command, in the order in which `help` lists them: by subject.
@@ -144,9 +134,7 @@ pub fn find(name: &[u8]) -> Option<&'static Entry> {
 /// name has more than four letters.
 #[must_use]
 pub fn suggest(word: &[u8]) -> Option<&'static str> {
-    let near = TABLE
-        .iter()
-        .map(|entry| (edits(word, entry.name.as_bytes()), entry.name));
+    let near = TABLE.iter().map(|entry| (edits(word, entry.name.as_bytes()), entry.name));
     near.filter(|&(edits, name)| edits <= 1 + usize::from(name.len() > 4) && edits < name.len())
         .min_by_key(|&(edits, _)| edits)
         .map(|(_, name)| name)

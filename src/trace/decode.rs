@@ -54,18 +54,11 @@ impl Clock {
         let hertz = self.ticks_per_second.get();
         let (seconds, rest) = (ticks / hertz, ticks % hertz);
         // Wider than u64 only for clocks above 18 THz; no division is needed twice.
-        let micros = match rest
-            .checked_mul(1_000_000)
-            .and_then(|n| n.checked_add(hertz / 2))
-        {
+        let micros = match rest.checked_mul(1_000_000).and_then(|n| n.checked_add(hertz / 2)) {
             Some(scaled) => scaled / hertz,
             None => rest / (hertz / 1_000_000),
         };
-        if micros >= 1_000_000 {
-            (seconds.saturating_add(1), 0)
-        } else {
-            (seconds, micros)
-        }
+        if micros >= 1_000_000 { (seconds.saturating_add(1), 0) } else { (seconds, micros) }
     }
 }
 
@@ -84,18 +77,10 @@ pub struct Header<'a> {
 
 impl fmt::Display for Header<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            tracer,
-            in_buffer,
-            written,
-            cpus,
-        } = self;
+        let Self { tracer, in_buffer, written, cpus } = self;
         writeln!(f, "# tracer: {tracer}")?;
         writeln!(f, "#")?;
-        writeln!(
-            f,
-            "# entries-in-buffer/entries-written: {in_buffer}/{written}   #P:{cpus}"
-        )?;
+        writeln!(f, "# entries-in-buffer/entries-written: {in_buffer}/{written}   #P:{cpus}")?;
         f.write_str(LEGEND)
     }
 }
@@ -126,9 +111,7 @@ impl Flags {
 
 impl fmt::Display for Flags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0
-            .iter()
-            .try_for_each(|byte| fmt::Write::write_char(f, char::from(*byte)))
+        self.0.iter().try_for_each(|byte| fmt::Write::write_char(f, char::from(*byte)))
     }
 }
 
@@ -160,21 +143,10 @@ pub struct FunctionLine<'a, N: ?Sized> {
 
 impl<N: Names + ?Sized> fmt::Display for FunctionLine<'_, N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self {
-            record,
-            task,
-            cpu,
-            flags,
-            clock,
-            names,
-        } = self;
+        let Self { record, task, cpu, flags, clock, names } = self;
         let name = &task.name[..task.name.floor_char_boundary(TASK_MAX)];
         let (seconds, micros) = clock.seconds(record.time);
-        write!(
-            f,
-            "{name:>16}-{:<7} [{cpu:03}] {flags} {seconds:5}.{micros:06}: ",
-            task.pid
-        )?;
+        write!(f, "{name:>16}-{:<7} [{cpu:03}] {flags} {seconds:5}.{micros:06}: ", task.pid)?;
         write_name(f, names.hooked_function(record.ip), record.ip)?;
         if record.parent.0 != 0 {
             f.write_str(" <-")?;
@@ -215,12 +187,7 @@ pub struct Merge<I: Iterator<Item = Record>> {
 impl<I: Iterator<Item = Record>> Merge<I> {
     /// Merges `(CPU number, its records)`; give the CPUs in ascending order.
     pub fn new(sources: impl IntoIterator<Item = (u32, I)>) -> Self {
-        Self {
-            sources: sources
-                .into_iter()
-                .map(|(cpu, own)| (cpu, own.peekable()))
-                .collect(),
-        }
+        Self { sources: sources.into_iter().map(|(cpu, own)| (cpu, own.peekable())).collect() }
     }
 }
 
@@ -260,18 +227,11 @@ mod tests {
     }
 
     fn clock(hertz: u64) -> Clock {
-        Clock {
-            ticks_per_second: NonZeroU64::new(hertz).unwrap(),
-        }
+        Clock { ticks_per_second: NonZeroU64::new(hertz).unwrap() }
     }
 
     fn record(time: u64, ip: u64, parent: u64) -> Record {
-        Record {
-            time,
-            ip: Vaddr(ip),
-            parent: Vaddr(parent),
-            seq: 1,
-        }
+        Record { time, ip: Vaddr(ip), parent: Vaddr(parent), seq: 1 }
     }
 
     /// The first line was printed by a Linux with 6.1's columns, and stands in a
@@ -280,10 +240,7 @@ mod tests {
     fn a_line_is_what_linux_prints() {
         let line = FunctionLine {
             record: record(1_067_412_298_925, 0x1010, 0x2020),
-            task: Task {
-                name: "sshd",
-                pid: 91001,
-            },
+            task: Task { name: "sshd", pid: 91001 },
             cpu: 3,
             flags: Flags::CALL,
             clock: clock(1_000_000),
@@ -295,10 +252,7 @@ mod tests {
         );
         let ours = FunctionLine {
             record: record(512_000_000 / 4, 0x1010, 0x3000),
-            task: Task {
-                name: "shell",
-                pid: 1,
-            },
+            task: Task { name: "shell", pid: 1 },
             cpu: 0,
             flags: Flags::TICK,
             clock: clock(512_000_000),
@@ -314,19 +268,13 @@ mod tests {
     fn a_long_task_name_is_cut_and_a_missing_parent_left_out() {
         let line = FunctionLine {
             record: record(0, 0, 0),
-            task: Task {
-                name: "sixteen_letters_",
-                pid: 12_345_678,
-            },
+            task: Task { name: "sixteen_letters_", pid: 12_345_678 },
             cpu: 1234,
             flags: Flags::CALL,
             clock: clock(1),
             names: &Two,
         };
-        assert_eq!(
-            line.to_string(),
-            " sixteen_letters-12345678 [1234] .....     0.000000: 0\n"
-        );
+        assert_eq!(line.to_string(), " sixteen_letters-12345678 [1234] .....     0.000000: 0\n");
     }
 
     /// From Linux 6.1's format strings in Debian's vmlinux, with `%.*s` at the
@@ -350,12 +298,7 @@ mod tests {
         ] {
             expected.push_str(&pad(line));
         }
-        let header = Header {
-            tracer: "function",
-            in_buffer: 3,
-            written: 10,
-            cpus: 1,
-        };
+        let header = Header { tracer: "function", in_buffer: 3, written: 10, cpus: 1 };
         assert_eq!(header.to_string(), expected);
     }
 

@@ -38,10 +38,7 @@ enum Piece {
     Byte(u8),
     AnyByte,
     AnyBytes,
-    Class {
-        inverted: bool,
-        ranges: Vec<(u8, u8)>,
-    },
+    Class { inverted: bool, ranges: Vec<(u8, u8)> },
 }
 
 impl Piece {
@@ -51,10 +48,7 @@ impl Piece {
             Self::AnyByte => true,
             Self::AnyBytes => false,
             Self::Class { inverted, ranges } => {
-                ranges
-                    .iter()
-                    .any(|(low, high)| (*low..=*high).contains(&byte))
-                    != *inverted
+                ranges.iter().any(|(low, high)| (*low..=*high).contains(&byte)) != *inverted
             }
         }
     }
@@ -118,10 +112,7 @@ impl Glob {
     }
 
     fn matches_module(&self, name: &str) -> bool {
-        self.matches_bytes(
-            name.bytes()
-                .map(|byte| if byte == b'-' { b'_' } else { byte }),
-        )
+        self.matches_bytes(name.bytes().map(|byte| if byte == b'-' { b'_' } else { byte }))
     }
 
     fn matches_bytes(&self, mut name: impl Iterator<Item = u8> + Clone) -> bool {
@@ -208,10 +199,7 @@ pub struct Pattern {
 impl Pattern {
     /// Reads one word.
     pub fn parse(word: &str) -> Result<Self, FilterError> {
-        let refuse = |why| FilterError {
-            word: word.chars().take(64).collect(),
-            why,
-        };
+        let refuse = |why| FilterError { word: word.chars().take(64).collect(), why };
         if word.len() > WORD_MAX {
             return Err(refuse(Why::TooLong));
         }
@@ -220,10 +208,7 @@ impl Pattern {
             None => (false, word),
         };
         let (module, function) = if let Some((function, module)) = what.split_once(":mod:") {
-            (
-                Some(module),
-                if function.is_empty() { "*" } else { function },
-            )
+            (Some(module), if function.is_empty() { "*" } else { function })
         } else if let Some((module, function)) = what.split_once(':') {
             (Some(module), function)
         } else {
@@ -266,9 +251,7 @@ impl Pattern {
     /// True if functions of `module` are meant at all.
     #[must_use]
     pub fn covers(&self, module: &str) -> bool {
-        self.module
-            .as_ref()
-            .is_none_or(|glob| glob.matches_module(module))
+        self.module.as_ref().is_none_or(|glob| glob.matches_module(module))
     }
 
     /// True if `function` of `module` is meant, added or taken away.
@@ -285,11 +268,7 @@ pub struct Filter(Vec<Pattern>);
 impl Filter {
     /// Reads a list of words; none at all means every function.
     pub fn parse<'w>(words: impl IntoIterator<Item = &'w str>) -> Result<Self, FilterError> {
-        words
-            .into_iter()
-            .map(Pattern::parse)
-            .collect::<Result<_, _>>()
-            .map(Self)
+        words.into_iter().map(Pattern::parse).collect::<Result<_, _>>().map(Self)
     }
 
     /// The patterns, in order.
@@ -404,10 +383,7 @@ mod tests {
             assert!(Glob::new(glob).matches(name), "{glob} should match {name}");
         }
         for (glob, name) in no {
-            assert!(
-                !Glob::new(glob).matches(name),
-                "{glob} should not match {name}"
-            );
+            assert!(!Glob::new(glob).matches(name), "{glob} should not match {name}");
         }
     }
 
@@ -420,19 +396,13 @@ mod tests {
     }
 
     fn wants(words: &[&str], module: &str, function: &str) -> bool {
-        Filter::parse(words.iter().copied())
-            .unwrap()
-            .wants(module, function)
+        Filter::parse(words.iter().copied()).unwrap().wants(module, function)
     }
 
     #[test]
     fn a_module_can_be_named_in_three_ways() {
-        for word in [
-            "scsi_mod:scsi_add",
-            "scsi_add:mod:scsi_mod",
-            "s*:mod:scsi-mod",
-            ":mod:scsi*",
-        ] {
+        for word in ["scsi_mod:scsi_add", "scsi_add:mod:scsi_mod", "s*:mod:scsi-mod", ":mod:scsi*"]
+        {
             assert!(wants(&[word], "scsi_mod", "scsi_add"), "{word}");
             assert!(!wants(&[word], "ext4", "scsi_add"), "{word}");
         }

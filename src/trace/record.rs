@@ -46,7 +46,4 @@ pub const PARENT: usize = offset_of!(Record, parent);
 pub const SEQ: usize = offset_of!(Record, seq);
 
 const _: () = assert!(SIZE == 32 && SIZE.is_power_of_two());
-const _: () = assert!(
-    TIME == 0 && IP == 8 && PARENT == 16 && SEQ == 24,
-    "ring.rs counts in words"
-);
+const _: () = assert!(TIME == 0 && IP == 8 && PARENT == 16 && SEQ == 24, "ring.rs counts in words");

@@ -150,12 +150,7 @@ impl<'a> Reader<'a> {
     /// ring no longer holds from there on counts as lost.
     #[must_use]
     pub const fn new(ring: Ring<'a>, start: u64) -> Self {
-        Self {
-            ring,
-            at: start,
-            read: 0,
-            lost: 0,
-        }
+        Self { ring, at: start, read: 0, lost: 0 }
     }
 
     /// Index of the record that [`Reader::next_record`] will look for.
@@ -236,10 +231,7 @@ mod tests {
     use std::vec::Vec;
 
     fn memory(slots: usize) -> (AtomicU64, Vec<AtomicU64>) {
-        (
-            AtomicU64::new(0),
-            (0..slots * WORDS).map(|_| AtomicU64::new(0)).collect(),
-        )
+        (AtomicU64::new(0), (0..slots * WORDS).map(|_| AtomicU64::new(0)).collect())
     }
 
     /// A record whose fields can be checked against its own number.
@@ -262,18 +254,9 @@ mod tests {
     fn a_ring_is_a_power_of_two_of_whole_records() {
         let (head, words) = memory(8);
         assert!(Ring::new(&head, &words).is_ok());
-        assert_eq!(
-            Ring::new(&head, &words[1..]).err(),
-            Some(BadRing::Ragged { words: 31 })
-        );
-        assert_eq!(
-            Ring::new(&head, &words[8..]).err(),
-            Some(BadRing::NotPowerOfTwo { slots: 6 })
-        );
-        assert_eq!(
-            Ring::new(&head, &[]).err(),
-            Some(BadRing::NotPowerOfTwo { slots: 0 })
-        );
+        assert_eq!(Ring::new(&head, &words[1..]).err(), Some(BadRing::Ragged { words: 31 }));
+        assert_eq!(Ring::new(&head, &words[8..]).err(), Some(BadRing::NotPowerOfTwo { slots: 6 }));
+        assert_eq!(Ring::new(&head, &[]).err(), Some(BadRing::NotPowerOfTwo { slots: 0 }));
     }
 
     #[test]
@@ -337,10 +320,7 @@ mod tests {
         // Record 2 takes the slot of record 0 between its number and its fields.
         let mut coming = 2..3;
         let next = reader.next_disturbed(|| coming.by_ref().for_each(|n| write_numbered(ring, n)));
-        assert!(
-            matches!(next, Next::Record(r) if r.seq == 2 && is_whole(&r)),
-            "{next:?}"
-        );
+        assert!(matches!(next, Next::Record(r) if r.seq == 2 && is_whole(&r)), "{next:?}");
         assert_eq!((reader.read(), reader.lost()), (1, 1));
     }
 

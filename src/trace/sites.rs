@@ -115,12 +115,7 @@ impl Module {
             SiteKind::Patchable => (Shape::Patchable { ool: stub }, self.profile),
         };
         let redirect = self.redirects.get(&index).copied();
-        Some(SitePlan {
-            at: site.at(self.base),
-            shape,
-            profile,
-            redirect,
-        })
+        Some(SitePlan { at: site.at(self.base), shape, profile, redirect })
     }
 
     /// Number of the first site at or above `at`.
@@ -142,10 +137,7 @@ impl Module {
     }
 
     fn id_of(&self, index: u32) -> SiteId {
-        SiteId {
-            module: self.id,
-            index,
-        }
+        SiteId { module: self.id, index }
     }
 }
 
@@ -254,33 +246,20 @@ impl SiteTable {
     /// An empty table.
     #[must_use]
     pub const fn new() -> Self {
-        Self {
-            modules: Vec::new(),
-            next_id: 0,
-        }
+        Self { modules: Vec::new(), next_id: 0 }
     }
 
     /// Adds a module; without sites too, so that its absence can be explained.
     pub fn add(&mut self, new: NewModule) -> Result<ModuleId, AddError> {
-        let NewModule {
-            name,
-            base,
-            sites,
-            profile,
-        } = new;
+        let NewModule { name, base, sites, profile } = new;
         if self.modules.iter().any(|module| module.name == name) {
             return Err(AddError::Duplicate);
         }
         if u32::try_from(sites.len()).is_err() {
             return Err(AddError::TooMany);
         }
-        if let Some(pair) = sites
-            .windows(2)
-            .find(|pair| pair[0].offset() >= pair[1].offset())
-        {
-            return Err(AddError::Unsorted {
-                at: pair[1].at(base),
-            });
+        if let Some(pair) = sites.windows(2).find(|pair| pair[0].offset() >= pair[1].offset()) {
+            return Err(AddError::Unsorted { at: pair[1].at(base) });
         }
         let mut by_stub: Vec<_> = (0_u32..)
             .zip(&sites)
@@ -292,16 +271,7 @@ impl SiteTable {
         self.next_id += 1;
         let states = alloc::vec![SiteState::OFF; sites.len()];
         let redirects = BTreeMap::new();
-        self.modules.push(Module {
-            id,
-            name,
-            base,
-            sites,
-            states,
-            profile,
-            redirects,
-            by_stub,
-        });
+        self.modules.push(Module { id, name, base, sites, states, profile, redirects, by_stub });
         Ok(id)
     }
 
@@ -314,9 +284,7 @@ impl SiteTable {
 
     /// The modules in the order of their arrival.
     pub fn modules(&self) -> impl Iterator<Item = (ModuleId, &str)> {
-        self.modules
-            .iter()
-            .map(|module| (module.id, module.name.as_str()))
+        self.modules.iter().map(|module| (module.id, module.name.as_str()))
     }
 
     /// The sites of one module, ascending.
@@ -328,9 +296,7 @@ impl SiteTable {
 
     /// All sites, module by module.
     pub fn all(&self) -> impl Iterator<Item = SiteId> {
-        self.modules
-            .iter()
-            .flat_map(|module| self.sites_of(module.id))
+        self.modules.iter().flat_map(|module| self.sites_of(module.id))
     }
 
     /// All that is known of a site.
@@ -374,18 +340,11 @@ impl SiteTable {
         self.find(call).or_else(|| {
             self.modules.iter().find_map(|module| {
                 let stub = call.offset(-4);
-                let by_stub = module
-                    .by_stub
-                    .binary_search_by_key(&stub, |(stub, _)| *stub);
-                let index = by_stub
-                    .ok()
-                    .map(|place| module.by_stub[place].1)
-                    .or_else(|| {
-                        let mut redirects = module.redirects.iter();
-                        redirects
-                            .find(|(_, stub)| **stub == call)
-                            .map(|(index, _)| *index)
-                    })?;
+                let by_stub = module.by_stub.binary_search_by_key(&stub, |(stub, _)| *stub);
+                let index = by_stub.ok().map(|place| module.by_stub[place].1).or_else(|| {
+                    let mut redirects = module.redirects.iter();
+                    redirects.find(|(_, stub)| **stub == call).map(|(index, _)| *index)
+                })?;
                 Some(module.id_of(index))
             })
         })
@@ -406,18 +365,13 @@ impl SiteTable {
     /// Counts over one module, or over all.
     #[must_use]
     pub fn counts(&self, only: Option<ModuleId>) -> Counts {
-        let modules = self
-            .modules
-            .iter()
-            .filter(|module| only.is_none_or(|id| module.id == id));
-        modules
-            .flat_map(|module| &module.states)
-            .fold(Counts::default(), |mut sum, state| {
-                sum.sites += 1;
-                sum.traced += usize::from(state.contains(SiteState::TRACED));
-                sum.redirected += usize::from(state.contains(SiteState::REDIRECTED));
-                sum
-            })
+        let modules = self.modules.iter().filter(|module| only.is_none_or(|id| module.id == id));
+        modules.flat_map(|module| &module.states).fold(Counts::default(), |mut sum, state| {
+            sum.sites += 1;
+            sum.traced += usize::from(state.contains(SiteState::TRACED));
+            sum.redirected += usize::from(state.contains(SiteState::REDIRECTED));
+            sum
+        })
     }
 
     /// The sites that are in a state with all of `flags`.
@@ -438,11 +392,7 @@ impl SiteTable {
         sites: impl IntoIterator<Item = SiteId>,
         change: Change,
     ) -> Result<Plan, PlanError> {
-        let mut plan = Plan {
-            batch: Batch::new(who, change.why()),
-            changed: Vec::new(),
-            change,
-        };
+        let mut plan = Plan { batch: Batch::new(who, change.why()), changed: Vec::new(), change };
         for id in sites {
             let gone = PlanError::Gone(id);
             let module = self.module(id.module).ok_or(gone)?;
@@ -450,8 +400,7 @@ impl SiteTable {
             let to = change.of(from);
             if from != to {
                 let site = module.site_plan(id.index).ok_or(gone)?;
-                site.plan(from, to, &mut plan.batch)
-                    .map_err(PlanError::State)?;
+                site.plan(from, to, &mut plan.batch).map_err(PlanError::State)?;
                 plan.changed.push(id);
             }
         }
@@ -470,18 +419,12 @@ impl SiteTable {
 
     fn module(&self, id: ModuleId) -> Option<&Module> {
         // Numbers are given in ascending order and modules keep theirs.
-        let place = self
-            .modules
-            .binary_search_by_key(&id, |module| module.id)
-            .ok()?;
+        let place = self.modules.binary_search_by_key(&id, |module| module.id).ok()?;
         self.modules.get(place)
     }
 
     fn module_mut(&mut self, id: ModuleId) -> Option<&mut Module> {
-        let place = self
-            .modules
-            .binary_search_by_key(&id, |module| module.id)
-            .ok()?;
+        let place = self.modules.binary_search_by_key(&id, |module| module.id).ok()?;
         self.modules.get_mut(place)
     }
 }

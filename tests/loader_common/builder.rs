@@ -37,14 +37,7 @@ impl Builder {
     /// Adds a section with `words`.
     pub fn section(&mut self, name: &'static str, flags: u64, words: &[u32]) -> u16 {
         let data = words.iter().flat_map(|word| word.to_le_bytes()).collect();
-        self.raw(Section {
-            name,
-            kind: 1,
-            flags,
-            data,
-            align: 4,
-            ..Section::default()
-        })
+        self.raw(Section { name, kind: 1, flags, data, align: 4, ..Section::default() })
     }
 
     /// Adds a section as it is.
@@ -121,17 +114,8 @@ impl Builder {
             ..Section::default()
         });
         let names = std::mem::take(&mut self.names);
-        self.sections.push(Section {
-            name: ".strtab",
-            kind: 3,
-            data: names,
-            ..Section::default()
-        });
-        self.sections.push(Section {
-            name: ".shstrtab",
-            kind: 3,
-            ..Section::default()
-        });
+        self.sections.push(Section { name: ".strtab", kind: 3, data: names, ..Section::default() });
+        self.sections.push(Section { name: ".shstrtab", kind: 3, ..Section::default() });
         let mut names = vec![0];
         let mut name_at = Vec::new();
         for section in &self.sections {

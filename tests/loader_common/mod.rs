@@ -28,20 +28,15 @@ pub struct FakeKernel {
 impl FakeKernel {
     /// Where `name` is: the same for the same name.
     pub fn address_of(&self, name: &str) -> Vaddr {
-        let hash = name.bytes().fold(5381_u64, |hash, byte| {
-            hash.wrapping_mul(33) ^ u64::from(byte)
-        });
+        let hash =
+            name.bytes().fold(5381_u64, |hash, byte| hash.wrapping_mul(33) ^ u64::from(byte));
         Vaddr(self.exports_at + (hash % 0x10_0000) * 16)
     }
 }
 
 impl Resolver for FakeKernel {
     fn resolve(&self, name: &str) -> Option<Resolved> {
-        Some(Resolved {
-            addr: self.address_of(name),
-            owner: Owner::Kernel,
-            gpl_only: false,
-        })
+        Some(Resolved { addr: self.address_of(name), owner: Owner::Kernel, gpl_only: false })
     }
 }
 

@@ -96,10 +96,7 @@ fn only_the_lowest_byte_of_replace_counts() {
 #[test]
 fn an_object_may_have_callbacks_and_no_functions() {
     let mut image = image();
-    image
-        .set(FUNCS[0], 0)
-        .set(FUNCS[0] + 8, 0)
-        .set(FUNCS[0] + 16, 0);
+    image.set(FUNCS[0], 0).set(FUNCS[0] + 8, 0).set(FUNCS[0] + 16, 0);
     assert_eq!(image.read().unwrap().objects[0].funcs, []);
 }
 
@@ -108,35 +105,17 @@ fn each_refusal_names_its_field() {
     let set = |at, value| image().set(at, value).error();
     assert_eq!(set(PATCH, 0), "klp_patch.mod: null, and must be set");
     assert_eq!(set(PATCH + 8, 0), "klp_patch.objs: null, and must be set");
-    assert_eq!(
-        set(PATCH + 8, 0x2004),
-        "klp_patch.objs: 0x2004 is not aligned"
-    );
+    assert_eq!(set(PATCH + 8, 0x2004), "klp_patch.objs: 0x2004 is not aligned");
     assert_eq!(set(PATCH + 8, 0x90), "klp_patch.objs[0]: no memory at 0x90");
-    assert_eq!(
-        set(OBJS + 168 + 8, 0),
-        "klp_patch.objs[1].funcs: null, and must be set"
-    );
-    assert_eq!(
-        set(OBJS + 8, 0),
-        "klp_patch.objs: nothing to patch (the first entry is zero)"
-    );
+    assert_eq!(set(OBJS + 168 + 8, 0), "klp_patch.objs[1].funcs: null, and must be set");
+    assert_eq!(set(OBJS + 8, 0), "klp_patch.objs: nothing to patch (the first entry is zero)");
     assert_eq!(
         set(OBJS + 168 + 40, 0x6002),
         "klp_patch.objs[1].callbacks.post_unpatch: 0x6002 is not aligned"
     );
-    assert_eq!(
-        set(FUNCS[1] + 8, 0),
-        "klp_patch.objs[1].funcs[0].new_func: null, and must be set"
-    );
-    assert_eq!(
-        set(FUNCS[0], 0),
-        "klp_patch.objs[0].funcs[0].old_name: null, and must be set"
-    );
-    assert_eq!(
-        set(FUNCS[1], 0x99),
-        "klp_patch.objs[1].funcs[0].old_name: no memory at 0x99"
-    );
+    assert_eq!(set(FUNCS[1] + 8, 0), "klp_patch.objs[1].funcs[0].new_func: null, and must be set");
+    assert_eq!(set(FUNCS[0], 0), "klp_patch.objs[0].funcs[0].old_name: null, and must be set");
+    assert_eq!(set(FUNCS[1], 0x99), "klp_patch.objs[1].funcs[0].old_name: no memory at 0x99");
     assert_eq!(
         set(FUNCS[1], NAMES + 1),
         "klp_patch.objs[1].funcs[0].old_name: not a name (1 to 511 bytes of text)"
@@ -151,22 +130,13 @@ fn each_refusal_names_its_field() {
 fn names_may_be_as_long_as_linux_lets_them_and_no_longer() {
     let with = |at: u64, len: usize| {
         let mut image = image();
-        image
-            .0
-            .0
-            .push((0x20_0000, [vec![b'n'; len], vec![0]].concat()));
+        image.0.0.push((0x20_0000, [vec![b'n'; len], vec![0]].concat()));
         image.set(at, 0x20_0000).read()
     };
     assert!(with(FUNCS[0], 511).is_ok());
-    assert!(matches!(
-        with(FUNCS[0], 512),
-        Err(KlpError::BadName { limit: 511, .. })
-    ));
+    assert!(matches!(with(FUNCS[0], 512), Err(KlpError::BadName { limit: 511, .. })));
     assert!(with(OBJS + 168, 55).is_ok());
-    assert!(matches!(
-        with(OBJS + 168, 56),
-        Err(KlpError::BadName { limit: 55, .. })
-    ));
+    assert!(matches!(with(OBJS + 168, 56), Err(KlpError::BadName { limit: 55, .. })));
 }
 
 /// One function in the second object, all others that may be in the first.
@@ -198,10 +168,7 @@ fn arrays_without_an_end_are_refused_at_their_limit() {
         image.0.0.push((0x20_0000, funcs));
         image.set(OBJS + 8, 0x20_0000).read()
     };
-    assert_eq!(
-        many_funcs(MAX_FUNCS).unwrap().objects[0].funcs.len(),
-        MAX_FUNCS
-    );
+    assert_eq!(many_funcs(MAX_FUNCS).unwrap().objects[0].funcs.len(), MAX_FUNCS);
     assert_eq!(
         many_funcs(MAX_FUNCS + 1).unwrap_err().to_string(),
         "klp_patch.objs[0].funcs: no end within 4096 entries \
@@ -210,10 +177,7 @@ fn arrays_without_an_end_are_refused_at_their_limit() {
     let mut both = image_with_two_objects_of_all_functions();
     assert!(both.read().is_ok());
     both.set(FUNCS[1] + 152, NAMES).set(FUNCS[1] + 160, 0x7000);
-    assert!(
-        both.error()
-            .starts_with("klp_patch.objs[1].funcs: no end within")
-    );
+    assert!(both.error().starts_with("klp_patch.objs[1].funcs: no end within"));
     let many_objects = |count: usize| {
         let mut image = image();
         let mut objects = Vec::new();
@@ -225,15 +189,9 @@ fn arrays_without_an_end_are_refused_at_their_limit() {
         image.0.0.push((0x20_0000, objects));
         image.set(PATCH + 8, 0x20_0000).read()
     };
-    assert_eq!(
-        many_objects(MAX_OBJECTS).unwrap().objects.len(),
-        MAX_OBJECTS
-    );
+    assert_eq!(many_objects(MAX_OBJECTS).unwrap().objects.len(), MAX_OBJECTS);
     assert!(matches!(
         many_objects(MAX_OBJECTS + 1),
-        Err(KlpError::Endless {
-            limit: MAX_OBJECTS,
-            ..
-        })
+        Err(KlpError::Endless { limit: MAX_OBJECTS, .. })
     ));
 }

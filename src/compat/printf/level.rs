@@ -45,10 +45,7 @@ mod tests {
     #[test]
     fn a_level_is_taken_off_the_text() {
         assert_eq!(split_level(b"plain"), (Level::Default, &b"plain"[..]));
-        assert_eq!(
-            split_level(b"\x013error"),
-            (Level::Number(3), &b"error"[..])
-        );
+        assert_eq!(split_level(b"\x013error"), (Level::Number(3), &b"error"[..]));
         assert_eq!(split_level(b"\x010"), (Level::Number(0), &b""[..]));
         assert_eq!(split_level(b"\x017x"), (Level::Number(7), &b"x"[..]));
         assert_eq!(split_level(b"\x018x"), (Level::Default, &b"\x018x"[..]));

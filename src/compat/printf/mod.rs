@@ -175,10 +175,7 @@ pub fn vsnprintf(
     let Some(room) = out.len().checked_sub(1) else {
         return self::format(&mut Count(0), format, args, world).len;
     };
-    let mut buffer = Buffer {
-        out: &mut out[..room],
-        total: 0,
-    };
+    let mut buffer = Buffer { out: &mut out[..room], total: 0 };
     let len = self::format(&mut buffer, format, args, world).len;
     // Bytes after the NUL stay as they were: C promises that.
     out[len.min(room)] = 0;
@@ -204,10 +201,7 @@ fn format_nested(
     world: &dyn World,
     depth: u32,
 ) -> Printed {
-    let mut out = Tally {
-        inner: out,
-        total: 0,
-    };
+    let mut out = Tally { inner: out, total: 0 };
     let mut cursor = Cursor::new(format, world);
     let mut refused = None;
     loop {
@@ -239,18 +233,11 @@ fn format_nested(
             other => {
                 refused = Some(other);
                 out.put(b"%");
-                out.put(if other == 0 {
-                    b""
-                } else {
-                    core::slice::from_ref(&other)
-                });
+                out.put(if other == 0 { b"" } else { core::slice::from_ref(&other) });
             }
         }
     }
-    Printed {
-        len: out.total,
-        refused,
-    }
+    Printed { len: out.total, refused }
 }
 
 struct Tally<'a> {

@@ -43,14 +43,7 @@ pub(super) fn write(
         [b'U', style, ..] => uuid(out, spec, *style, world),
         [b'a', ..] => match world.read_u64(at) {
             // Always with its prefix.
-            Some(value) => plain(
-                out,
-                &Spec {
-                    alternate: true,
-                    ..*spec
-                },
-                value,
-            ),
+            Some(value) => plain(out, &Spec { alternate: true, ..*spec }, value),
             None => out.put(b"(efault)"),
         },
         [b'e', ..] => match errno::from_pointer(spec.value).and_then(errno::name) {
@@ -78,12 +71,7 @@ fn plain(out: &mut dyn Sink, spec: &Spec, value: u64) {
 fn symbol(out: &mut dyn Sink, spec: &Spec, style: SymbolStyle, world: &dyn World) {
     padded(out, spec, &|out| {
         if !world.write_symbol(Vaddr(spec.value), style, out) {
-            let bare = Spec {
-                width: 0,
-                precision: None,
-                alternate: true,
-                ..*spec
-            };
+            let bare = Spec { width: 0, precision: None, alternate: true, ..*spec };
             number::write_hex(out, &bare, spec.value);
         }
     });
@@ -92,20 +80,13 @@ fn symbol(out: &mut dyn Sink, spec: &Spec, style: SymbolStyle, world: &dyn World
 /// `%pV`; the caller's `va_list` stays where it is.
 fn nested(out: &mut dyn Sink, at: Vaddr, world: &dyn World, depth: u32) {
     let list = world.read_u64(at.offset(8)).map(Vaddr);
-    let (Some(format), Some(arguments)) = (
-        world.read_u64(at),
-        list.and_then(|list| world.read_u64(list)),
-    ) else {
+    let (Some(format), Some(arguments)) =
+        (world.read_u64(at), list.and_then(|list| world.read_u64(list)))
+    else {
         return out.put(b"(efault)");
     };
     let mut arguments = VaList::new(world, Vaddr(arguments));
-    format_nested(
-        out,
-        Format::At(Vaddr(format)),
-        &mut arguments,
-        world,
-        depth + 1,
-    );
+    format_nested(out, Format::At(Vaddr(format)), &mut arguments, world, depth + 1);
 }
 
 /// Reads `bytes.len()` bytes at the argument, or says why not.
@@ -120,10 +101,7 @@ fn fetch(out: &mut dyn Sink, spec: &Spec, bytes: &mut [u8], world: &dyn World) -
 }
 
 fn hex_byte(byte: u8, digits: &[u8; 16]) -> [u8; 2] {
-    [
-        digits[usize::from(byte >> 4)],
-        digits[usize::from(byte & 15)],
-    ]
+    [digits[usize::from(byte >> 4)], digits[usize::from(byte & 15)]]
 }
 
 fn dump(out: &mut dyn Sink, spec: &Spec, separator: u8, world: &dyn World) {
@@ -185,11 +163,7 @@ fn uuid(out: &mut dyn Sink, spec: &Spec, style: u8, world: &dyn World) {
         bytes[4..6].reverse();
         bytes[6..8].reverse();
     }
-    let digits = if matches!(style, b'B' | b'L') {
-        UPPER
-    } else {
-        LOWER
-    };
+    let digits = if matches!(style, b'B' | b'L') { UPPER } else { LOWER };
     padded(out, spec, &|out| {
         for (i, &byte) in bytes.iter().enumerate() {
             fill(out, b'-', usize::from(matches!(i, 4 | 6 | 8 | 10)));

@@ -31,14 +31,7 @@ impl<'a> Cursor<'a> {
             }
             at @ Format::At(_) => at,
         };
-        Self {
-            format,
-            memory,
-            cache: [0; 64],
-            from: 0,
-            to: 0,
-            fetched: 0,
-        }
+        Self { format, memory, cache: [0; 64], from: 0, to: 0, fetched: 0 }
     }
 
     /// The next bytes, as many as are at hand; empty at the end only.
@@ -193,10 +186,7 @@ impl Spec {
         };
         spec.conversion = cursor.peek();
         cursor.skip(1);
-        if matches!(
-            spec.conversion,
-            b'd' | b'i' | b'u' | b'x' | b'X' | b'o' | b'c' | b's' | b'p'
-        ) {
+        if matches!(spec.conversion, b'd' | b'i' | b'u' | b'x' | b'X' | b'o' | b'c' | b's' | b'p') {
             spec.value = args.next_u64();
         }
         spec
@@ -204,10 +194,7 @@ impl Spec {
 
     /// The same for a conversion that a precision means nothing to.
     pub(super) const fn without_precision(&self) -> Self {
-        Self {
-            precision: None,
-            ..*self
-        }
+        Self { precision: None, ..*self }
     }
 
     /// The argument as a character.

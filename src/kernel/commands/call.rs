@@ -22,7 +22,8 @@ static NAMED: Mutex<BTreeMap<String, Block>> = Mutex::new(BTreeMap::new());
 /// Where a named buffer lies, and its bytes.
 pub fn named(name: &str) -> Result<(Vaddr, u64), String> {
     let buffers = NAMED.lock();
-    let block = buffers.get(name).ok_or_else(|| format!("&{name}: no such buffer (make it with buf)"))?;
+    let block =
+        buffers.get(name).ok_or_else(|| format!("&{name}: no such buffer (make it with buf)"))?;
     Ok((block.start(), block.len() as u64))
 }
 
@@ -40,7 +41,9 @@ fn block(bytes: &[u8]) -> Result<Block, String> {
 
 /// Makes a named buffer.
 pub fn buf(name: &str, content: &Arg) -> Done {
-    let bytes = content.initial_bytes().ok_or_else(|| "a buffer is made of a size, a text or hex:".to_string())?;
+    let bytes = content
+        .initial_bytes()
+        .ok_or_else(|| "a buffer is made of a size, a text or hex:".to_string())?;
     let block = block(&bytes)?;
     NAMED.lock().insert(name.into(), block);
     Ok(())
@@ -54,7 +57,9 @@ pub fn call(cpu: Option<u32>, count: u64, symbol: &SymbolName, args: &[Arg]) -> 
     let (owner, entry) = symbols::resolve(symbol)?;
     let module = owner.as_deref().and_then(modules::find);
     if let Some(module) = module.as_ref().filter(|module| module.options.link_only) {
-        return Err(format!("{}: loaded with --link-only, so its code never runs", module.name).into());
+        return Err(
+            format!("{}: loaded with --link-only, so its code never runs", module.name).into()
+        );
     }
     if !text::is_executable(entry) {
         return Err(format!("{}: data, not a function", symbol.name).into());

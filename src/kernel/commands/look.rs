@@ -120,10 +120,18 @@ pub fn sites(glob: Option<&str>) -> Done {
     }
     for module in modules::all() {
         if tracing::counts(Some(module.sites)).sites == 0 && !module.linked.functions.is_empty() {
-            kprintln!("{}: no call sites: built without -mprofile-kernel or patchable entries", module.name);
+            kprintln!(
+                "{}: no call sites: built without -mprofile-kernel or patchable entries",
+                module.name
+            );
         }
         for refused in &module.linked.refused {
-            kprintln!("{} {}: not used: {}", module.address(refused.at), module.name, refused.fault);
+            kprintln!(
+                "{} {}: not used: {}",
+                module.address(refused.at),
+                module.name,
+                refused.fault
+            );
         }
     }
     Ok(())

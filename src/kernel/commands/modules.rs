@@ -27,7 +27,8 @@ pub fn insmod(word: &str, link_only: bool, stubs: StubChoice, params: &[Param]) 
         Ok(_) => Ok(()),
         Err(Failure::Refused(reason)) => {
             // The reason behind an error number that klp_enable_patch returned.
-            let why = livepatch::take_refusal().map(|why| format!("{word}: live patch refused: {why}"));
+            let why =
+                livepatch::take_refusal().map(|why| format!("{word}: live patch refused: {why}"));
             Err(Failure::Refused(why.unwrap_or(reason)))
         }
         Err(oops) => Err(oops),
@@ -76,7 +77,11 @@ pub fn lsmod(verbose: bool) -> Done {
         }
         if livepatch::is_patch(&module.name) {
             let enabled = livepatch::is_enabled(&module.name);
-            notes.push_str(if enabled { " (live patch, enabled)" } else { " (live patch, disabled)" });
+            notes.push_str(if enabled {
+                " (live patch, enabled)"
+            } else {
+                " (live patch, disabled)"
+            });
         }
         let names = users.join(",");
         let blank = if names.is_empty() { "" } else { " " };
@@ -84,7 +89,12 @@ pub fn lsmod(verbose: bool) -> Done {
         if !verbose {
             continue;
         }
-        kprintln!("  base {} toc {} stubs {}", module.linked.base, module.linked.toc, module.linked.stubs.len());
+        kprintln!(
+            "  base {} toc {} stubs {}",
+            module.linked.base,
+            module.linked.toc,
+            module.linked.stubs.len()
+        );
         for section in &module.linked.sections {
             kprintln!("  {:<28} {} {}", section.name, section.addr, section.size);
         }

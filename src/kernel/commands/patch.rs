@@ -87,7 +87,9 @@ pub fn selftest(only: Option<&str>) -> Done {
         let names: alloc::vec::Vec<_> = TESTS.iter().map(|(name, ..)| *name).collect();
         return Err(format!("{name}: no such self-test (there are {})", names.join(", ")).into());
     }
-    for (name, what, test) in TESTS.iter().filter(|(name, ..)| only.is_none_or(|only| only == *name)) {
+    for (name, what, test) in
+        TESTS.iter().filter(|(name, ..)| only.is_none_or(|only| only == *name))
+    {
         test().map_err(|why| format!("{name}: {why}"))?;
         kprintln!("{name}: {what}: ok");
     }
@@ -114,7 +116,8 @@ fn pages() -> Result<(), String> {
 
 fn heap() -> Result<(), String> {
     let before = memory::usage().heap_used;
-    let mut blocks: alloc::vec::Vec<_> = (0..50).filter_map(|n| memory::Block::take(n * 37)).collect();
+    let mut blocks: alloc::vec::Vec<_> =
+        (0..50).filter_map(|n| memory::Block::take(n * 37)).collect();
     blocks.swap(3, 40);
     drop(blocks);
     let after = memory::usage().heap_used;

@@ -24,8 +24,7 @@ struct Blocks {
     calls: u64,
 }
 
-static BLOCKS: Mutex<Blocks> =
-    Mutex::new(Blocks { held: BTreeMap::new(), call: 0, calls: 0 });
+static BLOCKS: Mutex<Blocks> = Mutex::new(Blocks { held: BTreeMap::new(), call: 0, calls: 0 });
 
 /// Starts counting blocks to a new call; the call that was counted to before.
 pub fn begin_call() -> u64 {
@@ -97,7 +96,8 @@ pub extern "C" fn krealloc(old: u64, size: u64, _flags: u32) -> u64 {
     }
     let new = take(size);
     if old != 0 && new != 0 {
-        let mut bytes = BLOCKS.lock().held.get(&old).map(|held| held.block.bytes()).unwrap_or_default();
+        let mut bytes =
+            BLOCKS.lock().held.get(&old).map(|held| held.block.bytes()).unwrap_or_default();
         bytes.truncate(size as usize);
         memory::write_for_module(Vaddr(new), &bytes);
         kfree(old);

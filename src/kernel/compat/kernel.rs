@@ -64,7 +64,8 @@ pub extern "C" fn panic(format: u64) {
 /// `__list_add_valid(new, prev, next)`: true if the neighbours agree.
 pub extern "C" fn list_add_valid(new: u64, prev: u64, next: u64) -> bool {
     let field = |at: u64, offset: i64| memory::read_u64(Vaddr(at).offset(offset));
-    let good = field(next, 8) == Some(prev) && field(prev, 0) == Some(next) && new != prev && new != next;
+    let good =
+        field(next, 8) == Some(prev) && field(prev, 0) == Some(next) && new != prev && new != next;
     if !good {
         crate::kprintln!("list_add: corrupt list at {prev:#x} and {next:#x}, nothing was added");
     }

@@ -32,10 +32,7 @@ impl World for System {
 
     fn site_of(&self, entry: Vaddr) -> Option<Site> {
         let (_, _, entry, late) = *FUNCTIONS.iter().find(|f| f.2 == entry.0)?;
-        Some(Site {
-            at: Vaddr(entry + 8),
-            late: late?,
-        })
+        Some(Site { at: Vaddr(entry + 8), late: late? })
     }
 
     fn has_sites(&self, module: Option<&str>) -> bool {
@@ -44,9 +41,7 @@ impl World for System {
 }
 
 fn system() -> System {
-    System {
-        loaded: vec!["demo", "crc7"],
-    }
+    System { loaded: vec!["demo", "crc7"] }
 }
 
 fn object(module: &str, funcs: &[(&str, u64, u32)]) -> ObjectDesc {
@@ -56,18 +51,11 @@ fn object(module: &str, funcs: &[(&str, u64, u32)]) -> ObjectDesc {
         sympos: *sympos,
     };
     let module = (!module.is_empty()).then(|| module.into());
-    ObjectDesc {
-        module,
-        funcs: funcs.iter().map(func).collect(),
-    }
+    ObjectDesc { module, funcs: funcs.iter().map(func).collect() }
 }
 
 fn patch(name: &str, replace: bool, objects: Vec<ObjectDesc>) -> PatchDesc {
-    PatchDesc {
-        name: name.into(),
-        replace,
-        objects,
-    }
+    PatchDesc { name: name.into(), replace, objects }
 }
 
 fn enable(set: &mut LivePatches, id: PatchId) -> Vec<String> {
@@ -106,10 +94,7 @@ fn the_patch_enabled_last_wins_and_gives_back_to_the_one_below() {
     assert_eq!(enable(&mut set, one), ["demo:answer to 0x9000"]);
     assert_eq!(enable(&mut set, two), ["demo:answer 0x9000 to 0xa000"]);
     assert_eq!(set.replacement(Vaddr(0x1000)).unwrap().1, Vaddr(0xa000));
-    let status: Vec<_> = set
-        .status()
-        .map(|s| (s.name, s.functions, s.on_top))
-        .collect();
+    let status: Vec<_> = set.status().map(|s| (s.name, s.functions, s.on_top)).collect();
     assert_eq!(status, [("one", 1, 0), ("two", 1, 1)]);
     assert_eq!(disable(&mut set, two), ["demo:answer 0xa000 to 0x9000"]);
     assert_eq!(disable(&mut set, one), ["demo:answer back from 0x9000"]);
@@ -133,24 +118,14 @@ fn a_patch_under_another_goes_without_a_change_in_text() {
 #[test]
 fn a_replacing_patch_takes_over_all_and_gives_back_the_rest() {
     let mut set = LivePatches::new();
-    let old = vec![
-        object("demo", &[("answer", 0x9000, 0)]),
-        object("", &[("printk", 0x9100, 0)]),
-    ];
+    let old = vec![object("demo", &[("answer", 0x9000, 0)]), object("", &[("printk", 0x9100, 0)])];
     let old = set.register(patch("old", false, old)).unwrap();
-    let new = vec![object(
-        "demo",
-        &[("answer", 0xa000, 0), ("twin", 0xa100, 2)],
-    )];
+    let new = vec![object("demo", &[("answer", 0xa000, 0), ("twin", 0xa100, 2)])];
     let new = set.register(patch("new", true, new)).unwrap();
     enable(&mut set, old);
     assert_eq!(
         enable(&mut set, new),
-        [
-            "demo:answer 0x9000 to 0xa000",
-            "demo:twin to 0xa100",
-            "kernel:printk back from 0x9100",
-        ]
+        ["demo:answer 0x9000 to 0xa000", "demo:twin to 0xa100", "kernel:printk back from 0x9100",]
     );
     assert!(!set.is_enabled(old) && set.is_enabled(new));
     assert_eq!(
@@ -163,24 +138,13 @@ fn a_replacing_patch_takes_over_all_and_gives_back_the_rest() {
 fn functions_that_cannot_be_patched_are_refused_with_the_reason() {
     let refusal = |module: &str, funcs: &[(&str, u64, u32)]| {
         let mut set = LivePatches::new();
-        let id = set
-            .register(patch("fix", false, vec![object(module, funcs)]))
-            .unwrap();
-        let refusal = set
-            .plan_enable(id, &system(), Missing::Refuse)
-            .unwrap_err()
-            .to_string();
+        let id = set.register(patch("fix", false, vec![object(module, funcs)])).unwrap();
+        let refusal = set.plan_enable(id, &system(), Missing::Refuse).unwrap_err().to_string();
         assert_eq!(set.stacks.len() + set.enabled.len(), 0);
         refusal
     };
-    assert_eq!(
-        refusal("ext4", &[("f", 0x9000, 0)]),
-        "module ext4 is not loaded"
-    );
-    assert_eq!(
-        refusal("demo", &[("f", 0x9000, 0)]),
-        "demo:f: no such function"
-    );
+    assert_eq!(refusal("ext4", &[("f", 0x9000, 0)]), "module ext4 is not loaded");
+    assert_eq!(refusal("demo", &[("f", 0x9000, 0)]), "demo:f: no such function");
     assert_eq!(
         refusal("demo", &[("twin", 0x9000, 0)]),
         "demo:twin: 2 functions have that name, say which by old_sympos"
@@ -207,10 +171,7 @@ fn functions_that_cannot_be_patched_are_refused_with_the_reason() {
         refusal("demo", &[("answer", 0x9000, 0), ("answer", 0x9100, 1)]),
         "demo:answer: replaced twice by the same patch"
     );
-    assert_eq!(
-        refusal("demo", &[("answer", 0x1000, 0)]),
-        "demo:answer: replaced by itself"
-    );
+    assert_eq!(refusal("demo", &[("answer", 0x1000, 0)]), "demo:answer: replaced by itself");
 }
 
 #[test]
@@ -263,10 +224,7 @@ fn a_module_that_comes_late_is_patched_by_all_in_their_order() {
         let fix = patch(name, false, vec![object("demo", &[("answer", new, 0)])]);
         let id = set.register(fix).unwrap();
         let plan = set.plan_enable(id, &nothing, Missing::Wait).unwrap();
-        assert_eq!(
-            (plan.steps().len(), plan.waiting()),
-            (0, &["demo".to_string()][..])
-        );
+        assert_eq!((plan.steps().len(), plan.waiting()), (0, &["demo".to_string()][..]));
         set.commit(plan).unwrap();
     }
     assert_eq!(set.patches_of("demo").collect::<Vec<_>>(), ["one", "two"]);
@@ -296,18 +254,10 @@ fn descriptions_that_make_no_sense_are_not_taken() {
     let module = Some("demo".to_string());
     assert_eq!(
         refuse(named(vec![object("demo", &[])])),
-        Fault::NoFunctions {
-            module: module.clone()
-        }
+        Fault::NoFunctions { module: module.clone() }
     );
-    assert_eq!(
-        refuse(named(vec![answer(), answer()])),
-        Fault::ObjectTwice { module }
-    );
-    assert_eq!(
-        refuse(named(vec![object("demo", &[("", 0x9000, 0)])])),
-        Fault::NoName
-    );
+    assert_eq!(refuse(named(vec![answer(), answer()])), Fault::ObjectTwice { module });
+    assert_eq!(refuse(named(vec![object("demo", &[("", 0x9000, 0)])])), Fault::NoName);
     for new in [0, 0x9002] {
         let fault = refuse(named(vec![object("demo", &[("answer", new, 0)])]));
         assert!(matches!(fault, Fault::BadReplacement(_)));

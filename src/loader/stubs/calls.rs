@@ -102,8 +102,5 @@ pub(super) fn out_of_line(at: Vaddr, site: Vaddr, hook: Vaddr) -> Result<StubWor
 }
 
 pub(super) fn missing(symbol: u32) -> StubWords {
-    StubWords::new(StubKind::Missing, [TRAP])
-        .with(1, MISSING_MARK)
-        .with(2, symbol)
-        .with(3, !symbol)
+    StubWords::new(StubKind::Missing, [TRAP]).with(1, MISSING_MARK).with(2, symbol).with(3, !symbol)
 }

@@ -116,7 +116,5 @@ pub(super) fn linux_profile(target: Vaddr, abi: &StubAbi) -> Result<StubWords, S
 }
 
 fn marked<const N: usize>(kind: StubKind, code: [Insn; N], target: Vaddr) -> StubWords {
-    StubWords::new(kind, code)
-        .with(MAGIC_WORD, LINUX_MAGIC)
-        .with_u64(FUNCDATA_WORD, target.0)
+    StubWords::new(kind, code).with(MAGIC_WORD, LINUX_MAGIC).with_u64(FUNCDATA_WORD, target.0)
 }

@@ -75,20 +75,14 @@ impl StubKind {
     /// True if the target lies in a doubleword of data outside the stub.
     #[must_use]
     pub const fn has_target_word(self) -> bool {
-        matches!(
-            self,
-            Self::External | Self::Profile | Self::Sibling | Self::Redirect
-        )
+        matches!(self, Self::External | Self::Profile | Self::Sibling | Self::Redirect)
     }
 
     /// True if the stub leaves the caller's r2 in 24(r1), so that the word
     /// behind the call has to load it back.
     #[must_use]
     pub const fn saves_r2(self) -> bool {
-        matches!(
-            self,
-            Self::External | Self::SeedExternal | Self::LinuxExternal
-        )
+        matches!(self, Self::External | Self::SeedExternal | Self::LinuxExternal)
     }
 }
 

@@ -71,10 +71,7 @@ impl fmt::Display for TableError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::OutOfOrder { at, free_from } => {
-                write!(
-                    f,
-                    "stub at {at} is not behind the last, which ends at {free_from}"
-                )
+                write!(f, "stub at {at} is not behind the last, which ends at {free_from}")
             }
             Self::TooFar { at, base } => write!(f, "stub at {at} is not within 4 GiB of {base}"),
             Self::NoMemory => f.write_str("no memory for the stub table"),
@@ -86,10 +83,7 @@ impl StubTable {
     /// An empty table for slots from `base` on.
     #[must_use]
     pub const fn new(base: Vaddr) -> Self {
-        Self {
-            base,
-            records: Vec::new(),
-        }
+        Self { base, records: Vec::new() }
     }
 
     /// Makes room for `count` records more, so that pushing them cannot fail
@@ -98,9 +92,7 @@ impl StubTable {
     /// # Errors
     /// [`TableError::NoMemory`].
     pub fn reserve(&mut self, count: usize) -> Result<(), TableError> {
-        self.records
-            .try_reserve_exact(count)
-            .map_err(|_| TableError::NoMemory)
+        self.records.try_reserve_exact(count).map_err(|_| TableError::NoMemory)
     }
 
     /// Appends a stub that lies behind all others.
@@ -120,11 +112,7 @@ impl StubTable {
         if self.records.try_reserve(1).is_err() {
             return Err(TableError::NoMemory);
         }
-        self.records.push(Record {
-            offset,
-            owner,
-            kind,
-        });
+        self.records.push(Record { offset, owner, kind });
         Ok(())
     }
 
@@ -186,9 +174,7 @@ mod tests {
     fn table() -> StubTable {
         let mut table = StubTable::new(BASE);
         table.push(BASE, StubKind::External, 7).unwrap();
-        table
-            .push(BASE.offset(0x20), StubKind::OutOfLine, 8)
-            .unwrap();
+        table.push(BASE.offset(0x20), StubKind::OutOfLine, 8).unwrap();
         table.push(BASE.offset(0x40), StubKind::Profile, 9).unwrap();
         table
     }
@@ -199,11 +185,7 @@ mod tests {
         assert_eq!(table.find(BASE).unwrap().owner, 7);
         assert_eq!(
             table.find(BASE.offset(0x40)),
-            Some(Entry {
-                at: BASE.offset(0x40),
-                kind: StubKind::Profile,
-                owner: 9
-            })
+            Some(Entry { at: BASE.offset(0x40), kind: StubKind::Profile, owner: 9 })
         );
         for off in [-0x20, -4, 4, 0x1c, 0x30, 0x44, 0x60] {
             assert_eq!(table.find(BASE.offset(off)), None, "{off:#x}");
@@ -229,16 +211,11 @@ mod tests {
         let refused = table.push(BASE.offset(0x5c), StubKind::External, 0);
         assert_eq!(
             refused,
-            Err(TableError::OutOfOrder {
-                at: BASE.offset(0x5c),
-                free_from: BASE.offset(0x60)
-            })
+            Err(TableError::OutOfOrder { at: BASE.offset(0x5c), free_from: BASE.offset(0x60) })
         );
         assert!(table.push(BASE, StubKind::External, 0).is_err());
         assert_eq!(table.len(), 3);
-        table
-            .push(BASE.offset(0x60), StubKind::External, 0)
-            .unwrap();
+        table.push(BASE.offset(0x60), StubKind::External, 0).unwrap();
         let offsets: Vec<_> = table.iter().map(|entry| entry.at.since(BASE)).collect();
         assert_eq!(offsets, [0, 0x20, 0x40, 0x60]);
     }

@@ -36,8 +36,7 @@ impl StubWords {
     /// The same slot with `value` as words `index` and `index + 1`, in the
     /// order in which a little-endian doubleword load finds them.
     pub(super) fn with_u64(self, index: usize, value: u64) -> Self {
-        self.with(index, value as u32)
-            .with(index + 1, (value >> 32) as u32)
+        self.with(index, value as u32).with(index + 1, (value >> 32) as u32)
     }
 
     /// All words of the slot.
@@ -57,8 +56,6 @@ impl core::ops::Deref for StubWords {
 
 impl fmt::Debug for StubWords {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_list()
-            .entries(self.iter().map(|&word| Insn(word)))
-            .finish()
+        f.debug_list().entries(self.iter().map(|&word| Insn(word))).finish()
     }
 }

@@ -6,7 +6,6 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::cell::UnsafeCell;
 
-
 use super::openfirmware::{OpenFirmware, call_cells};
 use super::{MachineFacts, Platform, hcall};
 use crate::addr::Vaddr;
@@ -53,8 +52,7 @@ pub unsafe fn take_over(entry: u64) -> (Pseries, MachineFacts) {
 
     let chosen = firmware.find(c"/chosen");
     let number = |name| chosen.and_then(|node| firmware.cell(node, name));
-    if let (Some(start), Some(end)) =
-        (number(c"linux,initrd-start"), number(c"linux,initrd-end"))
+    if let (Some(start), Some(end)) = (number(c"linux,initrd-start"), number(c"linux,initrd-end"))
         && start < end
     {
         facts.initrd = Some((Vaddr(start), end - start));

@@ -18,49 +18,28 @@ fn refusal(text: &str) -> String {
 
 #[test]
 fn an_unknown_command_is_named_with_what_was_perhaps_meant() {
-    assert_eq!(
-        refusal("insmo crc7"),
-        "insmo: unknown command (did you mean insmod? see help)"
-    );
-    assert_eq!(
-        refusal("frobnicate"),
-        "frobnicate: unknown command (see help)"
-    );
+    assert_eq!(refusal("insmo crc7"), "insmo: unknown command (did you mean insmod? see help)");
+    assert_eq!(refusal("frobnicate"), "frobnicate: unknown command (see help)");
 }
 
 #[test]
 fn missing_and_surplus_words_come_with_the_usage_line() {
     assert_eq!(refusal("rmmod"), "rmmod: MOD is missing (usage: rmmod MOD)");
-    assert_eq!(
-        refusal("mem now"),
-        "mem: now: one word too many (usage: mem)"
-    );
-    assert_eq!(
-        refusal("rmmod -f x"),
-        "rmmod: -f: not an option here (usage: rmmod MOD)"
-    );
-    assert_eq!(
-        refusal("lsmod -q"),
-        "lsmod: -q: one word too many (usage: lsmod [-v])"
-    );
+    assert_eq!(refusal("mem now"), "mem: now: one word too many (usage: mem)");
+    assert_eq!(refusal("rmmod -f x"), "rmmod: -f: not an option here (usage: rmmod MOD)");
+    assert_eq!(refusal("lsmod -q"), "lsmod: -q: one word too many (usage: lsmod [-v])");
 }
 
 #[test]
 fn insmod_takes_options_in_any_place_and_parameters_after_the_name() {
-    let param = |name: &str, value: &str| Param {
-        name: name.into(),
-        value: value.into(),
-    };
+    let param = |name: &str, value: &str| Param { name: name.into(), value: value.into() };
     let expected = Command::Insmod {
         module: "a-b".into(),
         link_only: true,
         stubs: StubChoice::Seed,
         params: vec![param("p", "1=2"), param("q", ""), param("r", "x y")],
     };
-    assert_eq!(
-        ok(r#"insmod --stubs=seed a-b p=1=2 --link-only q= r="x y""#),
-        expected
-    );
+    assert_eq!(ok(r#"insmod --stubs=seed a-b p=1=2 --link-only q= r="x y""#), expected);
     assert!(refusal("insmod a p").contains("write name=value"));
     assert!(refusal("insmod a =1").contains("write name=value"));
     assert!(refusal("insmod a --stubs=best").contains("--stubs=default|seed|linux|wrong"));
@@ -69,12 +48,7 @@ fn insmod_takes_options_in_any_place_and_parameters_after_the_name() {
 
 #[test]
 fn call_tells_its_options_from_arguments_that_begin_with_a_minus() {
-    let Command::Call {
-        cpu,
-        count,
-        symbol,
-        args,
-    } = ok("call -n 3 -c 1 m:f -1 \"-n\" &k @4")
+    let Command::Call { cpu, count, symbol, args } = ok("call -n 3 -c 1 m:f -1 \"-n\" &k @4")
     else {
         panic!()
     };
@@ -82,12 +56,7 @@ fn call_tells_its_options_from_arguments_that_begin_with_a_minus() {
     assert_eq!(symbol.to_string(), "m:f");
     assert_eq!(
         args,
-        [
-            Arg::Int(u64::MAX),
-            Arg::Text(b"-n".to_vec()),
-            Arg::Named("k".into()),
-            Arg::Zeroed(4)
-        ]
+        [Arg::Int(u64::MAX), Arg::Text(b"-n".to_vec()), Arg::Named("k".into()), Arg::Zeroed(4)]
     );
     assert!(refusal("call -n 0 f").contains("COUNT 0: out of range"));
     assert!(refusal("call -z f").contains("-z: not an option"));
@@ -100,19 +69,11 @@ fn call_tells_its_options_from_arguments_that_begin_with_a_minus() {
 #[test]
 fn digits_are_an_address_and_anything_else_a_symbol() {
     assert_eq!(ok("sym 0x10"), Command::Sym(Target::Addr(Vaddr(16))));
-    let Command::Sym(Target::Symbol(symbol)) = ok("sym \"0x10\"") else {
-        panic!()
-    };
+    let Command::Sym(Target::Symbol(symbol)) = ok("sym \"0x10\"") else { panic!() };
     assert_eq!(symbol.name, "0x10");
     assert!(refusal("sym 0xg").starts_with("sym: ADDR 0xg: not an integer"));
     assert!(refusal("x name").starts_with("x: ADDR name: not an integer"));
-    assert_eq!(
-        ok("x &key"),
-        Command::Examine {
-            place: Place::Buffer("key".into()),
-            len: None
-        }
-    );
+    assert_eq!(ok("x &key"), Command::Examine { place: Place::Buffer("key".into()), len: None });
 }
 
 #[test]
@@ -138,23 +99,11 @@ fn echo_redirects_only_at_an_unquoted_arrow_with_a_file_after_it() {
     };
     assert_eq!(echo("echo a  b"), (b"a b".to_vec(), None));
     assert_eq!(echo("echo"), (vec![], None));
-    assert_eq!(
-        echo("echo 1 > /x"),
-        (b"1".to_vec(), Some(("/x".into(), false)))
-    );
+    assert_eq!(echo("echo 1 > /x"), (b"1".to_vec(), Some(("/x".into(), false))));
     assert_eq!(echo("echo > /x"), (vec![], Some(("/x".into(), false))));
-    assert_eq!(
-        echo("echo 1 >> /x"),
-        (b"1".to_vec(), Some(("/x".into(), true)))
-    );
+    assert_eq!(echo("echo 1 >> /x"), (b"1".to_vec(), Some(("/x".into(), true))));
     assert_eq!(echo("echo 1 \">\" /x"), (b"1 > /x".to_vec(), None));
-    for bad in [
-        "echo 1 >",
-        "echo 1 >/x",
-        "echo 1 > /x y",
-        "echo > > x",
-        "echo >>> x",
-    ] {
+    for bad in ["echo 1 >", "echo 1 >/x", "echo 1 > /x y", "echo > > x", "echo >>> x"] {
         assert!(refusal(bad).contains("exactly one file"), "{bad}");
     }
 }
@@ -162,15 +111,9 @@ fn echo_redirects_only_at_an_unquoted_arrow_with_a_file_after_it() {
 #[test]
 fn trace_and_livepatch_have_their_own_words() {
     let globs = vec!["crc7*".into(), "a?".into()];
-    assert_eq!(
-        ok("trace on crc7* a?"),
-        Command::Trace(TraceAction::On(globs))
-    );
+    assert_eq!(ok("trace on crc7* a?"), Command::Trace(TraceAction::On(globs)));
     assert_eq!(ok("trace on"), Command::Trace(TraceAction::On(vec![])));
-    assert_eq!(
-        ok("livepatch show"),
-        Command::Livepatch(LivepatchAction::Show(None))
-    );
+    assert_eq!(ok("livepatch show"), Command::Livepatch(LivepatchAction::Show(None)));
     assert!(refusal("trace of").contains("of: not an option"));
     assert!(refusal("trace off x").contains("x: one word too many"));
     assert!(refusal("livepatch enable").contains("MOD is missing"));
@@ -190,10 +133,7 @@ fn a_bang_negates_but_not_the_end_of_the_run() {
 #[test]
 fn a_cpu_number_has_two_ends() {
     assert_eq!(ok("paca 4095"), Command::Paca { cpu: Some(4095) });
-    assert_eq!(
-        refusal("paca 4096"),
-        "paca: CPU 4096: out of range (use 0 to 4095)"
-    );
+    assert_eq!(refusal("paca 4096"), "paca: CPU 4096: out of range (use 0 to 4095)");
 }
 
 proptest! {

@@ -42,13 +42,8 @@ impl SiteTable {
         for module in &self.modules {
             self.select_in(module, filter, functions, &mut sites);
         }
-        let adding = filter
-            .patterns()
-            .iter()
-            .filter(|pattern| !pattern.is_negative());
-        let misses = adding
-            .filter_map(|pattern| self.miss(pattern, functions))
-            .collect();
+        let adding = filter.patterns().iter().filter(|pattern| !pattern.is_negative());
+        let misses = adding.filter_map(|pattern| self.miss(pattern, functions)).collect();
         Selection { sites, misses }
     }
 
@@ -77,29 +72,17 @@ impl SiteTable {
 
     /// Why `pattern` means no site, or `None` if it does mean one.
     fn miss(&self, pattern: &Pattern, functions: &impl Functions) -> Option<Miss> {
-        let refuse = |why| {
-            Some(Miss {
-                pattern: pattern.text().to_owned(),
-                why,
-            })
-        };
+        let refuse = |why| Some(Miss { pattern: pattern.text().to_owned(), why });
         let mut without_site: Option<(String, &Module)> = None;
         let mut others = 0;
         let mut covered = false;
-        for module in self
-            .modules
-            .iter()
-            .filter(|module| pattern.covers(&module.name))
-        {
+        for module in self.modules.iter().filter(|module| pattern.covers(&module.name)) {
             covered = true;
             let matches = |function| {
                 let name = functions.name_of(module.id, function);
                 name.is_some_and(|name| pattern.matches(&module.name, &name))
             };
-            let found = match pattern
-                .literal()
-                .and_then(|name| functions.ranges(module.id, name))
-            {
+            let found = match pattern.literal().and_then(|name| functions.ranges(module.id, name)) {
                 Some(ranges) => ranges.iter().any(|range| site_in(module, range).is_some()),
                 None => module.sites.iter().any(|site| matches(site.function())),
             };
@@ -116,20 +99,11 @@ impl SiteTable {
             });
         }
         let Some((function, module)) = without_site else {
-            return refuse(if covered {
-                MissReason::NoFunction
-            } else {
-                MissReason::NoModule
-            });
+            return refuse(if covered { MissReason::NoFunction } else { MissReason::NoModule });
         };
         let module_has_sites = !module.sites.is_empty();
         let module = module.name.clone();
-        refuse(MissReason::NoSite {
-            function,
-            module,
-            others,
-            module_has_sites,
-        })
+        refuse(MissReason::NoSite { function, module, others, module_has_sites })
     }
 }
 
@@ -199,12 +173,7 @@ impl fmt::Display for Miss {
         match why {
             MissReason::NoModule => write!(f, "{pattern}: no such module is loaded (see lsmod)"),
             MissReason::NoFunction => write!(f, "{pattern}: no loaded function has such a name"),
-            MissReason::NoSite {
-                function,
-                module,
-                others,
-                module_has_sites,
-            } => {
+            MissReason::NoSite { function, module, others, module_has_sites } => {
                 write!(f, "{pattern}: {function} ")?;
                 if *others > 0 {
                     write!(f, "(and {others} more) ")?;

@@ -40,14 +40,8 @@ impl Functions for Symbols {
     }
 
     fn ranges(&self, module: ModuleId, wanted: &str) -> Option<Vec<Range<Vaddr>>> {
-        let found = SCSI
-            .iter()
-            .filter(|(name, _)| module.0 == 0 && *name == wanted);
-        self.indexed.then(|| {
-            found
-                .map(|(_, range)| Vaddr(range.start)..Vaddr(range.end))
-                .collect()
-        })
+        let found = SCSI.iter().filter(|(name, _)| module.0 == 0 && *name == wanted);
+        self.indexed.then(|| found.map(|(_, range)| Vaddr(range.start)..Vaddr(range.end)).collect())
     }
 }
 
@@ -62,14 +56,7 @@ fn table() -> SiteTable {
     ];
     for (name, base, sites) in [("scsi", BASE, &sites[..]), ("crc7", Vaddr(0x2_0000), &[])] {
         let profile = base.offset(PROFILE.into());
-        table
-            .add(NewModule {
-                name: name.into(),
-                base,
-                sites: sites.into(),
-                profile,
-            })
-            .unwrap();
+        table.add(NewModule { name: name.into(), base, sites: sites.into(), profile }).unwrap();
     }
     table
 }
@@ -77,27 +64,16 @@ fn table() -> SiteTable {
 fn names(table: &SiteTable, words: &[&str]) -> (Vec<u32>, Vec<String>) {
     let filter = Filter::parse(words.iter().copied()).unwrap();
     let Selection { sites, misses } = table.select(&filter, &PLAIN);
-    let offsets = sites
-        .iter()
-        .map(|id| (table.row(*id).unwrap().at.0 - BASE.0) as u32);
-    (
-        offsets.collect(),
-        misses.iter().map(ToString::to_string).collect(),
-    )
+    let offsets = sites.iter().map(|id| (table.row(*id).unwrap().at.0 - BASE.0) as u32);
+    (offsets.collect(), misses.iter().map(ToString::to_string).collect())
 }
 
 #[test]
 fn a_filter_selects_sites_in_ascending_order() {
     let table = table();
     assert_eq!(names(&table, &[]).0, [0x00c, 0x150, 0x208]);
-    assert_eq!(
-        names(&table, &["scsi_*", "!*late"]),
-        ([0x00c, 0x208].into(), [].into())
-    );
-    assert_eq!(
-        names(&table, &["scsi:scsi_add"]),
-        ([0x00c].into(), [].into())
-    );
+    assert_eq!(names(&table, &["scsi_*", "!*late"]), ([0x00c, 0x208].into(), [].into()));
+    assert_eq!(names(&table, &["scsi:scsi_add"]), ([0x00c].into(), [].into()));
 }
 
 #[test]
@@ -113,18 +89,9 @@ fn a_word_that_means_no_site_says_why() {
         why("scsi_notrace"),
         "scsi_notrace: scsi_notrace has no call site: it is notrace, or assembly, in module scsi"
     );
-    assert_eq!(
-        why("nothing"),
-        "nothing: no loaded function has such a name"
-    );
-    assert_eq!(
-        why("scsi:crc7*"),
-        "scsi:crc7*: no loaded function has such a name"
-    );
-    assert_eq!(
-        why("ext4:*"),
-        "ext4:*: no such module is loaded (see lsmod)"
-    );
+    assert_eq!(why("nothing"), "nothing: no loaded function has such a name");
+    assert_eq!(why("scsi:crc7*"), "scsi:crc7*: no loaded function has such a name");
+    assert_eq!(why("ext4:*"), "ext4:*: no such module is loaded (see lsmod)");
     // What takes away need not match anything.
     assert_eq!(why("!nothing"), "");
 }
@@ -137,11 +104,7 @@ fn a_literal_name_is_found_through_the_index() {
         table.select(&filter, &Symbols { indexed: true })
     };
     let found = select(&["scsi_late", "scsi_add", "scsi_late"]);
-    let at: Vec<_> = found
-        .sites
-        .iter()
-        .map(|id| table.row(*id).unwrap().at)
-        .collect();
+    let at: Vec<_> = found.sites.iter().map(|id| table.row(*id).unwrap().at).collect();
     assert_eq!(at, [BASE.offset(0x00c), BASE.offset(0x150)]);
     assert!(found.misses.is_empty());
     assert_eq!(select(&["scsi_notrace"]).misses.len(), 1);
@@ -168,18 +131,12 @@ fn a_record_is_traced_back_to_its_site() {
     let early = table.find(BASE.offset(0x00c)).unwrap();
     let patchable = table.find(BASE.offset(0x208)).unwrap();
     assert_eq!(table.hooked_site(BASE.offset(0x010)), Some(early));
-    assert_eq!(
-        table.hooked_site(BASE.offset(i64::from(OOL) + 8)),
-        Some(patchable)
-    );
+    assert_eq!(table.hooked_site(BASE.offset(i64::from(OOL) + 8)), Some(patchable));
     assert_eq!(table.hooked_site(REDIRECT.offset(4)), None);
     assert!(table.set_redirect_stub(early, REDIRECT));
     assert_eq!(table.hooked_site(REDIRECT.offset(4)), Some(early));
     assert_eq!(table.hooked_site(Vaddr(0)), None);
-    assert!(
-        !table.set_redirect_stub(early, REDIRECT.offset(64)),
-        "a stub stays"
-    );
+    assert!(!table.set_redirect_stub(early, REDIRECT.offset(64)), "a stub stays");
 }
 
 #[test]
@@ -188,13 +145,9 @@ fn a_plan_changes_text_and_the_table_together() {
     let early = table.find(BASE.offset(0x00c)).unwrap();
     assert!(table.set_redirect_stub(early, REDIRECT));
     // Memory as the loader leaves it: all nops, and an out-of-line call.
-    let text = (0x1_0000..0x1_0700)
-        .step_by(4)
-        .map(|at| (Vaddr(at), Insn::NOP));
+    let text = (0x1_0000..0x1_0700).step_by(4).map(|at| (Vaddr(at), Insn::NOP));
     let rest: Vec<_> = table.all().filter_map(|id| table.row(id)).collect();
-    let rest = rest
-        .iter()
-        .flat_map(|row| row.plan.words(SiteState::OFF).unwrap());
+    let rest = rest.iter().flat_map(|row| row.plan.words(SiteState::OFF).unwrap());
     let rest = rest.flatten().map(|word| (word.at, word.insn.insn()));
     let mut mem = Model::new(text.chain(rest));
     let mut journal = Journal::<8>::new();
@@ -207,31 +160,14 @@ fn a_plan_changes_text_and_the_table_together() {
         (words, table.counts(None))
     };
     let all: Vec<_> = table.all().collect();
-    let counts = |traced, redirected| Counts {
-        sites: 3,
-        traced,
-        redirected,
-    };
+    let counts = |traced, redirected| Counts { sites: 3, traced, redirected };
     let on = Change::Trace(true);
     assert_eq!(run(&mut table, all.clone(), on), (3, counts(3, 0)));
-    assert_eq!(
-        run(&mut table, all.clone(), on),
-        (0, counts(3, 0)),
-        "already so"
-    );
+    assert_eq!(run(&mut table, all.clone(), on), (0, counts(3, 0)), "already so");
     let early_only = [early].to_vec();
-    assert_eq!(
-        run(&mut table, early_only.clone(), Change::Redirect(true)),
-        (2, counts(3, 1))
-    );
-    assert_eq!(
-        run(&mut table, all.clone(), Change::Trace(false)),
-        (3, counts(0, 1))
-    );
-    assert_eq!(
-        run(&mut table, early_only, Change::Redirect(false)),
-        (1, counts(0, 0))
-    );
+    assert_eq!(run(&mut table, early_only.clone(), Change::Redirect(true)), (2, counts(3, 1)));
+    assert_eq!(run(&mut table, all.clone(), Change::Trace(false)), (3, counts(0, 1)));
+    assert_eq!(run(&mut table, early_only, Change::Redirect(false)), (1, counts(0, 0)));
     for row in table.all().filter_map(|id| table.row(id)) {
         assert_eq!(mem.read(row.at), Some(Insn::NOP));
     }
@@ -242,9 +178,7 @@ fn a_plan_changes_text_and_the_table_together() {
 fn a_late_site_refuses_the_whole_redirect() {
     let table = table();
     let late = table.find(BASE.offset(0x150)).unwrap();
-    let error = table
-        .plan("test", [late], Change::Redirect(true))
-        .unwrap_err();
+    let error = table.plan("test", [late], Change::Redirect(true)).unwrap_err();
     assert!(matches!(error, PlanError::State(StateError::Late { .. })));
 }
 
@@ -254,29 +188,20 @@ fn modules_come_once_sorted_and_go_for_good() {
     let module = |name: &str, sites: &[u32]| NewModule {
         name: name.into(),
         base: Vaddr(0x3_0000),
-        sites: sites
-            .iter()
-            .map(|at| CallSite::new(*at, SiteKind::Profile, 0, 0))
-            .collect(),
+        sites: sites.iter().map(|at| CallSite::new(*at, SiteKind::Profile, 0, 0)).collect(),
         profile: Vaddr(0x3_0000),
     };
     assert_eq!(table.add(module("scsi", &[])), Err(AddError::Duplicate));
     for unsorted in [[8, 4], [8, 8]] {
         let at = Vaddr(0x3_0000 + u64::from(unsorted[1]));
-        assert_eq!(
-            table.add(module("new", &unsorted)),
-            Err(AddError::Unsorted { at })
-        );
+        assert_eq!(table.add(module("new", &unsorted)), Err(AddError::Unsorted { at }));
     }
     let id = table.add(module("new", &[4, 8])).unwrap();
     let site = table.find(Vaddr(0x3_0004)).unwrap();
     assert!(table.remove(id));
     assert!(!table.remove(id));
     assert_eq!(table.find(Vaddr(0x3_0004)), None);
-    assert_eq!(
-        table.plan("test", [site], Change::Trace(true)).unwrap_err(),
-        PlanError::Gone(site)
-    );
+    assert_eq!(table.plan("test", [site], Change::Trace(true)).unwrap_err(), PlanError::Gone(site));
     let again = table.add(module("new", &[4])).unwrap();
     assert_ne!(again, id);
 }

@@ -178,7 +178,7 @@ impl Module {
 
     /// Bytes of memory, in whole pages.
     pub fn size(&self) -> u64 {
-        self.pages.len()
+        self.pages.size()
     }
 }
 

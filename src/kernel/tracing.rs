@@ -190,8 +190,11 @@ pub fn counts(only: Option<ModuleId>) -> Counts {
     SITES.lock().counts(only)
 }
 
+/// A site with its module and its function's name.
+pub type NamedRow = (Arc<Module>, &'static str, Row);
+
 /// The rows of all sites that a filter means, with module and function.
-pub fn rows(filter: Option<&Filter>) -> Result<Vec<(Arc<Module>, &'static str, Row)>, String> {
+pub fn rows(filter: Option<&Filter>) -> Result<Vec<NamedRow>, String> {
     let functions = Loaded::now();
     let sites = SITES.lock();
     let chosen = match filter {

@@ -46,7 +46,7 @@ pub fn end_call(outer: u64, returned: bool) {
 /// Blocks held, and their bytes.
 pub fn usage() -> (usize, usize) {
     let blocks = BLOCKS.lock();
-    (blocks.held.len(), blocks.held.values().map(|held| held.block.len()).sum())
+    (blocks.held.len(), blocks.held.values().map(|held| held.block.size()).sum())
 }
 
 fn take(size: u64) -> u64 {
@@ -134,12 +134,12 @@ pub extern "C" fn kfree(block: u64) {
 
 /// `kfree_sensitive(block)`: clears it first.
 pub extern "C" fn kfree_sensitive(block: u64) {
-    let len = BLOCKS.lock().held.get(&block).map_or(0, |held| held.block.len());
+    let len = BLOCKS.lock().held.get(&block).map_or(0, |held| held.block.size());
     memory::write_for_module(Vaddr(block), &alloc::vec![0; len]);
     kfree(block);
 }
 
 /// `ksize(block)`.
 pub extern "C" fn ksize(block: u64) -> u64 {
-    BLOCKS.lock().held.get(&block).map_or(0, |held| held.block.len() as u64)
+    BLOCKS.lock().held.get(&block).map_or(0, |held| held.block.size() as u64)
 }

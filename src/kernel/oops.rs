@@ -68,7 +68,7 @@ impl fmt::Display for Cause<'_> {
     }
 }
 
-/// Decides and reports; called by the trap handler with its nesting depth.
+/// Decides and reports: the kernel's [`Handler`](crate::machine::trap::Handler).
 pub fn on_trap(frame: &mut TrapFrame, depth: u64) -> Outcome {
     if depth > 1 {
         // The report itself faulted: say the least that helps, and end.

@@ -10,10 +10,22 @@
 //! # Invariants
 //! - A value that its field cannot hold is refused, never cut. Low halves are
 //!   the exception that the ABI makes: their high half has been checked.
+//! - A refused field is as it was.
 //! - Fields need not be aligned; every access is by bytes.
 //!
 //! # References
 //! OpenPOWER ELFv2 ABI, "Relocation Types"; the limits are `isa::dform`'s.
+//!
+//! All take the eight bytes from the relocation's place on, whether they need
+//! them or not: whoever calls has asked once if they are there, which is cheaper
+//! than asking in each access.
+
+use goblin::elf64::reloc::{
+    R_PPC64_ADDR64, R_PPC64_ENTRY, R_PPC64_GNU_VTENTRY, R_PPC64_GNU_VTINHERIT, R_PPC64_NONE,
+    R_PPC64_REL16, R_PPC64_REL16_HA, R_PPC64_REL16_HI, R_PPC64_REL16_LO, R_PPC64_REL64,
+    R_PPC64_TOC, R_PPC64_TOC16, R_PPC64_TOC16_HA, R_PPC64_TOC16_HI, R_PPC64_TOC16_LO,
+    R_PPC64_TOCSAVE, R_PPC64_UADDR64,
+};
 
 use crate::isa::{
     Insn,
@@ -22,11 +34,17 @@ use crate::isa::{
     reach::{RangeError, Reach},
 };
 
+/// The bytes from a relocation's place on.
+pub type Field = [u8; 8];
+
+/// Markers that change nothing; the PLT ones have no name in goblin.
+pub const R_PPC64_PLTSEQ: u32 = 119;
+/// See [`R_PPC64_PLTSEQ`].
+pub const R_PPC64_PLTCALL: u32 = 120;
+
 /// Why a field was not written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FieldError {
-    /// Its bytes are not all in the section; how many it has.
-    Outside(u32),
     /// The value does not fit.
     Range(RangeError),
     /// The word is no branch of the right form.
@@ -36,6 +54,23 @@ pub enum FieldError {
 impl From<RangeError> for FieldError {
     fn from(range: RangeError) -> Self {
         Self::Range(range)
+    }
+}
+
+/// How many bytes of a [`Field`] must be in the section for type `kind`.
+#[must_use]
+pub fn width(kind: u32) -> u32 {
+    match kind {
+        R_PPC64_NONE
+        | R_PPC64_TOCSAVE
+        | R_PPC64_PLTSEQ
+        | R_PPC64_PLTCALL
+        | R_PPC64_GNU_VTINHERIT
+        | R_PPC64_GNU_VTENTRY => 0,
+        R_PPC64_ADDR64 | R_PPC64_UADDR64 | R_PPC64_REL64 | R_PPC64_TOC | R_PPC64_ENTRY => 8,
+        R_PPC64_TOC16 | R_PPC64_TOC16_LO | R_PPC64_TOC16_HI | R_PPC64_TOC16_HA | R_PPC64_REL16
+        | R_PPC64_REL16_LO | R_PPC64_REL16_HI | R_PPC64_REL16_HA => 2,
+        _ => 4,
     }
 }
 
@@ -60,143 +95,174 @@ const REACH_DQ: Reach = Reach {
 
 type Done = Result<(), FieldError>;
 
-/// The `N` bytes at `at`.
+/// The instruction word at the place.
 #[inline(always)]
-pub fn bytes<const N: usize>(out: &mut [u8], at: u64) -> Result<&mut [u8; N], FieldError> {
-    let rest = usize::try_from(at).ok().and_then(|at| out.get_mut(at..));
-    rest.and_then(|rest| rest.first_chunk_mut())
-        .ok_or(FieldError::Outside(N as u32))
+#[must_use]
+pub fn word(field: &Field) -> u32 {
+    u32::from_le_bytes([field[0], field[1], field[2], field[3]])
 }
 
-/// The instruction word at `at`.
+/// The word behind it.
 #[inline(always)]
-pub fn read_word(out: &mut [u8], at: u64) -> Result<u32, FieldError> {
-    bytes::<4>(out, at).map(|bytes| u32::from_le_bytes(*bytes))
+#[must_use]
+pub fn next_word(field: &Field) -> u32 {
+    u32::from_le_bytes([field[4], field[5], field[6], field[7]])
 }
 
-/// Replaces the word at `at`.
+/// Replaces the word at the place.
 #[inline(always)]
-pub fn put_word(out: &mut [u8], at: u64, word: u32) -> Done {
-    *bytes(out, at)? = word.to_le_bytes();
-    Ok(())
+pub fn put_word(field: &mut Field, word: u32) {
+    field[..4].copy_from_slice(&word.to_le_bytes());
 }
 
-/// Replaces the doubleword at `at`.
+/// Replaces the word behind it.
 #[inline(always)]
-pub fn put_u64(out: &mut [u8], at: u64, value: u64) -> Done {
-    *bytes(out, at)? = value.to_le_bytes();
-    Ok(())
+pub fn put_next_word(field: &mut Field, word: u32) {
+    field[4..].copy_from_slice(&word.to_le_bytes());
+}
+
+/// Replaces the doubleword.
+#[inline(always)]
+pub fn put_u64(field: &mut Field, value: u64) {
+    *field = value.to_le_bytes();
 }
 
 /// An address in 32 bits, signed or not.
 #[inline]
-pub fn put_addr32(out: &mut [u8], at: u64, value: i64) -> Done {
-    put_word(out, at, REACH_ADDR32.check(value)? as u32)
+pub fn put_addr32(field: &mut Field, value: i64) -> Done {
+    put_word(field, REACH_ADDR32.check(value)? as u32);
+    Ok(())
 }
 
 /// A distance in 32 bits.
 #[inline(always)]
-pub fn put_rel32(out: &mut [u8], at: u64, value: i64) -> Done {
-    put_word(out, at, REACH_32.check(value)? as u32)
+pub fn put_rel32(field: &mut Field, value: i64) -> Done {
+    put_word(field, REACH_32.check(value)? as u32);
+    Ok(())
 }
 
 /// A whole displacement of 16 bits.
 #[inline]
-pub fn put_half(out: &mut [u8], at: u64, value: i64) -> Done {
-    put_bits(out, at, REACH_D.check(value)? as u16)
+pub fn put_half(field: &mut Field, value: i64) -> Done {
+    put_bits(field, REACH_D.check(value)? as u16);
+    Ok(())
 }
 
 /// The low half of a displacement.
 #[inline(always)]
-pub fn put_lo(out: &mut [u8], at: u64, value: i64) -> Done {
-    put_bits(out, at, dform::lo(value))
+pub fn put_lo(field: &mut Field, value: i64) {
+    put_bits(field, dform::lo(value));
 }
 
 /// The high half, for a low half that is not sign-extended (`ori`).
 #[inline]
-pub fn put_hi(out: &mut [u8], at: u64, value: i64) -> Done {
-    put_bits(out, at, (REACH_32.check(value)? >> 16) as u16)
+pub fn put_hi(field: &mut Field, value: i64) -> Done {
+    put_bits(field, (REACH_32.check(value)? >> 16) as u16);
+    Ok(())
 }
 
 /// The high half, for a low half that is.
 #[inline(always)]
-pub fn put_ha(out: &mut [u8], at: u64, value: i64) -> Done {
-    put_bits(out, at, dform::ha(value)?)
+pub fn put_ha(field: &mut Field, value: i64) -> Done {
+    put_bits(field, dform::ha(value)?);
+    Ok(())
 }
 
 /// A whole displacement in a word whose form keeps the lowest bits.
 #[inline]
-pub fn put_ds(out: &mut [u8], at: u64, value: i64) -> Done {
-    let form = form_at(out, at)?;
+pub fn put_ds(field: &mut Field, value: i64) -> Done {
+    let insn = Insn(word(field));
+    let form = form_of(insn);
     let reach = if form == Form::Dq { REACH_DQ } else { REACH_DS };
-    insert(out, at, form, reach.check(value)?)
+    let insn = form.insert(insn, dform::lo(reach.check(value)?))?;
+    put_word(field, insn.0);
+    Ok(())
 }
 
 /// The low half of a displacement in a word whose form keeps the lowest bits.
 #[inline(always)]
-pub fn put_lo_ds(out: &mut [u8], at: u64, value: i64) -> Done {
-    let form = form_at(out, at)?;
-    insert(out, at, form, value)
+pub fn put_lo_ds(field: &mut Field, value: i64) -> Done {
+    let insn = Insn(word(field));
+    // `ld` and `std` to an aligned place: nearly all that is met.
+    if matches!(insn.opcode(), 58 | 62) && value & 3 == 0 {
+        put_word(field, insn.0 & !0xfffc | value as u32 & 0xfffc);
+        return Ok(());
+    }
+    put_lo_form(field, value)
+}
+
+#[cold]
+fn put_lo_form(field: &mut Field, value: i64) -> Done {
+    let insn = Insn(word(field));
+    let form = form_of(insn);
+    match form.insert(insn, dform::lo(value)) {
+        Ok(insn) => {
+            put_word(field, insn.0);
+            Ok(())
+        }
+        // Low bits that the form has no room for; any distance would do.
+        Err(_) => {
+            let Reach { step, .. } = form.reach_with_addis();
+            let reach = Reach {
+                min: i64::MIN,
+                max: i64::MAX,
+                step,
+            };
+            Err(RangeError {
+                distance: value,
+                reach,
+            }
+            .into())
+        }
+    }
 }
 
 /// A conditional branch.
 #[inline]
-pub fn put_bd(out: &mut [u8], at: u64, distance: i64) -> Done {
-    let word = read_word(out, at)?;
-    match insert_bd(Insn(word), distance) {
-        Ok(insn) => put_word(out, at, insn.0),
+pub fn put_bd(field: &mut Field, distance: i64) -> Done {
+    match insert_bd(Insn(word(field)), distance) {
+        Ok(insn) => {
+            put_word(field, insn.0);
+            Ok(())
+        }
         Err(BranchError::OutOfReach(range)) => Err(range.into()),
         Err(BranchError::NotABranch(found)) => Err(FieldError::NotABranch(found.0)),
     }
 }
 
 #[inline(always)]
-fn put_bits(out: &mut [u8], at: u64, bits: u16) -> Done {
-    *bytes(out, at)? = bits.to_le_bytes();
-    Ok(())
+fn put_bits(field: &mut Field, bits: u16) {
+    field[..2].copy_from_slice(&bits.to_le_bytes());
 }
 
 /// DQ for quadword and VSX accesses, whose low four bits are opcode; else DS,
 /// as the relocation's name says.
-#[inline(always)]
-fn form_at(out: &mut [u8], at: u64) -> Result<Form, FieldError> {
-    let insn = Insn(read_word(out, at)?);
-    // `ld` and `std` are nearly all that is met.
-    if matches!(insn.opcode(), 58 | 62) {
-        return Ok(Form::Ds);
-    }
-    Ok(if Form::of(insn) == Some(Form::Dq) {
+fn form_of(insn: Insn) -> Form {
+    if Form::of(insn) == Some(Form::Dq) {
         Form::Dq
     } else {
         Form::Ds
-    })
-}
-
-#[inline(always)]
-fn insert(out: &mut [u8], at: u64, form: Form, value: i64) -> Done {
-    let word = read_word(out, at)?;
-    let step = if form == Form::Dq { 16 } else { 4 };
-    if value & (step - 1) != 0 {
-        let reach = Reach {
-            step,
-            ..form.reach_with_addis()
-        };
-        return Err(RangeError {
-            distance: value,
-            reach,
-        }
-        .into());
     }
-    put_word(out, at, form.insert(Insn(word), dform::lo(value))?.0)
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn fits(put: fn(&mut [u8], u64, i64) -> Done, word: u32, value: i64) -> bool {
-        match put(&mut word.to_le_bytes(), 0, value) {
-            Ok(()) => true,
+    type Put = fn(&mut Field, i64) -> Done;
+
+    /// What `put` makes of a field that holds `word`.
+    fn put_into(put: Put, word: u32, value: i64) -> Result<u32, FieldError> {
+        let mut field = [0xa5; 8];
+        put_word(&mut field, word);
+        put(&mut field, value)?;
+        assert_eq!(next_word(&field), 0xa5a5_a5a5, "the neighbour");
+        Ok(super::word(&field))
+    }
+
+    fn fits(put: Put, word: u32, value: i64) -> bool {
+        match put_into(put, word, value) {
+            Ok(_) => true,
             Err(FieldError::Range(range)) => {
                 assert_eq!(range.distance, value);
                 false
@@ -208,7 +274,6 @@ mod tests {
     /// The limits are the ABI's: what the assembler and the linker refuse too.
     #[test]
     fn both_ends_of_every_field_fit_and_the_next_value_does_not() {
-        type Put = fn(&mut [u8], u64, i64) -> Done;
         const LD: u32 = 0xe862_0000;
         const LXV: u32 = 0xf402_0009;
         const BEQ: u32 = 0x4182_0000;
@@ -239,26 +304,13 @@ mod tests {
 
     #[test]
     fn what_is_not_the_field_stays() {
-        let mut word = 0xe862_0002_u32.to_le_bytes(); // lwa r3,0(r2)
-        put_lo_ds(&mut word, 0, 0x1_2344).unwrap();
-        assert_eq!(u32::from_le_bytes(word), 0xe862_2346); // lwa r3,0x2344(r2)
-        let mut word = 0xf402_0009_u32.to_le_bytes(); // lxv vs32,0(r2): TX is bit 3
-        put_lo_ds(&mut word, 0, 0x10).unwrap();
-        assert_eq!(u32::from_le_bytes(word), 0xf402_0019);
-        let mut word = 0x4182_0001_u32.to_le_bytes(); // beql
-        put_bd(&mut word, 0, -4).unwrap();
-        assert_eq!(u32::from_le_bytes(word), 0x4182_fffd);
-    }
-
-    #[test]
-    fn a_field_ends_where_its_section_does() {
-        assert!(put_u64(&mut [0; 9], 1, 0).is_ok());
-        assert_eq!(put_u64(&mut [0; 9], 2, 0), Err(FieldError::Outside(8)));
-        assert_eq!(put_lo(&mut [0; 4], 3, 0), Err(FieldError::Outside(2)));
+        // lwa r3,0(r2); lxv vs32,0(r2), whose bit 3 is the register's; beql
+        assert_eq!(put_into(put_lo_ds, 0xe862_0002, 0x1_2344), Ok(0xe862_2346));
+        assert_eq!(put_into(put_lo_ds, 0xf402_0009, 0x10), Ok(0xf402_0019));
+        assert_eq!(put_into(put_bd, 0x4182_0001, -4), Ok(0x4182_fffd));
         assert_eq!(
-            put_word(&mut [0; 4], u64::MAX, 0),
-            Err(FieldError::Outside(4))
+            put_into(put_bd, 0x6000_0000, -4),
+            Err(FieldError::NotABranch(0x6000_0000))
         );
-        assert_eq!(put_lo_ds(&mut [0; 4], 1, 0), Err(FieldError::Outside(4)));
     }
 }

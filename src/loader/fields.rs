@@ -16,9 +16,9 @@
 //! # References
 //! OpenPOWER ELFv2 ABI, "Relocation Types"; the limits are `isa::dform`'s.
 //!
-//! All take the eight bytes from the relocation's place on, whether they need
-//! them or not: whoever calls has asked once if they are there, which is cheaper
-//! than asking in each access.
+//! All take and return the eight bytes from the relocation's place on as one
+//! number, whether they need them or not: the caller has asked once if they are
+//! there, loads once and stores once.
 
 use goblin::elf64::reloc::{
     R_PPC64_ADDR64, R_PPC64_ENTRY, R_PPC64_GNU_VTENTRY, R_PPC64_GNU_VTINHERIT, R_PPC64_NONE,
@@ -34,8 +34,9 @@ use crate::isa::{
     reach::{RangeError, Reach},
 };
 
-/// The bytes from a relocation's place on.
-pub type Field = [u8; 8];
+/// The eight bytes from a relocation's place on, read as a little-endian number:
+/// the word at the place is the low half.
+pub type Field = u64;
 
 /// Markers that change nothing; the PLT ones have no name in goblin.
 pub const R_PPC64_PLTSEQ: u32 = 119;
@@ -93,113 +94,95 @@ const REACH_DQ: Reach = Reach {
     step: 16,
 };
 
-type Done = Result<(), FieldError>;
+type Done = Result<Field, FieldError>;
 
 /// The instruction word at the place.
-#[inline(always)]
 #[must_use]
-pub fn word(field: &Field) -> u32 {
-    u32::from_le_bytes([field[0], field[1], field[2], field[3]])
+pub const fn word(field: Field) -> u32 {
+    field as u32
 }
 
 /// The word behind it.
-#[inline(always)]
 #[must_use]
-pub fn next_word(field: &Field) -> u32 {
-    u32::from_le_bytes([field[4], field[5], field[6], field[7]])
+pub const fn next_word(field: Field) -> u32 {
+    (field >> 32) as u32
 }
 
-/// Replaces the word at the place.
-#[inline(always)]
-pub fn put_word(field: &mut Field, word: u32) {
-    field[..4].copy_from_slice(&word.to_le_bytes());
+/// With `word` at the place.
+#[must_use]
+pub const fn put_word(field: Field, word: u32) -> Field {
+    field & !0xffff_ffff | word as u64
 }
 
-/// Replaces the word behind it.
-#[inline(always)]
-pub fn put_next_word(field: &mut Field, word: u32) {
-    field[4..].copy_from_slice(&word.to_le_bytes());
-}
-
-/// Replaces the doubleword.
-#[inline(always)]
-pub fn put_u64(field: &mut Field, value: u64) {
-    *field = value.to_le_bytes();
+/// With `word` behind it.
+#[must_use]
+pub const fn put_next_word(field: Field, word: u32) -> Field {
+    field & 0xffff_ffff | (word as u64) << 32
 }
 
 /// An address in 32 bits, signed or not.
 #[inline]
-pub fn put_addr32(field: &mut Field, value: i64) -> Done {
-    put_word(field, REACH_ADDR32.check(value)? as u32);
-    Ok(())
+pub fn put_addr32(field: Field, value: i64) -> Done {
+    Ok(put_word(field, REACH_ADDR32.check(value)? as u32))
 }
 
 /// A distance in 32 bits.
-#[inline(always)]
-pub fn put_rel32(field: &mut Field, value: i64) -> Done {
-    put_word(field, REACH_32.check(value)? as u32);
-    Ok(())
+#[inline]
+pub fn put_rel32(field: Field, value: i64) -> Done {
+    Ok(put_word(field, REACH_32.check(value)? as u32))
 }
 
 /// A whole displacement of 16 bits.
 #[inline]
-pub fn put_half(field: &mut Field, value: i64) -> Done {
-    put_bits(field, REACH_D.check(value)? as u16);
-    Ok(())
+pub fn put_half(field: Field, value: i64) -> Done {
+    Ok(put_bits(field, REACH_D.check(value)? as u16))
 }
 
 /// The low half of a displacement.
-#[inline(always)]
-pub fn put_lo(field: &mut Field, value: i64) {
-    put_bits(field, dform::lo(value));
+#[inline]
+#[must_use]
+pub fn put_lo(field: Field, value: i64) -> Field {
+    put_bits(field, dform::lo(value))
 }
 
 /// The high half, for a low half that is not sign-extended (`ori`).
 #[inline]
-pub fn put_hi(field: &mut Field, value: i64) -> Done {
-    put_bits(field, (REACH_32.check(value)? >> 16) as u16);
-    Ok(())
+pub fn put_hi(field: Field, value: i64) -> Done {
+    Ok(put_bits(field, (REACH_32.check(value)? >> 16) as u16))
 }
 
 /// The high half, for a low half that is.
-#[inline(always)]
-pub fn put_ha(field: &mut Field, value: i64) -> Done {
-    put_bits(field, dform::ha(value)?);
-    Ok(())
+#[inline]
+pub fn put_ha(field: Field, value: i64) -> Done {
+    Ok(put_bits(field, dform::ha(value)?))
 }
 
 /// A whole displacement in a word whose form keeps the lowest bits.
-#[inline]
-pub fn put_ds(field: &mut Field, value: i64) -> Done {
+#[inline(never)]
+pub fn put_ds(field: Field, value: i64) -> Done {
     let insn = Insn(word(field));
     let form = form_of(insn);
     let reach = if form == Form::Dq { REACH_DQ } else { REACH_DS };
     let insn = form.insert(insn, dform::lo(reach.check(value)?))?;
-    put_word(field, insn.0);
-    Ok(())
+    Ok(put_word(field, insn.0))
 }
 
 /// The low half of a displacement in a word whose form keeps the lowest bits.
-#[inline(always)]
-pub fn put_lo_ds(field: &mut Field, value: i64) -> Done {
-    let insn = Insn(word(field));
+#[inline]
+pub fn put_lo_ds(field: Field, value: i64) -> Done {
     // `ld` and `std` to an aligned place: nearly all that is met.
-    if matches!(insn.opcode(), 58 | 62) && value & 3 == 0 {
-        put_word(field, insn.0 & !0xfffc | value as u32 & 0xfffc);
-        return Ok(());
+    if matches!(Insn(word(field)).opcode(), 58 | 62) && value & 3 == 0 {
+        return Ok(field & !0xfffc | value.cast_unsigned() & 0xfffc);
     }
     put_lo_form(field, value)
 }
 
 #[cold]
-fn put_lo_form(field: &mut Field, value: i64) -> Done {
+fn put_lo_form(field: Field, value: i64) -> Done {
     let insn = Insn(word(field));
     let form = form_of(insn);
     match form.insert(insn, dform::lo(value)) {
-        Ok(insn) => {
-            put_word(field, insn.0);
-            Ok(())
-        }
+        Ok(insn) => Ok(put_word(field, insn.0)),
         // Low bits that the form has no room for; any distance would do.
         Err(_) => {
             let Reach { step, .. } = form.reach_with_addis();
@@ -218,21 +201,17 @@ fn put_lo_form(field: &mut Field, value: i64) -> Done {
 }
 
 /// A conditional branch.
-#[inline]
-pub fn put_bd(field: &mut Field, distance: i64) -> Done {
+#[inline(never)]
+pub fn put_bd(field: Field, distance: i64) -> Done {
     match insert_bd(Insn(word(field)), distance) {
-        Ok(insn) => {
-            put_word(field, insn.0);
-            Ok(())
-        }
+        Ok(insn) => Ok(put_word(field, insn.0)),
         Err(BranchError::OutOfReach(range)) => Err(range.into()),
         Err(BranchError::NotABranch(found)) => Err(FieldError::NotABranch(found.0)),
     }
 }
 
-#[inline(always)]
-fn put_bits(field: &mut Field, bits: u16) {
-    field[..2].copy_from_slice(&bits.to_le_bytes());
+fn put_bits(field: Field, bits: u16) -> Field {
+    field & !0xffff | u64::from(bits)
 }
 
 /// DQ for quadword and VSX accesses, whose low four bits are opcode; else DS,
@@ -249,15 +228,13 @@ fn form_of(insn: Insn) -> Form {
 mod tests {
     use super::*;
 
-    type Put = fn(&mut Field, i64) -> Done;
+    type Put = fn(Field, i64) -> Done;
 
     /// What `put` makes of a field that holds `word`.
     fn put_into(put: Put, word: u32, value: i64) -> Result<u32, FieldError> {
-        let mut field = [0xa5; 8];
-        put_word(&mut field, word);
-        put(&mut field, value)?;
-        assert_eq!(next_word(&field), 0xa5a5_a5a5, "the neighbour");
-        Ok(super::word(&field))
+        let field = put(put_word(0xa5a5_a5a5_0000_0000, word), value)?;
+        assert_eq!(next_word(field), 0xa5a5_a5a5, "the neighbour");
+        Ok(super::word(field))
     }
 
     fn fits(put: Put, word: u32, value: i64) -> bool {

@@ -243,10 +243,8 @@ fn apply_all(linker: &mut Linker, bounds: &[Bound]) -> Result<Vec<CallSite>, Loa
             start,
             code: section.is_code(),
         };
-        for (number, relocation) in relocations.iter().enumerate() {
-            if let Err(fault) = pass.relocate(&target, out, relocation, bounds) {
-                return Err(explain(object, relocations, number, fault));
-            }
+        if let Err((number, fault)) = pass.relocate(&target, out, relocations, bounds) {
+            return Err(explain(object, relocations, number, fault));
         }
     }
     Ok(pass.sites)
@@ -296,24 +294,45 @@ impl From<RangeError> for Fault {
 }
 
 impl Pass {
-    #[inline(always)]
+    /// One section. A fault comes with the number of its relocation.
+    ///
+    /// A function of its own, because this loop is most of a load's time, and
+    /// registers for it alone are worth more than one call saved.
+    #[inline(never)]
     fn relocate(
         &mut self,
         target: &Target,
         out: &mut [u8],
-        relocation: Rela,
+        relocations: &Relocations,
         bounds: &[Bound],
-    ) -> Result<(), Fault> {
-        let bound = bounds
-            .get((relocation.r_info >> 32) as usize)
-            .ok_or(Fault::NoSymbol)?;
-        let rest = usize::try_from(relocation.r_offset)
-            .ok()
-            .and_then(|at| out.get_mut(at..));
-        match rest.and_then(|rest| rest.first_chunk_mut::<8>()) {
-            Some(field) => self.apply(target, field, relocation, bound),
-            None => self.apply_near_end(target, out, relocation, bound),
+    ) -> Result<(), (usize, Fault)> {
+        let mut rest = relocations.iter();
+        while let Some(Rela {
+            r_offset,
+            r_info,
+            r_addend,
+        }) = rest.next()
+        {
+            let number = relocations.len() - rest.len() - 1;
+            let kind = r_info as u32;
+            let Some(bound) = bounds.get((r_info >> 32) as usize) else {
+                return Err((number, Fault::NoSymbol));
+            };
+            let there = usize::try_from(r_offset)
+                .ok()
+                .and_then(|at| out.get_mut(at..));
+            if let Some(bytes) = there.and_then(|there| there.first_chunk_mut::<8>()) {
+                let field = Field::from_le_bytes(*bytes);
+                match self.apply(target, field, r_offset, kind, r_addend, bound) {
+                    Ok(field) => *bytes = field.to_le_bytes(),
+                    Err(fault) => return Err((number, fault)),
+                }
+            } else {
+                self.apply_near_end(target, out, r_offset, kind, r_addend, bound)
+                    .map_err(|fault| (number, fault))?;
+            }
         }
+        Ok(())
     }
 
     /// Less than eight bytes of the section are left: enough for most fields.
@@ -322,63 +341,84 @@ impl Pass {
         &mut self,
         target: &Target,
         out: &mut [u8],
-        relocation: Rela,
+        at: u64,
+        kind: u32,
+        addend: i64,
         bound: &Bound,
     ) -> Result<(), Fault> {
-        let width = fields::width(relocation.r_info as u32);
-        let at = usize::try_from(relocation.r_offset).unwrap_or(usize::MAX);
-        let rest = out.get_mut(at..).unwrap_or_default();
+        let width = fields::width(kind);
+        let rest = usize::try_from(at).ok().and_then(|at| out.get_mut(at..));
+        let rest = rest.unwrap_or_default();
         if rest.len() < width as usize {
             return Err(Fault::Outside(width));
         }
-        let mut field = Field::default();
-        field[..rest.len()].copy_from_slice(rest);
-        self.apply(target, &mut field, relocation, bound)?;
-        rest.copy_from_slice(&field[..rest.len()]);
+        let mut bytes = [0; 8];
+        bytes[..rest.len()].copy_from_slice(rest);
+        let field = Field::from_le_bytes(bytes);
+        let field = self.apply(target, field, at, kind, addend, bound)?;
+        rest.copy_from_slice(&field.to_le_bytes()[..rest.len()]);
         Ok(())
     }
 
+    /// The field at `at` of the section, with a relocation of type `kind` done.
     #[inline(always)]
     fn apply(
         &mut self,
         target: &Target,
-        field: &mut Field,
-        relocation: Rela,
+        field: Field,
+        at: u64,
+        kind: u32,
+        addend: i64,
         bound: &Bound,
-    ) -> Result<(), Fault> {
+    ) -> Result<Field, Fault> {
         if bound.class == Class::NotKept {
             return Err(Fault::NotKept);
         }
-        let value = bound.value.wrapping_add_signed(relocation.r_addend);
-        let p = target.addr.wrapping_add(relocation.r_offset);
+        let value = bound.value.wrapping_add_signed(addend);
+        let p = target.addr.wrapping_add(at);
         let from_p = value.wrapping_sub(p).cast_signed();
         let from_toc = value.wrapping_sub(self.toc).cast_signed();
-        match relocation.r_info as u32 {
-            R_PPC64_REL24 => return self.branch(target, field, relocation, bound),
-            R_PPC64_ADDR64 | R_PPC64_UADDR64 => fields::put_u64(field, value),
+        let field = match kind {
+            R_PPC64_REL24 => return self.branch(target, field, at, addend, bound),
+            R_PPC64_ADDR64 | R_PPC64_UADDR64 => value,
             R_PPC64_TOC16_HA => fields::put_ha(field, from_toc)?,
             R_PPC64_TOC16_LO_DS => fields::put_lo_ds(field, from_toc)?,
             R_PPC64_TOC16_LO => fields::put_lo(field, from_toc),
-            R_PPC64_REL64 => fields::put_u64(field, from_p.cast_unsigned()),
+            R_PPC64_REL64 => from_p.cast_unsigned(),
             R_PPC64_REL32 => fields::put_rel32(field, from_p)?,
             R_PPC64_ENTRY => shorten_entry(field, self.toc.wrapping_sub(p).cast_signed()),
             R_PPC64_REL16_HA => fields::put_ha(field, from_p)?,
             R_PPC64_REL16_LO => fields::put_lo(field, from_p),
+            _ => return self.apply_rare(field, kind, value, from_p, bound),
+        };
+        Ok(field)
+    }
+
+    /// The types that compilers seldom or never use.
+    #[cold]
+    fn apply_rare(
+        &mut self,
+        field: Field,
+        kind: u32,
+        value: u64,
+        from_p: i64,
+        bound: &Bound,
+    ) -> Result<Field, Fault> {
+        let from_toc = value.wrapping_sub(self.toc).cast_signed();
+        let field = match kind {
             R_PPC64_REL16_HI => fields::put_hi(field, from_p)?,
             R_PPC64_REL16 => fields::put_half(field, from_p)?,
             R_PPC64_TOC16 => fields::put_half(field, from_toc)?,
             R_PPC64_TOC16_HI => fields::put_hi(field, from_toc)?,
             R_PPC64_TOC16_DS => fields::put_ds(field, from_toc)?,
-            R_PPC64_TOC => fields::put_u64(field, self.toc),
+            R_PPC64_TOC => self.toc,
             R_PPC64_ADDR32 | R_PPC64_UADDR32 => fields::put_addr32(field, value.cast_signed())?,
             R_PPC64_REL14 if bound.class != Class::Local => return Err(Fault::IntoFunction),
-            R_PPC64_REL14 => {
-                fields::put_bd(field, from_p.wrapping_add(bound.local_entry.into()))?;
-            }
-            kind if fields::width(kind) == 0 => {} // a marker
+            R_PPC64_REL14 => fields::put_bd(field, from_p.wrapping_add(bound.local_entry.into()))?,
+            kind if fields::width(kind) == 0 => field, // a marker
             _ => return Err(Fault::Unknown),
-        }
-        Ok(())
+        };
+        Ok(field)
     }
 
     /// `R_PPC64_REL24`: the header's table.
@@ -386,10 +426,11 @@ impl Pass {
     fn branch(
         &mut self,
         target: &Target,
-        field: &mut Field,
-        relocation: Rela,
+        field: Field,
+        at: u64,
+        addend: i64,
         bound: &Bound,
-    ) -> Result<(), Fault> {
+    ) -> Result<Field, Fault> {
         if !target.code {
             return Err(Fault::NotCode);
         }
@@ -398,28 +439,22 @@ impl Pass {
         if !branch::is_i_form(insn) || insn.0 & 2 != 0 {
             return Err(FieldError::NotABranch(insn.0).into());
         }
-        let to = if bound.class == Class::Local {
+        let p = target.addr.wrapping_add(at);
+        if bound.class == Class::Local {
             let entry = bound.value.wrapping_add(bound.local_entry.into());
-            entry.wrapping_add_signed(relocation.r_addend)
-        } else {
-            if relocation.r_addend != 0 {
-                return Err(Fault::IntoFunction);
-            }
-            if !branch::is_call(insn) {
-                self.stub(bound, Needs::SIBLING)
-            } else if bound.class == Class::Profiles {
-                self.profiling_call(target, relocation.r_offset, bound);
-                fields::put_word(field, Insn::NOP.0);
-                return Ok(());
-            } else {
-                restore_r2(field)?;
-                self.stub(bound, Needs::CALL)
-            }
-        };
-        let p = target.addr.wrapping_add(relocation.r_offset);
-        let distance = branch::REACH.check(to.wrapping_sub(p).cast_signed())?;
-        fields::put_word(field, insn.0 & !LI_MASK | distance as u32 & LI_MASK);
-        Ok(())
+            return aim(field, p, entry.wrapping_add_signed(addend));
+        }
+        if addend != 0 {
+            return Err(Fault::IntoFunction);
+        }
+        if !branch::is_call(insn) {
+            return aim(field, p, self.stub(bound, Needs::SIBLING));
+        }
+        if bound.class == Class::Profiles {
+            self.profiling_call(target, at, bound);
+            return Ok(fields::put_word(field, Insn::NOP.0));
+        }
+        aim(restore_r2(field)?, p, self.stub(bound, Needs::CALL))
     }
 
     fn stub(&self, bound: &Bound, kind: u8) -> u64 {
@@ -443,31 +478,41 @@ impl Pass {
 /// The distance's bits in an I-form branch.
 const LI_MASK: u32 = 0x03ff_fffc;
 
+/// Aims the branch at `p` at `to`; AA is clear, LK stays.
+#[inline(always)]
+fn aim(field: Field, p: u64, to: u64) -> Result<Field, Fault> {
+    let distance = branch::REACH.check(to.wrapping_sub(p).cast_signed())?;
+    let rest = field & !u64::from(LI_MASK);
+    Ok(rest | u64::from(distance as u32 & LI_MASK))
+}
+
 /// Makes the no-op behind a call take r2 back.
 #[inline(always)]
-fn restore_r2(field: &mut Field) -> Result<(), Fault> {
+fn restore_r2(field: Field) -> Result<Field, Fault> {
     let found = Insn(fields::next_word(field));
     if found == Insn::NOP || found == CROR_15 || found == CROR_31 {
-        fields::put_next_word(field, LD_R2_24_R1.0);
-    } else if found != LD_R2_24_R1 {
-        return Err(Fault::NoTocSlot(found.0));
+        Ok(fields::put_next_word(field, LD_R2_24_R1.0))
+    } else if found == LD_R2_24_R1 {
+        Ok(field)
+    } else {
+        Err(Fault::NoTocSlot(found.0))
     }
-    Ok(())
 }
 
 /// `R_PPC64_ENTRY` marks a large-model entry, `ld r2,x(r12); add r2,r2,r12`. If
 /// r2 is near, two immediates do the same without the load. Other words, and a
 /// TOC that is too far, are left as they are: the literal is right, too.
 #[inline(always)]
-fn shorten_entry(field: &mut Field, toc_from_entry: i64) {
+fn shorten_entry(field: Field, toc_from_entry: i64) -> Field {
     let (first, second) = (fields::word(field), fields::next_word(field));
     if first & 0xffff_0003 != LD_R2_R12 || second != ADD_R2_R2_R12.0 {
-        return;
+        return field;
     }
-    if let Ok(halves) = dform::split(toc_from_entry) {
-        fields::put_word(field, addis(Gpr::R2, Gpr::R12, halves.ha).0);
-        fields::put_next_word(field, addi(Gpr::R2, Gpr::R2, halves.lo).0);
-    }
+    let Ok(halves) = dform::split(toc_from_entry) else {
+        return field;
+    };
+    let field = fields::put_word(field, addis(Gpr::R2, Gpr::R12, halves.ha).0);
+    fields::put_next_word(field, addi(Gpr::R2, Gpr::R2, halves.lo).0)
 }
 
 /// Adds the sites of patchable functions, with their stubs, and sorts.

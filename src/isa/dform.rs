@@ -40,6 +40,13 @@ pub const REACH_DS: Reach = Reach {
     step: 4,
 };
 
+/// What one DQ displacement reaches.
+pub const REACH_DQ: Reach = Reach {
+    min: -0x8000,
+    max: 0x7ff0,
+    step: 16,
+};
+
 /// What `addis` and a D-form instruction reach together.
 pub const REACH_HA_D: Reach = Reach {
     min: -0x8000_8000,
@@ -87,6 +94,16 @@ impl Form {
         }
     }
 
+    /// What the displacement reaches alone.
+    #[must_use]
+    pub const fn reach(self) -> Reach {
+        match self {
+            Self::D => REACH_D,
+            Self::Ds => REACH_DS,
+            Self::Dq => REACH_DQ,
+        }
+    }
+
     /// What `addis` and an instruction of this form reach together.
     #[must_use]
     pub const fn reach_with_addis(self) -> Reach {
@@ -97,31 +114,17 @@ impl Form {
         }
     }
 
-    const fn mask(self) -> u16 {
-        match self {
-            Self::D => 0xffff,
-            Self::Ds => 0xfffc,
-            Self::Dq => 0xfff0,
-        }
-    }
-
     /// `insn` with `displacement`'s 16 bits in its field, opcode bits kept.
     ///
     /// # Errors
     /// `displacement` has bits where this form has none.
     pub const fn insert(self, insn: Insn, displacement: u16) -> Result<Insn, RangeError> {
-        let mask = self.mask();
-        if displacement & !mask != 0 {
-            return Err(RangeError {
-                distance: displacement.cast_signed() as i64,
-                reach: Reach {
-                    min: REACH_D.min,
-                    max: mask as i64 >> 1 & mask as i64,
-                    step: 0x1_0000 - mask as i64,
-                },
-            });
+        let reach = self.reach();
+        if let Err(range) = reach.check(displacement.cast_signed() as i64) {
+            return Err(range);
         }
-        Ok(Insn(insn.0 & !(mask as u32) | displacement as u32))
+        let others = reach.step as u32 - 1; // the field's bits that are opcode
+        Ok(Insn(insn.0 & (0xffff_0000 | others) | displacement as u32))
     }
 }
 

@@ -26,9 +26,10 @@
 //! words one by one; [`table`] remembers which stub stands where.
 //!
 //! # Invariants
-//! - Our own kinds keep their target in an aligned doubleword that is data: a
-//!   live stub is aimed elsewhere by one store, and no word of text changes.
-//!   [`Retarget`] says how each kind is aimed.
+//! - External, Profile, Sibling and Redirect keep their target in an aligned
+//!   doubleword that is data: a live stub is aimed elsewhere by one store, and
+//!   no word of text changes. OutOfLine has it in its `bl`, which may be swapped
+//!   on live text. [`Retarget`] says how each kind is aimed.
 //! - A slot never straddles a 128-byte cache block (historic kinds may), and
 //!   never moves: callers hold its address in their `bl`.
 //! - Words of a slot behind its last instruction are 0: illegal to execute, and

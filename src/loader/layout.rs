@@ -35,6 +35,7 @@ use alloc::{string::String, vec, vec::Vec};
 use goblin::elf64::{
     reloc::{R_PPC64_REL24, Rela},
     section_header::{SHN_UNDEF, SHT_NOTE},
+    sym::Sym,
 };
 
 use super::{
@@ -349,6 +350,7 @@ fn is_kept(section: &Section) -> bool {
 
 /// One pass over the relocations of code: what each symbol's branches need.
 fn count_stubs(object: &Object, options: &LinkOptions) -> Result<Vec<Needs>, LoadError> {
+<<<<<<< HEAD
     let mut needs: Vec<Needs> = object
         .symbols()
         .map(|symbol| {
@@ -364,6 +366,26 @@ fn count_stubs(object: &Object, options: &LinkOptions) -> Result<Vec<Needs>, Loa
             }
         })
         .collect();
+=======
+    let class = |symbol: Sym| {
+        if u32::from(symbol.st_shndx) != SHN_UNDEF {
+            return if loses_toc(&symbol) {
+                Needs::LEAVES
+            } else {
+                Needs::LOCAL
+            };
+        }
+        // Symbol 0 and `.TOC.` are numbers, not functions.
+        if object.is_named(&symbol, "") || object.is_named(&symbol, ".TOC.") {
+            Needs::LOCAL
+        } else if object.is_named(&symbol, callsites::HOOK) {
+            Needs::PROFILES
+        } else {
+            Needs::LEAVES
+        }
+    };
+    let mut needs: Vec<Needs> = object.symbols().map(class).collect();
+>>>>>>> loader
 
     for relocations in object.relocations() {
         let section = &object.sections()[relocations.target];

@@ -84,18 +84,10 @@ const REACH_DQ: Reach = Reach { min: -0x8000, max: 0x7ff0, step: 16 };
 
 type Done = Result<Field, FieldError>;
 
-<<<<<<< HEAD
-/// The `N` bytes at `at`.
-#[inline(always)]
-pub fn bytes<const N: usize>(out: &mut [u8], at: u64) -> Result<&mut [u8; N], FieldError> {
-    let rest = usize::try_from(at).ok().and_then(|at| out.get_mut(at..));
-    rest.and_then(|rest| rest.first_chunk_mut()).ok_or(FieldError::Outside(N as u32))
-=======
 /// The instruction word at the place.
 #[must_use]
 pub const fn word(field: Field) -> u32 {
     field as u32
->>>>>>> loader
 }
 
 /// The word behind it.
@@ -182,16 +174,8 @@ fn put_lo_form(field: Field, value: i64) -> Done {
         // Low bits that the form has no room for; any distance would do.
         Err(_) => {
             let Reach { step, .. } = form.reach_with_addis();
-            let reach = Reach {
-                min: i64::MIN,
-                max: i64::MAX,
-                step,
-            };
-            Err(RangeError {
-                distance: value,
-                reach,
-            }
-            .into())
+            let reach = Reach { min: i64::MIN, max: i64::MAX, step };
+            Err(RangeError { distance: value, reach }.into())
         }
     }
 }
@@ -212,32 +196,8 @@ fn put_bits(field: Field, bits: u16) -> Field {
 
 /// DQ for quadword and VSX accesses, whose low four bits are opcode; else DS,
 /// as the relocation's name says.
-<<<<<<< HEAD
-#[inline(always)]
-fn form_at(out: &mut [u8], at: u64) -> Result<Form, FieldError> {
-    let insn = Insn(read_word(out, at)?);
-    // `ld` and `std` are nearly all that is met.
-    if matches!(insn.opcode(), 58 | 62) {
-        return Ok(Form::Ds);
-    }
-    Ok(if Form::of(insn) == Some(Form::Dq) { Form::Dq } else { Form::Ds })
-}
-
-#[inline(always)]
-fn insert(out: &mut [u8], at: u64, form: Form, value: i64) -> Done {
-    let word = read_word(out, at)?;
-    let step = if form == Form::Dq { 16 } else { 4 };
-    if value & (step - 1) != 0 {
-        let reach = Reach { step, ..form.reach_with_addis() };
-        return Err(RangeError { distance: value, reach }.into());
-=======
 fn form_of(insn: Insn) -> Form {
-    if Form::of(insn) == Some(Form::Dq) {
-        Form::Dq
-    } else {
-        Form::Ds
->>>>>>> loader
-    }
+    if Form::of(insn) == Some(Form::Dq) { Form::Dq } else { Form::Ds }
 }
 
 #[cfg(test)]
@@ -297,34 +257,10 @@ mod tests {
 
     #[test]
     fn what_is_not_the_field_stays() {
-<<<<<<< HEAD
-        let mut word = 0xe862_0002_u32.to_le_bytes(); // lwa r3,0(r2)
-        put_lo_ds(&mut word, 0, 0x1_2344).unwrap();
-        assert_eq!(u32::from_le_bytes(word), 0xe862_2346); // lwa r3,0x2344(r2)
-        let mut word = 0xf402_0009_u32.to_le_bytes(); // lxv vs32,0(r2): TX is bit 3
-        put_lo_ds(&mut word, 0, 0x10).unwrap();
-        assert_eq!(u32::from_le_bytes(word), 0xf402_0019);
-        let mut word = 0x4182_0001_u32.to_le_bytes(); // beql
-        put_bd(&mut word, 0, -4).unwrap();
-        assert_eq!(u32::from_le_bytes(word), 0x4182_fffd);
-    }
-
-    #[test]
-    fn a_field_ends_where_its_section_does() {
-        assert!(put_u64(&mut [0; 9], 1, 0).is_ok());
-        assert_eq!(put_u64(&mut [0; 9], 2, 0), Err(FieldError::Outside(8)));
-        assert_eq!(put_lo(&mut [0; 4], 3, 0), Err(FieldError::Outside(2)));
-        assert_eq!(put_word(&mut [0; 4], u64::MAX, 0), Err(FieldError::Outside(4)));
-        assert_eq!(put_lo_ds(&mut [0; 4], 1, 0), Err(FieldError::Outside(4)));
-=======
         // lwa r3,0(r2); lxv vs32,0(r2), whose bit 3 is the register's; beql
         assert_eq!(put_into(put_lo_ds, 0xe862_0002, 0x1_2344), Ok(0xe862_2346));
         assert_eq!(put_into(put_lo_ds, 0xf402_0009, 0x10), Ok(0xf402_0019));
         assert_eq!(put_into(put_bd, 0x4182_0001, -4), Ok(0x4182_fffd));
-        assert_eq!(
-            put_into(put_bd, 0x6000_0000, -4),
-            Err(FieldError::NotABranch(0x6000_0000))
-        );
->>>>>>> loader
+        assert_eq!(put_into(put_bd, 0x6000_0000, -4), Err(FieldError::NotABranch(0x6000_0000)));
     }
 }

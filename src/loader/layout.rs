@@ -350,30 +350,9 @@ fn is_kept(section: &Section) -> bool {
 
 /// One pass over the relocations of code: what each symbol's branches need.
 fn count_stubs(object: &Object, options: &LinkOptions) -> Result<Vec<Needs>, LoadError> {
-<<<<<<< HEAD
-    let mut needs: Vec<Needs> = object
-        .symbols()
-        .map(|symbol| {
-            // Symbol 0 and `.TOC.` are numbers, not functions.
-            let name = || object.name(&symbol);
-            if u32::from(symbol.st_shndx) != SHN_UNDEF {
-                return if loses_toc(&symbol) { Needs::LEAVES } else { Needs::LOCAL };
-            }
-            match name() {
-                "" | ".TOC." => Needs::LOCAL,
-                callsites::HOOK => Needs::PROFILES,
-                _ => Needs::LEAVES,
-            }
-        })
-        .collect();
-=======
     let class = |symbol: Sym| {
         if u32::from(symbol.st_shndx) != SHN_UNDEF {
-            return if loses_toc(&symbol) {
-                Needs::LEAVES
-            } else {
-                Needs::LOCAL
-            };
+            return if loses_toc(&symbol) { Needs::LEAVES } else { Needs::LOCAL };
         }
         // Symbol 0 and `.TOC.` are numbers, not functions.
         if object.is_named(&symbol, "") || object.is_named(&symbol, ".TOC.") {
@@ -385,7 +364,6 @@ fn count_stubs(object: &Object, options: &LinkOptions) -> Result<Vec<Needs>, Loa
         }
     };
     let mut needs: Vec<Needs> = object.symbols().map(class).collect();
->>>>>>> loader
 
     for relocations in object.relocations() {
         let section = &object.sections()[relocations.target];

@@ -208,32 +208,12 @@ fn apply_all(linker: &mut Linker, bounds: &[Bound]) -> Result<Vec<CallSite>, Loa
         let Some(start) = layout.offset_of(relocations.target) else {
             continue;
         };
-<<<<<<< HEAD
-        let start = start as usize;
-        let out = &mut linker.image[start..start + section.data.len()];
-        let place = Target { section, start: start as u32, code: section.is_code() };
-        for relocation in relocations.iter() {
-            let Some(bound) = bounds.get((relocation.r_info >> 32) as usize) else {
-                let index = (relocation.r_info >> 32) as u32;
-                let fault = RelocFault::SymbolIndex { index, count: bounds.len() };
-                return Err(refuse(object, section, &relocation, fault));
-            };
-            if let Err(error) = pass.apply(&place, out, &relocation, bound) {
-                return Err(explain(object, section, &relocation, error));
-            }
-=======
         let from = start as usize;
         let out = &mut linker.image[from..from + section.data.len()];
         let addr = base.0.wrapping_add(start.into());
-        let target = Target {
-            file: section.data,
-            addr,
-            start,
-            code: section.is_code(),
-        };
+        let target = Target { file: section.data, addr, start, code: section.is_code() };
         if let Err((number, fault)) = pass.relocate(&target, out, relocations, bounds) {
             return Err(explain(object, relocations, number, fault));
->>>>>>> loader
         }
     }
     Ok(pass.sites)
@@ -296,20 +276,13 @@ impl Pass {
         bounds: &[Bound],
     ) -> Result<(), (usize, Fault)> {
         let mut rest = relocations.iter();
-        while let Some(Rela {
-            r_offset,
-            r_info,
-            r_addend,
-        }) = rest.next()
-        {
+        while let Some(Rela { r_offset, r_info, r_addend }) = rest.next() {
             let number = relocations.len() - rest.len() - 1;
             let kind = r_info as u32;
             let Some(bound) = bounds.get((r_info >> 32) as usize) else {
                 return Err((number, Fault::NoSymbol));
             };
-            let there = usize::try_from(r_offset)
-                .ok()
-                .and_then(|at| out.get_mut(at..));
+            let there = usize::try_from(r_offset).ok().and_then(|at| out.get_mut(at..));
             if let Some(bytes) = there.and_then(|there| there.first_chunk_mut::<8>()) {
                 let field = Field::from_le_bytes(*bytes);
                 match self.apply(target, field, r_offset, kind, r_addend, bound) {
@@ -363,14 +336,8 @@ impl Pass {
         if bound.class == Class::NotKept {
             return Err(Fault::NotKept);
         }
-<<<<<<< HEAD
-        let at = relocation.r_offset;
-        let value = bound.value.wrapping_add_signed(relocation.r_addend);
-        let p = self.base.wrapping_add(u64::from(place.start)).wrapping_add(at);
-=======
         let value = bound.value.wrapping_add_signed(addend);
         let p = target.addr.wrapping_add(at);
->>>>>>> loader
         let from_p = value.wrapping_sub(p).cast_signed();
         let from_toc = value.wrapping_sub(self.toc).cast_signed();
         let field = match kind {
@@ -434,13 +401,8 @@ impl Pass {
         if !branch::is_i_form(insn) || insn.0 & 2 != 0 {
             return Err(FieldError::NotABranch(insn.0).into());
         }
-<<<<<<< HEAD
-        let p = self.base.wrapping_add(u64::from(place.start)).wrapping_add(at);
-        let to = if bound.class == Class::Local {
-=======
         let p = target.addr.wrapping_add(at);
         if bound.class == Class::Local {
->>>>>>> loader
             let entry = bound.value.wrapping_add(bound.local_entry.into());
             return aim(field, p, entry.wrapping_add_signed(addend));
         }
@@ -470,13 +432,7 @@ impl Pass {
             _ => Needs::PROFILE,
         };
         let stub = bound.stub(stub, self.slot_bytes);
-<<<<<<< HEAD
-        self.sites.push(CallSite::new(place.start + at as u32, kind, 0, stub));
-        Ok(())
-=======
-        self.sites
-            .push(CallSite::new(target.start + at as u32, kind, 0, stub));
->>>>>>> loader
+        self.sites.push(CallSite::new(target.start + at as u32, kind, 0, stub));
     }
 }
 
@@ -508,14 +464,8 @@ fn restore_r2(field: Field) -> Result<Field, Fault> {
 /// r2 is near, two immediates do the same without the load. Other words, and a
 /// TOC that is too far, are left as they are: the literal is right, too.
 #[inline(always)]
-<<<<<<< HEAD
-fn shorten_entry(out: &mut [u8], at: u64, toc_from_entry: i64) -> Result<(), Fault> {
-    let (first, second) =
-        (fields::read_word(out, at)?, fields::read_word(out, at.wrapping_add(4))?);
-=======
 fn shorten_entry(field: Field, toc_from_entry: i64) -> Field {
     let (first, second) = (fields::word(field), fields::next_word(field));
->>>>>>> loader
     if first & 0xffff_0003 != LD_R2_R12 || second != ADD_R2_R2_R12.0 {
         return field;
     }
@@ -566,60 +516,26 @@ fn explain(object: &Object, relocations: &Relocations, number: usize, fault: Fau
     let section = &object.sections()[relocations.target];
     let relocation = match relocations.iter().nth(number) {
         Some(relocation) => relocation,
-        None => Rela {
-            r_offset: 0,
-            r_info: 0,
-            r_addend: 0,
-        },
+        None => Rela { r_offset: 0, r_info: 0, r_addend: 0 },
     };
     let index = (relocation.r_info >> 32) as u32;
     let symbol = object.symbol(index);
     let fault = match fault {
-<<<<<<< HEAD
-        Fault::Field(FieldError::Outside(width)) => {
-            RelocFault::Outside { width, size: section.size() }
-        }
-=======
-        Fault::Outside(width) => RelocFault::Outside {
-            width,
-            size: section.size(),
-        },
->>>>>>> loader
+        Fault::Outside(width) => RelocFault::Outside { width, size: section.size() },
         Fault::Field(FieldError::Range(range)) => RelocFault::Range(range),
         Fault::Field(FieldError::NotABranch(found)) => RelocFault::NotABranch { found },
         Fault::Unknown => RelocFault::Unknown,
-        Fault::NoSymbol => RelocFault::SymbolIndex {
-            index,
-            count: object.symbol_count(),
-        },
+        Fault::NoSymbol => RelocFault::SymbolIndex { index, count: object.symbol_count() },
         Fault::NotCode => RelocFault::NotCode,
         Fault::IntoFunction => RelocFault::IntoFunction { addend: relocation.r_addend },
         Fault::NotKept => {
-<<<<<<< HEAD
-            let index = symbol.map_or(0, |symbol| usize::from(symbol.st_shndx));
+            let index = symbol.as_ref().map_or(0, |symbol| usize::from(symbol.st_shndx));
             let section = object.sections().get(index).map_or("", |section| section.name);
             RelocFault::NotLoaded { section: section.into() }
         }
         Fault::NoTocSlot(found) => {
-            RelocFault::NoTocSlot { function: caller(object, section, relocation), found }
+            RelocFault::NoTocSlot { function: caller(object, section, &relocation), found }
         }
-=======
-            let index = symbol
-                .as_ref()
-                .map_or(0, |symbol| usize::from(symbol.st_shndx));
-            let section = object
-                .sections()
-                .get(index)
-                .map_or("", |section| section.name);
-            RelocFault::NotLoaded {
-                section: section.into(),
-            }
-        }
-        Fault::NoTocSlot(found) => RelocFault::NoTocSlot {
-            function: caller(object, section, &relocation),
-            found,
-        },
->>>>>>> loader
     };
     let symbol = symbol.map_or(String::new(), |symbol| object.name(&symbol).into());
     let at = Place { section: section.name.into(), offset: relocation.r_offset };

@@ -13,6 +13,7 @@
 //! compat/     the parts of Linux's C world that modules see: printf, layouts
 //! shell/      words to commands; the table of commands
 //! ksyms/      the kernel's own symbols, packed into its image
+//! mmu/        what an address may be used for: radix tree, hash table
 //! memory/     which pages are free; initrd.rs the files that came along
 //! ------------ above: pure, runs under `cargo test`; below: the machine only
 //! kernel/     loaded modules, exports, command bodies, console
@@ -35,6 +36,7 @@ pub mod ksyms;
 pub mod livepatch;
 pub mod loader;
 pub mod memory;
+pub mod mmu;
 pub mod patch;
 pub mod shell;
 pub mod trace;

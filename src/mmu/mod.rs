@@ -18,6 +18,7 @@
 
 use core::fmt;
 
+pub mod hash;
 pub mod radix;
 
 /// What an address may be used for. There is no right to write and execute.

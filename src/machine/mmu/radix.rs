@@ -1,0 +1,250 @@
+//! The radix tree in memory, and making processors look at it again.
+//!
+//! ```text
+//!  process table   PID 0: nothing    PID 1: kernel root    PID 2: patching root
+//!
+//!  kernel root   [0] -> tables of the first 512 GiB
+//!  patching root [0] -> the same tables      [1] -> the alias window
+//! ```
+//!
+//! A CPU that patches loads PID 2 and sees the window; all others, and itself
+//! afterwards, run with PID 1 and do not. Translations are kept by PID, so none
+//! of the window is left when PID 1 is back.
+//!
+//! # References
+//! Power ISA 3.0B Book III, "Radix Tree Translation", "TLB Invalidate Entry";
+//! LoPAPR, "H_REGISTER_PROC_TBL".
+
+use core::arch::asm;
+
+use super::{MapError, Region};
+use crate::addr::Vaddr;
+use crate::machine::lock::Mutex;
+use crate::machine::memory;
+use crate::machine::platform::hcall;
+use crate::mmu::Rights;
+use crate::mmu::radix::{self, Grain, PAGE, RadixError, Tables};
+
+/// The window: the first page of the second half-tebibyte.
+pub const ALIAS: Vaddr = Vaddr(1 << 39);
+
+const KERNEL_PID: u64 = 1;
+const PATCHING_PID: u64 = 2;
+const ROOT_BYTES: u64 = radix::ROOT_ENTRIES as u64 * 8;
+/// Tables are taken from memory in pieces of this many bytes.
+const POOL_BYTES: u64 = 64 * PAGE;
+/// Tables that mapping a new piece may need.
+const POOL_RESERVE: u64 = 3;
+
+struct Tree {
+    kernel_root: u64,
+    patching_root: u64,
+    /// The leaf table whose first entry is the window.
+    window: u64,
+    /// Tables not yet used: next and end.
+    pool: (u64, u64),
+}
+
+static TREE: Mutex<Tree> =
+    Mutex::new(Tree { kernel_root: 0, patching_root: 0, window: 0, pool: (0, 0) });
+
+impl Tables for Tree {
+    fn get(&self, table: u64, index: usize) -> u64 {
+        let at = (table as *const u64).wrapping_add(index);
+        // SAFETY: `table` is one of this tree's tables and `index` below its
+        // length (`mmu::radix` computes both); the processor may write the same
+        // doubleword, hence volatile.
+        u64::from_be(unsafe { at.read_volatile() })
+    }
+
+    fn set(&mut self, table: u64, index: usize, entry: u64) {
+        let at = (table as *mut u64).wrapping_add(index);
+        // SAFETY: as above; one aligned store, and `&mut self` keeps other
+        // writers out.
+        unsafe { at.write_volatile(entry.to_be()) };
+    }
+
+    fn new_table(&mut self) -> Option<u64> {
+        let (next, end) = self.pool;
+        (next < end).then(|| {
+            self.pool.0 += PAGE;
+            next
+        })
+    }
+}
+
+/// Memory for tables: zeroed, of the pages that modules also come from.
+fn take(len: u64, align: u64) -> Option<u64> {
+    memory::take_for_tables(len, align).map(|at| at.0)
+}
+
+/// Builds empty trees and hands them to the hypervisor. Nothing is mapped yet.
+pub fn init() {
+    let tables = || {
+        let process_table = take(PAGE, PAGE)?;
+        let (kernel_root, patching_root) =
+            (take(ROOT_BYTES, ROOT_BYTES)?, take(ROOT_BYTES, ROOT_BYTES)?);
+        let pool = take(POOL_BYTES, PAGE)?;
+        Some((process_table, kernel_root, patching_root, pool))
+    };
+    let (process_table, kernel_root, patching_root, pool) =
+        tables().expect("there is memory for the first translation tables");
+    let mut tree = TREE.lock();
+    *tree = Tree { kernel_root, patching_root, window: 0, pool: (pool, pool + POOL_BYTES) };
+    for (pid, root) in [(KERNEL_PID, kernel_root), (PATCHING_PID, patching_root)] {
+        // An entry has two doublewords.
+        tree.set(process_table, pid as usize * 2, radix::process_entry(root));
+    }
+    // The kernel's half-tebibyte, shared by both trees, and the window's tables.
+    let mut path = [0; 4];
+    for table in &mut path {
+        *table = tree.new_table().expect("the pool is fresh");
+    }
+    let [shared, second, third, window] = path;
+    tree.set(kernel_root, 0, radix::directory_entry(shared));
+    tree.set(patching_root, 0, radix::directory_entry(shared));
+    tree.set(patching_root, 1, radix::directory_entry(second));
+    tree.set(second, 0, radix::directory_entry(third));
+    tree.set(third, 0, radix::directory_entry(window));
+    tree.window = window;
+    for (start, len) in
+        [(process_table, PAGE), (kernel_root, ROOT_BYTES), (patching_root, ROOT_BYTES), (pool, POOL_BYTES)]
+    {
+        radix::map(&mut *tree, kernel_root, (start, len), Rights::ReadWrite, Grain::Page)
+            .expect("fresh tables map");
+    }
+    drop(tree);
+    assert!(hcall::register_process_table(process_table, 0), "the hypervisor has no radix");
+}
+
+/// Makes this CPU translate with the kernel's tree.
+pub fn load() {
+    set_pid(KERNEL_PID);
+}
+
+fn set_pid(pid: u64) {
+    // SAFETY: both trees map the kernel alike; isync makes what follows run
+    // with the new one.
+    unsafe { asm!("mtspr 48, {}", "isync", in(reg) pid, options(nostack, preserves_flags)) };
+}
+
+/// Makes entries that were stored visible to the processor's own look-ups.
+fn settle() {
+    // SAFETY: a barrier.
+    unsafe { asm!("ptesync", options(nostack, preserves_flags)) };
+}
+
+/// Makes every CPU forget a page of `pid`.
+fn forget(at: u64, pid: u64) {
+    // RB: page, with the actual page size 0 (4 KiB) in AP; RS: PID.
+    // SAFETY: forgets cached translations only; the order of barriers is that of
+    // Book III, "Translation Table Update Synchronization Requirements".
+    unsafe {
+        asm!(
+            "tlbie {rb}, {rs}, 0, 1, 1",
+            rb = in(reg) at & !(PAGE - 1),
+            rs = in(reg) pid << 32,
+            options(nostack, preserves_flags),
+        );
+    }
+}
+
+fn finish() {
+    // SAFETY: barriers that wait for `forget` on every CPU.
+    unsafe { asm!("eieio", "tlbsync", "ptesync", "isync", options(nostack, preserves_flags)) };
+}
+
+fn error(start: Vaddr, error: RadixError) -> MapError {
+    let at = match error {
+        RadixError::Taken { at } | RadixError::NotMapped { at } => Vaddr(at),
+        RadixError::BadRange | RadixError::NoMemory => start,
+    };
+    MapError { at }
+}
+
+/// Maps a range.
+pub fn map(start: Vaddr, len: u64, rights: Rights, grain: Grain) -> Result<(), MapError> {
+    let mut tree = TREE.lock();
+    let root = tree.kernel_root;
+    let mut at = start.0;
+    let end = start.0 + len;
+    // In steps, so that the pool is filled up in between: 2 MiB need one table.
+    while at < end {
+        let step = match grain {
+            Grain::Page => (1 << 21) - (at & ((1 << 21) - 1)),
+            Grain::Large => u64::MAX,
+        };
+        let part = (at, step.min(end - at));
+        refill(&mut tree).ok_or(MapError { at: Vaddr(at) })?;
+        radix::map(&mut *tree, root, part, rights, grain).map_err(|why| error(start, why))?;
+        at += part.1;
+    }
+    settle();
+    Ok(())
+}
+
+/// Sees to it that a few tables are free.
+fn refill(tree: &mut Tree) -> Option<()> {
+    let left = (tree.pool.1 - tree.pool.0) / PAGE;
+    if left > 2 * POOL_RESERVE {
+        return Some(());
+    }
+    let pool = take(POOL_BYTES, PAGE)?;
+    let root = tree.kernel_root;
+    radix::map(tree, root, (pool, POOL_BYTES), Rights::ReadWrite, Grain::Page).ok()?;
+    settle();
+    // What is left of the old piece is given up: at most a few pages.
+    tree.pool = (pool, pool + POOL_BYTES);
+    Some(())
+}
+
+/// Changes a range in place, or takes it away.
+pub fn change(start: Vaddr, len: u64, rights: Option<Rights>) -> Result<(), MapError> {
+    let mut tree = TREE.lock();
+    let root = tree.kernel_root;
+    radix::change(&mut *tree, root, (start.0, len), rights).map_err(|why| error(start, why))?;
+    settle();
+    for page in (start.0..start.0 + len).step_by(PAGE as usize) {
+        forget(page, KERNEL_PID);
+        forget(page, PATCHING_PID);
+    }
+    finish();
+    Ok(())
+}
+
+/// Walks the live tree.
+pub fn regions(visit: &mut impl FnMut(Region)) {
+    let tree = TREE.lock();
+    radix::walk(&*tree, tree.kernel_root, &mut |leaf| {
+        let (start, to) = (Vaddr(leaf.start), Vaddr(leaf.to));
+        visit(Region { start, len: leaf.len, to, rights: leaf.rights });
+    });
+}
+
+/// Shows this CPU the window.
+pub fn alias_begin() {
+    set_pid(PATCHING_PID);
+}
+
+/// Hides it again.
+pub fn alias_end() {
+    set_pid(KERNEL_PID);
+}
+
+/// Puts the window onto a page.
+pub fn alias_map(page: Vaddr) {
+    let mut tree = TREE.lock();
+    let window = tree.window;
+    tree.set(window, 0, radix::leaf(page.0, Rights::ReadWrite));
+    settle();
+}
+
+/// Takes the window away.
+pub fn alias_unmap() {
+    let mut tree = TREE.lock();
+    let window = tree.window;
+    tree.set(window, 0, 0);
+    settle();
+    forget(ALIAS.0, PATCHING_PID);
+    finish();
+}

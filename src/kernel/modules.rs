@@ -144,6 +144,13 @@ impl Module {
         inside.then(|| (self.object.name(&symbol), self.address(function.at), symbol.st_size))
     }
 
+    /// True if the function that contains `at` sets up r2 at its entry.
+    pub fn sets_toc(&self, at: Vaddr) -> bool {
+        let offset = u32::try_from(at.since(self.linked.base)).unwrap_or(u32::MAX);
+        let function = self.linked.functions.at(offset);
+        function.is_some_and(|function| function.local_entry(&self.object) != function.at)
+    }
+
     /// The range of a part of the image.
     pub fn range(&self, span: Span) -> (Vaddr, Vaddr) {
         let start = self.linked.base.offset(span.offset.cast_signed());

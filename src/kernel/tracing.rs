@@ -239,15 +239,13 @@ pub fn on(words: &[String]) -> Result<usize, String> {
     Ok(count)
 }
 
-/// Stops tracing; the records stay.
+/// Stops tracing; the records stay, and the filter for the next time.
 pub fn off() -> Result<(), String> {
     let mut sites = SITES.lock();
     let traced = sites.in_state(SiteState::TRACED).collect();
     change(&mut sites, "trace", traced, Change::Trace(false))?;
     hooks::ring_off();
-    let mut tracer = TRACER.lock();
-    tracer.filter = None;
-    tracer.words.clear();
+    TRACER.lock().filter = None;
     Ok(())
 }
 

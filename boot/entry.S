@@ -89,8 +89,8 @@ entry_rela_test:
         blt     entry_rela
 
         /* The stack, and an end to its back chain. */
-        addis   %r1, %r14, ({boot_stack} + {BOOT_STACK_BYTES} - entry_here)@ha
-        addi    %r1, %r1, ({boot_stack} + {BOOT_STACK_BYTES} - entry_here)@l
+        addis   %r1, %r14, ({boot_stack} + {BOOT_STACK_TOP} - entry_here)@ha
+        addi    %r1, %r1, ({boot_stack} + {BOOT_STACK_TOP} - entry_here)@l
         li      %r0, 0
         stdu    %r0, -64(%r1)
         std     %r0, 16(%r1)

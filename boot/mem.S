@@ -159,3 +159,53 @@ cmp_differ:
         blr
         .size   memcmp, . - memcmp
         .size   bcmp, . - bcmp
+
+/*
+ * safe_copy, safe_store - copy bytes from, or to, an address that may not be there.
+ *
+ *   In        r3      to
+ *             r4      from
+ *             r5      bytes
+ *   Out       r3      bytes copied: fewer than r5 if one faulted
+ *   Clobbers  r0 r6 r7 ctr cr0
+ *   Keeps     all else
+ *   Context   any; a data storage interrupt at the load (safe_copy) or the store
+ *             (safe_store) goes on at safe_copy_fault (machine::trap)
+ */
+        .balign 16
+        .global safe_copy
+        .type   safe_copy, @function
+safe_copy:
+        li      %r6, 0
+        cmpldi  %r5, 0
+        beq     safe_copy_fault
+        mtctr   %r5
+        .global safe_copy_load
+safe_copy_load:
+        lbzx    %r0, %r4, %r6
+        stbx    %r0, %r3, %r6
+        addi    %r6, %r6, 1
+        bdnz    safe_copy_load
+        .global safe_copy_fault
+safe_copy_fault:
+        mr      %r3, %r6
+        blr
+        .size   safe_copy, . - safe_copy
+
+        .balign 16
+        .global safe_store
+        .type   safe_store, @function
+safe_store:
+        li      %r6, 0
+        cmpldi  %r5, 0
+        beq     safe_copy_fault
+        mtctr   %r5
+safe_store_load:
+        lbzx    %r0, %r4, %r6
+        .global safe_store_store
+safe_store_store:
+        stbx    %r0, %r3, %r6
+        addi    %r6, %r6, 1
+        bdnz    safe_store_load
+        b       safe_copy_fault
+        .size   safe_store, . - safe_store

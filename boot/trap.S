@@ -47,7 +47,7 @@ trap_low_end:
  *   Stack     below r1 if r1 lies in this CPU's stack or emergency stack, else
  *             the emergency stack from its top. Skips {PROTECTED_ZONE} bytes: compiled
  *             code stores registers below r1 before it moves r1
- *   Context   real mode, interrupts off
+ *   Context   real mode, interrupts off; the handler runs with PACA.kernel_msr
  *   Spec      Power ISA Book III, "Interrupts"; ELFv2 ABI, "Protected Zone"
  */
         .balign 16
@@ -134,6 +134,10 @@ trap_save:
         std     %r1, 0(%r11)
         mr      %r1, %r11
         ld      %r2, {KERNEL_TOC}(%r13)
+        /* Translation as the kernel runs with it; addresses stay the same. */
+        ld      %r10, {KERNEL_MSR}(%r13)
+        mtmsrd  %r10
+        isync
         addi    %r3, %r1, {REGS}
         bl      {handle}
         .global trap_return

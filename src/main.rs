@@ -5,7 +5,7 @@
 #[cfg(target_os = "none")]
 mod kernel {
     use tocsin::kernel::{self, console};
-    use tocsin::machine::{paca, platform, trap};
+    use tocsin::machine::{mmu, paca, platform, trap};
 
     /// Entered from `boot/entry.S`: relocated, on the boot stack, interrupts off.
     #[unsafe(no_mangle)]
@@ -15,6 +15,7 @@ mod kernel {
         let (platform, facts) = platform::take_over(firmware); // asks all, sets up memory, quiesces
         trap::install(); // low memory is ours now
         platform.little_endian_exceptions();
+        mmu::init(&facts, kernel::run::wanted_mmu(&facts)); // every address has its rights
         console::greet(&facts);
         kernel::run::run(&facts) // the commands that came with the boot, then the prompt
     }

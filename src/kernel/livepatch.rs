@@ -59,7 +59,7 @@ impl Island {
         let pages = Pages::take_within(2 * PAGE, low, start.offset(NEAR))?;
         let island = Self { module: module.number, pages, used: 0 };
         let (stubs, words) = island.ranges();
-        text::publish(&module.name, stubs, words);
+        text::publish(&module.name, &island.pages, stubs, words, words);
         Some(island)
     }
 

@@ -196,6 +196,13 @@ fn text_range(layout: &Layout, base: Vaddr) -> (Vaddr, Vaddr) {
     (base.offset(start.cast_signed()), base.offset(end.cast_signed()))
 }
 
+/// Constants and the stubs' target words.
+fn constant_range(layout: &Layout, base: Vaddr) -> (Vaddr, Vaddr) {
+    let group = layout.group(Group::Rodata);
+    let end = group.end().max(layout.targets.end());
+    (base.offset(group.offset.cast_signed()), base.offset(end.cast_signed()))
+}
+
 fn target_range(layout: &Layout, base: Vaddr) -> (Vaddr, Vaddr) {
     let Span { offset, len } = layout.targets;
     (base.offset(offset.cast_signed()), base.offset((offset + len).cast_signed()))
@@ -326,7 +333,13 @@ fn load(word: &str, options: LinkOptions, params: &[Param]) -> Result<Arc<Module
 
     let profile = profile_stub(&linked).unwrap_or(Vaddr(0));
     let sites = core::mem::take(&mut linked.sites);
-    text::publish(&name, text_range(&layout, base), target_range(&layout, base));
+    text::publish(
+        &name,
+        &pages,
+        text_range(&layout, base),
+        constant_range(&layout, base),
+        target_range(&layout, base),
+    );
     let new = NewModule { name: name.clone(), base, sites, profile };
     let id = match tracing::add(new) {
         Ok(id) => id,

@@ -14,6 +14,7 @@ use super::commands::Kernel;
 use super::{console, exports, initrd, tracing};
 use crate::kprintln;
 use crate::machine::lock::pause;
+use crate::machine::mmu;
 use crate::machine::platform::{self, MachineFacts, Platform};
 use crate::shell::batch::{Batch, Ending, Verdict};
 use crate::shell::edit::{Editor, Event};
@@ -39,6 +40,15 @@ fn split(bootargs: &[u8]) -> (Vec<&[u8]>, Option<&[u8]>) {
         }
     }
     (words, None)
+}
+
+/// The translation that the boot arguments ask for: `mmu=radix` or `mmu=hash`.
+pub fn wanted_mmu(facts: &MachineFacts) -> Option<mmu::Kind> {
+    split(&facts.bootargs).0.iter().find_map(|word| match *word {
+        b"mmu=radix" => Some(mmu::Kind::Radix),
+        b"mmu=hash" => Some(mmu::Kind::Hash),
+        _ => None,
+    })
 }
 
 /// Runs what the boot arguments ask for; ends the machine with the verdict.

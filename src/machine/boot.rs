@@ -12,9 +12,15 @@ pub const BOOT_STACK_BYTES: usize = 64 * 1024;
 pub const LINK_BASE: u64 = 0x400_0000;
 const _: () = assert!(LINK_BASE.is_multiple_of(0x1_0000), "one `lis` loads it");
 
+/// Bytes below a stack that are never mapped: a stack that overflows faults.
+pub const GUARD_BYTES: usize = 4096;
+
 /// A stack: bytes that only `r1` ever points to.
-#[repr(C, align(128))]
-pub struct Stack<const N: usize>(UnsafeCell<[u8; N]>);
+#[repr(C, align(4096))]
+pub struct Stack<const N: usize> {
+    guard: UnsafeCell<[u8; GUARD_BYTES]>,
+    bytes: UnsafeCell<[u8; N]>,
+}
 
 // SAFETY: Rust code never reads or writes the bytes through this type; each
 // stack is used by the one CPU whose r1 points into it.
@@ -23,13 +29,18 @@ unsafe impl<const N: usize> Sync for Stack<N> {}
 impl<const N: usize> Stack<N> {
     /// A stack of zeros.
     pub const fn zeros() -> Self {
-        Self(UnsafeCell::new([0; N]))
+        Self { guard: UnsafeCell::new([0; GUARD_BYTES]), bytes: UnsafeCell::new([0; N]) }
     }
 
     /// Lowest address and the first address above.
     pub fn range(&self) -> (Vaddr, Vaddr) {
-        let low = self.0.get() as u64;
+        let low = self.bytes.get() as u64;
         (Vaddr(low), Vaddr(low + N as u64))
+    }
+
+    /// The page that must not be mapped.
+    pub fn guard(&self) -> Vaddr {
+        Vaddr(self.guard.get() as u64)
     }
 }
 
@@ -55,7 +66,7 @@ global_asm!(
     LINK_BASE_HIGH = const LINK_BASE >> 16,
     R_PPC64_RELATIVE = const 22,
     boot_stack = sym BOOT_STACK,
-    BOOT_STACK_BYTES = const BOOT_STACK_BYTES,
+    BOOT_STACK_TOP = const GUARD_BYTES + BOOT_STACK_BYTES,
     kernel_main = sym kernel_main,
 );
 

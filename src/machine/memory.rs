@@ -28,11 +28,30 @@ use core::ptr::NonNull;
 use linked_list_allocator::Heap;
 
 use super::lock::Mutex;
+use super::mmu;
 use super::platform::MachineFacts;
+use super::spr;
 use crate::addr::Vaddr;
 use crate::memory::FreePages;
+use crate::mmu::Rights;
+use crate::mmu::radix::Grain;
 
 global_asm!(include_str!("../../boot/mem.S"));
+
+unsafe extern "C" {
+    /// Copies bytes from any address until one faults; how many were copied.
+    fn safe_copy(to: *mut u8, from: u64, len: usize) -> usize;
+    fn safe_copy_load();
+    fn safe_copy_fault();
+    fn safe_store(to: u64, from: *const u8, len: usize) -> usize;
+    fn safe_store_store();
+}
+
+/// Where to go on if a load or store at `nip` faults that is known to do so.
+pub fn fixup(nip: Vaddr) -> Option<Vaddr> {
+    let places = [safe_copy_load as *const () as u64, safe_store_store as *const () as u64];
+    places.contains(&nip.0).then(|| Vaddr(safe_copy_fault as *const () as u64))
+}
 
 /// Bytes at the top of the first memory range that firmware may still use.
 const FIRMWARE_TOP: u64 = 0x260_0000;
@@ -113,6 +132,35 @@ pub fn init(facts: &MachineFacts) {
     ram.pages = pages;
 }
 
+/// Maps the heap's memory; called while translation is being prepared.
+pub fn map_heap() {
+    let start = HEAP.heap.lock().bottom() as u64;
+    let limit = RAM.lock().heap_limit;
+    mmu::map(Vaddr(start), limit - start, Rights::ReadWrite, Grain::Large)
+        .unwrap_or_else(|error| panic!("no room in the translation tables at {}", error.at));
+}
+
+/// Zeroed memory for translation tables, which are never given back.
+pub fn take_for_tables(len: u64, align: u64) -> Option<Vaddr> {
+    let start = RAM.lock().pages.take_aligned(len, align)?;
+    zero_real(start, len);
+    Some(start)
+}
+
+/// Zeroes memory that is not mapped yet, with translation off.
+fn zero_real(start: Vaddr, len: u64) {
+    let old = spr::data_translation_off();
+    // SAFETY: free memory that was just taken; translation is off, so it can be
+    // reached although it is not mapped.
+    unsafe { (start.0 as *mut u8).write_bytes(0, len as usize) };
+    spr::data_translation_restore(old);
+}
+
+/// The first address above all memory.
+pub fn end() -> Vaddr {
+    Vaddr(RAM.lock().all.1)
+}
+
 /// What `mem` shows, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Usage {
@@ -155,24 +203,19 @@ pub fn is_ram(at: Vaddr, len: u64) -> bool {
     at.0 >= start && at.0.checked_add(len).is_some_and(|last| last <= end)
 }
 
-/// Copies bytes from any address; false, and nothing copied, if it is not RAM.
+/// Copies bytes from any address; false if they cannot all be read.
 pub fn read(at: Vaddr, to: &mut [u8]) -> bool {
-    if !is_ram(at, to.len() as u64) {
-        return false;
-    }
-    for (index, byte) in to.iter_mut().enumerate() {
-        // SAFETY: RAM, checked above; a byte has no alignment and no invalid
-        // value; volatile, because somebody else may own and write it.
-        *byte = unsafe { (at.0 as *const u8).wrapping_add(index).read_volatile() };
-    }
-    true
+    read_prefix(at, to) == to.len()
 }
 
-/// Copies as many of the first bytes as are RAM; how many.
+/// Copies as many of the first bytes as can be read; how many.
 pub fn read_prefix(at: Vaddr, to: &mut [u8]) -> usize {
-    let (start, end) = RAM.lock().all;
-    let len = if at.0 < start { 0 } else { (end.saturating_sub(at.0) as usize).min(to.len()) };
-    if read(at, &mut to[..len]) { len } else { 0 }
+    // Translation says what can be read; while it is off nothing does, and
+    // addresses beyond memory would read as 0.
+    let len = if mmu::kind().is_some() || is_ram(at, to.len() as u64) { to.len() } else { 0 };
+    // SAFETY: `to` may be written; a fault at the source ends the copy
+    // (`trap::handle` knows the instruction), whatever the address is.
+    unsafe { safe_copy(to.as_mut_ptr(), at.0, len) }
 }
 
 /// A word from any address.
@@ -212,12 +255,10 @@ pub fn write_for_module(at: Vaddr, bytes: &[u8]) -> bool {
     if !is_ram(at, bytes.len() as u64) || (at < own.1 && end > own.0) {
         return false;
     }
-    for (index, byte) in bytes.iter().enumerate() {
-        // SAFETY: RAM that is no code of ours; whether it is the module's to
-        // write is its own affair, as with any store of its C code.
-        unsafe { (at.0 as *mut u8).wrapping_add(index).write_volatile(*byte) };
-    }
-    true
+    // SAFETY: memory that is no code of ours; whether it is the module's to write
+    // is its own affair, as with any store of its C code. A fault ends the copy.
+    let stored = unsafe { safe_store(at.0, bytes.as_ptr(), bytes.len()) };
+    stored == bytes.len()
 }
 
 /// Bytes that the firmware loaded and that nobody writes: the initrd.
@@ -258,7 +299,12 @@ impl Pages {
 
     fn own(start: Vaddr, len: u64) -> Option<Self> {
         let len = len.max(1).next_multiple_of(crate::memory::PAGE);
-        // SAFETY: pages that were free a moment ago and are ours alone now.
+        if mmu::map(start, len, Rights::ReadWrite, Grain::Page).is_err() {
+            RAM.lock().pages.give(start, len);
+            return None;
+        }
+        // SAFETY: pages that were free a moment ago, are ours alone now and have
+        // been mapped.
         unsafe { (start.0 as *mut u8).write_bytes(0, len as usize) };
         Some(Self { start, len })
     }
@@ -278,6 +324,17 @@ impl Pages {
         at >= self.start
             && at.since(self.start) as u64 <= self.len
             && len <= self.len - at.since(self.start) as u64
+    }
+
+    /// Says what may be done in a part of the pages, whole pages of it.
+    ///
+    /// # Panics
+    /// If the part is not inside.
+    pub fn protect(&self, (start, end): (Vaddr, Vaddr), rights: Rights) {
+        let first = Vaddr(start.0 & !(crate::memory::PAGE - 1));
+        let len = (end.since(first) as u64).next_multiple_of(crate::memory::PAGE);
+        assert!(self.contains(first, len), "not these pages");
+        mmu::protect(first, len, rights).expect("pages that are taken are mapped");
     }
 
     /// All bytes, to be filled before anything in them is live.
@@ -316,6 +373,7 @@ impl Pages {
 
 impl Drop for Pages {
     fn drop(&mut self) {
+        mmu::unmap(self.start, self.len).expect("pages that are taken are mapped");
         RAM.lock().pages.give(self.start, self.len);
     }
 }

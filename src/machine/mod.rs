@@ -9,6 +9,7 @@
 //! call        calling into modules such that a fault comes back
 //! hooks       what a switched-on call site runs through (boot/mcount.S)
 //! text        the one writer of executable memory
+//! mmu         what each address may be used for
 //! memory      RAM, heap, module pages, fault-safe reads
 //! cstring     C's string functions
 //! varargs     C functions with variable arguments
@@ -21,6 +22,7 @@ pub mod cstring;
 pub mod hooks;
 pub mod lock;
 pub mod memory;
+pub mod mmu;
 pub mod paca;
 pub mod platform;
 pub mod spr;

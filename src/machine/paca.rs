@@ -34,6 +34,9 @@ pub const CANARY: u64 = 0x746f_6373_696e_0d0a;
 /// Bytes of the stack that an exception takes when r1 cannot be believed.
 pub const EMERGENCY_STACK_BYTES: usize = 16 * 1024;
 
+/// Bytes of stack that the report of a fault may need.
+const HANDLER_BYTES: u64 = 8 * 1024;
+
 /// One entry of the shadow stack: a call whose return passes through the kernel.
 ///
 /// Offsets are from the entry's first byte; `boot/mcount.S` and the redirect
@@ -77,7 +80,8 @@ pub struct Paca {
     pub livepatch_return: u64,
     /// Address of `trap_entry`.
     pub trap_entry: u64,
-    /// The CPU's stack, lowest address.
+    /// The lowest r1 from which an exception goes on with the CPU's own stack;
+    /// below it the emergency stack takes over before the guard page is met.
     pub stack_low: u64,
     /// The CPU's stack, first address above.
     pub stack_high: u64,
@@ -107,7 +111,9 @@ pub struct Paca {
     pub trap_depth: u64,
     /// First entry of the shadow stack.
     pub shadow_base: u64,
-    _pad192: [u8; 296 - 192],
+    /// The MSR that exception handlers run with, but for RI and EE.
+    pub kernel_msr: u64,
+    _pad200: [u8; 296 - 200],
     /// Linux's "current task" (newer kernels).
     _current_new: u64,
     _pad304: [u8; 1144 - 304],
@@ -130,7 +136,7 @@ const _: () = {
     assert!(offset_of!(Paca, _canary_new) == 1144);
     assert!(offset_of!(Paca, _current) == 2312);
     assert!(offset_of!(Paca, _canary) == 3192);
-    assert!(offset_of!(Paca, shadow_base) + 8 == 192, "ours ends below theirs");
+    assert!(offset_of!(Paca, kernel_msr) + 8 == 200, "ours ends below theirs");
     assert!(size_of::<Paca>().is_multiple_of(128));
     // DS form: a multiple of 4; `li`-sized.
     assert!(
@@ -184,10 +190,11 @@ pub fn init_boot() {
     fields.shadow_base = shadow;
     fields.shadow_sp = shadow;
     fields.shadow_limit = shadow + ((SHADOW_ENTRIES - 1) * size_of::<ShadowEntry>()) as u64;
-    fields.stack_low = stack_low.0;
+    fields.stack_low = stack_low.0 + HANDLER_BYTES;
     fields.stack_high = stack_high.0;
     fields.emergency_low = emergency_low.0;
     fields.emergency_high = emergency_high.0;
+    fields.kernel_msr = super::spr::msr();
     fields._current_new = task;
     fields._current = task;
     fields._canary_new = CANARY;
@@ -203,6 +210,18 @@ pub fn init_boot() {
             options(nostack, preserves_flags),
         );
     }
+}
+
+/// Says with which MSR exception handlers run from now on, on this CPU.
+pub fn set_kernel_msr(msr: u64) {
+    write!(kernel_msr, msr);
+}
+
+/// The pages of the boot CPU's data that must not be mapped, ascending.
+pub fn boot_guards() -> [Vaddr; 2] {
+    let mut guards = [BOOT_STACK.guard(), BOOT_CPU.emergency.guard()];
+    guards.sort();
+    guards
 }
 
 /// The address in r13.

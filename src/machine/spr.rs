@@ -59,6 +59,54 @@ pub fn msr() -> u64 {
     value
 }
 
+/// Goes on with data and instruction translation on.
+pub fn translation_on() {
+    // SAFETY: the code that runs, its stack and its data are mapped at their own
+    // addresses (`mmu::init`), so the next instruction is the same one.
+    unsafe {
+        asm!(
+            "mfmsr {msr}",
+            "ori {msr}, {msr}, {on}",
+            "mtmsrd {msr}",
+            "isync",
+            msr = out(reg) _,
+            on = const msr::IR | msr::DR,
+            options(nostack, preserves_flags),
+        );
+    }
+}
+
+/// Turns data translation off for a moment; what it was before.
+pub fn data_translation_off() -> u64 {
+    let old = msr();
+    // SAFETY: effective and real addresses are equal, so what could be reached
+    // still can.
+    unsafe {
+        asm!("mtmsrd {}", "isync", in(reg) old & !msr::DR, options(nostack, preserves_flags));
+    }
+    old
+}
+
+/// Ends [`data_translation_off`].
+pub fn data_translation_restore(old: u64) {
+    // SAFETY: the state that was before.
+    unsafe { asm!("mtmsrd {}", "isync", in(reg) old, options(nostack, preserves_flags)) };
+}
+
+/// Keeps the decrementer and external interrupts out; what it was before.
+pub fn interrupts_off() -> u64 {
+    let old = msr();
+    // SAFETY: changes only whether interrupts are taken.
+    unsafe { asm!("mtmsrd {}, 1", in(reg) old & !msr::EE, options(nostack, preserves_flags)) };
+    old
+}
+
+/// Lets them in again if `old`, from [`interrupts_off`], had them.
+pub fn interrupts_restore(old: u64) {
+    // SAFETY: changes only whether interrupts are taken; they have handlers.
+    unsafe { asm!("mtmsrd {}, 1", in(reg) old, options(nostack, preserves_flags)) };
+}
+
 /// Sets the decrementer: an interrupt comes after `ticks` if MSR[EE] is on.
 pub fn set_decrementer(ticks: u32) {
     // SAFETY: the decrementer touches no memory; its interrupt has a handler.

@@ -15,10 +15,12 @@ use alloc::vec::Vec;
 use core::arch::asm;
 
 use super::lock::Mutex;
-use super::memory;
+use super::memory::{self, Pages};
+use super::mmu::Alias;
 use super::spr::timebase;
 use crate::addr::Vaddr;
 use crate::isa::Insn;
+use crate::mmu::Rights;
 use crate::patch::engine::{self, CodeMem, Refusal};
 use crate::patch::journal::{Entry, Journal, Kind, Label, Why};
 use crate::patch::plan::{Batch, Change, TargetEdit};
@@ -29,7 +31,7 @@ const JOURNAL_ENTRIES: usize = 128;
 /// A range of addresses, end not included.
 type Range = (Vaddr, Vaddr);
 
-/// Text in memory, written through the address at which it runs.
+/// Text in memory; written through an alias, for where it runs it is read-only.
 struct LiveText {
     /// Where instructions may be changed.
     text: Vec<Range>,
@@ -51,25 +53,34 @@ fn contains(ranges: &[Range], at: Vaddr, len: i64) -> bool {
     ranges.iter().any(|&(start, end)| at >= start && at.offset(len) <= end)
 }
 
-impl CodeMem for LiveText {
+/// Text while it is being changed.
+struct Writable<'a> {
+    memory: &'a LiveText,
+    alias: &'a mut Alias,
+}
+
+impl CodeMem for Writable<'_> {
     fn read(&self, at: Vaddr) -> Option<Insn> {
-        if !contains(&self.text, at, 4) {
+        if !contains(&self.memory.text, at, 4) {
             return None;
         }
         memory::read_u32(at).map(Insn)
     }
 
     fn write(&mut self, at: Vaddr, insn: Insn) {
-        assert!(contains(&self.text, at, 4) && at.is_aligned(4));
-        // SAFETY: registered text, aligned, and the only writer holds the lock.
-        // Words of live text are of the patch class, which other CPUs may fetch
-        // while they change (Book II, "Concurrent Modification and Execution").
-        unsafe { (at.0 as *mut u32).write_volatile(insn.0) };
+        assert!(contains(&self.memory.text, at, 4) && at.is_aligned(4));
+        let to = self.alias.address(at);
+        // SAFETY: registered text through its writable alias, aligned, and the
+        // only writer holds the lock. Words of live text are of the patch class,
+        // which other CPUs may fetch while they change (Book II, "Concurrent
+        // Modification and Execution").
+        unsafe { (to.0 as *mut u32).write_volatile(insn.0) };
     }
 
     fn clean(&mut self, at: Vaddr) {
+        let through = self.alias.address(at);
         // SAFETY: writes a cache block back; contents stay.
-        unsafe { asm!("dcbst 0, {}", in(reg) at.0, options(nostack, preserves_flags)) };
+        unsafe { asm!("dcbst 0, {}", in(reg) through.0, options(nostack, preserves_flags)) };
     }
 
     fn sync(&mut self) {
@@ -88,24 +99,32 @@ impl CodeMem for LiveText {
     }
 
     fn read_data(&self, at: Vaddr) -> Option<u64> {
-        if !contains(&self.targets, at, 8) {
+        if !contains(&self.memory.targets, at, 8) {
             return None;
         }
         memory::read_u64(at)
     }
 
     fn write_data(&mut self, at: Vaddr, value: u64) {
-        assert!(contains(&self.targets, at, 8) && at.is_aligned(8));
-        // SAFETY: a registered target word, aligned: one `std`, so that a stub
-        // which loads it finds the old target or the new one.
-        unsafe { (at.0 as *mut u64).write_volatile(value) };
+        assert!(contains(&self.memory.targets, at, 8) && at.is_aligned(8));
+        let to = self.alias.address(at);
+        // SAFETY: a registered target word through its writable alias, aligned:
+        // one `std`, so a stub that loads it finds the old target or the new one.
+        unsafe { (to.0 as *mut u64).write_volatile(value) };
     }
 }
 
 /// Makes a filled image executable: from now on its text belongs to the engine.
-pub fn publish(who: &str, text: Range, targets: Range) {
+///
+/// `constants` are the pages that may only be read, `targets` among them.
+pub fn publish(who: &str, pages: &Pages, text: Range, constants: Range, targets: Range) {
     let len = text.1.since(text.0) as u64;
     memory::publish_code(text.0, len);
+    for (range, rights) in [(text, Rights::ReadExecute), (constants, Rights::Read)] {
+        if range.0 < range.1 {
+            pages.protect(range, rights);
+        }
+    }
     let mut engine = ENGINE.lock();
     // No slack: `withdraw` gives back what this takes.
     engine.memory.text.reserve_exact(1);
@@ -144,13 +163,16 @@ pub fn is_executable(at: Vaddr) -> bool {
 /// Applies a batch whole, or refuses it and changes nothing; the words changed.
 pub fn apply<C: Change>(batch: Batch<C>) -> Result<u64, Refusal> {
     let Engine { memory, journal } = &mut *ENGINE.lock();
-    engine::apply(memory, journal, timebase(), batch)
+    Alias::with(|alias| engine::apply(&mut Writable { memory, alias }, journal, timebase(), batch))
 }
 
 /// Aims a stub elsewhere through its data word.
 pub fn retarget(who: &str, why: Why, change: TargetEdit) -> Result<(), Refusal> {
     let Engine { memory, journal } = &mut *ENGINE.lock();
-    engine::retarget(memory, journal, timebase(), (who, why), change)
+    Alias::with(|alias| {
+        let mut writable = Writable { memory, alias };
+        engine::retarget(&mut writable, journal, timebase(), (who, why), change)
+    })
 }
 
 /// The journal: number of each entry since boot, and the entry; oldest first.

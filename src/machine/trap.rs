@@ -92,6 +92,7 @@ global_asm!(
     EMERGENCY_LOW = const offset_of!(Paca, emergency_low),
     EMERGENCY_HIGH = const offset_of!(Paca, emergency_high),
     KERNEL_TOC = const offset_of!(Paca, kernel_toc),
+    KERNEL_MSR = const offset_of!(Paca, kernel_msr),
     PROTECTED_ZONE = const PROTECTED_ZONE,
     FRAME = const FRAME,
     REGS = const REGS,
@@ -172,7 +173,7 @@ fn write_low(at: u64, word: Insn) {
 extern "C" fn handle(frame: &mut TrapFrame) {
     let depth = read!(trap_depth) + 1;
     write!(trap_depth, depth);
-    if selftest_trap(frame) {
+    if fixed(frame) || selftest_trap(frame) {
         write!(trap_depth, depth - 1);
         return;
     }
@@ -187,6 +188,16 @@ extern "C" fn handle(frame: &mut TrapFrame) {
         }
     }
     write!(trap_depth, depth - 1);
+}
+
+/// True if the fault was one that the code was ready for: it goes on elsewhere.
+fn fixed(frame: &mut TrapFrame) -> bool {
+    let storage = matches!(frame.vector, 0x300 | 0x380);
+    let Some(next) = super::memory::fixup(Vaddr(frame.nip)).filter(|_| storage) else {
+        return false;
+    };
+    frame.nip = next.0;
+    true
 }
 
 global_asm!(

@@ -62,7 +62,10 @@ pub const fn slot(address: u64, groups: u64, second: bool) -> u64 {
 #[must_use]
 pub const fn entry(address: u64, to: u64, rights: Rights, second: bool) -> (u64, u64) {
     let h = if second { SECOND } else { 0 };
-    (virtual_page(address) | h | VALID, to & REAL_PAGE | COHERENT | REFERENCED_CHANGED | protection(rights))
+    (
+        virtual_page(address) | h | VALID,
+        to & REAL_PAGE | COHERENT | REFERENCED_CHANGED | protection(rights),
+    )
 }
 
 /// The bits of the second word that say what may be done.

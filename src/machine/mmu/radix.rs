@@ -107,9 +107,12 @@ pub fn init() {
     tree.set(second, 0, radix::directory_entry(third));
     tree.set(third, 0, radix::directory_entry(window));
     tree.window = window;
-    for (start, len) in
-        [(process_table, PAGE), (kernel_root, ROOT_BYTES), (patching_root, ROOT_BYTES), (pool, POOL_BYTES)]
-    {
+    for (start, len) in [
+        (process_table, PAGE),
+        (kernel_root, ROOT_BYTES),
+        (patching_root, ROOT_BYTES),
+        (pool, POOL_BYTES),
+    ] {
         radix::map(&mut *tree, kernel_root, (start, len), Rights::ReadWrite, Grain::Page)
             .expect("fresh tables map");
     }

@@ -16,6 +16,19 @@ const H_GET_TERM_CHAR: u64 = 0x54;
 const H_PUT_TERM_CHAR: u64 = 0x58;
 /// `H_SET_MODE`: flags, resource.
 const H_SET_MODE: u64 = 0x31c;
+/// `H_REMOVE`: flags, entry number, page (for a flag that is not used).
+const H_REMOVE: u64 = 0x4;
+/// `H_ENTER`: flags, number of a group's first entry, both words -> number.
+const H_ENTER: u64 = 0x8;
+/// `H_READ`: flags, entry number -> both words.
+const H_READ: u64 = 0xc;
+/// `H_PROTECT`: protection bits, entry number, page (not used).
+const H_PROTECT: u64 = 0x18;
+/// `H_REGISTER_PROC_TBL`: flags, table, 0, log2 of its pages.
+const H_REGISTER_PROC_TBL: u64 = 0x37c;
+/// A new table, radix, invalidation by the guest itself.
+const PROC_TBL_RADIX: u64 = 0x18 | 0x4 | 0x1;
+
 /// Resource of `H_SET_MODE`: the endianness of interrupts.
 const MODE_LITTLE_ENDIAN: u64 = 4;
 
@@ -29,8 +42,8 @@ pub const TERM_CHARS: usize = 16;
 fn call(token: u64, a: u64, b: u64, c: u64, d: u64) -> (i64, [u64; 4]) {
     let mut out = [0; 4];
     // SAFETY: `hv_call` keeps what the ABI asks it to keep and writes the four
-    // words of `out`. The tokens used here (private constants) pass no address,
-    // so the hypervisor touches none of our memory.
+    // words of `out`. The only address that the tokens used here (private
+    // constants) pass is that of the process table, which the hypervisor reads.
     let status = unsafe { hv_call(token, a, b, c, d, &mut out) };
     (status, out)
 }
@@ -58,6 +71,33 @@ pub fn get_term_chars(unit: u32, buffer: &mut [u8; TERM_CHARS]) -> usize {
     let packed = u128::from(out[1]) << 64 | u128::from(out[2]);
     *buffer = packed.to_be_bytes();
     (out[0] as usize).min(TERM_CHARS)
+}
+
+/// Makes every CPU translate with the trees of a process table of 2^`pages_log2`
+/// pages at `table`. True if the hypervisor does that.
+pub fn register_process_table(table: u64, pages_log2: u64) -> bool {
+    call(H_REGISTER_PROC_TBL, PROC_TBL_RADIX, table, 0, pages_log2).0 == H_SUCCESS
+}
+
+/// Enters both words into a free entry of the group that begins at `slot`.
+pub fn hash_enter(slot: u64, v: u64, r: u64) -> bool {
+    call(H_ENTER, 0, slot, v, r).0 == H_SUCCESS
+}
+
+/// Both words of an entry.
+pub fn hash_read(slot: u64) -> Option<(u64, u64)> {
+    let (status, out) = call(H_READ, 0, slot, 0, 0);
+    (status == H_SUCCESS).then_some((out[0], out[1]))
+}
+
+/// Changes the protection of an entry, in place.
+pub fn hash_protect(slot: u64, protection: u64) -> bool {
+    call(H_PROTECT, protection, slot, 0, 0).0 == H_SUCCESS
+}
+
+/// Removes an entry.
+pub fn hash_remove(slot: u64) -> bool {
+    call(H_REMOVE, 0, slot, 0, 0).0 == H_SUCCESS
 }
 
 /// Makes interrupts arrive in little-endian mode, on every CPU. True if it worked.

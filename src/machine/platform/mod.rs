@@ -35,6 +35,8 @@ pub struct MachineFacts {
     pub bootargs: Vec<u8>,
     /// Ticks of the time base in a second.
     pub timebase_hz: u64,
+    /// Log2 of the bytes of the hash table that the hypervisor keeps for us.
+    pub hash_table_bits: u32,
     /// Hardware numbers of the CPUs (`ibm,ppc-interrupt-server#s`).
     pub cpus: Vec<u32>,
 }

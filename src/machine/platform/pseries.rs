@@ -89,6 +89,11 @@ pub unsafe fn take_over(entry: u64) -> (Pseries, MachineFacts) {
             let (threads, _) = servers.as_chunks::<4>();
             facts.cpus.extend(threads.iter().map(|bytes| u32::from_be_bytes(*bytes)));
         }
+        if facts.hash_table_bits == 0
+            && let Some((bytes, 8)) = firmware.property::<8>(node, c"ibm,pft-size")
+        {
+            facts.hash_table_bits = u64::from_be_bytes(bytes) as u32;
+        }
         if facts.timebase_hz == 0 {
             facts.timebase_hz = firmware.cell(node, c"timebase-frequency").unwrap_or(0);
         }

@@ -39,3 +39,10 @@ pub fn find_module(name: &str) -> Option<File<'static>> {
         base.is_some_and(|base| module_name_eq(base.as_bytes(), wanted.as_bytes()))
     })
 }
+
+/// Where the archive lies.
+pub fn range() -> (Vaddr, Vaddr) {
+    let archive = ARCHIVE.get().copied().unwrap_or(&[]);
+    let start = Vaddr(archive.as_ptr() as u64);
+    if archive.is_empty() { (start, start) } else { (start, start.offset(archive.len() as i64)) }
+}

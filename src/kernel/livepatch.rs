@@ -83,6 +83,21 @@ impl Island {
     }
 }
 
+/// A module's name, its redirect stubs, and their target words.
+pub type IslandPlace = (String, (Vaddr, Vaddr), (Vaddr, Vaddr));
+
+/// Every island.
+pub fn islands() -> Vec<IslandPlace> {
+    let modules = modules::all();
+    let name = |number| modules.iter().find(|module| module.number == number);
+    let islands = ISLANDS.lock();
+    let place = |island: &Island| {
+        let (stubs, words) = island.ranges();
+        (name(island.module).map_or(String::new(), |module| module.name.clone()), stubs, words)
+    };
+    islands.iter().map(place).collect()
+}
+
 /// True if the address lies in a redirect stub.
 pub fn is_redirect_stub(at: Vaddr) -> bool {
     let islands = ISLANDS.try_lock();

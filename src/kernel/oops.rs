@@ -16,7 +16,7 @@ use crate::addr::Vaddr;
 use crate::kprintln;
 use crate::loader::stubs::StubKind;
 use crate::machine::trap::{Outcome, TrapFrame};
-use crate::machine::{boot, call, hooks, memory, platform, text};
+use crate::machine::{boot, call, hooks, memory, paca, platform, text};
 
 /// SRR1 bits of a program interrupt (Power ISA Book III, "Program Interrupt").
 const PROGRAM_ILLEGAL: u64 = 0x8_0000;
@@ -99,6 +99,10 @@ fn is_overflow(frame: &TrapFrame) -> bool {
 
 /// The cause in words, with what the kernel knows beyond the vector.
 fn cause_text(frame: &TrapFrame) -> String {
+    let guarded = |guard: &Vaddr| frame.dar.wrapping_sub(guard.0) < boot::GUARD_BYTES as u64;
+    if frame.vector == 0x300 && paca::boot_guards().iter().any(guarded) {
+        return format!("stack overflow: the guard page at {:#x} was reached", frame.dar);
+    }
     if is_overflow(frame) {
         return "the shadow stack is full: redirected calls or tail calls nest too deep"
             .to_string();

@@ -93,7 +93,14 @@ unsafe impl GlobalAlloc for KernelHeap {
             if heap.bottom().is_null() || limit.saturating_sub(heap.top() as usize) < step {
                 return core::ptr::null_mut();
             }
-            // SAFETY: the memory up to `heap_limit` was set aside for the heap.
+            let top = Vaddr(heap.top() as u64);
+            if mmu::kind() == Some(mmu::Kind::Hash)
+                && mmu::map(top, step as u64, Rights::ReadWrite, Grain::Page).is_err()
+            {
+                return core::ptr::null_mut();
+            }
+            // SAFETY: the memory up to `heap_limit` was set aside for the heap,
+            // and is mapped.
             unsafe { heap.extend(step) };
         }
     }
@@ -134,10 +141,24 @@ pub fn init(facts: &MachineFacts) {
 
 /// Maps the heap's memory; called while translation is being prepared.
 pub fn map_heap() {
-    let start = HEAP.heap.lock().bottom() as u64;
-    let limit = RAM.lock().heap_limit;
-    mmu::map(Vaddr(start), limit - start, Rights::ReadWrite, Grain::Large)
+    let (start, size) = {
+        let heap = HEAP.heap.lock();
+        (heap.bottom() as u64, heap.size() as u64)
+    };
+    // A tree maps all that it may become with a few large leaves; a hash table has
+    // an entry for each page, so there it is mapped as it grows.
+    let end = match mmu::kind() {
+        Some(mmu::Kind::Hash) => start + size,
+        _ => RAM.lock().heap_limit,
+    };
+    mmu::map(Vaddr(start), end - start, Rights::ReadWrite, Grain::Large)
         .unwrap_or_else(|error| panic!("no room in the translation tables at {}", error.at));
+}
+
+/// The memory set aside for the heap.
+pub fn heap_range() -> (Vaddr, Vaddr) {
+    let start = HEAP.heap.lock().bottom() as u64;
+    (Vaddr(start), Vaddr(RAM.lock().heap_limit))
 }
 
 /// Zeroed memory for translation tables, which are never given back.

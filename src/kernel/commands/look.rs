@@ -2,16 +2,17 @@
 
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 
 use super::{Done, read_memory};
 use crate::addr::Vaddr;
 use crate::kernel::compat::heap;
 use crate::kernel::modules::{self, find_loaded};
-use crate::kernel::{symbols, tracing};
+use crate::kernel::{livepatch, symbols, tracing};
 use crate::kprint;
 use crate::kprintln;
 use crate::loader::{Group, RelocName, SiteKind};
-use crate::machine::{boot, memory, paca as cpu, spr};
+use crate::machine::{boot, memory, mmu, paca as cpu, spr};
 use crate::shell::command::{Place, Target};
 use crate::trace::filter::Filter;
 
@@ -155,16 +156,54 @@ pub fn paca(which: Option<u32>) -> Done {
     Ok(())
 }
 
-/// Shows what lies where.
+/// Shows what may be done at each address, as the live tables say: range, rights,
+/// what lies there. What is not listed cannot be reached.
 pub fn maps() -> Done {
-    let line = |name: &str, (start, end): (Vaddr, Vaddr)| {
-        kprintln!("{:#018x}-{:#018x} {name}", start.0, end.0);
+    let known = places();
+    let Some(kind) = mmu::kind() else {
+        return Err("translation is off: everything may be done everywhere".to_string().into());
     };
-    line("exception vectors", (Vaddr(0), Vaddr(0x3000)));
-    line("kernel text", boot::text());
-    line("kernel rodata", boot::rodata());
-    line("kernel data", boot::data());
+    kprintln!("translation {kind}");
+    let mut worst = 0;
+    mmu::regions(|region| {
+        let end = region.start.offset(region.len.cast_signed());
+        let mut at = region.start;
+        while at < end {
+            // Up to where the next known thing begins or this one ends.
+            let here = known.iter().find(|(start, stop, _)| at >= *start && at < *stop);
+            let next = known.iter().flat_map(|(start, stop, _)| [*start, *stop]);
+            let stop = next.filter(|edge| *edge > at).min().unwrap_or(end).min(end);
+            let name = here.map_or("translation tables", |(.., name)| name.as_str());
+            let rights = region.rights.map_or("???".to_string(), |rights| rights.to_string());
+            worst += u64::from(region.rights.is_none());
+            let note = if region.to == region.start { "" } else { ", which leads elsewhere" };
+            kprintln!("{:#018x}-{:#018x} {rights} {name}{note}", at.0, stop.0);
+            at = stop;
+        }
+    });
+    if worst > 0 {
+        return Err(format!("{worst} ranges have rights that nobody gave").into());
+    }
+    Ok(())
+}
+
+/// What lies where, in whole pages: start, end, name; by rising address.
+fn places() -> Vec<(Vaddr, Vaddr, String)> {
+    let mut places = Vec::new();
+    let mut add = |name: &str, (start, end): (Vaddr, Vaddr)| {
+        let page = crate::memory::PAGE;
+        let (start, end) = (Vaddr(start.0 & !(page - 1)), Vaddr(end.0.next_multiple_of(page)));
+        if start < end {
+            places.push((start, end, name.to_string()));
+        }
+    };
+    add("kernel text", boot::text());
+    add("kernel rodata", boot::rodata());
+    add("kernel data", boot::data());
+    add("initrd", crate::kernel::initrd::range());
+    add("heap", memory::heap_range());
     for module in modules::all() {
+        let target_end = module.layout.targets.end();
         for (group, name) in [
             (Group::InitData, "init data"),
             (Group::InitText, "init text"),
@@ -172,13 +211,21 @@ pub fn maps() -> Done {
             (Group::Rodata, "rodata"),
             (Group::Data, "data"),
         ] {
-            let span = module.layout.group(group);
+            let mut span = module.layout.group(group);
+            if group == Group::Rodata && target_end > span.end() {
+                span.len = target_end - span.offset;
+            }
             if span.len > 0 {
-                line(&format!("{} {name}", module.name), module.range(span));
+                add(&format!("{} {name}", module.name), module.range(span));
             }
         }
     }
-    Ok(())
+    for (name, stubs, words) in livepatch::islands() {
+        add(&format!("{name} redirect stubs"), stubs);
+        add(&format!("{name} redirect targets"), words);
+    }
+    places.sort();
+    places
 }
 
 /// Shows used and free memory in bytes.

@@ -10,7 +10,10 @@ use crate::kernel::modules::{self, Module};
 use crate::kernel::tracing;
 use crate::kprintln;
 use crate::loader::Group;
-use crate::machine::{memory, text, trap};
+use crate::machine::{memory, mmu, text, trap};
+use crate::memory::PAGE;
+use crate::patch::journal::Why;
+use crate::patch::plan::{Batch, ColdEdit, NotLive};
 
 /// Derives every word of every module's text again and compares it with memory.
 /// A word that differs must be one that its call site's state explains.
@@ -73,7 +76,8 @@ pub fn journal(timebase_hz: u64) -> Done {
 /// A self-test: its name, what it shows, the test.
 type Test = (&'static str, &'static str, fn() -> Result<(), String>);
 
-const TESTS: [Test; 3] = [
+const TESTS: [Test; 4] = [
+    ("alias", "text is written through a window that is gone afterwards", alias),
     ("registers", "an exception with r13 and r2 destroyed finds the kernel", registers),
     ("pages", "module pages come back whole", pages),
     ("heap", "heap blocks come back whole", heap),
@@ -98,6 +102,36 @@ pub fn selftest(only: Option<&str>) -> Done {
 
 fn registers() -> Result<(), String> {
     if trap::selftest() { Ok(()) } else { Err("r13 or r2 was not recovered".into()) }
+}
+
+/// Publishes a page of code, changes a word of it, and looks for ways to write it.
+fn alias() -> Result<(), String> {
+    const BLR: u32 = 0x4e80_0020;
+    let mut pages = memory::Pages::take(PAGE).ok_or("no memory for a page")?;
+    let at = pages.start();
+    pages.bytes_mut()[..8].copy_from_slice(&[BLR.to_le_bytes(), BLR.to_le_bytes()].concat());
+    let (text, none) = ((at, at.offset(PAGE.cast_signed())), (at, at));
+    text::publish("selftest", &pages, text, none, none);
+    let edit = ColdEdit { at, expect: Insn(BLR), write: Insn::NOP };
+    let proof = NotLive { first: at, end: at.offset(4) };
+    let batch = Batch::cold("selftest", Why::Test, &proof, alloc::vec![edit]);
+    let applied = batch
+        .map_err(|_| "the edit is outside".into())
+        .and_then(|batch| text::apply(batch).map_err(|refusal| format!("{refusal}")));
+    let found = memory::read_u32(at);
+    let direct = memory::write_for_module(at, &[0; 4]);
+    let window = memory::read_u32(mmu::alias_base());
+    text::withdraw(text, none);
+    applied?;
+    match (found, direct, window) {
+        (Some(word), false, None) if word == Insn::NOP.0 => Ok(()),
+        (Some(word), false, None) => Err(format!("{word:08x} is there, and not a nop")),
+        (_, true, _) if mmu::kind().is_some() => {
+            Err("the text can be written where it runs".into())
+        }
+        (_, _, Some(_)) if mmu::kind().is_some() => Err("the window is still there".into()),
+        _ => Ok(()),
+    }
 }
 
 fn pages() -> Result<(), String> {

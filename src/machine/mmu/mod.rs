@@ -37,6 +37,15 @@ pub enum Kind {
     Hash,
 }
 
+impl core::fmt::Display for Kind {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            Self::Radix => "radix",
+            Self::Hash => "hash",
+        })
+    }
+}
+
 /// One mapped range, as the processor sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Region {

@@ -99,8 +99,7 @@ fn is_overflow(frame: &TrapFrame) -> bool {
 
 /// The cause in words, with what the kernel knows beyond the vector.
 fn cause_text(frame: &TrapFrame) -> String {
-    let guarded = |guard: &Vaddr| frame.dar.wrapping_sub(guard.0) < boot::GUARD_BYTES as u64;
-    if frame.vector == 0x300 && paca::boot_guards().iter().any(guarded) {
+    if frame.vector == 0x300 && paca::in_guard(frame.dar) {
         return format!("stack overflow: the guard page at {:#x} was reached", frame.dar);
     }
     if is_overflow(frame) {

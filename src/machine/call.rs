@@ -2,8 +2,10 @@
 
 use core::arch::global_asm;
 use core::mem::offset_of;
+use core::sync::atomic::{AtomicU64, Ordering};
 
-use super::paca::{self, Paca, read};
+use super::paca::{self, Paca, read, write};
+use super::{spr, tick};
 use super::spr::number::SPRG0;
 use crate::addr::Vaddr;
 
@@ -56,21 +58,34 @@ pub struct Ended;
 ///
 /// # Panics
 /// With more than [`MAX_ARGS`] arguments.
-pub fn guarded(entry: Vaddr, args: &[u64]) -> Result<u64, Ended> {
+pub fn guarded(entry: Vaddr, args: &[u64], limit: Option<u64>) -> Result<u64, Ended> {
+    static CALLS: AtomicU64 = AtomicU64::new(0);
     let mut argv = [0; MAX_ARGS];
     argv[..args.len()].copy_from_slice(args);
     let argc = args.len().max(REGISTER_ARGS) as u64;
     let mut request = Request { entry: entry.0, argc, argv: argv.as_ptr(), result: 0 };
     let mark = paca::shadow_mark();
+    let outer = read!(call_number);
+    write!(call_number, CALLS.fetch_add(1, Ordering::Relaxed) + 1);
+    let outer_limit = tick::set_limit(limit);
+    let interrupts = spr::interrupts_on();
     // SAFETY: `guarded_call` keeps every register that Rust relies on, also
     // when the called code does not; `argv` has at least `argc` entries; the
     // code at `entry` was loaded as part of this kernel by its user's wish.
     let ended = unsafe { guarded_call(&mut request) };
+    spr::interrupts_restore(interrupts);
+    tick::restore_limit(outer_limit);
+    write!(call_number, outer);
     if ended != 0 {
         paca::rewind_shadow(mark);
         return Err(Ended);
     }
     Ok(request.result)
+}
+
+/// The number of the call that runs on this CPU, 0 if none does.
+pub fn current() -> u64 {
+    read!(call_number)
 }
 
 /// True while a guarded call runs on this CPU.
@@ -107,7 +122,7 @@ unsafe extern "C" {
 }
 
 /// Why kernel code ended the job that called it.
-static GIVEN_UP: super::lock::Mutex<Option<alloc::string::String>> = super::lock::Mutex::new(None);
+static GIVEN_UP: super::lock::Mutex<Vec<(u64, String)>> = super::lock::Mutex::new(Vec::new());
 
 /// Ends the running job: a C function was told by its module that all is lost.
 pub fn give_up(reason: alloc::string::String) -> ! {

@@ -5,7 +5,7 @@ use core::mem::{offset_of, size_of};
 use core::sync::atomic::AtomicU64;
 
 use crate::addr::Vaddr;
-use crate::machine::paca::{Paca, ShadowEntry, write};
+use crate::machine::paca::{self, Paca, ShadowEntry};
 use crate::trace::record;
 
 unsafe extern "C" {
@@ -59,23 +59,15 @@ pub fn sibling_overflow_address() -> Vaddr {
     Vaddr(sibling_overflow as *const () as u64)
 }
 
-/// Starts recording into `words`, a power of two of records, on this CPU.
-pub fn ring_on(words: &'static [AtomicU64]) {
+/// Starts recording into `words`, a power of two of records, on the CPU with this
+/// PACA.
+pub fn ring_on(paca: Vaddr, words: &'static [AtomicU64]) {
     let records = words.len() / record::WORDS;
     assert!(records.is_power_of_two(), "a slot is found by a mask");
-    write!(ring_mask, records as u64 - 1);
-    write!(ring_base, words.as_ptr() as u64);
+    paca::set_ring_of(paca, words.as_ptr() as u64, records as u64 - 1);
 }
 
-/// Stops recording on this CPU; the records stay.
-pub fn ring_off() {
-    write!(ring_base, 0);
-}
-
-/// The count of records ever reserved on this CPU, as the ring's readers see it.
-pub fn ring_head() -> &'static AtomicU64 {
-    let at = super::paca::r13().offset(offset_of!(Paca, ring_head) as i64);
-    // SAFETY: an aligned u64 in this CPU's PACA, which lives for ever; the
-    // assembly writes it with stdcx., so it is shared as an atomic.
-    unsafe { AtomicU64::from_ptr(at.0 as *mut u64) }
+/// Stops recording on the CPU with this PACA; the records stay.
+pub fn ring_off(paca: Vaddr) {
+    paca::set_ring_of(paca, 0, 0);
 }

@@ -8,6 +8,8 @@
 //! trap        exception vectors and the frame that they save
 //! call        calling into modules such that a fault comes back
 //! hooks       what a switched-on call site runs through (boot/mcount.S)
+//! smp         the other CPUs
+//! tick        the decrementer
 //! text        the one writer of executable memory
 //! mmu         what each address may be used for
 //! memory      RAM, heap, module pages, fault-safe reads
@@ -25,7 +27,9 @@ pub mod memory;
 pub mod mmu;
 pub mod paca;
 pub mod platform;
+pub mod smp;
 pub mod spr;
 pub mod text;
+pub mod tick;
 pub mod trap;
 pub mod varargs;

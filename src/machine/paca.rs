@@ -20,19 +20,65 @@
 //! # References
 //! ELFv2 ABI, "Register Roles" (r13); Power ISA Book III, "Software-use SPRs".
 
+use alloc::vec::Vec;
 use core::arch::asm;
 use core::cell::UnsafeCell;
 use core::mem::{offset_of, size_of};
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::addr::Vaddr;
-use crate::machine::boot::{BOOT_STACK, Stack, kernel_toc};
+use crate::machine::boot::{BOOT_STACK, GUARD_BYTES, Stack, kernel_toc};
+use crate::machine::lock::Mutex;
+use crate::machine::memory::Pages;
+use crate::machine::mmu;
+use crate::machine::spr::msr;
 use crate::machine::spr::number::SPRG0;
+
+/// One field of this CPU's PACA, by name; compiles to one load through r13.
+macro_rules! read {
+    ($field:ident) => {{
+        let value: u64;
+        // SAFETY: r13 holds this CPU's PACA from `init_boot` on; the field is an
+        // aligned u64 that only this CPU writes.
+        unsafe {
+            core::arch::asm!(
+                "ld {value}, {offset}(13)",
+                value = out(reg) value,
+                offset = const core::mem::offset_of!($crate::machine::paca::Paca, $field),
+                options(nostack, readonly, preserves_flags),
+            );
+        }
+        value
+    }};
+}
+
+/// Stores into one field of this CPU's PACA.
+macro_rules! write {
+    ($field:ident, $value:expr) => {{
+        let value: u64 = $value;
+        // SAFETY: as for `read`; the caller of the safe function round this
+        // gives a value that the field's users expect.
+        unsafe {
+            core::arch::asm!(
+                "std {value}, {offset}(13)",
+                value = in(reg) value,
+                offset = const core::mem::offset_of!($crate::machine::paca::Paca, $field),
+                options(nostack, preserves_flags),
+            );
+        }
+    }};
+}
+
+pub(crate) use {read, write};
 
 /// The value that modules built with a stack protector compare with.
 pub const CANARY: u64 = 0x746f_6373_696e_0d0a;
 
 /// Bytes of the stack that an exception takes when r1 cannot be believed.
 pub const EMERGENCY_STACK_BYTES: usize = 16 * 1024;
+
+/// Bytes of the stack of every CPU but the first.
+const SECONDARY_STACK_BYTES: usize = 32 * 1024;
 
 /// Bytes of stack that the report of a fault may need.
 const HANDLER_BYTES: u64 = 8 * 1024;
@@ -113,7 +159,17 @@ pub struct Paca {
     pub shadow_base: u64,
     /// The MSR that exception handlers run with, but for RI and EE.
     pub kernel_msr: u64,
-    _pad200: [u8; 296 - 200],
+    /// Ticks taken.
+    pub ticks: u64,
+    /// Time base at which the running call has to end; all ones is never.
+    pub stop_at: u64,
+    /// Not 0: somebody asked that the running call ends.
+    pub stop_asked: u64,
+    /// Number of the running call, 0 between calls.
+    pub call_number: u64,
+    /// 1 once the CPU has come up.
+    pub online: u64,
+    _pad240: [u8; 296 - 240],
     /// Linux's "current task" (newer kernels).
     _current_new: u64,
     _pad304: [u8; 1144 - 304],
@@ -136,7 +192,7 @@ const _: () = {
     assert!(offset_of!(Paca, _canary_new) == 1144);
     assert!(offset_of!(Paca, _current) == 2312);
     assert!(offset_of!(Paca, _canary) == 3192);
-    assert!(offset_of!(Paca, kernel_msr) + 8 == 200, "ours ends below theirs");
+    assert!(offset_of!(Paca, online) + 8 == 240, "ours ends below theirs");
     assert!(size_of::<Paca>().is_multiple_of(128));
     // DS form: a multiple of 4; `li`-sized.
     assert!(
@@ -171,18 +227,21 @@ static BOOT_CPU: PerCpu = PerCpu {
     emergency: Stack::zeros(),
 };
 
-/// Builds CPU 0's PACA and puts it into r13 and SPRG0. Called once, first of all.
-pub fn init_boot() {
-    let (stack_low, stack_high) = BOOT_STACK.range();
-    let (emergency_low, emergency_high) = BOOT_CPU.emergency.range();
-    let shadow = BOOT_CPU.shadow.get() as u64;
-    let paca = BOOT_CPU.paca.get();
-    let task = BOOT_CPU.task.get() as u64;
-    // SAFETY: only this CPU runs, r13 is not yet set, and no reference to the
-    // PACA exists: this is the only access to it.
+/// Fills in a PACA that no CPU uses yet.
+///
+/// # Safety
+/// `per_cpu` is valid for ever and nobody else has or gets a reference into its
+/// PACA; `stack` is a stack that only this CPU will use.
+unsafe fn fill<const N: usize>(per_cpu: &'static PerCpu, stack: &Stack<N>, number: u16) -> Vaddr {
+    let (stack_low, stack_high) = stack.range();
+    let (emergency_low, emergency_high) = per_cpu.emergency.range();
+    let shadow = per_cpu.shadow.get() as u64;
+    let task = per_cpu.task.get() as u64;
+    let paca = per_cpu.paca.get();
+    // SAFETY: nobody else refers to it (caller).
     let fields = unsafe { &mut *paca };
     fields.this = paca as u64;
-    fields.cpu = 0;
+    fields.cpu = number;
     fields.kernel_toc = kernel_toc().0;
     fields.sibling = super::hooks::sibling_call_address().0;
     fields.livepatch_return = super::hooks::shadow_return_address().0;
@@ -194,18 +253,106 @@ pub fn init_boot() {
     fields.stack_high = stack_high.0;
     fields.emergency_low = emergency_low.0;
     fields.emergency_high = emergency_high.0;
-    fields.kernel_msr = super::spr::msr();
+    fields.kernel_msr = super::spr::msr() & !(msr::EE | msr::IR | msr::DR);
+    fields.stop_at = u64::MAX;
     fields._current_new = task;
     fields._current = task;
     fields._canary_new = CANARY;
     fields._canary = CANARY;
+    Vaddr(paca as u64)
+}
+
+/// What a CPU other than the first has: everything in one piece.
+#[repr(C, align(4096))]
+struct Secondary {
+    stack: Stack<SECONDARY_STACK_BYTES>,
+    per_cpu: PerCpu,
+}
+
+/// Pages that are never mapped: one below each stack. Ascending for the boot CPU.
+static GUARDS: Mutex<Vec<Vaddr>> = Mutex::new(Vec::new());
+
+/// Makes the PACA and the stacks of one more CPU; `None` if there is no memory.
+pub fn build_secondary(number: u16) -> Option<Vaddr> {
+    let pages = Pages::take(size_of::<Secondary>() as u64)?;
+    let place = pages.start().0 as *const Secondary;
+    core::mem::forget(pages); // a CPU does not go away
+    // SAFETY: zeroed pages that are kept for ever, aligned to a page; all zero is
+    // a value of every field.
+    let secondary: &'static Secondary = unsafe { &*place };
+    let guards = [secondary.stack.guard(), secondary.per_cpu.emergency.guard()];
+    for guard in guards {
+        mmu::unmap(guard, GUARD_BYTES as u64).ok()?;
+    }
+    GUARDS.lock().extend(guards);
+    // SAFETY: the block is new, so nobody refers to it.
+    Some(unsafe { fill(&secondary.per_cpu, &secondary.stack, number) })
+}
+
+/// True if the address lies in the guard page of some stack.
+pub fn in_guard(at: u64) -> bool {
+    let inside = |guard: &Vaddr| at.wrapping_sub(guard.0) < GUARD_BYTES as u64;
+    let others = GUARDS.try_lock();
+    boot_guards().iter().any(inside) || others.is_some_and(|guards| guards.iter().any(inside))
+}
+
+/// A field of another CPU's PACA.
+fn field_of(paca: Vaddr, offset: usize) -> &'static AtomicU64 {
+    // SAFETY: PACAs live for ever; the field is an aligned u64 that its owner
+    // reads and writes with single instructions.
+    unsafe { AtomicU64::from_ptr(paca.offset(offset as i64).0 as *mut u64) }
+}
+
+/// True once the CPU with this PACA has said that it is up.
+pub fn online(paca: Vaddr) -> bool {
+    field_of(paca, offset_of!(Paca, online)).load(Ordering::Acquire) != 0
+}
+
+/// Says that this CPU is up.
+pub fn set_online() {
+    field_of(r13(), offset_of!(Paca, online)).store(1, Ordering::Release);
+}
+
+/// Ticks that the CPU with this PACA has taken.
+pub fn ticks_of(paca: Vaddr) -> u64 {
+    field_of(paca, offset_of!(Paca, ticks)).load(Ordering::Relaxed)
+}
+
+/// Asks the CPU with this PACA to end the call that it runs.
+pub fn ask_stop(paca: Vaddr) {
+    field_of(paca, offset_of!(Paca, stop_asked)).store(1, Ordering::Relaxed);
+}
+
+/// The count of records ever reserved in the ring of the CPU with this PACA.
+pub fn ring_head_of(paca: Vaddr) -> &'static AtomicU64 {
+    field_of(paca, offset_of!(Paca, ring_head))
+}
+
+/// Sets the ring of the CPU with this PACA: mask first, then the base, which
+/// switches it on (or off, if 0).
+pub fn set_ring_of(paca: Vaddr, base: u64, mask: u64) {
+    if base != 0 {
+        field_of(paca, offset_of!(Paca, ring_mask)).store(mask, Ordering::Relaxed);
+    }
+    field_of(paca, offset_of!(Paca, ring_base)).store(base, Ordering::Release);
+}
+
+/// This CPU's number.
+pub fn cpu_number() -> u16 {
+    read!(cpu) as u16
+}
+
+/// Builds CPU 0's PACA and puts it into r13 and SPRG0. Called once, first of all.
+pub fn init_boot() {
+    // SAFETY: the blocks are static, this is called once, and only this CPU runs.
+    let paca = unsafe { fill(&BOOT_CPU, &BOOT_STACK, 0) };
     // SAFETY: r13 and SPRG0 are ours by the ABI and by the ISA's software-use
     // registers; the PACA lives for ever.
     unsafe {
         asm!(
             "mr 13, {paca}",
             "mtspr {sprg0}, {paca}",
-            paca = in(reg) paca,
+            paca = in(reg) paca.0,
             sprg0 = const SPRG0,
             options(nostack, preserves_flags),
         );
@@ -246,43 +393,6 @@ pub mod offset {
     /// [`Paca::livepatch_return`].
     pub const LIVEPATCH_RETURN: u16 = offset_of!(Paca, livepatch_return) as u16;
 }
-
-/// One field of this CPU's PACA, by name; compiles to one load through r13.
-macro_rules! read {
-    ($field:ident) => {{
-        let value: u64;
-        // SAFETY: r13 holds this CPU's PACA from `init_boot` on; the field is an
-        // aligned u64 that only this CPU writes.
-        unsafe {
-            core::arch::asm!(
-                "ld {value}, {offset}(13)",
-                value = out(reg) value,
-                offset = const core::mem::offset_of!($crate::machine::paca::Paca, $field),
-                options(nostack, readonly, preserves_flags),
-            );
-        }
-        value
-    }};
-}
-
-/// Stores into one field of this CPU's PACA.
-macro_rules! write {
-    ($field:ident, $value:expr) => {{
-        let value: u64 = $value;
-        // SAFETY: as for `read`; the caller of the safe function round this
-        // gives a value that the field's users expect.
-        unsafe {
-            core::arch::asm!(
-                "std {value}, {offset}(13)",
-                value = in(reg) value,
-                offset = const core::mem::offset_of!($crate::machine::paca::Paca, $field),
-                options(nostack, preserves_flags),
-            );
-        }
-    }};
-}
-
-pub(crate) use {read, write};
 
 /// The fields that `paca` shows: name, offset, value.
 pub fn fields() -> [(&'static str, usize, u64); 18] {

@@ -93,6 +93,14 @@ pub fn data_translation_restore(old: u64) {
     unsafe { asm!("mtmsrd {}", "isync", in(reg) old, options(nostack, preserves_flags)) };
 }
 
+/// Lets the decrementer and external interrupts in; what it was before.
+pub fn interrupts_on() -> u64 {
+    let old = msr();
+    // SAFETY: changes only whether interrupts are taken; they have handlers.
+    unsafe { asm!("mtmsrd {}, 1", in(reg) old | msr::EE, options(nostack, preserves_flags)) };
+    old
+}
+
 /// Keeps the decrementer and external interrupts out; what it was before.
 pub fn interrupts_off() -> u64 {
     let old = msr();

@@ -173,7 +173,11 @@ fn write_low(at: u64, word: Insn) {
 extern "C" fn handle(frame: &mut TrapFrame) {
     let depth = read!(trap_depth) + 1;
     write!(trap_depth, depth);
-    if fixed(frame) || selftest_trap(frame) {
+    let done = match frame.vector {
+        0x900 => !super::tick::handle(frame),
+        _ => fixed(frame) || selftest_trap(frame),
+    };
+    if done {
         write!(trap_depth, depth - 1);
         return;
     }

@@ -14,6 +14,10 @@ unsafe extern "C" {
 const H_GET_TERM_CHAR: u64 = 0x54;
 /// `H_PUT_TERM_CHAR`: unit, length, 16 bytes packed big-endian.
 const H_PUT_TERM_CHAR: u64 = 0x58;
+/// `H_CEDE`: sleeps with interrupts on until there is one.
+const H_CEDE: u64 = 0xe0;
+/// `H_PROD`: a CPU; ends its `H_CEDE`.
+const H_PROD: u64 = 0xe4;
 /// `H_SET_MODE`: flags, resource.
 const H_SET_MODE: u64 = 0x31c;
 /// `H_REMOVE`: flags, entry number, page (for a flag that is not used).
@@ -71,6 +75,16 @@ pub fn get_term_chars(unit: u32, buffer: &mut [u8; TERM_CHARS]) -> usize {
     let packed = u128::from(out[1]) << 64 | u128::from(out[2]);
     *buffer = packed.to_be_bytes();
     (out[0] as usize).min(TERM_CHARS)
+}
+
+/// Sleeps, with interrupts on, until one comes or another CPU calls [`prod`].
+pub fn cede() {
+    call(H_CEDE, 0, 0, 0, 0);
+}
+
+/// Ends the sleep of a CPU, or the next one that it begins.
+pub fn prod(hardware: u32) {
+    call(H_PROD, hardware.into(), 0, 0, 0);
 }
 
 /// Makes every CPU translate with the trees of a process table of 2^`pages_log2`

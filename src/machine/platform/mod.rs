@@ -58,6 +58,15 @@ pub trait Platform: Sync {
     /// Starts the machine again.
     fn reboot(&self) -> !;
 
+    /// Starts another CPU at `entry` with `argument` in r3; false if it cannot.
+    fn start_cpu(&self, hardware: u32, entry: Vaddr, argument: u64) -> bool;
+
+    /// Makes a CPU return from [`sleep`](Self::sleep).
+    fn wake(&self, hardware: u32);
+
+    /// Lets this CPU sleep until an interrupt or a [`wake`](Self::wake).
+    fn sleep(&self);
+
     /// Makes exceptions arrive in little-endian mode on every CPU.
     fn little_endian_exceptions(&self);
 }

@@ -32,6 +32,7 @@ struct Rtas {
     power_off: Option<u32>,
     system_reboot: Option<u32>,
     os_term: Option<u32>,
+    start_cpu: Option<u32>,
 }
 
 /// The platform of pseries machines.
@@ -108,6 +109,7 @@ pub unsafe fn take_over(entry: u64) -> (Pseries, MachineFacts) {
             rtas.power_off = token(c"power-off");
             rtas.system_reboot = token(c"system-reboot");
             rtas.os_term = token(c"ibm,os-term");
+            rtas.start_cpu = token(c"start-cpu");
             rtas.base = room;
             rtas.entry = firmware.instantiate_rtas(room).unwrap_or(0);
         }
@@ -164,6 +166,19 @@ impl Platform for Pseries {
     fn reboot(&self) -> ! {
         self.rtas(|rtas| rtas.system_reboot, &[]);
         self.power_off()
+    }
+
+    fn start_cpu(&self, hardware: u32, entry: Vaddr, argument: u64) -> bool {
+        let args = [hardware, entry.0 as u32, argument as u32];
+        self.rtas(|rtas| rtas.start_cpu, &args) == Some(0)
+    }
+
+    fn wake(&self, hardware: u32) {
+        hcall::prod(hardware);
+    }
+
+    fn sleep(&self) {
+        hcall::cede();
     }
 
     fn little_endian_exceptions(&self) {

@@ -1,0 +1,38 @@
+/*
+ * secondary_start - where RTAS starts every CPU but the first.
+ *
+ *   In        r3      this CPU's PACA, filled in
+ *   Out       never returns: goes on in machine::smp::secondary_main
+ *   Clobbers  everything
+ *   Stack     sets r1 to the top of the stack that the PACA names
+ *   Context   real mode, interrupts off, 64-bit, big-endian whatever the others are
+ *   Spec      LoPAPR, "start-cpu"
+ */
+        .section .text.secondary_start, "ax", @progbits
+        .balign 256
+        .global secondary_start
+        .type   secondary_start, @function
+secondary_start:
+        .long   0x08000048              /* as in boot/entry.S: either endianness */
+        b       secondary_le
+        .long   0x05009f42              /* bcl    20,31,.+4 (big-endian bytes) */
+        .long   0xa602487d              /* mflr   r10 */
+        .long   0x1c004a39              /* addi   r10,r10,28 */
+        .long   0xa600607d              /* mfmsr  r11 */
+        .long   0x01006b69              /* xori   r11,r11,1 */
+        .long   0xa6035a7d              /* mtsrr0 r10 */
+        .long   0xa6037b7d              /* mtsrr1 r11 */
+        .long   0x2400004c              /* rfid */
+secondary_le:
+        mr      %r13, %r3
+        mtspr   {SPRG0}, %r13
+        ld      %r2, {KERNEL_TOC}(%r13)
+        ld      %r1, {STACK_HIGH}(%r13)
+        li      %r0, 0
+        stdu    %r0, -64(%r1)
+        std     %r0, 16(%r1)
+        mtlr    %r0
+        bl      {secondary_main}
+secondary_stop:
+        b       secondary_stop
+        .size   secondary_start, . - secondary_start

@@ -1,0 +1,124 @@
+//! All the other CPUs: started through the platform, each with its own PACA,
+//! stacks and ticks, then left to run jobs.
+//!
+//! Nothing interrupts another CPU: a CPU that waits for work is asleep in the
+//! hypervisor, and [`wake`] makes it look.
+//!
+//! Reference: LoPAPR, "start-cpu", "H_CEDE", "H_PROD".
+
+use alloc::vec::Vec;
+use core::arch::global_asm;
+use core::mem::offset_of;
+
+use super::lock::{Mutex, Once};
+use super::paca::{self, Paca, read};
+use super::platform::{self, MachineFacts};
+use super::spr::{self, number::SPRG0};
+use super::{mmu, tick};
+use crate::addr::Vaddr;
+
+global_asm!(
+    include_str!("../../boot/smp.S"),
+    SPRG0 = const SPRG0,
+    KERNEL_TOC = const offset_of!(Paca, kernel_toc),
+    STACK_HIGH = const offset_of!(Paca, stack_high),
+    secondary_main = sym secondary_main,
+);
+
+unsafe extern "C" {
+    fn secondary_start();
+}
+
+/// A CPU that runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Cpu {
+    /// Our number, from 0.
+    pub number: u16,
+    /// The platform's number.
+    pub hardware: u32,
+    /// Its PACA.
+    pub paca: Vaddr,
+}
+
+static CPUS: Mutex<Vec<Cpu>> = Mutex::new(Vec::new());
+static WORK: Once<fn() -> !> = Once::new();
+
+/// Most ticks of the time base that a CPU is waited for: two seconds at 512 MHz.
+const PATIENCE: u64 = 1 << 30;
+
+/// Starts every CPU that the platform has; each goes on in `work`, with its
+/// translation and its ticks on. Returns the numbers of those that did not come.
+pub fn start_all(facts: &MachineFacts, work: fn() -> !) -> Vec<u32> {
+    WORK.call_once(|| work);
+    let boot = facts.cpus.first().copied().unwrap_or(0);
+    CPUS.lock().push(Cpu { number: 0, hardware: boot, paca: paca::r13() });
+    let mut absent = Vec::new();
+    for hardware in facts.cpus.iter().copied().filter(|hardware| *hardware != boot) {
+        let number = CPUS.lock().len() as u16;
+        let started = paca::build_secondary(number).filter(|paca| {
+            let entry = Vaddr(secondary_start as *const () as u64);
+            let asked = platform::get().is_some_and(|it| it.start_cpu(hardware, entry, paca.0));
+            asked && comes_online(*paca)
+        });
+        match started {
+            Some(paca) => CPUS.lock().push(Cpu { number, hardware, paca }),
+            None => absent.push(hardware),
+        }
+    }
+    absent
+}
+
+fn comes_online(paca: Vaddr) -> bool {
+    let since = spr::timebase();
+    while spr::timebase() - since < PATIENCE {
+        if paca::online(paca) {
+            return true;
+        }
+        super::lock::pause();
+    }
+    false
+}
+
+/// The first Rust code of a CPU that was started.
+extern "C" fn secondary_main() -> ! {
+    mmu::turn_on();
+    tick::start();
+    paca::set_online();
+    let work = WORK.get().expect("CPUs are started with work to do");
+    work()
+}
+
+/// The CPUs that run.
+pub fn cpus() -> Vec<Cpu> {
+    CPUS.lock().clone()
+}
+
+/// This CPU's number.
+pub fn this_cpu() -> u16 {
+    paca::cpu_number()
+}
+
+/// Makes a sleeping CPU look for work.
+pub fn wake(number: u16) {
+    let cpu = CPUS.lock().iter().find(|cpu| cpu.number == number).copied();
+    if let (Some(cpu), Some(platform)) = (cpu, platform::get()) {
+        platform.wake(cpu.hardware);
+    }
+}
+
+/// Sleeps until there may be work: until a tick, or until [`wake`].
+pub fn sleep() {
+    if let Some(platform) = platform::get() {
+        platform.sleep();
+    }
+}
+
+/// Ticks that a CPU has taken.
+pub fn ticks(cpu: &Cpu) -> u64 {
+    paca::ticks_of(cpu.paca)
+}
+
+/// True if this CPU is inside a guarded call.
+pub fn busy() -> bool {
+    read!(job_sp) != 0
+}

@@ -1,0 +1,65 @@
+//! The decrementer: a tick on each CPU, 100 times a second, while module code runs
+//! or the CPU sleeps.
+//!
+//! A tick counts, and looks whether the call that it interrupted has to end: its
+//! time is up, or somebody asked for it. It takes no lock: the code that it
+//! interrupted may hold any.
+//!
+//! Reference: Power ISA Book III, "Decrementer".
+
+use super::paca::{read, write};
+use super::spr;
+use super::trap::TrapFrame;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+/// Ticks a second.
+pub const HZ: u64 = 100;
+
+/// Timebase ticks between two of ours.
+static PERIOD: AtomicU64 = AtomicU64::new(5_120_000);
+
+/// Learns how fast the time base runs.
+pub fn init(timebase_hz: u64) {
+    PERIOD.store((timebase_hz / HZ).clamp(1, 0x7fff_ffff), Ordering::Relaxed);
+}
+
+/// Sets this CPU's decrementer going.
+pub fn start() {
+    spr::set_decrementer(PERIOD.load(Ordering::Relaxed) as u32);
+}
+
+/// Handles a tick; true if the interrupted call has to end now.
+pub fn handle(frame: &TrapFrame) -> bool {
+    start();
+    write!(ticks, read!(ticks) + 1);
+    let ends = read!(job_sp) != 0 && must_end();
+    // In the kernel's own code it may hold a lock: the next tick looks again.
+    let (text, end) = super::boot::text();
+    ends && !(text.0..end.0).contains(&frame.nip)
+}
+
+/// True if the call that runs on this CPU has to end: asked for, or out of time.
+pub fn must_end() -> bool {
+    read!(stop_asked) != 0 || spr::timebase() > read!(stop_at)
+}
+
+/// True if it was asked for, rather than out of time.
+pub fn end_was_asked() -> bool {
+    read!(stop_asked) != 0
+}
+
+/// Sets when the call that begins now has to end, in ticks of the time base from
+/// now; `None` is never. Gives back what was set before.
+pub fn set_limit(ticks: Option<u64>) -> u64 {
+    let before = read!(stop_at);
+    let at = ticks.map_or(u64::MAX, |ticks| spr::timebase().saturating_add(ticks));
+    write!(stop_at, at.min(before));
+    write!(stop_asked, 0);
+    before
+}
+
+/// Restores what [`set_limit`] gave.
+pub fn restore_limit(before: u64) {
+    write!(stop_at, before);
+    write!(stop_asked, 0);
+}

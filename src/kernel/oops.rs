@@ -14,9 +14,10 @@ use super::symbols::Symbolised;
 use super::{call as job, livepatch, unwind};
 use crate::addr::Vaddr;
 use crate::kprintln;
+use crate::machine::lock::Mutex;
 use crate::loader::stubs::StubKind;
 use crate::machine::trap::{Outcome, TrapFrame};
-use crate::machine::{boot, call, hooks, memory, paca, platform, text};
+use crate::machine::{boot, call, hooks, memory, paca, platform, text, tick};
 
 /// SRR1 bits of a program interrupt (Power ISA Book III, "Program Interrupt").
 const PROGRAM_ILLEGAL: u64 = 0x8_0000;
@@ -60,6 +61,8 @@ impl fmt::Display for Cause<'_> {
                 _ => f.write_str("program interrupt"),
             },
             0x800 => f.write_str("floating point used, but it is off in the kernel"),
+            0x900 if tick::end_was_asked() => f.write_str("stopped by hand"),
+            0x900 => f.write_str("time limit reached"),
             0xc00 => f.write_str("system call instruction"),
             0xd00 => f.write_str("single step"),
             0xf20 | 0xf40 => f.write_str("vector unit used, but it is off in the kernel"),
@@ -152,7 +155,11 @@ fn toc_owner(frame: &TrapFrame) -> String {
     }
 }
 
+/// One report at a time: lines of two CPUs would not be told apart.
+static REPORTING: Mutex<()> = Mutex::new(());
+
 fn report(frame: &TrapFrame, cause: &str) {
+    let _only = REPORTING.lock();
     let nip = Vaddr(frame.nip);
     crate::kernel::compat::print::end_open_line();
     kprintln!("oops: {cause} at {}", Symbolised(nip));

@@ -1,5 +1,7 @@
 //! Calling a function of a module such that a fault in it comes back here.
 
+use alloc::string::String;
+use alloc::vec::Vec;
 use core::arch::global_asm;
 use core::mem::offset_of;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -58,7 +60,12 @@ pub struct Ended;
 ///
 /// # Panics
 /// With more than [`MAX_ARGS`] arguments.
-pub fn guarded(entry: Vaddr, args: &[u64], limit: Option<u64>) -> Result<u64, Ended> {
+pub fn guarded(
+    entry: Vaddr,
+    args: &[u64],
+    limit: Option<u64>,
+    number: impl FnOnce(u64),
+) -> Result<u64, Ended> {
     static CALLS: AtomicU64 = AtomicU64::new(0);
     let mut argv = [0; MAX_ARGS];
     argv[..args.len()].copy_from_slice(args);
@@ -66,7 +73,9 @@ pub fn guarded(entry: Vaddr, args: &[u64], limit: Option<u64>) -> Result<u64, En
     let mut request = Request { entry: entry.0, argc, argv: argv.as_ptr(), result: 0 };
     let mark = paca::shadow_mark();
     let outer = read!(call_number);
-    write!(call_number, CALLS.fetch_add(1, Ordering::Relaxed) + 1);
+    let own = CALLS.fetch_add(1, Ordering::Relaxed) + 1;
+    number(own);
+    write!(call_number, own);
     let outer_limit = tick::set_limit(limit);
     let interrupts = spr::interrupts_on();
     // SAFETY: `guarded_call` keeps every register that Rust relies on, also
@@ -121,18 +130,23 @@ unsafe extern "C" {
     fn give_up_trap() -> !;
 }
 
-/// Why kernel code ended the job that called it.
+/// Why kernel code ended the job that called it, by the call's number.
 static GIVEN_UP: super::lock::Mutex<Vec<(u64, String)>> = super::lock::Mutex::new(Vec::new());
 
 /// Ends the running job: a C function was told by its module that all is lost.
-pub fn give_up(reason: alloc::string::String) -> ! {
-    *GIVEN_UP.lock() = Some(reason);
+pub fn give_up(reason: String) -> ! {
+    GIVEN_UP.lock().push((current(), reason));
     // SAFETY: traps; the handler knows the place and ends the job (or the
     // machine, if none runs).
     unsafe { give_up_trap() }
 }
 
 /// The reason, if the trap at `nip` is the one of [`give_up`].
-pub fn given_up(nip: Vaddr) -> Option<alloc::string::String> {
-    (nip == Vaddr(give_up_trap as *const () as u64)).then(|| GIVEN_UP.lock().take()).flatten()
+pub fn given_up(nip: Vaddr) -> Option<String> {
+    if nip != Vaddr(give_up_trap as *const () as u64) {
+        return None;
+    }
+    let mut reasons = GIVEN_UP.lock();
+    let mine = reasons.iter().position(|(call, _)| *call == current())?;
+    Some(reasons.swap_remove(mine).1)
 }

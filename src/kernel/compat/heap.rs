@@ -20,8 +20,6 @@ struct Held {
 
 struct Blocks {
     held: BTreeMap<u64, Held>,
-    call: u64,
-    calls: u64,
 }
 
 impl Blocks {
@@ -33,24 +31,13 @@ impl Blocks {
     }
 }
 
-static BLOCKS: Mutex<Blocks> = Mutex::new(Blocks { held: BTreeMap::new(), call: 0, calls: 0 });
+static BLOCKS: Mutex<Blocks> = Mutex::new(Blocks { held: BTreeMap::new() });
 
-/// Starts counting blocks to a new call; the call that was counted to before.
-pub fn begin_call() -> u64 {
+/// Gives back what the call with this number allocated: it did not return.
+pub fn give_back(call: u64) {
     let mut blocks = BLOCKS.lock();
-    blocks.calls += 1;
-    let calls = blocks.calls;
-    core::mem::replace(&mut blocks.call, calls)
-}
-
-/// Ends the innermost call; what it allocated is given back if it did not return.
-pub fn end_call(outer: u64, returned: bool) {
-    let mut blocks = BLOCKS.lock();
-    let call = core::mem::replace(&mut blocks.call, outer);
-    if !returned {
-        blocks.held.retain(|_, held| held.call != call);
-        blocks.let_go();
-    }
+    blocks.held.retain(|_, held| held.call != call);
+    blocks.let_go();
 }
 
 /// Blocks held, and their bytes.
@@ -62,9 +49,7 @@ pub fn usage() -> (usize, usize) {
 fn take(size: u64) -> u64 {
     let Some(block) = usize::try_from(size).ok().and_then(Block::take) else { return 0 };
     let at = block.start().0;
-    let mut blocks = BLOCKS.lock();
-    let call = blocks.call;
-    blocks.held.insert(at, Held { block, call });
+    BLOCKS.lock().held.insert(at, Held { block, call: call::current() });
     at
 }
 

@@ -7,8 +7,8 @@ use alloc::string::{String, ToString};
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::addr::Vaddr;
-use crate::machine::lock::Mutex;
-use crate::machine::{call, memory, spr};
+use crate::machine::lock::{Mutex, pause};
+use crate::machine::{call, memory, smp, spr, tick};
 
 /// Ticks of `jiffies` in a second, as in Debian's kernel.
 const HZ: u64 = 250;
@@ -19,8 +19,15 @@ static JIFFIES: AtomicU64 = AtomicU64::new(0);
 /// `kmalloc_caches`: modules load a pointer from it and hand it back, unused.
 static KMALLOC_CACHES: [AtomicU64; 256] = [const { AtomicU64::new(0) }; 256];
 
-/// Mutexes that are locked, by address, and the call that locked them.
-static LOCKED: Mutex<BTreeMap<u64, ()>> = Mutex::new(BTreeMap::new());
+/// Who locked a mutex.
+#[derive(Clone, Copy)]
+struct Holder {
+    cpu: u16,
+    call: u64,
+}
+
+/// Mutexes that are locked, by address.
+static LOCKED: Mutex<BTreeMap<u64, Holder>> = Mutex::new(BTreeMap::new());
 
 /// Data that modules import.
 pub fn data_exports() -> [(&'static str, Vaddr); 2] {
@@ -36,9 +43,23 @@ pub fn update_jiffies(timebase_hz: u64) {
     JIFFIES.store(spr::timebase() / ticks_per_jiffy, Ordering::Relaxed);
 }
 
-/// A job is over that may have held mutexes: they are free again.
-pub fn release_mutexes() {
-    *LOCKED.lock() = BTreeMap::new();
+/// Unlocks what the call with this number has locked: it did not return.
+pub fn release_mutexes(call: u64) {
+    let mut locked = LOCKED.lock();
+    locked.retain(|_, holder| holder.call != call);
+    if locked.is_empty() {
+        *locked = BTreeMap::new(); // a map that has become empty keeps a node
+    }
+}
+
+/// Locks a mutex if it is free; who has it if not.
+fn try_lock(lock: u64) -> Result<(), Holder> {
+    let mut locked = LOCKED.lock();
+    if let Some(holder) = locked.get(&lock) {
+        return Err(*holder);
+    }
+    locked.insert(lock, Holder { cpu: smp::this_cpu(), call: call::current() });
+    Ok(())
 }
 
 fn text(at: u64) -> String {
@@ -89,16 +110,23 @@ pub extern "C" fn mutex_init(lock: u64, _name: u64, _key: u64) {
     LOCKED.lock().remove(&lock);
 }
 
-/// `mutex_lock(lock)`. One job runs at a time: a held lock will never be free.
+/// `mutex_lock(lock)`: waits while another CPU holds it. Held by this one, it will
+/// never be free.
 pub extern "C" fn mutex_lock(lock: u64) {
-    if LOCKED.lock().insert(lock, ()).is_some() {
-        call::give_up(format!("mutex_lock: {lock:#x} is locked already, by this job"));
+    while let Err(holder) = try_lock(lock) {
+        if holder.cpu == smp::this_cpu() {
+            call::give_up(format!("mutex_lock: {lock:#x} is locked already, by this job"));
+        }
+        if tick::must_end() {
+            call::give_up(format!("ended while waiting for the mutex {lock:#x}"));
+        }
+        pause();
     }
 }
 
 /// `mutex_trylock(lock)`.
 pub extern "C" fn mutex_trylock(lock: u64) -> i32 {
-    i32::from(LOCKED.lock().insert(lock, ()).is_none())
+    i32::from(try_lock(lock).is_ok())
 }
 
 /// `mutex_unlock(lock)`.

@@ -36,7 +36,7 @@ use crate::trace::sites::{
 /// Records in a CPU's ring.
 const RING_RECORDS: usize = 8192;
 /// Lines kept of modules that are gone.
-const ARCHIVE_LINES: usize = 4096;
+const ARCHIVE_LINES: usize = RING_RECORDS;
 
 static SITES: Mutex<SiteTable> = Mutex::new(SiteTable::new());
 static RING: Once<&'static [AtomicU64]> = Once::new();

@@ -225,7 +225,7 @@ fn write_trace(path: &str, file: &str, word: &str, append: bool) -> Result<(), S
         }
         ("set_ftrace_filter", _) => tracing::set_words(words(), append),
         ("trace", "") => {
-            tracing::clear();
+            super::records::clear();
             Ok(())
         }
         ("trace", _) => Err(format!("{path}: only an empty text clears it")),

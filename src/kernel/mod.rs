@@ -8,7 +8,9 @@
 //! exports     the names that modules import from the kernel
 //! compat/     the C functions behind those names
 //! call        the shell's `call`: arguments, buffers, what a fault leaves
-//! tracing     call sites on and off, records to text
+//! jobs        calls on the other CPUs
+//! tracing     call sites on and off
+//! records     what they recorded, as text
 //! livepatch   redirecting functions of loaded modules
 //! oops        what an exception means; registers and back trace
 //! unwind      walking the stack through trace and patch frames
@@ -26,10 +28,12 @@ pub mod console;
 pub mod exports;
 pub mod files;
 pub mod initrd;
+pub mod jobs;
 pub mod ksyms;
 pub mod livepatch;
 pub mod modules;
 pub mod oops;
+pub mod records;
 pub mod run;
 pub mod symbols;
 pub mod tracing;

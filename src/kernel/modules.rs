@@ -20,7 +20,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::call::{self, CallEnd};
-use super::{exports, initrd, livepatch, tracing};
+use super::{exports, initrd, jobs, livepatch, tracing};
 use crate::addr::Vaddr;
 use crate::compat::errno;
 use crate::loader::stubs::{Stub, StubAbi, StubKind};
@@ -432,6 +432,9 @@ pub fn rmmod(name: &str) -> Result<(), Failure> {
     let users = module.users();
     if !users.is_empty() {
         return Err(format!("{name}: in use by {} (rmmod that first)", users.join(", ")).into());
+    }
+    if let Some(job) = jobs::in_the_way(&module) {
+        return Err(format!("{name}: job {job} may be in it (wait {job}, or stop {job})").into());
     }
     if livepatch::is_enabled(name) {
         return Err(

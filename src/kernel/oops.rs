@@ -14,8 +14,8 @@ use super::symbols::Symbolised;
 use super::{call as job, livepatch, unwind};
 use crate::addr::Vaddr;
 use crate::kprintln;
-use crate::machine::lock::Mutex;
 use crate::loader::stubs::StubKind;
+use crate::machine::lock::Mutex;
 use crate::machine::trap::{Outcome, TrapFrame};
 use crate::machine::{boot, call, hooks, memory, paca, platform, text, tick};
 

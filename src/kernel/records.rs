@@ -30,7 +30,7 @@ use crate::trace::ring::{Next, Reader, Ring};
 /// Records in a CPU's ring.
 const RING_RECORDS: usize = 8192;
 /// Lines kept of modules that are gone.
-const ARCHIVE_LINES: usize = 4096;
+const ARCHIVE_LINES: usize = RING_RECORDS;
 
 /// One CPU's ring.
 struct CpuRing {
@@ -60,8 +60,12 @@ struct Kept {
 }
 
 static RINGS: Once<Vec<CpuRing>> = Once::new();
-static KEPT: Mutex<Kept> =
-    Mutex::new(Kept { starts: Vec::new(), archive: Vec::new(), archived: 0, clock_hz: 512_000_000 });
+static KEPT: Mutex<Kept> = Mutex::new(Kept {
+    starts: Vec::new(),
+    archive: Vec::new(),
+    archived: 0,
+    clock_hz: 512_000_000,
+});
 
 /// Learns how fast the clock runs.
 pub fn init(timebase_hz: u64) {

@@ -11,11 +11,11 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use super::commands::Kernel;
-use super::{console, exports, initrd, tracing};
+use super::{console, exports, initrd, jobs, records};
 use crate::kprintln;
 use crate::machine::lock::pause;
-use crate::machine::mmu;
 use crate::machine::platform::{self, MachineFacts, Platform};
+use crate::machine::{mmu, smp, tick};
 use crate::shell::batch::{Batch, Ending, Verdict};
 use crate::shell::edit::{Editor, Event};
 
@@ -55,7 +55,12 @@ pub fn wanted_mmu(facts: &MachineFacts) -> Option<mmu::Kind> {
 pub fn run(facts: &MachineFacts) -> ! {
     let platform = platform::get().expect("the platform was found before the shell starts");
     initrd::init(facts.initrd);
-    tracing::init(facts.timebase_hz);
+    records::init(facts.timebase_hz);
+    tick::init(facts.timebase_hz);
+    tick::start();
+    for hardware in smp::start_all(facts, jobs::secondary) {
+        kprintln!("cpu: hardware number {hardware} did not come up");
+    }
     exports::table(); // made now: `mem` shows no difference after the first insmod
     let (words, commands) = split(&facts.bootargs);
     let interactive = words.iter().any(|word| *word == b"interactive");

@@ -1,4 +1,4 @@
-//! Call sites on and off, and what they recorded as text.
+//! Call sites on and off; what they recorded is `records`' affair.
 //!
 //! `trace::sites` decides which sites a filter means and which words change;
 //! `machine::text` changes them; `boot/mcount.S` records.
@@ -7,39 +7,26 @@
 //! - The site table's lock is taken before the text engine's, never after, and
 //!   neither is held while module code runs.
 //! - While the tracer is on, its filter also holds for modules that come later.
-//! - Records of a module that goes are turned into text first: afterwards its
-//!   addresses mean nothing, or something else.
 
 use alloc::borrow::{Cow, ToOwned};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::num::NonZeroU64;
 use core::ops::Range;
-use core::sync::atomic::AtomicU64;
 
 use super::modules::{self, Module};
-use super::symbols;
+use super::records;
 use crate::addr::Vaddr;
-use crate::machine::lock::{Mutex, Once};
-use crate::machine::{hooks, text};
+use crate::machine::lock::Mutex;
+use crate::machine::text;
 use crate::patch::state::{SiteState, Word};
-use crate::trace::decode::{Clock, Flags, FunctionLine, Header, Names, Task};
 use crate::trace::filter::Filter;
-use crate::trace::record::{Record, WORDS};
-use crate::trace::ring::{Next, Reader, Ring};
 use crate::trace::sites::{
     AddError, Change, Counts, Functions, ModuleId, NewModule, Row, SiteId, SiteTable,
 };
 
-/// Records in a CPU's ring.
-const RING_RECORDS: usize = 8192;
-/// Lines kept of modules that are gone.
-const ARCHIVE_LINES: usize = RING_RECORDS;
-
 static SITES: Mutex<SiteTable> = Mutex::new(SiteTable::new());
-static RING: Once<&'static [AtomicU64]> = Once::new();
 static TRACER: Mutex<Tracer> = Mutex::new(Tracer::new());
 
 struct Tracer {
@@ -47,32 +34,12 @@ struct Tracer {
     filter: Option<Filter>,
     /// The filter's words, for `set_ftrace_filter`.
     words: Vec<String>,
-    /// Index of the first record that counts: `trace clear` moves it.
-    start: u64,
-    /// Lines of records up to `start`, whose modules are gone.
-    archive: Vec<String>,
-    /// Records since the last `clear` that are in the archive, or were dropped from it.
-    archived: u64,
-    /// Ticks of the time base in a second.
-    clock_hz: u64,
 }
 
 impl Tracer {
     const fn new() -> Self {
-        Self {
-            filter: None,
-            words: Vec::new(),
-            start: 0,
-            archive: Vec::new(),
-            archived: 0,
-            clock_hz: 512_000_000,
-        }
+        Self { filter: None, words: Vec::new() }
     }
-}
-
-/// Tells the tracer how fast the clock runs.
-pub fn init(timebase_hz: u64) {
-    TRACER.lock().clock_hz = timebase_hz;
 }
 
 /// Function names out of the loaded modules' symbol tables.
@@ -132,7 +99,7 @@ pub fn module_came(module: &Module) {
 
 /// Forgets a module's sites, and keeps what was recorded of it as text.
 pub fn module_goes(module: &Module) {
-    archive();
+    records::archive();
     SITES.lock().remove(module.sites);
 }
 
@@ -177,7 +144,7 @@ pub fn site_at(at: Vaddr) -> Option<(SiteId, Row)> {
 }
 
 /// The function whose hook left `ip`.
-fn hooked(ip: Vaddr) -> Option<&'static str> {
+pub fn hooked(ip: Vaddr) -> Option<&'static str> {
     let sites = SITES.lock();
     let row = sites.row(sites.hooked_site(ip)?)?;
     let module = row.id.module();
@@ -230,7 +197,7 @@ pub fn on(words: &[String]) -> Result<usize, String> {
     let wanted = |site: &SiteId| selection.sites.binary_search(site).is_ok();
     let stop = traced.into_iter().filter(|site| !wanted(site)).collect();
     let count = selection.sites.len();
-    start_ring()?;
+    records::start()?;
     change(&mut sites, "trace", selection.sites.clone(), Change::Trace(true))?;
     change(&mut sites, "trace", stop, Change::Trace(false))?;
     let mut tracer = TRACER.lock();
@@ -244,7 +211,7 @@ pub fn off() -> Result<(), String> {
     let mut sites = SITES.lock();
     let traced = sites.in_state(SiteState::TRACED).collect();
     change(&mut sites, "trace", traced, Change::Trace(false))?;
-    hooks::ring_off();
+    records::stop();
     TRACER.lock().filter = None;
     Ok(())
 }
@@ -284,112 +251,11 @@ pub fn filter_words() -> Option<Vec<String>> {
     tracer.filter.as_ref().map(|_| tracer.words.clone())
 }
 
-fn start_ring() -> Result<(), String> {
-    if RING.get().is_none() {
-        let mut words = Vec::new();
-        words
-            .try_reserve_exact(RING_RECORDS * WORDS)
-            .map_err(|_| "no memory for the trace ring".to_string())?;
-        words.resize_with(RING_RECORDS * WORDS, || AtomicU64::new(0));
-        RING.call_once(|| words.leak());
-    }
-    if let Some(ring) = RING.get() {
-        hooks::ring_on(ring);
-    }
-    Ok(())
-}
-
-fn ring() -> Option<Ring<'static>> {
-    RING.get().and_then(|words| Ring::new(hooks::ring_head(), words).ok())
-}
-
-/// Forgets what was recorded.
-pub fn clear() {
-    let mut tracer = TRACER.lock();
-    tracer.start = ring().map_or(0, |ring| ring.written());
-    tracer.archive.clear();
-    tracer.archived = 0;
-}
-
-/// Names for the decoder.
-struct Machine;
-
-impl Names for Machine {
-    fn function_at(&self, at: Vaddr) -> Option<Cow<'_, str>> {
-        symbols::function(at).map(Cow::Owned)
-    }
-
-    fn hooked_function(&self, ip: Vaddr) -> Option<Cow<'_, str>> {
-        hooked(ip).map(Cow::Borrowed).or_else(|| self.function_at(ip))
-    }
-}
-
-/// The records from `start` on, as far as they are still there, and how many are not.
-fn records(start: u64) -> (Vec<Record>, u64) {
-    let Some(ring) = ring() else { return (Vec::new(), 0) };
-    let mut reader = Reader::new(ring, start);
-    let mut records = Vec::new();
-    loop {
-        match reader.next_record() {
-            Next::Record(record) => records.push(record),
-            // One CPU, and it is here: a record begun and not ended was cut off
-            // by a fault.
-            Next::Pending => reader.skip(),
-            Next::Empty => break,
-        }
-    }
-    (records, reader.lost())
-}
-
-fn line(record: Record, clock_hz: u64) -> String {
-    let ticks_per_second = NonZeroU64::new(clock_hz).unwrap_or(NonZeroU64::MIN);
-    let task = Task { name: "shell", pid: 1 };
-    let clock = Clock { ticks_per_second };
-    FunctionLine { record, task, cpu: 0, flags: Flags::CALL, clock, names: &Machine }.to_string()
-}
-
-/// Turns the records into lines while all their modules are there.
-fn archive() {
-    let mut tracer = TRACER.lock();
-    let (records, lost) = records(tracer.start);
-    let hz = tracer.clock_hz;
-    tracer.archived += records.len() as u64 + lost;
-    tracer.archive.extend(records.iter().map(|record| line(*record, hz)));
-    let excess = tracer.archive.len().saturating_sub(ARCHIVE_LINES);
-    tracer.archive.drain(..excess);
-    tracer.start = ring().map_or(0, |ring| ring.written());
-}
-
-/// The trace as Linux's `trace` file shows it, handed over in pieces.
-pub fn show(mut out: impl FnMut(&str)) {
-    let (archive, archived, start, hz, on) = {
-        let tracer = TRACER.lock();
-        (
-            tracer.archive.clone(),
-            tracer.archived,
-            tracer.start,
-            tracer.clock_hz,
-            tracer.filter.is_some(),
-        )
-    };
-    let (records, lost) = records(start);
-    let in_buffer = (archive.len() + records.len()) as u64;
-    let written = archived + records.len() as u64 + lost;
-    let tracer = if on || written > 0 { "function" } else { "nop" };
-    out(&Header { tracer, in_buffer, written, cpus: 1 }.to_string());
-    archive.iter().for_each(|text| out(text));
-    records.iter().for_each(|record| out(&line(*record, hz)));
-}
-
 /// What `trace status` says: one fact a line.
 pub fn status() -> String {
     let words = filter_words();
     let counts = counts(None);
-    let (start, kept, archived) = {
-        let tracer = TRACER.lock();
-        (tracer.start, tracer.archive.len() as u64, tracer.archived)
-    };
-    let (records, lost) = records(start);
+    let (there, written) = records::counts();
     format!(
         "tracer {}\nfilter {}\nsites {} traced {} redirected {}\nrecords {} lost {}\n",
         if words.is_some() { "function" } else { "nop" },
@@ -401,7 +267,12 @@ pub fn status() -> String {
         counts.sites,
         counts.traced,
         counts.redirected,
-        kept + records.len() as u64,
-        archived - kept + lost,
+        there,
+        written - there,
     )
+}
+
+/// The trace as Linux's `trace` file shows it, handed over in pieces.
+pub fn show(out: impl FnMut(&str)) {
+    records::show(TRACER.lock().filter.is_some(), out);
 }

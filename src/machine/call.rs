@@ -7,8 +7,8 @@ use core::mem::offset_of;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::paca::{self, Paca, read, write};
-use super::{spr, tick};
 use super::spr::number::SPRG0;
+use super::{spr, tick};
 use crate::addr::Vaddr;
 
 /// Bytes of `guarded_call`'s frame: header, request and outer job, 18 registers.

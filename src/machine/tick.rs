@@ -54,12 +54,15 @@ pub fn set_limit(ticks: Option<u64>) -> u64 {
     let before = read!(stop_at);
     let at = ticks.map_or(u64::MAX, |ticks| spr::timebase().saturating_add(ticks));
     write!(stop_at, at.min(before));
-    write!(stop_asked, 0);
     before
 }
 
 /// Restores what [`set_limit`] gave.
 pub fn restore_limit(before: u64) {
     write!(stop_at, before);
+}
+
+/// Forgets that somebody asked for an end: what was meant is over.
+pub fn forget_asked() {
     write!(stop_asked, 0);
 }

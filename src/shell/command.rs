@@ -50,15 +50,18 @@ pub enum Command {
     /// Name to address, or address to name.
     Sym(Target),
     /// Call a function.
-    Call {
-        /// On this CPU as a job; here if absent.
-        cpu: Option<u32>,
-        /// How many times, at least once.
-        count: u64,
-        /// What to call.
-        symbol: SymbolName,
-        /// Its arguments, at most [`super::args::MAX_ARGS`].
-        args: Vec<Arg>,
+    Call(CallRequest),
+    /// List jobs that were started with `call -b`.
+    Jobs,
+    /// Wait for a job, or for all of them.
+    Wait {
+        /// Its number; all if absent.
+        job: Option<u32>,
+    },
+    /// End a job.
+    Stop {
+        /// Its number.
+        job: u32,
     },
     /// Make a named buffer that stays.
     Buf {
@@ -142,6 +145,23 @@ pub enum Command {
     Reboot,
     /// Switch the machine off; `batch` ends the run first.
     Poweroff,
+}
+
+/// What `call` was asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct CallRequest {
+    /// On this CPU; here if absent.
+    pub cpu: Option<u32>,
+    /// Do not wait for it: it becomes a job.
+    pub background: bool,
+    /// Seconds after which it is ended.
+    pub seconds: Option<u32>,
+    /// How many times, at least once.
+    pub count: u64,
+    /// What to call.
+    pub symbol: SymbolName,
+    /// Its arguments, at most [`super::args::MAX_ARGS`].
+    pub args: Vec<Arg>,
 }
 
 /// Shapes of call stubs that the loader can build.

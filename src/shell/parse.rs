@@ -8,7 +8,8 @@ use alloc::vec::Vec;
 
 use super::args::{Arg, MAX_ARGS, SymbolName, parse_int, parse_ranged, parse_size};
 use super::command::{
-    BatchFlag, Command, LivepatchAction, Param, Place, Redirect, StubChoice, Target, TraceAction,
+    BatchFlag, CallRequest, Command, LivepatchAction, Param, Place, Redirect, StubChoice, Target,
+    TraceAction,
 };
 use super::error::{self, Problem, Refusal};
 use super::lex::Word;
@@ -17,6 +18,9 @@ use crate::addr::Vaddr;
 
 /// Reads the words that follow a command's name.
 pub(super) type Parser = fn(&mut Words<'_>) -> Result<Command, Problem>;
+
+/// Longest time limit, in seconds: a day.
+const MAX_SECONDS: u64 = 86_400;
 
 /// Highest CPU number that a word can name.
 const MAX_CPU: u64 = 4095;
@@ -212,11 +216,15 @@ pub(super) fn sym(words: &mut Words<'_>) -> Result<Command, Problem> {
 }
 
 pub(super) fn call(words: &mut Words<'_>) -> Result<Command, Problem> {
-    let mut cpu = None;
+    let (mut cpu, mut background, mut seconds) = (None, false, None);
     let mut count = 1;
     loop {
         if words.option("-c") {
             cpu = Some(words.cpu()?);
+        } else if words.option("-b") {
+            background = true;
+        } else if words.option("-t") {
+            seconds = Some(words.ranged("SECONDS", 1, MAX_SECONDS)? as u32);
         } else if words.option("-n") {
             count = words.ranged("COUNT", 1, u64::MAX)?;
         } else {
@@ -232,7 +240,23 @@ pub(super) fn call(words: &mut Words<'_>) -> Result<Command, Problem> {
     if args.len() > MAX_ARGS {
         return Err(Problem::TooManyArguments { limit: MAX_ARGS });
     }
-    Ok(Command::Call { cpu, count, symbol, args })
+    Ok(Command::Call(CallRequest { cpu, background, seconds, count, symbol, args }))
+}
+
+pub(super) fn jobs(_: &mut Words<'_>) -> Result<Command, Problem> {
+    Ok(Command::Jobs)
+}
+
+pub(super) fn wait(words: &mut Words<'_>) -> Result<Command, Problem> {
+    let job = match words.peek() {
+        Some(_) => Some(words.ranged("JOB", 1, u64::from(u32::MAX))? as u32),
+        None => None,
+    };
+    Ok(Command::Wait { job })
+}
+
+pub(super) fn stop(words: &mut Words<'_>) -> Result<Command, Problem> {
+    Ok(Command::Stop { job: words.ranged("JOB", 1, u64::from(u32::MAX))? as u32 })
 }
 
 pub(super) fn buf(words: &mut Words<'_>) -> Result<Command, Problem> {

@@ -7,14 +7,16 @@ use alloc::vec::Vec;
 
 use super::Done;
 use crate::addr::Vaddr;
-use crate::kernel::call::{self, CallEnd};
+use crate::kernel::call::CallEnd;
+use crate::kernel::jobs::{self, State, Work};
 use crate::kernel::modules::{self, Failure};
 use crate::kernel::symbols;
 use crate::kprintln;
 use crate::machine::lock::Mutex;
 use crate::machine::memory::Block;
-use crate::machine::text;
-use crate::shell::args::{Arg, BufferLine, SymbolName};
+use crate::machine::{smp, text};
+use crate::shell::args::{Arg, BufferLine};
+use crate::shell::command::CallRequest;
 
 /// The buffers that `buf` made.
 static NAMED: Mutex<BTreeMap<String, Block>> = Mutex::new(BTreeMap::new());
@@ -44,10 +46,18 @@ pub fn buf(name: &str, content: &Arg) -> Done {
     Ok(())
 }
 
-/// Calls a function `count` times and prints the last result.
-pub fn call(cpu: Option<u32>, count: u64, symbol: &SymbolName, args: &[Arg]) -> Done {
-    if let Some(cpu) = cpu.filter(|cpu| *cpu != 0) {
-        return Err(format!("CPU {cpu} is not running (only CPU 0 is, see cpus)").into());
+/// Calls a function and prints the last result; in the background, says which job
+/// does.
+pub fn call(request: &CallRequest, timebase_hz: u64) -> Done {
+    let CallRequest { symbol, args, .. } = request;
+    let cpu = request.cpu.unwrap_or(0);
+    let running = smp::cpus();
+    let Some(cpu) = running.iter().find(|other| u32::from(other.number) == cpu) else {
+        let last = running.len().saturating_sub(1);
+        return Err(format!("CPU {cpu} is not running (0 to {last} are, see cpus)").into());
+    };
+    if request.background && cpu.number == 0 {
+        return Err("CPU 0 runs the shell: say -c CPU with -b".to_string().into());
     }
     let (owner, entry) = symbols::resolve(symbol)?;
     let module = owner.as_deref().and_then(modules::find);
@@ -59,7 +69,7 @@ pub fn call(cpu: Option<u32>, count: u64, symbol: &SymbolName, args: &[Arg]) -> 
     if !text::is_executable(entry) {
         return Err(format!("{}: data, not a function", symbol.name).into());
     }
-    let mut blocks = Vec::new();
+    let mut buffers = Vec::new();
     let mut values = Vec::new();
     for arg in args {
         values.push(match arg {
@@ -68,23 +78,73 @@ pub fn call(cpu: Option<u32>, count: u64, symbol: &SymbolName, args: &[Arg]) -> 
             _ => {
                 let block = block(&arg.initial_bytes().unwrap_or_default())?;
                 let at = block.start().0;
-                blocks.push((values.len(), block));
+                buffers.push((values.len(), block));
                 at
             }
         });
     }
-    let mut result = 0;
-    for _ in 0..count {
-        match call::run(entry, &values) {
-            CallEnd::Returned(value) => result = value,
-            CallEnd::Oops(cause) => return Err(Failure::Oops(format!("{}: {cause}", symbol.name))),
-        }
+    let limit = request.seconds.map(|seconds| u64::from(seconds).saturating_mul(timebase_hz));
+    let name = symbol.name.clone();
+    let shown: Vec<usize> =
+        (0..args.len()).filter(|index| matches!(args[*index], Arg::Zeroed(_))).collect();
+    let work = Work { name, entry, args: values, count: request.count, limit, shown };
+    if cpu.number == 0 {
+        let end = jobs::run(&work);
+        return tell(&work, &end, &buffers);
     }
-    kprintln!("= {result:#x}");
-    for (index, block) in &blocks {
-        if matches!(args[*index], Arg::Zeroed(_)) {
-            kprintln!("{}", BufferLine { number: index + 1, bytes: &block.bytes() });
-        }
+    let number = jobs::start(cpu.number, work, buffers);
+    if request.background {
+        kprintln!("job {number} cpu {}", cpu.number);
+        return Ok(());
+    }
+    told(number)
+}
+
+/// Waits for a job and prints what came of it.
+fn told(number: u32) -> Done {
+    let job = jobs::wait(number)?;
+    match &job.state {
+        State::Ended(end) => tell(&job.work, end, &job.buffers),
+        State::Waiting | State::Running => Ok(()),
+    }
+}
+
+/// Prints a result and the buffers that were to be shown.
+fn tell(work: &Work, end: &CallEnd, buffers: &[(usize, Block)]) -> Done {
+    let value = match end {
+        CallEnd::Returned(value) => value,
+        CallEnd::Oops(cause) => return Err(Failure::Oops(format!("{}: {cause}", work.name))),
+    };
+    kprintln!("= {value:#x}");
+    for (index, block) in buffers.iter().filter(|(index, _)| work.shown.contains(index)) {
+        kprintln!("{}", BufferLine { number: index + 1, bytes: &block.bytes() });
     }
     Ok(())
+}
+
+/// Lists jobs.
+pub fn jobs() -> Done {
+    jobs::lines().iter().for_each(|line| kprintln!("{line}"));
+    Ok(())
+}
+
+/// Waits for one job, or for all; the first that failed is the failure.
+pub fn wait(job: Option<u32>) -> Done {
+    if let Some(number) = job {
+        return told(number);
+    }
+    let mut done = Ok(());
+    for number in jobs::numbers() {
+        kprintln!("job {number}");
+        let this = told(number);
+        if done.is_ok() {
+            done = this;
+        }
+    }
+    done
+}
+
+/// Ends a job.
+pub fn stop(job: u32) -> Done {
+    Ok(jobs::stop(job)?)
 }

@@ -8,11 +8,11 @@ use super::{Done, read_memory};
 use crate::addr::Vaddr;
 use crate::kernel::compat::heap;
 use crate::kernel::modules::{self, find_loaded};
-use crate::kernel::{livepatch, symbols, tracing};
+use crate::kernel::{jobs, livepatch, symbols, tracing};
 use crate::kprint;
 use crate::kprintln;
 use crate::loader::{Group, RelocName, SiteKind};
-use crate::machine::{boot, memory, mmu, paca as cpu, spr};
+use crate::machine::{boot, memory, mmu, paca as cpu, smp, spr};
 use crate::shell::command::{Place, Target};
 use crate::trace::filter::Filter;
 
@@ -138,9 +138,14 @@ pub fn sites(glob: Option<&str>) -> Done {
     Ok(())
 }
 
-/// Lists CPUs.
+/// Lists CPUs: number, what each does, its ticks, its PACA.
 pub fn cpus() -> Done {
-    kprintln!("cpu 0 running pvr {:#010x} paca {}", spr::pvr(), cpu::r13());
+    for it in smp::cpus() {
+        let (number, hardware, paca) = (it.number, it.hardware, it.paca);
+        let doing = jobs::doing(number);
+        kprintln!("cpu {number} hardware {hardware} {doing} ticks {} paca {paca}", smp::ticks(&it));
+    }
+    kprintln!("pvr {:#010x}", spr::pvr());
     Ok(())
 }
 

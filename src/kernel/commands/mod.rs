@@ -12,7 +12,7 @@ mod patch;
 use alloc::string::String;
 
 use super::modules::Failure;
-use super::{files, livepatch, tracing};
+use super::{files, livepatch, records, tracing};
 use crate::addr::Vaddr;
 use crate::kprint;
 use crate::kprintln;
@@ -59,7 +59,10 @@ impl Kernel {
             Command::Modinfo { module } => modules::modinfo(module),
             Command::Modprobe { module, params } => modules::modprobe(module, params),
             Command::Sym(target) => look::sym(target),
-            Command::Call { cpu, count, symbol, args } => call::call(*cpu, *count, symbol, args),
+            Command::Call(request) => call::call(request, self.timebase_hz),
+            Command::Jobs => call::jobs(),
+            Command::Wait { job } => call::wait(*job),
+            Command::Stop { job } => call::stop(*job),
             Command::Buf { name, content } => call::buf(name, content),
             Command::Examine { place, len } => look::examine(place, *len),
             Command::Stubs { module } => look::stubs(module),
@@ -112,7 +115,7 @@ fn trace(action: &TraceAction) -> Done {
         }
         TraceAction::Off => tracing::off()?,
         TraceAction::Show => tracing::show(|text| kprint!("{text}")),
-        TraceAction::Clear => tracing::clear(),
+        TraceAction::Clear => records::clear(),
         TraceAction::Status => kprint!("{}", tracing::status()),
     }
     Ok(())

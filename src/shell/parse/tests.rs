@@ -48,7 +48,8 @@ fn insmod_takes_options_in_any_place_and_parameters_after_the_name() {
 
 #[test]
 fn call_tells_its_options_from_arguments_that_begin_with_a_minus() {
-    let Command::Call { cpu, count, symbol, args } = ok("call -n 3 -c 1 m:f -1 \"-n\" &k @4")
+    let Command::Call(CallRequest { cpu, count, symbol, args, .. }) =
+        ok("call -n 3 -c 1 m:f -1 \"-n\" &k @4")
     else {
         panic!()
     };

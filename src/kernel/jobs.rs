@@ -1,0 +1,204 @@
+//! Jobs: calls that run on other CPUs, many at once.
+//!
+//! ```text
+//!  call -c 2 f   ->  Waiting  ->  Running (on CPU 2)  ->  Ended  ->  told and forgotten
+//!                       ^ wake                    ^ stop, time limit, fault
+//! ```
+//!
+//! A CPU takes its jobs in the order in which they were started, one at a time,
+//! and sleeps when there is none.
+//!
+//! # Invariants
+//! - A job's buffers live until it has ended and was waited for.
+//! - A module that a job may be in is not unloaded ([`in_the_way`]).
+
+use alloc::format;
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::call::{self, CallEnd};
+use super::{livepatch, modules};
+use crate::addr::Vaddr;
+use crate::machine::lock::{Mutex, pause};
+use crate::machine::memory::Block;
+use crate::machine::{paca, smp, tick};
+
+/// How far a job is.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum State {
+    /// Its CPU has not begun it.
+    Waiting,
+    /// It runs.
+    Running,
+    /// It is over.
+    Ended(CallEnd),
+}
+
+/// What is to be called, and how.
+#[derive(Clone, Debug)]
+pub struct Work {
+    /// The name that was asked for.
+    pub name: String,
+    /// Global entry.
+    pub entry: Vaddr,
+    /// Arguments.
+    pub args: Vec<u64>,
+    /// How many times.
+    pub count: u64,
+    /// Ticks of the time base after which it is ended.
+    pub limit: Option<u64>,
+    /// Arguments whose buffers are shown afterwards.
+    pub shown: Vec<usize>,
+}
+
+/// A call on some CPU.
+pub struct Job {
+    /// Its number, from 1.
+    pub number: u32,
+    /// The CPU that runs it.
+    pub cpu: u16,
+    /// What it does.
+    pub work: Work,
+    /// How far it is.
+    pub state: State,
+    /// Memory that its arguments point to, each with the argument's index.
+    pub buffers: Vec<(usize, Block)>,
+}
+
+struct Jobs {
+    list: Vec<Job>,
+    started: u32,
+}
+
+static JOBS: Mutex<Jobs> = Mutex::new(Jobs { list: Vec::new(), started: 0 });
+
+/// Calls a function `count` times, here; the last result, or what ended it.
+pub fn run(work: &Work) -> CallEnd {
+    let mut end = CallEnd::Returned(0);
+    for _ in 0..work.count {
+        end = call::run_limited(work.entry, &work.args, work.limit);
+        if matches!(end, CallEnd::Oops(_)) {
+            break;
+        }
+        if tick::end_was_asked() {
+            end = CallEnd::Oops("stopped by hand".into());
+            break;
+        }
+    }
+    end
+}
+
+/// Starts a job on another CPU; its number.
+pub fn start(cpu: u16, work: Work, buffers: Vec<(usize, Block)>) -> u32 {
+    let number = {
+        let mut jobs = JOBS.lock();
+        jobs.started += 1;
+        let number = jobs.started;
+        jobs.list.push(Job { number, cpu, work, state: State::Waiting, buffers });
+        number
+    };
+    smp::wake(cpu);
+    number
+}
+
+/// What every CPU but the first does for ever.
+pub fn secondary() -> ! {
+    loop {
+        match take(smp::this_cpu()) {
+            Some((number, work)) => {
+                let end = run(&work);
+                drop(work);
+                let mut jobs = JOBS.lock();
+                tick::forget_asked();
+                if let Some(job) = jobs.list.iter_mut().find(|job| job.number == number) {
+                    job.state = State::Ended(end);
+                }
+            }
+            None => smp::sleep(),
+        }
+    }
+}
+
+fn take(cpu: u16) -> Option<(u32, Work)> {
+    let mut jobs = JOBS.lock();
+    let waiting = |job: &&mut Job| job.cpu == cpu && job.state == State::Waiting;
+    let job = jobs.list.iter_mut().find(waiting)?;
+    job.state = State::Running;
+    Some((job.number, job.work.clone()))
+}
+
+/// Waits until a job has ended, and takes it off the list.
+pub fn wait(number: u32) -> Result<Job, String> {
+    loop {
+        let mut jobs = JOBS.lock();
+        let place = jobs.list.iter().position(|job| job.number == number);
+        let place = place.ok_or_else(|| format!("{number}: no such job (see jobs)"))?;
+        if matches!(jobs.list[place].state, State::Ended(_)) {
+            let job = jobs.list.remove(place);
+            if jobs.list.is_empty() {
+                jobs.list = Vec::new(); // `mem` is the same before and after
+            }
+            return Ok(job);
+        }
+        drop(jobs);
+        pause();
+    }
+}
+
+/// Ends a job: one that waits at once, one that runs at its next tick.
+pub fn stop(number: u32) -> Result<(), String> {
+    let mut jobs = JOBS.lock();
+    let job = jobs.list.iter_mut().find(|job| job.number == number);
+    let job = job.ok_or_else(|| format!("{number}: no such job (see jobs)"))?;
+    match job.state {
+        State::Waiting => job.state = State::Ended(CallEnd::Oops("stopped by hand".into())),
+        State::Running => {
+            let cpu = job.cpu;
+            if let Some(cpu) = smp::cpus().iter().find(|other| other.number == cpu) {
+                paca::ask_stop(cpu.paca);
+            }
+        }
+        State::Ended(_) => {}
+    }
+    Ok(())
+}
+
+/// One line a job: number, CPU, how far, what.
+pub fn lines() -> Vec<String> {
+    let line = |job: &Job| {
+        let state = match &job.state {
+            State::Waiting => "waiting".into(),
+            State::Running => "running".into(),
+            State::Ended(CallEnd::Returned(value)) => format!("ended = {value:#x}"),
+            State::Ended(CallEnd::Oops(cause)) => format!("ended by a fault: {cause}"),
+        };
+        format!("job {} cpu {} {} {state}", job.number, job.cpu, job.work.name)
+    };
+    JOBS.lock().list.iter().map(line).collect()
+}
+
+/// Numbers of all jobs.
+pub fn numbers() -> Vec<u32> {
+    JOBS.lock().list.iter().map(|job| job.number).collect()
+}
+
+/// What a CPU is doing.
+pub fn doing(cpu: u16) -> String {
+    let jobs = JOBS.lock();
+    let running = jobs.list.iter().find(|job| job.cpu == cpu && job.state == State::Running);
+    match running {
+        Some(job) => format!("job {} {}", job.number, job.work.name),
+        None if cpu == 0 => "shell".into(),
+        None => "idle".into(),
+    }
+}
+
+/// A job that may be in a module's code, if there is one: it was started there, or
+/// the module is a live patch, whose code anybody may be in.
+pub fn in_the_way(module: &modules::Module) -> Option<u32> {
+    let patch = livepatch::is_patch(&module.name);
+    let jobs = JOBS.lock();
+    let live = |job: &&Job| !matches!(job.state, State::Ended(_));
+    let inside = |job: &&Job| patch || module.pages.contains(job.work.entry, 4);
+    jobs.list.iter().filter(live).find(inside).map(|job| job.number)
+}

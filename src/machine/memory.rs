@@ -71,10 +71,20 @@ struct Ram {
     heap_limit: u64,
     pages: FreePages,
     page_bytes: u64,
+    /// Bytes of pages that the kernel has taken for ever: for translation tables,
+    /// for CPUs.
+    table_bytes: u64,
+    cpu_bytes: u64,
 }
 
-static RAM: Mutex<Ram> =
-    Mutex::new(Ram { all: (0, 0), heap_limit: 0, pages: FreePages::new(), page_bytes: 0 });
+static RAM: Mutex<Ram> = Mutex::new(Ram {
+    all: (0, 0),
+    heap_limit: 0,
+    pages: FreePages::new(),
+    page_bytes: 0,
+    table_bytes: 0,
+    cpu_bytes: 0,
+});
 
 #[global_allocator]
 static HEAP: KernelHeap = KernelHeap { heap: Mutex::new(Heap::empty()) };
@@ -163,7 +173,11 @@ pub fn heap_range() -> (Vaddr, Vaddr) {
 
 /// Zeroed memory for translation tables, which are never given back.
 pub fn take_for_tables(len: u64, align: u64) -> Option<Vaddr> {
-    let start = RAM.lock().pages.take_aligned(len, align)?;
+    let mut ram = RAM.lock();
+    let start = ram.pages.take_aligned(len, align)?;
+    ram.page_bytes -= len;
+    ram.table_bytes += len;
+    drop(ram);
     zero_real(start, len);
     Some(start)
 }
@@ -193,6 +207,10 @@ pub struct Usage {
     pub heap_used: u64,
     /// Heap taken from memory so far.
     pub heap_size: u64,
+    /// Translation tables.
+    pub tables: u64,
+    /// PACAs and stacks of all CPUs but the first.
+    pub cpus: u64,
     /// Module pages in use.
     pub pages_used: u64,
     /// Module pages free.
@@ -213,6 +231,8 @@ pub fn usage() -> Usage {
         image: image_end.since(image_start) as u64,
         heap_used,
         heap_size,
+        tables: ram.table_bytes,
+        cpus: ram.cpu_bytes,
         pages_used: ram.page_bytes - pages_free,
         pages_free,
     }
@@ -306,6 +326,16 @@ impl Pages {
     /// Zeroed pages for `len` bytes, anywhere.
     pub fn take(len: u64) -> Option<Self> {
         Self::own(RAM.lock().pages.take(len)?, len)
+    }
+
+    /// Keeps the pages for ever, for a CPU; where they begin.
+    pub fn keep_for_cpu(self) -> Vaddr {
+        let mut ram = RAM.lock();
+        ram.page_bytes -= self.len;
+        ram.cpu_bytes += self.len;
+        let start = self.start;
+        core::mem::forget(self);
+        start
     }
 
     /// Zeroed pages that lie wholly inside `low..=high`.

@@ -275,8 +275,7 @@ static GUARDS: Mutex<Vec<Vaddr>> = Mutex::new(Vec::new());
 /// Makes the PACA and the stacks of one more CPU; `None` if there is no memory.
 pub fn build_secondary(number: u16) -> Option<Vaddr> {
     let pages = Pages::take(size_of::<Secondary>() as u64)?;
-    let place = pages.start().0 as *const Secondary;
-    core::mem::forget(pages); // a CPU does not go away
+    let place = pages.keep_for_cpu().0 as *const Secondary;
     // SAFETY: zeroed pages that are kept for ever, aligned to a page; all zero is
     // a value of every field.
     let secondary: &'static Secondary = unsafe { &*place };

@@ -240,6 +240,8 @@ pub fn mem() -> Done {
     kprintln!("total {}", usage.total);
     kprintln!("image {}", usage.image);
     kprintln!("heap {} used {}", usage.heap_size, usage.heap_used);
+    kprintln!("tables {}", usage.tables);
+    kprintln!("cpus {}", usage.cpus);
     kprintln!("modules {} used {}", usage.pages_used + usage.pages_free, usage.pages_used);
     kprintln!("kmalloc {} blocks {}", block_bytes, blocks);
     kprint!("");

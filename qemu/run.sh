@@ -9,7 +9,7 @@
 #   MODULES    more modules for /lib/modules: .ko, .ko.xz, .ko.zst, or folders
 #   CPU        power8, power9 (default) or power10
 #   SMP MEM    how many CPUs (1), how much memory (1G)
-#   MMU        radix or hash; handed to the kernel as the word mmu=...
+#   MMU        radix, hash or off; handed to the kernel as the word mmu=...
 #   MACHINE    pseries (powernv9 is not supported yet)
 #   FIRMWARE   slof (default) or vof: QEMU's own, which starts in 0.1 s
 #   ICOUNT     1: one instruction is one nanosecond; runs repeat to the tick
@@ -60,8 +60,8 @@ power8 | power9 | power10) ;;
 *) refuse "CPU=$CPU: power8, power9 or power10" ;;
 esac
 case ${MMU:-} in
-'' | radix | hash) ;;
-*) refuse "MMU=$MMU: radix or hash" ;;
+'' | radix | hash | off) ;;
+*) refuse "MMU=$MMU: radix, hash or off" ;;
 esac
 case ${ICOUNT:-0} in
 0 | 1) ;;

@@ -42,11 +42,12 @@ fn split(bootargs: &[u8]) -> (Vec<&[u8]>, Option<&[u8]>) {
     (words, None)
 }
 
-/// The translation that the boot arguments ask for: `mmu=radix` or `mmu=hash`.
-pub fn wanted_mmu(facts: &MachineFacts) -> Option<mmu::Kind> {
+/// The translation that the boot arguments ask for: `mmu=radix`, `hash` or `off`.
+pub fn wanted_mmu(facts: &MachineFacts) -> Option<mmu::Wanted> {
     split(&facts.bootargs).0.iter().find_map(|word| match *word {
-        b"mmu=radix" => Some(mmu::Kind::Radix),
-        b"mmu=hash" => Some(mmu::Kind::Hash),
+        b"mmu=radix" => Some(mmu::Wanted::Kind(mmu::Kind::Radix)),
+        b"mmu=hash" => Some(mmu::Wanted::Kind(mmu::Kind::Hash)),
+        b"mmu=off" => Some(mmu::Wanted::Off),
         _ => None,
     })
 }

@@ -37,6 +37,15 @@ pub enum Kind {
     Hash,
 }
 
+/// What the boot arguments may ask for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Wanted {
+    /// No translation: everything may be done everywhere.
+    Off,
+    /// This kind, if the processor has it.
+    Kind(Kind),
+}
+
 impl core::fmt::Display for Kind {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
         f.write_str(match self {
@@ -79,11 +88,13 @@ pub fn kind() -> Option<Kind> {
 
 /// Maps what the kernel needs and turns translation on, on the boot CPU.
 ///
-/// `wanted` is what the boot arguments ask for.
-pub fn init(facts: &MachineFacts, wanted: Option<Kind>) {
+/// `wanted` is what the boot arguments ask for; [`Wanted::Off`] leaves it off, for
+/// looking at what goes wrong then.
+pub fn init(facts: &MachineFacts, wanted: Option<Wanted>) {
     let has_radix = spr::pvr() >> 16 >= PVR_POWER9;
     let kind = match wanted {
-        Some(Kind::Hash) => Kind::Hash,
+        Some(Wanted::Off) => return,
+        Some(Wanted::Kind(Kind::Hash)) => Kind::Hash,
         _ if has_radix => Kind::Radix,
         _ => Kind::Hash,
     };

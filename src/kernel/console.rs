@@ -94,8 +94,10 @@ pub fn print(args: fmt::Arguments<'_>) {
     chunks.flush();
 }
 
-/// The kernel's first line, and what it runs on.
+/// The kernel's first line, and what it runs on. From here on the log has all the
+/// memory that it will ever use: printing does not change what `mem` shows.
 pub fn greet(facts: &platform::MachineFacts) {
+    LOG.lock().reserve_exact(LOG_BYTES);
     crate::kprintln!("tocsin {}: {}", env!("CARGO_PKG_VERSION"), facts.model);
 }
 

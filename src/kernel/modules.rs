@@ -285,8 +285,14 @@ fn load(word: &str, options: LinkOptions, params: &[Param]) -> Result<Arc<Module
         return Err(format!("{word}: {name} is loaded already (rmmod {name} first)").into());
     }
 
-    let layout = Layout::plan(&object, &options, PAGE).map_err(refuse)?;
     let free = memory::usage().pages_free;
+    let layout = Layout::plan(&object, &options, PAGE).map_err(|error| match error {
+        // The planner knows what an image may take, not what there is.
+        LoadError::NoRoom { need, free: limit } => {
+            refuse(LoadError::NoRoom { need, free: free.min(limit) })
+        }
+        other => refuse(other),
+    })?;
     let pages = Pages::take_aligned(layout.size, layout.align)
         .ok_or_else(|| refuse(LoadError::NoRoom { need: layout.size, free }))?;
     let mut pages = pages;
@@ -337,7 +343,11 @@ fn load(word: &str, options: LinkOptions, params: &[Param]) -> Result<Arc<Module
         faulty: AtomicBool::new(false),
         _texts: texts,
     });
-    MODULES.lock().push(module.clone());
+    let mut modules = MODULES.lock();
+    // Exactly, here and in `unlist`: a module that came and went leaves nothing.
+    modules.reserve_exact(1);
+    modules.push(module.clone());
+    drop(modules);
     tracing::module_came(&module);
     Ok(module)
 }
@@ -360,6 +370,9 @@ fn store_params(
     let type_of =
         |ops: Vaddr| super::compat::param::name_of(ops).and_then(params::ParamType::of_export);
     let mut texts = Vec::new();
+    // Also without any given: what it says is wrong with the file.
+    let image = params::Memory { base, image: pages.bytes_mut() };
+    params::list_params(object, layout, image).map_err(|error| error.to_string())?;
     for Param { name, value } in given {
         let value =
             core::str::from_utf8(value).map_err(|_| format!("{name}: the value is no text"))?;
@@ -391,7 +404,10 @@ fn store_params(
 fn unlist(module: &Arc<Module>) {
     tracing::module_goes(module);
     livepatch::module_gone(&module.name);
-    MODULES.lock().retain(|other| other.number != module.number);
+    let mut modules = MODULES.lock();
+    modules.retain(|other| other.number != module.number);
+    modules.shrink_to_fit();
+    drop(modules);
     let (base, layout) = (module.linked.base, &module.layout);
     text::withdraw(text_range(layout, base), target_range(layout, base));
 }

@@ -11,7 +11,7 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use super::commands::Kernel;
-use super::{console, initrd, tracing};
+use super::{console, exports, initrd, tracing};
 use crate::kprintln;
 use crate::machine::lock::pause;
 use crate::machine::platform::{self, MachineFacts, Platform};
@@ -45,6 +45,7 @@ fn split(bootargs: &[u8]) -> (Vec<&[u8]>, Option<&[u8]>) {
 pub fn run(facts: &MachineFacts) -> ! {
     let platform = platform::get().expect("the platform was found before the shell starts");
     initrd::init(facts.initrd);
+    exports::table(); // made once, and not by the first module
     tracing::init(facts.timebase_hz);
     let (words, commands) = split(&facts.bootargs);
     let interactive = words.iter().any(|word| *word == b"interactive");

@@ -107,7 +107,10 @@ pub fn publish(who: &str, text: Range, targets: Range) {
     let len = text.1.since(text.0) as u64;
     memory::publish_code(text.0, len);
     let mut engine = ENGINE.lock();
+    // Exactly, here and in `withdraw`: a module that came and went leaves nothing.
+    engine.memory.text.reserve_exact(1);
     engine.memory.text.push(text);
+    engine.memory.targets.reserve_exact(1);
     engine.memory.targets.push(targets);
     if len > 0 {
         engine.journal.push(Entry {
@@ -127,6 +130,8 @@ pub fn withdraw(text: Range, targets: Range) {
     let mut engine = ENGINE.lock();
     engine.memory.text.retain(|range| *range != text);
     engine.memory.targets.retain(|range| *range != targets);
+    engine.memory.text.shrink_to_fit();
+    engine.memory.targets.shrink_to_fit();
 }
 
 /// True if instructions at `at` may run: the kernel's text, or registered text.

@@ -271,6 +271,8 @@ impl SiteTable {
         self.next_id += 1;
         let states = alloc::vec![SiteState::OFF; sites.len()];
         let redirects = BTreeMap::new();
+        // Exactly, here and in `remove`: a module that came and went leaves nothing.
+        self.modules.reserve_exact(1);
         self.modules.push(Module { id, name, base, sites, states, profile, redirects, by_stub });
         Ok(id)
     }
@@ -279,6 +281,7 @@ impl SiteTable {
     pub fn remove(&mut self, id: ModuleId) -> bool {
         let before = self.modules.len();
         self.modules.retain(|module| module.id != id);
+        self.modules.shrink_to_fit();
         self.modules.len() < before
     }
 

@@ -32,8 +32,8 @@ use alloc::{string::String, vec::Vec};
 
 use goblin::elf64::{
     header::{
-        EI_CLASS, EI_DATA, EI_VERSION, ELFCLASS64, ELFDATA2LSB, ELFMAG, EM_PPC64, ET_REL, Header, SIZEOF_EHDR,
-        SIZEOF_IDENT,
+        EI_CLASS, EI_DATA, EI_VERSION, ELFCLASS64, ELFDATA2LSB, ELFMAG, EM_PPC64, ET_REL, Header,
+        SIZEOF_EHDR, SIZEOF_IDENT,
     },
     reloc::Rela,
     section_header::{

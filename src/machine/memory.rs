@@ -58,11 +58,11 @@ struct Ram {
     page_bytes: u64,
 }
 
-static RAM: Mutex<Ram> =
-    Mutex::new(Ram { all: (0, 0), pages: FreePages::new(), page_bytes: 0 });
+static RAM: Mutex<Ram> = Mutex::new(Ram { all: (0, 0), pages: FreePages::new(), page_bytes: 0 });
 
 #[global_allocator]
-static HEAP: KernelHeap = KernelHeap { heap: Mutex::new(Heap::empty()), limit: AtomicUsize::new(0) };
+static HEAP: KernelHeap =
+    KernelHeap { heap: Mutex::new(Heap::empty()), limit: AtomicUsize::new(0) };
 
 // SAFETY: `Heap` hands out disjoint blocks of the range it was given, under a
 // lock; growing adds memory behind it that nobody else has (`init`).

@@ -12,10 +12,11 @@
  *   Spec      ELFv2 ABI, "Parameter Save Area", "Variable Argument Lists"
  *
  * The Rust function takes the address of that array in place of the variable
- * arguments. A `va_list` of this ABI is the same address, so the `v` forms
+ * arguments. Its own address is in machine::varargs::TARGETS, which the kernel
+ * fills at boot: this folder knows nothing of the kernel's. A `va_list` of this ABI is the same address, so the `v` forms
  * (vsnprintf) need nothing from here.
  */
-        .macro  VARARGS name, target, fixed, array
+        .macro  VARARGS name, slot, fixed, array
         .section .text.\name, "ax", @progbits
         .balign 16
         .global \name
@@ -36,12 +37,15 @@
         std     %r9, 80(%r1)
         std     %r10, 88(%r1)
         addi    \array, %r1, 32 + 8 * \fixed
-        b       \target
+        addis   %r12, %r2, ({targets} + 8 * \slot)@toc@ha
+        ld      %r12, ({targets} + 8 * \slot)@toc@l(%r12)
+        mtctr   %r12
+        bctr
         .size   \name, . - \name
         .endm
 
-        VARARGS _printk, {printk}, 1, %r4
-        VARARGS sprintf, {sprintf}, 2, %r5
-        VARARGS __dynamic_pr_debug, {dynamic_pr_debug}, 2, %r5
-        VARARGS snprintf, {snprintf}, 3, %r6
-        VARARGS scnprintf, {scnprintf}, 3, %r6
+        VARARGS _printk, 0, 1, %r4
+        VARARGS sprintf, 1, 2, %r5
+        VARARGS __dynamic_pr_debug, 2, 2, %r5
+        VARARGS snprintf, 3, 3, %r6
+        VARARGS scnprintf, 4, 3, %r6

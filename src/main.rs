@@ -10,6 +10,7 @@ mod kernel {
     /// Entered from `boot/entry.S`: relocated, on the boot stack, interrupts off.
     #[unsafe(no_mangle)]
     extern "C" fn kernel_main(_initrd: u64, _initrd_len: u64, firmware: u64) -> ! {
+        kernel::connect(); // whom the machine calls: exceptions, C names
         paca::init_boot(); // r13: from here on, stubs and exceptions find the kernel
         let (platform, facts) = platform::take_over(firmware); // asks all, sets up memory, quiesces
         trap::install(); // low memory is ours now

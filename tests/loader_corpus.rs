@@ -7,7 +7,9 @@
 mod loader_common;
 
 use loader_common::{FakeKernel, Module, modules_dir, walk_modules};
-use tocsin::loader::{LinkOptions, Loaded, SiteFault, SiteKind};
+use tocsin::addr::Vaddr;
+use tocsin::loader::params::{self, ParamType, Store, Stored};
+use tocsin::loader::{LinkOptions, Loaded, Modinfo, SiteFault, SiteKind};
 
 #[test]
 fn every_module_of_the_package_links_near_and_far() {
@@ -76,4 +78,90 @@ fn listed_sites(loaded: &Loaded) -> Vec<u32> {
     }
     listed.sort_unstable();
     listed
+}
+
+/// The file of module `name`, if the package is there.
+fn module(name: &str) -> Option<Vec<u8>> {
+    let path = walk_modules(&modules_dir()?).into_iter().find(|path| path.ends_with(name));
+    Some(std::fs::read(path.expect("in the package")).expect("readable"))
+}
+
+const KERNEL: FakeKernel = FakeKernel { exports_at: 0x1000_0000 };
+
+#[test]
+fn crc7_takes_three_pages_and_offers_its_names() {
+    let Some(file) = module("crc7.ko") else {
+        return;
+    };
+    let loaded = Module::load(&file, &KERNEL, &LinkOptions::default()).unwrap();
+    assert!(loaded.layout.size <= 24 << 10);
+    assert_eq!(loaded.layout.size, 3 << 12); // text, rodata, data
+    let linked = &loaded.linked;
+    let function = linked.functions.named(&loaded.object, "crc7_be").next().unwrap();
+    let exported = linked.exports.iter().find(|export| export.name == "crc7_be").unwrap();
+    assert_eq!(exported.addr, function_addr(linked, function.at));
+    assert_eq!(function.local_entry(&loaded.object), function.at + 8);
+    let names: Vec<_> =
+        linked.exports.iter().map(|export| (export.name, export.gpl_only)).collect();
+    assert_eq!(names, [("crc7_be", false), ("crc7_be_syndrome_table", false)]);
+    assert_eq!((linked.init, linked.sites.len()), (None, 0));
+    assert!(linked.this_module.is_some());
+    let info = Modinfo::of(&loaded.object);
+    assert_eq!((info.licence(), info.name()), ("GPL", Some("crc7")));
+    assert_eq!(info.depends().count(), 0);
+}
+
+fn function_addr(linked: &tocsin::loader::Linked, at: u32) -> Vaddr {
+    linked.base.offset(at.into())
+}
+
+#[test]
+fn the_largest_module_takes_its_sections_its_stubs_and_little_more() {
+    let Some(file) = module("amdgpu.ko") else {
+        return;
+    };
+    let loaded = Module::load(&file, &KERNEL, &LinkOptions::default()).unwrap();
+    let allocated = loaded.object.sections().iter().filter(|section| section.is_alloc());
+    let sections: u64 = allocated.map(|section| section.size()).sum();
+    let stubs = loaded.layout.stubs.len + loaded.layout.targets.len;
+    let tables = loaded.linked.sites.len() * size_of_val(&loaded.linked.sites[0])
+        + loaded.linked.functions.len() * 8
+        + loaded.linked.stubs.len() * 12;
+    let all = loaded.layout.size + tables as u64;
+    println!("sections {sections}, stubs {stubs}, image {}, tables {tables}", loaded.layout.size);
+    assert!(all <= (sections + stubs) * 105 / 100, "{all}");
+}
+
+#[test]
+fn a_parameter_of_a_real_module_is_stored_where_its_code_reads_it() {
+    let Some(file) = module("dummy.ko") else {
+        return;
+    };
+    let loaded = Module::load(&file, &KERNEL, &LinkOptions::default()).unwrap();
+    let memory = params::Memory { base: loaded.linked.base, image: &loaded.image };
+    let list = params::list_params(&loaded.object, &loaded.layout, memory).unwrap();
+    let param = params::find_param(&list, "numdummies").unwrap();
+    assert_eq!(param.ops, KERNEL.address_of("param_ops_int"));
+    let kind = |ops| (ops == param.ops).then(|| ParamType::of_export("param_ops_int")).flatten();
+    let stores = params::plan_param(param, Some("5"), &kind, memory).unwrap();
+    let (index, _) = loaded.object.section(".data").unwrap();
+    let variable = loaded.linked.base.offset(loaded.layout.offset_of(index).unwrap().into());
+    assert_eq!(stores, [Store { at: variable, what: Stored::Bytes(vec![5, 0, 0, 0]) }]);
+    let types: Vec<_> = Modinfo::of(&loaded.object).parameter_types().collect();
+    assert_eq!(types, [("numdummies", "int")]);
+}
+
+#[test]
+fn every_table_of_parameters_and_exports_is_read() {
+    let Some(dir) = modules_dir() else { return };
+    let (mut exports, mut params) = (0, 0);
+    for path in walk_modules(&dir) {
+        let file = std::fs::read(&path).expect("readable");
+        let loaded = Module::load(&file, &KERNEL, &LinkOptions::default()).unwrap();
+        let memory = params::Memory { base: loaded.linked.base, image: &loaded.image };
+        let list = params::list_params(&loaded.object, &loaded.layout, memory);
+        params += list.unwrap_or_else(|error| panic!("{}: {error}", path.display())).len();
+        exports += loaded.linked.exports.len();
+    }
+    println!("{exports} exports, {params} parameters");
 }

@@ -2,7 +2,7 @@
  * Faults on purpose, one function each. Every call ends with an oops and a back
  * trace; the shell goes on, and lsmod shows this module as faulty.
  *
- *   call oops_trap; call oops_deep 6; insmod oops at_init=1
+ *   call oops_trap; call oops_deep 6; insmod oops at_init=1; rmmod oops after at_exit=1
  */
 #include <linux/module.h>
 
@@ -12,6 +12,10 @@
 static int at_init;
 module_param(at_init, int, 0444);
 MODULE_PARM_DESC(at_init, "1: trap in the init function");
+
+static int at_exit;
+module_param(at_exit, int, 0644);
+MODULE_PARM_DESC(at_exit, "1: trap in the exit function");
 
 /* As words they are instructions (nop; blr); as data they may not be executed. */
 static unsigned int words[] = { 0x60000000, 0x4e800020 };
@@ -139,6 +143,8 @@ module_init(oops_init);
 
 static void __exit oops_exit(void)
 {
+	if (at_exit)
+		oops_trap();
 }
 module_exit(oops_exit);
 

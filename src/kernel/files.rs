@@ -171,12 +171,13 @@ fn trace_file(file: &str) -> Option<String> {
                 }
             }
         }
-        "set_ftrace_filter" => match tracing::filter_words() {
-            Some(words) if !words.is_empty() => {
-                words.iter().for_each(|word| text.push_str(&format!("{word}\n")));
+        "set_ftrace_filter" => {
+            let words = tracing::pending_words();
+            if words.is_empty() {
+                text.push_str("#### all functions enabled ####\n");
             }
-            _ => text.push_str("#### all functions enabled ####\n"),
-        },
+            words.iter().for_each(|word| text.push_str(&format!("{word}\n")));
+        }
         "trace" => tracing::show(|piece| text.push_str(piece)),
         _ => return None,
     }
@@ -225,6 +226,7 @@ fn write_trace(path: &str, file: &str, word: &str, append: bool) -> Result<(), S
             Ok(())
         }
         ("trace", _) => Err(format!("{path}: only an empty text clears it")),
-        _ => Err(format!("{path}: cannot be written")),
+        _ if TRACING_FILES.contains(&file) => Err(format!("{path}: cannot be written")),
+        _ => Err(format!("{path}: no such file (see ls)")),
     }
 }

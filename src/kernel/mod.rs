@@ -34,3 +34,9 @@ pub mod run;
 pub mod symbols;
 pub mod tracing;
 pub mod unwind;
+
+/// Puts the kernel behind what the machine calls: exceptions and C names.
+pub fn connect() {
+    crate::machine::trap::on_exception(oops::on_trap);
+    compat::print::connect();
+}

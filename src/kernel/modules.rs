@@ -144,6 +144,13 @@ impl Module {
         inside.then(|| (self.object.name(&symbol), self.address(function.at), symbol.st_size))
     }
 
+    /// True if the function that contains `at` sets up r2 at its entry.
+    pub fn sets_toc(&self, at: Vaddr) -> bool {
+        let offset = u32::try_from(at.since(self.linked.base)).unwrap_or(u32::MAX);
+        let function = self.linked.functions.at(offset);
+        function.is_some_and(|function| function.local_entry(&self.object) != function.at)
+    }
+
     /// The range of a part of the image.
     pub fn range(&self, span: Span) -> (Vaddr, Vaddr) {
         let start = self.linked.base.offset(span.offset.cast_signed());
@@ -178,7 +185,7 @@ impl Module {
 
     /// Bytes of memory, in whole pages.
     pub fn size(&self) -> u64 {
-        self.pages.len()
+        self.pages.size()
     }
 }
 
@@ -228,7 +235,10 @@ pub fn insmod(word: &str, options: LinkOptions, params: &[Param]) -> Result<Arc<
     }
     if let Err(refusal) = livepatch::module_comes(&module.name) {
         unlist(&module);
-        return Err(Failure::Refused(format!("{}: {refusal}", module.name)));
+        return Err(Failure::Refused(format!(
+            "{}: a live patch waits for it, and cannot be applied: {refusal}",
+            module.name
+        )));
     }
     let Some(init) = module.linked.init else { return Ok(module) };
     match call::run(init, &[]) {
@@ -344,8 +354,7 @@ fn load(word: &str, options: LinkOptions, params: &[Param]) -> Result<Arc<Module
         _texts: texts,
     });
     let mut modules = MODULES.lock();
-    // Exactly, here and in `unlist`: a module that came and went leaves nothing.
-    modules.reserve_exact(1);
+    modules.reserve_exact(1); // `unlist` gives back what this takes
     modules.push(module.clone());
     drop(modules);
     tracing::module_came(&module);

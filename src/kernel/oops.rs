@@ -16,7 +16,7 @@ use crate::addr::Vaddr;
 use crate::kprintln;
 use crate::loader::stubs::StubKind;
 use crate::machine::trap::{Outcome, TrapFrame};
-use crate::machine::{boot, call, hooks, memory, platform};
+use crate::machine::{boot, call, hooks, memory, platform, text};
 
 /// SRR1 bits of a program interrupt (Power ISA Book III, "Program Interrupt").
 const PROGRAM_ILLEGAL: u64 = 0x8_0000;
@@ -68,7 +68,7 @@ impl fmt::Display for Cause<'_> {
     }
 }
 
-/// Decides and reports; called by the trap handler with its nesting depth.
+/// Decides and reports: the kernel's [`Handler`](crate::machine::trap::Handler).
 pub fn on_trap(frame: &mut TrapFrame, depth: u64) -> Outcome {
     if depth > 1 {
         // The report itself faulted: say the least that helps, and end.
@@ -103,6 +103,10 @@ fn cause_text(frame: &TrapFrame) -> String {
         return "the shadow stack is full: redirected calls or tail calls nest too deep"
             .to_string();
     }
+    // Translation off: what lies there is fetched and found to be no instruction.
+    if frame.vector == 0x700 && !text::is_executable(Vaddr(frame.nip)) {
+        return format!("jump to {:#x}, which is no code", frame.nip);
+    }
     let trapped = frame.vector == 0x700 && frame.msr & PROGRAM_TRAP != 0;
     let stub = modules::containing(Vaddr(frame.nip)).filter(|_| trapped).and_then(|module| {
         let entry = module.linked.stubs.find(Vaddr(frame.nip))?;
@@ -136,6 +140,9 @@ fn toc_owner(frame: &TrapFrame) -> String {
     match ran {
         Some(module) if module.linked.toc.0 == toc => {
             format!("{owner}, which fits the code that ran")
+        }
+        Some(module) if !module.sets_toc(Vaddr(frame.nip)) => {
+            format!("{owner}, and the function of {} that ran uses none", module.name)
         }
         Some(module) => format!("{owner}, but {} ran", module.name),
         None => owner,

@@ -111,7 +111,11 @@ pub fn candidates(symbol: &SymbolName) -> Vec<(Option<String>, Vaddr)> {
         });
         if named {
             let entries = module.functions_named(&symbol.name);
-            found.extend(entries.into_iter().map(|entry| (Some(module.name.clone()), entry)));
+            // Exported data have names too, and no entry among the functions.
+            let exports = module.linked.exports.iter().filter(|export| export.name == symbol.name);
+            let data = exports.map(|export| export.addr).filter(|addr| !entries.contains(addr));
+            let all = entries.iter().copied().chain(data);
+            found.extend(all.map(|at| (Some(module.name.clone()), at)));
         }
     }
     found

@@ -190,8 +190,11 @@ pub fn counts(only: Option<ModuleId>) -> Counts {
     SITES.lock().counts(only)
 }
 
+/// A site with its module and its function's name.
+pub type NamedRow = (Arc<Module>, &'static str, Row);
+
 /// The rows of all sites that a filter means, with module and function.
-pub fn rows(filter: Option<&Filter>) -> Result<Vec<(Arc<Module>, &'static str, Row)>, String> {
+pub fn rows(filter: Option<&Filter>) -> Result<Vec<NamedRow>, String> {
     let functions = Loaded::now();
     let sites = SITES.lock();
     let chosen = match filter {
@@ -236,15 +239,13 @@ pub fn on(words: &[String]) -> Result<usize, String> {
     Ok(count)
 }
 
-/// Stops tracing; the records stay.
+/// Stops tracing; the records stay, and the filter for the next time.
 pub fn off() -> Result<(), String> {
     let mut sites = SITES.lock();
     let traced = sites.in_state(SiteState::TRACED).collect();
     change(&mut sites, "trace", traced, Change::Trace(false))?;
     hooks::ring_off();
-    let mut tracer = TRACER.lock();
-    tracer.filter = None;
-    tracer.words.clear();
+    TRACER.lock().filter = None;
     Ok(())
 }
 

@@ -3,8 +3,8 @@
 //! The loader has its own reader for modules; this one reads our own linker's
 //! output, but checks every offset all the same.
 //!
-//! Taken are functions and objects of any binding, and global labels in code
-//! without a type, as assembly often has them. Addresses become offsets from
+//! Taken are functions and objects of any binding. Labels without a type are left
+//! out: they stand inside routines, whose names say more. Addresses become offsets from
 //! `_image_start`, or from the lowest loaded byte if there is no such symbol.
 
 use alloc::string::String;
@@ -16,12 +16,9 @@ use super::encode::Symbol;
 
 const SHT_SYMTAB: u32 = 2;
 const SHF_ALLOC: u64 = 2;
-const SHF_EXECINSTR: u64 = 4;
 const PT_LOAD: u32 = 1;
-const STT_NOTYPE: u8 = 0;
 const STT_OBJECT: u8 = 1;
 const STT_FUNC: u8 = 2;
-const STB_GLOBAL: u8 = 1;
 const SYMBOL_SIZE: u64 = 24;
 
 /// Name of the symbol that marks the image's first byte.
@@ -87,14 +84,12 @@ pub fn read_symbols(
         }
         // Numbers from 0xff00 stand for no section and are past any table.
         let section = sections.get(usize::from(entry.u16("section", 6)?));
-        let Some(section) = section.filter(|s| s.flags & SHF_ALLOC != 0) else {
+        if section.is_none_or(|s| s.flags & SHF_ALLOC == 0) {
             continue;
-        };
-        let code = section.flags & SHF_EXECINSTR != 0;
-        let kind = match (info & 15, info >> 4) {
-            (STT_FUNC, _) => Kind::Text,
-            (STT_OBJECT, _) => Kind::Data,
-            (STT_NOTYPE, STB_GLOBAL) if code => Kind::Text,
+        }
+        let kind = match info & 15 {
+            STT_FUNC => Kind::Text,
+            STT_OBJECT => Kind::Data,
             _ => continue,
         };
         found.push((raw_name, address, entry.u64("size", 16)?, kind));

@@ -122,7 +122,7 @@ pub(super) fn bind(linker: &mut Linker) -> Result<Bindings, LoadError> {
         } else {
             let bound = defined(layout, base, &symbol, needs);
             if index >= first_global {
-                bindings.remember(object.name(&symbol), bound.value);
+                bindings.remember(object, &symbol, bound.value);
             }
             bound
         };
@@ -315,12 +315,16 @@ impl Linker<'_, '_> {
 
 impl Bindings {
     /// Keeps the addresses that the kernel itself asks for.
-    fn remember(&mut self, name: &str, value: u64) {
-        let kept = match name {
-            "init_module" => &mut self.init,
-            "cleanup_module" => &mut self.cleanup,
-            "__this_module" => &mut self.this_module,
-            _ => return,
+    #[inline]
+    fn remember(&mut self, object: &Object, symbol: &Sym, value: u64) {
+        let kept = if object.is_named(symbol, "init_module") {
+            &mut self.init
+        } else if object.is_named(symbol, "cleanup_module") {
+            &mut self.cleanup
+        } else if object.is_named(symbol, "__this_module") {
+            &mut self.this_module
+        } else {
+            return;
         };
         *kept = Some(Vaddr(value));
     }

@@ -185,6 +185,12 @@ pub(super) fn patchable_entries(object: &Object) -> u64 {
     lists.map(|list| list.len() as u64).sum()
 }
 
+/// By address. The stable sort finds runs that are sorted already and merges
+/// them: sites come section by section.
+pub(super) fn sort(sites: &mut [CallSite]) {
+    sites.sort_by_key(|site| site.offset());
+}
+
 /// Gives each profiling call in `sites` its function, and moves those that have
 /// none, or stand in the wrong place, to the list of the refused.
 ///
@@ -195,9 +201,7 @@ pub(super) fn settle(
     sites: &mut Vec<CallSite>,
 ) -> Vec<RefusedSite> {
     let mut refused = Vec::new();
-    if !sites.is_sorted_by_key(|site| site.offset()) {
-        sites.sort_unstable_by_key(|site| site.offset());
-    }
+    sort(sites);
     // Both lists rise: one walk over the two finds each site's function.
     let mut rest = functions.iter().peekable();
     let mut current: Option<Function> = None;
@@ -267,7 +271,7 @@ pub(super) fn patchable(
             }
         }
     }
-    sites.sort_unstable_by_key(|site| site.offset());
+    sort(&mut sites);
     sites.dedup_by(|next, first| {
         let twice = next.offset() == first.offset();
         if twice {

@@ -165,6 +165,16 @@ impl<'a> Object<'a> {
         text_at(self.strings, symbol.st_name).unwrap_or(NOT_TEXT)
     }
 
+    /// True if `symbol` is called `name`; quicker than asking for its name.
+    #[must_use]
+    #[inline]
+    pub fn is_named(&self, symbol: &Sym, name: &str) -> bool {
+        let rest = self.strings.get(symbol.st_name as usize..).unwrap_or(&[]);
+        rest.first() == Some(name.as_bytes().first().unwrap_or(&0))
+            && rest.starts_with(name.as_bytes())
+            && rest.get(name.len()) == Some(&0)
+    }
+
     /// True if `symbol` is where code begins: a function, or an untyped symbol
     /// (as hand-written assembly has them) in a section of code.
     #[must_use]
@@ -290,8 +300,21 @@ pub fn symbol_type(symbol: &Sym) -> u8 {
 /// Bytes from a function's global to its local entry point; 0 for the reserved
 /// code, which [`Object::parse`] has refused.
 #[must_use]
+#[inline]
 pub fn local_entry(symbol: &Sym) -> u32 {
-    LocalEntry::from_st_other(symbol.st_other).map_or(0, |entry| entry.offset.into())
+    /// By the code in `st_other`, because every symbol and site is asked.
+    const BYTES: [u8; 8] = {
+        let mut bytes = [0; 8];
+        let mut code = 0;
+        while code < 8 {
+            if let Ok(entry) = LocalEntry::from_st_other((code as u8) << 5) {
+                bytes[code] = entry.offset;
+            }
+            code += 1;
+        }
+        bytes
+    };
+    BYTES[usize::from(symbol.st_other >> 5)].into()
 }
 
 /// True if the function may come back with another r2 than it was called with,

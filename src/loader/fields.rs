@@ -10,10 +10,22 @@
 //! # Invariants
 //! - A value that its field cannot hold is refused, never cut. Low halves are
 //!   the exception that the ABI makes: their high half has been checked.
+//! - A refused field is as it was.
 //! - Fields need not be aligned; every access is by bytes.
 //!
 //! # References
 //! OpenPOWER ELFv2 ABI, "Relocation Types"; the limits are `isa::dform`'s.
+//!
+//! All take and return the eight bytes from the relocation's place on as one
+//! number, whether they need them or not: the caller has asked once if they are
+//! there, loads once and stores once.
+
+use goblin::elf64::reloc::{
+    R_PPC64_ADDR64, R_PPC64_ENTRY, R_PPC64_GNU_VTENTRY, R_PPC64_GNU_VTINHERIT, R_PPC64_NONE,
+    R_PPC64_REL16, R_PPC64_REL16_HA, R_PPC64_REL16_HI, R_PPC64_REL16_LO, R_PPC64_REL64,
+    R_PPC64_TOC, R_PPC64_TOC16, R_PPC64_TOC16_HA, R_PPC64_TOC16_HI, R_PPC64_TOC16_LO,
+    R_PPC64_TOCSAVE, R_PPC64_UADDR64,
+};
 
 use crate::isa::{
     Insn,
@@ -22,11 +34,18 @@ use crate::isa::{
     reach::{RangeError, Reach},
 };
 
+/// The eight bytes from a relocation's place on, read as a little-endian number:
+/// the word at the place is the low half.
+pub type Field = u64;
+
+/// Markers that change nothing; the PLT ones have no name in goblin.
+pub const R_PPC64_PLTSEQ: u32 = 119;
+/// See [`R_PPC64_PLTSEQ`].
+pub const R_PPC64_PLTCALL: u32 = 120;
+
 /// Why a field was not written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FieldError {
-    /// Its bytes are not all in the section; how many it has.
-    Outside(u32),
     /// The value does not fit.
     Range(RangeError),
     /// The word is no branch of the right form.
@@ -39,6 +58,23 @@ impl From<RangeError> for FieldError {
     }
 }
 
+/// How many bytes of a [`Field`] must be in the section for type `kind`.
+#[must_use]
+pub fn width(kind: u32) -> u32 {
+    match kind {
+        R_PPC64_NONE
+        | R_PPC64_TOCSAVE
+        | R_PPC64_PLTSEQ
+        | R_PPC64_PLTCALL
+        | R_PPC64_GNU_VTINHERIT
+        | R_PPC64_GNU_VTENTRY => 0,
+        R_PPC64_ADDR64 | R_PPC64_UADDR64 | R_PPC64_REL64 | R_PPC64_TOC | R_PPC64_ENTRY => 8,
+        R_PPC64_TOC16 | R_PPC64_TOC16_LO | R_PPC64_TOC16_HI | R_PPC64_TOC16_HA | R_PPC64_REL16
+        | R_PPC64_REL16_LO | R_PPC64_REL16_HI | R_PPC64_REL16_HA => 2,
+        _ => 4,
+    }
+}
+
 /// What 32 bits hold if nobody says whether they are signed.
 const REACH_ADDR32: Reach = Reach { min: -0x8000_0000, max: 0xffff_ffff, step: 1 };
 /// What 32 signed bits hold.
@@ -46,133 +82,140 @@ const REACH_32: Reach = Reach { min: -0x8000_0000, max: 0x7fff_ffff, step: 1 };
 /// What a DQ field holds.
 const REACH_DQ: Reach = Reach { min: -0x8000, max: 0x7ff0, step: 16 };
 
-type Done = Result<(), FieldError>;
+type Done = Result<Field, FieldError>;
 
-/// The `N` bytes at `at`.
-#[inline(always)]
-pub fn bytes<const N: usize>(out: &mut [u8], at: u64) -> Result<&mut [u8; N], FieldError> {
-    let rest = usize::try_from(at).ok().and_then(|at| out.get_mut(at..));
-    rest.and_then(|rest| rest.first_chunk_mut()).ok_or(FieldError::Outside(N as u32))
+/// The instruction word at the place.
+#[must_use]
+pub const fn word(field: Field) -> u32 {
+    field as u32
 }
 
-/// The instruction word at `at`.
-#[inline(always)]
-pub fn read_word(out: &mut [u8], at: u64) -> Result<u32, FieldError> {
-    bytes::<4>(out, at).map(|bytes| u32::from_le_bytes(*bytes))
+/// The word behind it.
+#[must_use]
+pub const fn next_word(field: Field) -> u32 {
+    (field >> 32) as u32
 }
 
-/// Replaces the word at `at`.
-#[inline(always)]
-pub fn put_word(out: &mut [u8], at: u64, word: u32) -> Done {
-    *bytes(out, at)? = word.to_le_bytes();
-    Ok(())
+/// With `word` at the place.
+#[must_use]
+pub const fn put_word(field: Field, word: u32) -> Field {
+    field & !0xffff_ffff | word as u64
 }
 
-/// Replaces the doubleword at `at`.
-#[inline(always)]
-pub fn put_u64(out: &mut [u8], at: u64, value: u64) -> Done {
-    *bytes(out, at)? = value.to_le_bytes();
-    Ok(())
+/// With `word` behind it.
+#[must_use]
+pub const fn put_next_word(field: Field, word: u32) -> Field {
+    field & 0xffff_ffff | (word as u64) << 32
 }
 
 /// An address in 32 bits, signed or not.
 #[inline]
-pub fn put_addr32(out: &mut [u8], at: u64, value: i64) -> Done {
-    put_word(out, at, REACH_ADDR32.check(value)? as u32)
+pub fn put_addr32(field: Field, value: i64) -> Done {
+    Ok(put_word(field, REACH_ADDR32.check(value)? as u32))
 }
 
 /// A distance in 32 bits.
-#[inline(always)]
-pub fn put_rel32(out: &mut [u8], at: u64, value: i64) -> Done {
-    put_word(out, at, REACH_32.check(value)? as u32)
+#[inline]
+pub fn put_rel32(field: Field, value: i64) -> Done {
+    Ok(put_word(field, REACH_32.check(value)? as u32))
 }
 
 /// A whole displacement of 16 bits.
 #[inline]
-pub fn put_half(out: &mut [u8], at: u64, value: i64) -> Done {
-    put_bits(out, at, REACH_D.check(value)? as u16)
+pub fn put_half(field: Field, value: i64) -> Done {
+    Ok(put_bits(field, REACH_D.check(value)? as u16))
 }
 
 /// The low half of a displacement.
-#[inline(always)]
-pub fn put_lo(out: &mut [u8], at: u64, value: i64) -> Done {
-    put_bits(out, at, dform::lo(value))
+#[inline]
+#[must_use]
+pub fn put_lo(field: Field, value: i64) -> Field {
+    put_bits(field, dform::lo(value))
 }
 
 /// The high half, for a low half that is not sign-extended (`ori`).
 #[inline]
-pub fn put_hi(out: &mut [u8], at: u64, value: i64) -> Done {
-    put_bits(out, at, (REACH_32.check(value)? >> 16) as u16)
+pub fn put_hi(field: Field, value: i64) -> Done {
+    Ok(put_bits(field, (REACH_32.check(value)? >> 16) as u16))
 }
 
 /// The high half, for a low half that is.
-#[inline(always)]
-pub fn put_ha(out: &mut [u8], at: u64, value: i64) -> Done {
-    put_bits(out, at, dform::ha(value)?)
+#[inline]
+pub fn put_ha(field: Field, value: i64) -> Done {
+    Ok(put_bits(field, dform::ha(value)?))
 }
 
 /// A whole displacement in a word whose form keeps the lowest bits.
-#[inline]
-pub fn put_ds(out: &mut [u8], at: u64, value: i64) -> Done {
-    let form = form_at(out, at)?;
+#[inline(never)]
+pub fn put_ds(field: Field, value: i64) -> Done {
+    let insn = Insn(word(field));
+    let form = form_of(insn);
     let reach = if form == Form::Dq { REACH_DQ } else { REACH_DS };
-    insert(out, at, form, reach.check(value)?)
+    let insn = form.insert(insn, dform::lo(reach.check(value)?))?;
+    Ok(put_word(field, insn.0))
 }
 
 /// The low half of a displacement in a word whose form keeps the lowest bits.
-#[inline(always)]
-pub fn put_lo_ds(out: &mut [u8], at: u64, value: i64) -> Done {
-    let form = form_at(out, at)?;
-    insert(out, at, form, value)
+#[inline]
+pub fn put_lo_ds(field: Field, value: i64) -> Done {
+    // `ld` and `std` to an aligned place: nearly all that is met.
+    if matches!(Insn(word(field)).opcode(), 58 | 62) && value & 3 == 0 {
+        return Ok(field & !0xfffc | value.cast_unsigned() & 0xfffc);
+    }
+    put_lo_form(field, value)
+}
+
+#[cold]
+fn put_lo_form(field: Field, value: i64) -> Done {
+    let insn = Insn(word(field));
+    let form = form_of(insn);
+    match form.insert(insn, dform::lo(value)) {
+        Ok(insn) => Ok(put_word(field, insn.0)),
+        // Low bits that the form has no room for; any distance would do.
+        Err(_) => {
+            let Reach { step, .. } = form.reach_with_addis();
+            let reach = Reach { min: i64::MIN, max: i64::MAX, step };
+            Err(RangeError { distance: value, reach }.into())
+        }
+    }
 }
 
 /// A conditional branch.
-#[inline]
-pub fn put_bd(out: &mut [u8], at: u64, distance: i64) -> Done {
-    let word = read_word(out, at)?;
-    match insert_bd(Insn(word), distance) {
-        Ok(insn) => put_word(out, at, insn.0),
+#[inline(never)]
+pub fn put_bd(field: Field, distance: i64) -> Done {
+    match insert_bd(Insn(word(field)), distance) {
+        Ok(insn) => Ok(put_word(field, insn.0)),
         Err(BranchError::OutOfReach(range)) => Err(range.into()),
         Err(BranchError::NotABranch(found)) => Err(FieldError::NotABranch(found.0)),
     }
 }
 
-#[inline(always)]
-fn put_bits(out: &mut [u8], at: u64, bits: u16) -> Done {
-    *bytes(out, at)? = bits.to_le_bytes();
-    Ok(())
+fn put_bits(field: Field, bits: u16) -> Field {
+    field & !0xffff | u64::from(bits)
 }
 
 /// DQ for quadword and VSX accesses, whose low four bits are opcode; else DS,
 /// as the relocation's name says.
-#[inline(always)]
-fn form_at(out: &mut [u8], at: u64) -> Result<Form, FieldError> {
-    let insn = Insn(read_word(out, at)?);
-    // `ld` and `std` are nearly all that is met.
-    if matches!(insn.opcode(), 58 | 62) {
-        return Ok(Form::Ds);
-    }
-    Ok(if Form::of(insn) == Some(Form::Dq) { Form::Dq } else { Form::Ds })
-}
-
-#[inline(always)]
-fn insert(out: &mut [u8], at: u64, form: Form, value: i64) -> Done {
-    let word = read_word(out, at)?;
-    let step = if form == Form::Dq { 16 } else { 4 };
-    if value & (step - 1) != 0 {
-        let reach = Reach { step, ..form.reach_with_addis() };
-        return Err(RangeError { distance: value, reach }.into());
-    }
-    put_word(out, at, form.insert(Insn(word), dform::lo(value))?.0)
+fn form_of(insn: Insn) -> Form {
+    if Form::of(insn) == Some(Form::Dq) { Form::Dq } else { Form::Ds }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn fits(put: fn(&mut [u8], u64, i64) -> Done, word: u32, value: i64) -> bool {
-        match put(&mut word.to_le_bytes(), 0, value) {
-            Ok(()) => true,
+    type Put = fn(Field, i64) -> Done;
+
+    /// What `put` makes of a field that holds `word`.
+    fn put_into(put: Put, word: u32, value: i64) -> Result<u32, FieldError> {
+        let field = put(put_word(0xa5a5_a5a5_0000_0000, word), value)?;
+        assert_eq!(next_word(field), 0xa5a5_a5a5, "the neighbour");
+        Ok(super::word(field))
+    }
+
+    fn fits(put: Put, word: u32, value: i64) -> bool {
+        match put_into(put, word, value) {
+            Ok(_) => true,
             Err(FieldError::Range(range)) => {
                 assert_eq!(range.distance, value);
                 false
@@ -184,7 +227,6 @@ mod tests {
     /// The limits are the ABI's: what the assembler and the linker refuse too.
     #[test]
     fn both_ends_of_every_field_fit_and_the_next_value_does_not() {
-        type Put = fn(&mut [u8], u64, i64) -> Done;
         const LD: u32 = 0xe862_0000;
         const LXV: u32 = 0xf402_0009;
         const BEQ: u32 = 0x4182_0000;
@@ -215,23 +257,10 @@ mod tests {
 
     #[test]
     fn what_is_not_the_field_stays() {
-        let mut word = 0xe862_0002_u32.to_le_bytes(); // lwa r3,0(r2)
-        put_lo_ds(&mut word, 0, 0x1_2344).unwrap();
-        assert_eq!(u32::from_le_bytes(word), 0xe862_2346); // lwa r3,0x2344(r2)
-        let mut word = 0xf402_0009_u32.to_le_bytes(); // lxv vs32,0(r2): TX is bit 3
-        put_lo_ds(&mut word, 0, 0x10).unwrap();
-        assert_eq!(u32::from_le_bytes(word), 0xf402_0019);
-        let mut word = 0x4182_0001_u32.to_le_bytes(); // beql
-        put_bd(&mut word, 0, -4).unwrap();
-        assert_eq!(u32::from_le_bytes(word), 0x4182_fffd);
-    }
-
-    #[test]
-    fn a_field_ends_where_its_section_does() {
-        assert!(put_u64(&mut [0; 9], 1, 0).is_ok());
-        assert_eq!(put_u64(&mut [0; 9], 2, 0), Err(FieldError::Outside(8)));
-        assert_eq!(put_lo(&mut [0; 4], 3, 0), Err(FieldError::Outside(2)));
-        assert_eq!(put_word(&mut [0; 4], u64::MAX, 0), Err(FieldError::Outside(4)));
-        assert_eq!(put_lo_ds(&mut [0; 4], 1, 0), Err(FieldError::Outside(4)));
+        // lwa r3,0(r2); lxv vs32,0(r2), whose bit 3 is the register's; beql
+        assert_eq!(put_into(put_lo_ds, 0xe862_0002, 0x1_2344), Ok(0xe862_2346));
+        assert_eq!(put_into(put_lo_ds, 0xf402_0009, 0x10), Ok(0xf402_0019));
+        assert_eq!(put_into(put_bd, 0x4182_0001, -4), Ok(0x4182_fffd));
+        assert_eq!(put_into(put_bd, 0x6000_0000, -4), Err(FieldError::NotABranch(0x6000_0000)));
     }
 }

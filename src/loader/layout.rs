@@ -35,6 +35,7 @@ use alloc::{string::String, vec, vec::Vec};
 use goblin::elf64::{
     reloc::{R_PPC64_REL24, Rela},
     section_header::{SHN_UNDEF, SHT_NOTE},
+    sym::Sym,
 };
 
 use super::{
@@ -349,21 +350,20 @@ fn is_kept(section: &Section) -> bool {
 
 /// One pass over the relocations of code: what each symbol's branches need.
 fn count_stubs(object: &Object, options: &LinkOptions) -> Result<Vec<Needs>, LoadError> {
-    let mut needs: Vec<Needs> = object
-        .symbols()
-        .map(|symbol| {
-            // Symbol 0 and `.TOC.` are numbers, not functions.
-            let name = || object.name(&symbol);
-            if u32::from(symbol.st_shndx) != SHN_UNDEF {
-                return if loses_toc(&symbol) { Needs::LEAVES } else { Needs::LOCAL };
-            }
-            match name() {
-                "" | ".TOC." => Needs::LOCAL,
-                callsites::HOOK => Needs::PROFILES,
-                _ => Needs::LEAVES,
-            }
-        })
-        .collect();
+    let class = |symbol: Sym| {
+        if u32::from(symbol.st_shndx) != SHN_UNDEF {
+            return if loses_toc(&symbol) { Needs::LEAVES } else { Needs::LOCAL };
+        }
+        // Symbol 0 and `.TOC.` are numbers, not functions.
+        if object.is_named(&symbol, "") || object.is_named(&symbol, ".TOC.") {
+            Needs::LOCAL
+        } else if object.is_named(&symbol, callsites::HOOK) {
+            Needs::PROFILES
+        } else {
+            Needs::LEAVES
+        }
+    };
+    let mut needs: Vec<Needs> = object.symbols().map(class).collect();
 
     for relocations in object.relocations() {
         let section = &object.sections()[relocations.target];

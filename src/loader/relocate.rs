@@ -31,20 +31,19 @@
 use alloc::{string::String, vec::Vec};
 
 use goblin::elf64::reloc::{
-    R_PPC64_ADDR32, R_PPC64_ADDR64, R_PPC64_ENTRY, R_PPC64_GNU_VTENTRY, R_PPC64_GNU_VTINHERIT,
-    R_PPC64_NONE, R_PPC64_REL14, R_PPC64_REL16, R_PPC64_REL16_HA, R_PPC64_REL16_HI,
-    R_PPC64_REL16_LO, R_PPC64_REL24, R_PPC64_REL32, R_PPC64_REL64, R_PPC64_TOC, R_PPC64_TOC16,
-    R_PPC64_TOC16_DS, R_PPC64_TOC16_HA, R_PPC64_TOC16_HI, R_PPC64_TOC16_LO, R_PPC64_TOC16_LO_DS,
-    R_PPC64_TOCSAVE, R_PPC64_UADDR32, R_PPC64_UADDR64, Rela,
+    R_PPC64_ADDR32, R_PPC64_ADDR64, R_PPC64_ENTRY, R_PPC64_REL14, R_PPC64_REL16, R_PPC64_REL16_HA,
+    R_PPC64_REL16_HI, R_PPC64_REL16_LO, R_PPC64_REL24, R_PPC64_REL32, R_PPC64_REL64, R_PPC64_TOC,
+    R_PPC64_TOC16, R_PPC64_TOC16_DS, R_PPC64_TOC16_HA, R_PPC64_TOC16_HI, R_PPC64_TOC16_LO,
+    R_PPC64_TOC16_LO_DS, R_PPC64_UADDR32, R_PPC64_UADDR64, Rela,
 };
 
 use super::{
     bind::{self, Bound, Class, KernelAbi, Linker, SlotOrder},
     callsites::{self, CallSite, LD_R2_R12, RefusedSite, SiteKind},
-    elf::{Object, Section},
+    elf::{Object, Relocations, Section},
     error::{LoadError, Place, RelocFault},
     exports::{self, Export},
-    fields::{self, FieldError},
+    fields::{self, Field, FieldError},
     layout::{Group, Layout, Needs},
     modinfo::Modinfo,
     stubs::table::StubTable,
@@ -59,11 +58,6 @@ use crate::{
         well_known::{ADD_R2_R2_R12, CROR_15, CROR_31, LD_R2_24_R1},
     },
 };
-
-/// Names of markers that change nothing: where a linker might do better, and
-/// what it may throw away. The PLT ones have no name in goblin.
-const R_PPC64_PLTSEQ: u32 = 119;
-const R_PPC64_PLTCALL: u32 = 120;
 
 /// A module that is ready at its addresses.
 #[derive(Clone, Debug)]
@@ -214,26 +208,23 @@ fn apply_all(linker: &mut Linker, bounds: &[Bound]) -> Result<Vec<CallSite>, Loa
         let Some(start) = layout.offset_of(relocations.target) else {
             continue;
         };
-        let start = start as usize;
-        let out = &mut linker.image[start..start + section.data.len()];
-        let place = Target { section, start: start as u32, code: section.is_code() };
-        for relocation in relocations.iter() {
-            let Some(bound) = bounds.get((relocation.r_info >> 32) as usize) else {
-                let index = (relocation.r_info >> 32) as u32;
-                let fault = RelocFault::SymbolIndex { index, count: bounds.len() };
-                return Err(refuse(object, section, &relocation, fault));
-            };
-            if let Err(error) = pass.apply(&place, out, &relocation, bound) {
-                return Err(explain(object, section, &relocation, error));
-            }
+        let from = start as usize;
+        let out = &mut linker.image[from..from + section.data.len()];
+        let addr = base.0.wrapping_add(start.into());
+        let target = Target { file: section.data, addr, start, code: section.is_code() };
+        if let Err((number, fault)) = pass.relocate(&target, out, relocations, bounds) {
+            return Err(explain(object, relocations, number, fault));
         }
     }
     Ok(pass.sites)
 }
 
 /// The section that relocations are applied to.
-struct Target<'t, 'a> {
-    section: &'t Section<'a>,
+struct Target<'a> {
+    /// Its bytes in the file.
+    file: &'a [u8],
+    addr: u64,
+    /// `addr` from the base.
     start: u32,
     code: bool,
 }
@@ -250,7 +241,9 @@ struct Pass {
 /// Why a relocation was not applied, without the names.
 enum Fault {
     Field(FieldError),
+    Outside(u32),
     Unknown,
+    NoSymbol,
     NotKept,
     NotCode,
     IntoFunction,
@@ -270,152 +263,217 @@ impl From<RangeError> for Fault {
 }
 
 impl Pass {
+    /// One section. A fault comes with the number of its relocation.
+    ///
+    /// A function of its own, because this loop is most of a load's time, and
+    /// registers for it alone are worth more than one call saved.
+    #[inline(never)]
+    fn relocate(
+        &mut self,
+        target: &Target,
+        out: &mut [u8],
+        relocations: &Relocations,
+        bounds: &[Bound],
+    ) -> Result<(), (usize, Fault)> {
+        let mut rest = relocations.iter();
+        while let Some(Rela { r_offset, r_info, r_addend }) = rest.next() {
+            let number = relocations.len() - rest.len() - 1;
+            let kind = r_info as u32;
+            let Some(bound) = bounds.get((r_info >> 32) as usize) else {
+                return Err((number, Fault::NoSymbol));
+            };
+            let there = usize::try_from(r_offset).ok().and_then(|at| out.get_mut(at..));
+            if let Some(bytes) = there.and_then(|there| there.first_chunk_mut::<8>()) {
+                let field = Field::from_le_bytes(*bytes);
+                match self.apply(target, field, r_offset, kind, r_addend, bound) {
+                    Ok(field) => *bytes = field.to_le_bytes(),
+                    Err(fault) => return Err((number, fault)),
+                }
+            } else {
+                self.apply_near_end(target, out, r_offset, kind, r_addend, bound)
+                    .map_err(|fault| (number, fault))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Less than eight bytes of the section are left: enough for most fields.
+    #[cold]
+    fn apply_near_end(
+        &mut self,
+        target: &Target,
+        out: &mut [u8],
+        at: u64,
+        kind: u32,
+        addend: i64,
+        bound: &Bound,
+    ) -> Result<(), Fault> {
+        let width = fields::width(kind);
+        let rest = usize::try_from(at).ok().and_then(|at| out.get_mut(at..));
+        let rest = rest.unwrap_or_default();
+        if rest.len() < width as usize {
+            return Err(Fault::Outside(width));
+        }
+        let mut bytes = [0; 8];
+        bytes[..rest.len()].copy_from_slice(rest);
+        let field = Field::from_le_bytes(bytes);
+        let field = self.apply(target, field, at, kind, addend, bound)?;
+        rest.copy_from_slice(&field.to_le_bytes()[..rest.len()]);
+        Ok(())
+    }
+
+    /// The field at `at` of the section, with a relocation of type `kind` done.
     #[inline(always)]
     fn apply(
         &mut self,
-        place: &Target,
-        out: &mut [u8],
-        relocation: &Rela,
+        target: &Target,
+        field: Field,
+        at: u64,
+        kind: u32,
+        addend: i64,
         bound: &Bound,
-    ) -> Result<(), Fault> {
+    ) -> Result<Field, Fault> {
         if bound.class == Class::NotKept {
             return Err(Fault::NotKept);
         }
-        let at = relocation.r_offset;
-        let value = bound.value.wrapping_add_signed(relocation.r_addend);
-        let p = self.base.wrapping_add(u64::from(place.start)).wrapping_add(at);
+        let value = bound.value.wrapping_add_signed(addend);
+        let p = target.addr.wrapping_add(at);
         let from_p = value.wrapping_sub(p).cast_signed();
         let from_toc = value.wrapping_sub(self.toc).cast_signed();
-        match relocation.r_info as u32 {
-            R_PPC64_REL24 => return self.branch(place, out, relocation, bound),
-            R_PPC64_ADDR64 | R_PPC64_UADDR64 => fields::put_u64(out, at, value)?,
-            R_PPC64_TOC16_HA => fields::put_ha(out, at, from_toc)?,
-            R_PPC64_TOC16_LO_DS => fields::put_lo_ds(out, at, from_toc)?,
-            R_PPC64_TOC16_LO => fields::put_lo(out, at, from_toc)?,
-            R_PPC64_REL64 => fields::put_u64(out, at, from_p.cast_unsigned())?,
-            R_PPC64_REL32 => fields::put_rel32(out, at, from_p)?,
-            R_PPC64_ENTRY => shorten_entry(out, at, self.toc.wrapping_sub(p).cast_signed())?,
-            R_PPC64_REL16_HA => fields::put_ha(out, at, from_p)?,
-            R_PPC64_REL16_LO => fields::put_lo(out, at, from_p)?,
-            R_PPC64_REL16_HI => fields::put_hi(out, at, from_p)?,
-            R_PPC64_REL16 => fields::put_half(out, at, from_p)?,
-            R_PPC64_TOC16 => fields::put_half(out, at, from_toc)?,
-            R_PPC64_TOC16_HI => fields::put_hi(out, at, from_toc)?,
-            R_PPC64_TOC16_DS => fields::put_ds(out, at, from_toc)?,
-            R_PPC64_TOC => fields::put_u64(out, at, self.toc)?,
-            R_PPC64_ADDR32 | R_PPC64_UADDR32 => {
-                fields::put_addr32(out, at, value.cast_signed())?;
-            }
+        let field = match kind {
+            R_PPC64_REL24 => return self.branch(target, field, at, addend, bound),
+            R_PPC64_ADDR64 | R_PPC64_UADDR64 => value,
+            R_PPC64_TOC16_HA => fields::put_ha(field, from_toc)?,
+            R_PPC64_TOC16_LO_DS => fields::put_lo_ds(field, from_toc)?,
+            R_PPC64_TOC16_LO => fields::put_lo(field, from_toc),
+            R_PPC64_REL64 => from_p.cast_unsigned(),
+            R_PPC64_REL32 => fields::put_rel32(field, from_p)?,
+            R_PPC64_ENTRY => shorten_entry(field, self.toc.wrapping_sub(p).cast_signed()),
+            R_PPC64_REL16_HA => fields::put_ha(field, from_p)?,
+            R_PPC64_REL16_LO => fields::put_lo(field, from_p),
+            _ => return self.apply_rare(field, kind, value, from_p, bound),
+        };
+        Ok(field)
+    }
+
+    /// The types that compilers seldom or never use.
+    #[cold]
+    fn apply_rare(
+        &mut self,
+        field: Field,
+        kind: u32,
+        value: u64,
+        from_p: i64,
+        bound: &Bound,
+    ) -> Result<Field, Fault> {
+        let from_toc = value.wrapping_sub(self.toc).cast_signed();
+        let field = match kind {
+            R_PPC64_REL16_HI => fields::put_hi(field, from_p)?,
+            R_PPC64_REL16 => fields::put_half(field, from_p)?,
+            R_PPC64_TOC16 => fields::put_half(field, from_toc)?,
+            R_PPC64_TOC16_HI => fields::put_hi(field, from_toc)?,
+            R_PPC64_TOC16_DS => fields::put_ds(field, from_toc)?,
+            R_PPC64_TOC => self.toc,
+            R_PPC64_ADDR32 | R_PPC64_UADDR32 => fields::put_addr32(field, value.cast_signed())?,
             R_PPC64_REL14 if bound.class != Class::Local => return Err(Fault::IntoFunction),
-            R_PPC64_REL14 => {
-                let distance = from_p.wrapping_add(bound.local_entry.into());
-                fields::put_bd(out, at, distance)?;
-            }
-            R_PPC64_NONE
-            | R_PPC64_TOCSAVE
-            | R_PPC64_PLTSEQ
-            | R_PPC64_PLTCALL
-            | R_PPC64_GNU_VTINHERIT
-            | R_PPC64_GNU_VTENTRY => {}
+            R_PPC64_REL14 => fields::put_bd(field, from_p.wrapping_add(bound.local_entry.into()))?,
+            kind if fields::width(kind) == 0 => field, // a marker
             _ => return Err(Fault::Unknown),
-        }
-        Ok(())
+        };
+        Ok(field)
     }
 
     /// `R_PPC64_REL24`: the header's table.
     #[inline(always)]
     fn branch(
         &mut self,
-        place: &Target,
-        out: &mut [u8],
-        relocation: &Rela,
+        target: &Target,
+        field: Field,
+        at: u64,
+        addend: i64,
         bound: &Bound,
-    ) -> Result<(), Fault> {
-        if !place.code {
+    ) -> Result<Field, Fault> {
+        if !target.code {
             return Err(Fault::NotCode);
         }
-        let at = relocation.r_offset;
-        let insn = Insn(fields::read_word(out, at)?);
+        let insn = Insn(fields::word(field));
         // An absolute branch (AA) has no distance to relocate.
         if !branch::is_i_form(insn) || insn.0 & 2 != 0 {
             return Err(FieldError::NotABranch(insn.0).into());
         }
-        let p = self.base.wrapping_add(u64::from(place.start)).wrapping_add(at);
-        let to = if bound.class == Class::Local {
+        let p = target.addr.wrapping_add(at);
+        if bound.class == Class::Local {
             let entry = bound.value.wrapping_add(bound.local_entry.into());
-            entry.wrapping_add_signed(relocation.r_addend)
-        } else {
-            if relocation.r_addend != 0 {
-                return Err(Fault::IntoFunction);
-            }
-            if !branch::is_call(insn) {
-                self.stub(bound, Needs::SIBLING)
-            } else if bound.class == Class::Profiles {
-                return self.profiling_call(place, out, at, bound);
-            } else {
-                restore_r2(out, at)?;
-                self.stub(bound, Needs::CALL)
-            }
-        };
-        let distance = branch::REACH.check(to.wrapping_sub(p).cast_signed())?;
-        let field = distance as u32 & 0x03ff_fffc;
-        fields::put_word(out, at, insn.0 & !0x03ff_fffc | field)?;
-        Ok(())
+            return aim(field, p, entry.wrapping_add_signed(addend));
+        }
+        if addend != 0 {
+            return Err(Fault::IntoFunction);
+        }
+        if !branch::is_call(insn) {
+            return aim(field, p, self.stub(bound, Needs::SIBLING));
+        }
+        if bound.class == Class::Profiles {
+            self.profiling_call(target, at, bound);
+            return Ok(fields::put_word(field, Insn::NOP.0));
+        }
+        aim(restore_r2(field)?, p, self.stub(bound, Needs::CALL))
     }
 
     fn stub(&self, bound: &Bound, kind: u8) -> u64 {
         self.base + u64::from(bound.stub(kind, self.slot_bytes))
     }
 
-    /// A call of `_mcount`: switched off, and remembered.
-    fn profiling_call(
-        &mut self,
-        place: &Target,
-        out: &mut [u8],
-        at: u64,
-        bound: &Bound,
-    ) -> Result<(), Fault> {
-        let kind = callsites::classify(place.section.data, at);
+    /// Remembers the call of `_mcount` at `at`, which is being switched off.
+    fn profiling_call(&mut self, target: &Target, at: u64, bound: &Bound) {
+        let kind = callsites::classify(target.file, at);
         let stub = match kind {
             _ if self.wrong_profile_stubs => Needs::CALL,
             SiteKind::Late => Needs::PROFILE_LATE,
             _ => Needs::PROFILE,
         };
-        fields::put_word(out, at, Insn::NOP.0)?;
         let stub = bound.stub(stub, self.slot_bytes);
-        self.sites.push(CallSite::new(place.start + at as u32, kind, 0, stub));
-        Ok(())
+        self.sites.push(CallSite::new(target.start + at as u32, kind, 0, stub));
     }
 }
 
-/// Makes the no-op behind the call at `at` take r2 back.
+/// The distance's bits in an I-form branch.
+const LI_MASK: u32 = 0x03ff_fffc;
+
+/// Aims the branch at `p` at `to`; AA is clear, LK stays.
 #[inline(always)]
-fn restore_r2(out: &mut [u8], at: u64) -> Result<(), Fault> {
-    let slot = at.wrapping_add(4);
-    let found = Insn(fields::read_word(out, slot).unwrap_or(0));
+fn aim(field: Field, p: u64, to: u64) -> Result<Field, Fault> {
+    let distance = branch::REACH.check(to.wrapping_sub(p).cast_signed())?;
+    let rest = field & !u64::from(LI_MASK);
+    Ok(rest | u64::from(distance as u32 & LI_MASK))
+}
+
+/// Makes the no-op behind a call take r2 back.
+#[inline(always)]
+fn restore_r2(field: Field) -> Result<Field, Fault> {
+    let found = Insn(fields::next_word(field));
     if found == Insn::NOP || found == CROR_15 || found == CROR_31 {
-        fields::put_word(out, slot, LD_R2_24_R1.0)?;
-    } else if found != LD_R2_24_R1 {
-        return Err(Fault::NoTocSlot(found.0));
+        Ok(fields::put_next_word(field, LD_R2_24_R1.0))
+    } else if found == LD_R2_24_R1 {
+        Ok(field)
+    } else {
+        Err(Fault::NoTocSlot(found.0))
     }
-    Ok(())
 }
 
 /// `R_PPC64_ENTRY` marks a large-model entry, `ld r2,x(r12); add r2,r2,r12`. If
 /// r2 is near, two immediates do the same without the load. Other words, and a
 /// TOC that is too far, are left as they are: the literal is right, too.
 #[inline(always)]
-fn shorten_entry(out: &mut [u8], at: u64, toc_from_entry: i64) -> Result<(), Fault> {
-    let (first, second) =
-        (fields::read_word(out, at)?, fields::read_word(out, at.wrapping_add(4))?);
+fn shorten_entry(field: Field, toc_from_entry: i64) -> Field {
+    let (first, second) = (fields::word(field), fields::next_word(field));
     if first & 0xffff_0003 != LD_R2_R12 || second != ADD_R2_R2_R12.0 {
-        return Ok(());
+        return field;
     }
-    if let Ok(halves) = dform::split(toc_from_entry) {
-        fields::put_word(out, at, addis(Gpr::R2, Gpr::R12, halves.ha).0)?;
-        fields::put_word(out, at.wrapping_add(4), addi(Gpr::R2, Gpr::R2, halves.lo).0)?;
-    }
-    Ok(())
+    let Ok(halves) = dform::split(toc_from_entry) else {
+        return field;
+    };
+    let field = fields::put_word(field, addis(Gpr::R2, Gpr::R12, halves.ha).0);
+    fields::put_next_word(field, addi(Gpr::R2, Gpr::R2, halves.lo).0)
 }
 
 /// Adds the sites of patchable functions, with their stubs, and sorts.
@@ -432,7 +490,7 @@ fn add_patchable(
     let (patchable, bad) = callsites::patchable(linker.object, linker.layout, functions);
     refused.extend(bad);
     sites.extend(patchable);
-    sites.sort_unstable_by_key(|site| site.offset());
+    callsites::sort(sites);
 
     let slot = linker.layout.slots - 1; // the last one, planned for this
     let target = Some(linker.abi.mcount);
@@ -452,33 +510,33 @@ fn add_patchable(
     Ok(())
 }
 
+/// The error for relocation `number`, with the names that [`Fault`] leaves out.
 #[cold]
-fn explain(object: &Object, section: &Section, relocation: &Rela, fault: Fault) -> LoadError {
-    let symbol = object.symbol((relocation.r_info >> 32) as u32);
+fn explain(object: &Object, relocations: &Relocations, number: usize, fault: Fault) -> LoadError {
+    let section = &object.sections()[relocations.target];
+    let relocation = match relocations.iter().nth(number) {
+        Some(relocation) => relocation,
+        None => Rela { r_offset: 0, r_info: 0, r_addend: 0 },
+    };
+    let index = (relocation.r_info >> 32) as u32;
+    let symbol = object.symbol(index);
     let fault = match fault {
-        Fault::Field(FieldError::Outside(width)) => {
-            RelocFault::Outside { width, size: section.size() }
-        }
+        Fault::Outside(width) => RelocFault::Outside { width, size: section.size() },
         Fault::Field(FieldError::Range(range)) => RelocFault::Range(range),
         Fault::Field(FieldError::NotABranch(found)) => RelocFault::NotABranch { found },
         Fault::Unknown => RelocFault::Unknown,
+        Fault::NoSymbol => RelocFault::SymbolIndex { index, count: object.symbol_count() },
         Fault::NotCode => RelocFault::NotCode,
         Fault::IntoFunction => RelocFault::IntoFunction { addend: relocation.r_addend },
         Fault::NotKept => {
-            let index = symbol.map_or(0, |symbol| usize::from(symbol.st_shndx));
+            let index = symbol.as_ref().map_or(0, |symbol| usize::from(symbol.st_shndx));
             let section = object.sections().get(index).map_or("", |section| section.name);
             RelocFault::NotLoaded { section: section.into() }
         }
         Fault::NoTocSlot(found) => {
-            RelocFault::NoTocSlot { function: caller(object, section, relocation), found }
+            RelocFault::NoTocSlot { function: caller(object, section, &relocation), found }
         }
     };
-    refuse(object, section, relocation, fault)
-}
-
-#[cold]
-fn refuse(object: &Object, section: &Section, relocation: &Rela, fault: RelocFault) -> LoadError {
-    let symbol = object.symbol((relocation.r_info >> 32) as u32);
     let symbol = symbol.map_or(String::new(), |symbol| object.name(&symbol).into());
     let at = Place { section: section.name.into(), offset: relocation.r_offset };
     LoadError::Reloc { at, kind: relocation.r_info as u32, symbol, fault }

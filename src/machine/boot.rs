@@ -22,7 +22,7 @@ unsafe impl<const N: usize> Sync for Stack<N> {}
 
 impl<const N: usize> Stack<N> {
     /// A stack of zeros.
-    pub const fn new() -> Self {
+    pub const fn zeros() -> Self {
         Self(UnsafeCell::new([0; N]))
     }
 
@@ -34,7 +34,7 @@ impl<const N: usize> Stack<N> {
 }
 
 /// The stack that `boot/entry.S` starts on.
-pub static BOOT_STACK: Stack<BOOT_STACK_BYTES> = Stack::new();
+pub static BOOT_STACK: Stack<BOOT_STACK_BYTES> = Stack::zeros();
 
 unsafe extern "C" {
     /// Defined by the binary: the boot order.

@@ -5,7 +5,7 @@ use core::mem::{offset_of, size_of};
 use core::sync::atomic::AtomicU64;
 
 use crate::addr::Vaddr;
-use crate::machine::paca::{Paca, ShadowEntry, read, write};
+use crate::machine::paca::{Paca, ShadowEntry, write};
 use crate::trace::record;
 
 unsafe extern "C" {

@@ -273,7 +273,7 @@ impl Pages {
     }
 
     /// Bytes, a multiple of the page.
-    pub fn len(&self) -> u64 {
+    pub fn size(&self) -> u64 {
         self.len
     }
 
@@ -377,13 +377,13 @@ impl Block {
     }
 
     /// Bytes.
-    pub fn len(&self) -> usize {
+    pub fn size(&self) -> usize {
         self.layout.size()
     }
 
     /// Fills the start of the block.
     pub fn fill(&mut self, bytes: &[u8]) {
-        assert!(bytes.len() <= self.len());
+        assert!(bytes.len() <= self.size());
         for (index, byte) in bytes.iter().enumerate() {
             // SAFETY: inside the block; volatile: C code reads it by address.
             unsafe { self.start.as_ptr().add(index).write_volatile(*byte) };
@@ -392,7 +392,7 @@ impl Block {
 
     /// A copy of what is in it now.
     pub fn bytes(&self) -> Vec<u8> {
-        let mut bytes = alloc::vec![0; self.len()];
+        let mut bytes = alloc::vec![0; self.size()];
         read(self.start(), &mut bytes);
         bytes
     }

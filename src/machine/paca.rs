@@ -162,7 +162,7 @@ static BOOT_CPU: PerCpu = PerCpu {
     paca: UnsafeCell::new(unsafe { core::mem::zeroed() }),
     task: UnsafeCell::new([0; TASK_BYTES]),
     shadow: UnsafeCell::new([ShadowEntry { lr: 0, toc: 0, r1: 0, spare: 0 }; SHADOW_ENTRIES]),
-    emergency: Stack::new(),
+    emergency: Stack::zeros(),
 };
 
 /// Builds CPU 0's PACA and puts it into r13 and SPRG0. Called once, first of all.
@@ -200,7 +200,7 @@ pub fn init_boot() {
             "mtspr {sprg0}, {paca}",
             paca = in(reg) paca,
             sprg0 = const SPRG0,
-            options(nomem, nostack, preserves_flags),
+            options(nostack, preserves_flags),
         );
     }
 }

@@ -107,7 +107,7 @@ pub fn publish(who: &str, text: Range, targets: Range) {
     let len = text.1.since(text.0) as u64;
     memory::publish_code(text.0, len);
     let mut engine = ENGINE.lock();
-    // Exactly, here and in `withdraw`: a module that came and went leaves nothing.
+    // No slack: `withdraw` gives back what this takes.
     engine.memory.text.reserve_exact(1);
     engine.memory.text.push(text);
     engine.memory.targets.reserve_exact(1);
@@ -129,8 +129,8 @@ pub fn publish(who: &str, text: Range, targets: Range) {
 pub fn withdraw(text: Range, targets: Range) {
     let mut engine = ENGINE.lock();
     engine.memory.text.retain(|range| *range != text);
-    engine.memory.targets.retain(|range| *range != targets);
     engine.memory.text.shrink_to_fit();
+    engine.memory.targets.retain(|range| *range != targets);
     engine.memory.targets.shrink_to_fit();
 }
 

@@ -1,7 +1,7 @@
 //! Exceptions: vectors in low memory, the frame they save, who handles them.
 //!
 //! `boot/trap.S` does what must be done before Rust can run; the decision what
-//! an exception means is [`crate::kernel::oops`].
+//! an exception means is the kernel's, which says so with [`on_exception`].
 
 use core::arch::{asm, global_asm};
 use core::mem::{offset_of, size_of};
@@ -35,6 +35,16 @@ pub struct TrapFrame {
     pub dsisr: u64,
     /// Vector number, 0x100 and up.
     pub vector: u64,
+}
+
+/// Decides what an exception means, given how deep exceptions nest (from 1).
+pub type Handler = fn(&mut TrapFrame, u64) -> Outcome;
+
+static HANDLER: super::lock::Once<Handler> = super::lock::Once::new();
+
+/// Hands every exception to `handler` from now on.
+pub fn on_exception(handler: Handler) {
+    HANDLER.call_once(|| handler);
 }
 
 /// What is done after the report.
@@ -166,7 +176,8 @@ extern "C" fn handle(frame: &mut TrapFrame) {
         write!(trap_depth, depth - 1);
         return;
     }
-    match crate::kernel::oops::on_trap(frame, depth) {
+    let handler = HANDLER.get().expect("the kernel handles exceptions before it takes any");
+    match handler(frame, depth) {
         Outcome::Resume => {}
         Outcome::EndJob => {
             let (at, stack) = super::call::abort_point().expect("only a running job is ended");

@@ -271,8 +271,7 @@ impl SiteTable {
         self.next_id += 1;
         let states = alloc::vec![SiteState::OFF; sites.len()];
         let redirects = BTreeMap::new();
-        // Exactly, here and in `remove`: a module that came and went leaves nothing.
-        self.modules.reserve_exact(1);
+        self.modules.reserve_exact(1); // `remove` gives back what this takes
         self.modules.push(Module { id, name, base, sites, states, profile, redirects, by_stub });
         Ok(id)
     }

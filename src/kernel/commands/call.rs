@@ -24,12 +24,7 @@ pub fn named(name: &str) -> Result<(Vaddr, u64), String> {
     let buffers = NAMED.lock();
     let block =
         buffers.get(name).ok_or_else(|| format!("&{name}: no such buffer (make it with buf)"))?;
-    Ok((block.start(), block.len() as u64))
-}
-
-/// Bytes that named buffers hold.
-pub fn named_bytes() -> usize {
-    NAMED.lock().values().map(Block::len).sum()
+    Ok((block.start(), block.size() as u64))
 }
 
 fn block(bytes: &[u8]) -> Result<Block, String> {

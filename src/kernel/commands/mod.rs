@@ -9,7 +9,7 @@ mod look;
 mod modules;
 mod patch;
 
-use alloc::string::{String, ToString};
+use alloc::string::String;
 
 use super::modules::Failure;
 use super::{files, livepatch, tracing};
@@ -138,9 +138,4 @@ fn read_memory(at: Vaddr, len: u64) -> Result<alloc::vec::Vec<u8>, String> {
     } else {
         Err(alloc::format!("{at}: {len} bytes from there are not all memory (see maps)"))
     }
-}
-
-/// A number as decimal text.
-fn decimal(value: u64) -> String {
-    value.to_string()
 }

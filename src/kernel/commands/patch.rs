@@ -104,7 +104,7 @@ fn pages() -> Result<(), String> {
     let before = memory::usage().pages_free;
     let taken: alloc::vec::Vec<_> = (1..20).filter_map(|n| memory::Pages::take(n * 5000)).collect();
     let used = before - memory::usage().pages_free;
-    let wanted: u64 = taken.iter().map(memory::Pages::len).sum();
+    let wanted: u64 = taken.iter().map(memory::Pages::size).sum();
     drop(taken);
     let after = memory::usage().pages_free;
     if used == wanted && after == before {

@@ -24,6 +24,15 @@ struct Blocks {
     calls: u64,
 }
 
+impl Blocks {
+    /// A map that has become empty keeps a node; a new one has none.
+    fn let_go(&mut self) {
+        if self.held.is_empty() {
+            self.held = BTreeMap::new();
+        }
+    }
+}
+
 static BLOCKS: Mutex<Blocks> = Mutex::new(Blocks { held: BTreeMap::new(), call: 0, calls: 0 });
 
 /// Starts counting blocks to a new call; the call that was counted to before.
@@ -40,13 +49,14 @@ pub fn end_call(outer: u64, returned: bool) {
     let call = core::mem::replace(&mut blocks.call, outer);
     if !returned {
         blocks.held.retain(|_, held| held.call != call);
+        blocks.let_go();
     }
 }
 
 /// Blocks held, and their bytes.
 pub fn usage() -> (usize, usize) {
     let blocks = BLOCKS.lock();
-    (blocks.held.len(), blocks.held.values().map(|held| held.block.len()).sum())
+    (blocks.held.len(), blocks.held.values().map(|held| held.block.size()).sum())
 }
 
 fn take(size: u64) -> u64 {
@@ -126,7 +136,10 @@ pub extern "C" fn kfree(block: u64) {
     if block <= 16 {
         return;
     }
-    let held = BLOCKS.lock().held.remove(&block);
+    let mut blocks = BLOCKS.lock();
+    let held = blocks.held.remove(&block);
+    blocks.let_go();
+    drop(blocks);
     if held.is_none() {
         call::give_up(format!("kfree of {block:#x}, which kmalloc did not hand out"));
     }
@@ -134,12 +147,12 @@ pub extern "C" fn kfree(block: u64) {
 
 /// `kfree_sensitive(block)`: clears it first.
 pub extern "C" fn kfree_sensitive(block: u64) {
-    let len = BLOCKS.lock().held.get(&block).map_or(0, |held| held.block.len());
+    let len = BLOCKS.lock().held.get(&block).map_or(0, |held| held.block.size());
     memory::write_for_module(Vaddr(block), &alloc::vec![0; len]);
     kfree(block);
 }
 
 /// `ksize(block)`.
 pub extern "C" fn ksize(block: u64) -> u64 {
-    BLOCKS.lock().held.get(&block).map_or(0, |held| held.block.len() as u64)
+    BLOCKS.lock().held.get(&block).map_or(0, |held| held.block.size() as u64)
 }

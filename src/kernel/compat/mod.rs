@@ -14,5 +14,3 @@ pub mod heap;
 pub mod kernel;
 pub mod param;
 pub mod print;
-
-pub use print::{dynamic_pr_debug, printk, sprintf, vscnprintf, vsnprintf};

@@ -7,7 +7,7 @@ use crate::addr::Vaddr;
 use crate::compat::Memory;
 use crate::compat::printf::{self, Format, Level, Sink, SymbolStyle, VaList, World};
 use crate::kernel::{console, symbols};
-use crate::machine::memory;
+use crate::machine::{memory, varargs};
 
 /// Least urgent level that reaches the console; what is above goes to the log.
 const CONSOLE_LEVEL: u8 = 6;
@@ -30,6 +30,17 @@ impl World for Machine {
         };
         text.map(|text| out.put(text.as_bytes())).is_some()
     }
+}
+
+/// Puts the functions of this file behind their C names.
+pub fn connect() {
+    varargs::connect(&varargs::Targets {
+        printk,
+        sprintf,
+        dynamic_pr_debug,
+        snprintf: vsnprintf,
+        scnprintf: vscnprintf,
+    });
 }
 
 /// The line on the console has not ended yet.

@@ -219,10 +219,12 @@ impl Resolver for Everyone {
     }
 }
 
-/// The name under which a module file is listed: its own word, or the file's.
+/// The name under which a module file is listed: its own word, or the file's if
+/// that one could not be typed.
 pub fn name_of(object: &Object<'_>, base_name: &str) -> String {
     let stem = base_name.split(".ko").next().unwrap_or(base_name);
-    Modinfo::of(object).name().unwrap_or(stem).replace('-', "_")
+    let typed = |name: &&str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic());
+    Modinfo::of(object).name().filter(typed).unwrap_or(stem).replace('-', "_")
 }
 
 /// Loads the module that `word` (a name or a path) means, and runs its init.

@@ -150,10 +150,10 @@ impl Batch {
         self.verdict = match (outcome, negated) {
             (Outcome::Done, false) | (Outcome::Failed(_) | Outcome::Oops(_), true) => Verdict::Ok,
             (Outcome::Failed(why), false) => {
-                Verdict::Failed(line(format_args!("{}: {why}", Shown(name))))
+                Verdict::Failed(line(format_args!("{}: {}", Shown(name), Shown(why.as_bytes()))))
             }
             (Outcome::Oops(why), false) => {
-                Verdict::Oops(line(format_args!("{}: {why}", Shown(name))))
+                Verdict::Oops(line(format_args!("{}: {}", Shown(name), Shown(why.as_bytes()))))
             }
             (Outcome::Done, true) => Verdict::Failed(line(format_args!(
                 "{}: it succeeded (and ! wants it to fail)",
@@ -193,8 +193,9 @@ impl Batch {
                 Ok(command) => host.run(command),
                 Err(refusal) => Outcome::Failed(refusal.problem.to_string()),
             };
+            // A reason may quote names out of a file, which are any bytes.
             if let Outcome::Failed(why) = &outcome {
-                host.print_line(&format!("{}: {why}", Shown(name)));
+                host.print_line(&format!("{}: {}", Shown(name), Shown(why.as_bytes())));
             }
             let flow = self.settle(name, statement.text, negated, outcome);
             if let (true, Verdict::Failed(why)) = (negated, &self.verdict) {
@@ -325,6 +326,15 @@ mod tests {
         assert!(lines[0].starts_with("echo: column 6: quote is never closed"));
         let (_, _, lines) = run("\"a");
         assert!(lines[0].starts_with("tocsin: column 1: quote"));
+    }
+
+    #[test]
+    fn a_reason_cannot_break_its_line_or_forge_a_verdict() {
+        let mut batch = Batch::new();
+        let outcome = Outcome::Failed("unresolved: a\ntocsin: ok".into());
+        batch.settle(b"insmod", b"", false, outcome);
+        let line = batch.verdict().to_string();
+        assert_eq!(line, r"tocsin: failed: insmod: unresolved: a\x0atocsin: ok");
     }
 
     #[test]

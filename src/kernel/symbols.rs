@@ -98,10 +98,13 @@ pub fn qualified(at: Vaddr) -> String {
     }
 }
 
+/// What stands for the kernel where a module's name can.
+const KERNEL: &str = "kernel";
+
 /// Every function with that name: who has it, and its global entry.
 pub fn candidates(symbol: &SymbolName) -> Vec<(Option<String>, Vaddr)> {
     let mut found = Vec::new();
-    if symbol.module.is_none() {
+    if symbol.module.as_deref().is_none_or(|module| module == KERNEL) {
         let kernel = exports::find(&symbol.name).or_else(|| super::ksyms::address(&symbol.name));
         found.extend(kernel.map(|at| (None, at)));
     }
@@ -128,7 +131,7 @@ pub fn resolve(symbol: &SymbolName) -> Result<(Option<String>, Vaddr), String> {
     let mut found = candidates(symbol);
     match (found.len(), module) {
         (1, _) => Ok(found.remove(0)),
-        (0, Some(module)) if modules::find(module).is_none() => {
+        (0, Some(module)) if module != KERNEL && modules::find(module).is_none() => {
             Err(format!("{module}: not loaded (insmod {module} first)"))
         }
         (0, Some(module)) => {
@@ -141,7 +144,7 @@ pub fn resolve(symbol: &SymbolName) -> Result<(Option<String>, Vaddr), String> {
             let places: Vec<_> = found
                 .iter()
                 .map(|(module, at)| {
-                    format!("{}:{name} at {at}", module.as_deref().unwrap_or("kernel"))
+                    format!("{}:{name} at {at}", module.as_deref().unwrap_or(KERNEL))
                 })
                 .collect();
             Err(format!("{name}: found {} times, say which: {}", found.len(), places.join(", ")))

@@ -100,7 +100,10 @@ pub fn init(facts: &MachineFacts) {
     let heap = image_end.0.max(initrd_end).next_multiple_of(0x1_0000);
     let end = start.0 + len;
     let usable = end.saturating_sub(FIRMWARE_TOP).min(super::boot::kernel_toc().0 + 0x7fff_0000);
-    assert!(heap + 0x100_0000 <= usable, "too little memory: 16 MiB are needed behind the initrd");
+    assert!(
+        heap + 0x100_0000 <= usable,
+        "too little memory: 16 MiB are needed behind the initrd; give more (MEM=) or fewer modules"
+    );
     let reserve = ((usable - heap) / 4).min(0x1000_0000).next_multiple_of(0x1_0000);
     let mut ram = RAM.lock();
     ram.all = (start.0, end);

@@ -217,6 +217,41 @@ class Make(Booted):
         self.assertEqual((status, lines), (0, ["= 0xea", "tocsin: ok"]))
 
 
+class Full(Booted):
+    """A region without room for a module is left as it was."""
+
+    def test_buffers_may_fill_the_heap(self):
+        # 229 MiB of heap. Nor is there room for a copy of what cannot be made.
+        bufs = "; ".join(f"buf b{n} 16777216" for n in range(14))
+        _, _, lines = self.boot(f"{bufs}; ! buf c 16777216; ! call strlen @16777216; buf c 1; x &c",
+                                MEM="1G")
+        reason = "no memory for a buffer of 16777216 bytes (see mem)"
+        self.assertEqual(lines[1:3], [f"buf: {reason}", f"call: {reason}"])
+        self.assertRegex(lines[3], "^0x[0-9a-f]+: 00$")
+
+    def test_the_third_of_forty_megabytes_waits_for_the_first_to_go(self):
+        good = read(cases.find_module("oops"))
+        table, headers = sections(good)
+        names = headers[struct.unpack_from("<H", good, 62)[0]][4]
+        bss = next(i for i, h in enumerate(headers) if good[names + h[0] :].startswith(b".bss\0"))
+        for letter in b"abc":
+            data = bytearray(good)
+            struct.pack_into("<Q", data, table + 64 * bss + 32, 40 << 20)
+            at = data.index(b"\0name=oops\0")
+            data[at + 6 : at + 10] = b"big" + bytes([letter])
+            with open(os.path.join(self.dir, f"big{chr(letter)}.ko"), "wb") as file:
+                file.write(data)
+        _, _, lines = self.boot(
+            "insmod biga; insmod bigb; set -x; lsmod; mem; ! insmod bigc; lsmod; mem;"
+            "rmmod biga; insmod bigc; call bigc:oops_divide 70 2", MODULES=self.dir, MEM="256M")
+        blocks = [block.splitlines() for block in "\n".join(lines[1:]).split("> ")]
+        lsmod, mem, refused, lsmod_after, mem_after, _, _, called = blocks[1:]
+        self.assertRegex(refused[1], r"^insmod: bigc: no room: needs \d+ bytes, \d+ free; "
+                                     "remove a module or give the machine more memory$")
+        self.assertEqual((lsmod_after, mem_after, len(lsmod)), (lsmod, mem, 4))
+        self.assertEqual(called[1:], ["= 0x23", "tocsin: ok"])
+
+
 # --- spoiled modules -------------------------------------------------------
 
 

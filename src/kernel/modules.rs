@@ -459,7 +459,12 @@ pub fn rmmod(name: &str) -> Result<(), Failure> {
 
 /// Links a loaded module again, into a buffer: what its image was before it ran.
 pub fn relink(module: &Module) -> Result<Vec<u8>, String> {
-    let mut image = alloc::vec![0; module.layout.size as usize];
+    let size = module.layout.size as usize;
+    let mut image = Vec::new();
+    image.try_reserve_exact(size).map_err(|_| {
+        format!("{}: no memory to link it again: {size} bytes (see mem)", module.name)
+    })?;
+    image.resize(size, 0);
     let others = all().into_iter().filter(|other| other.number != module.number).collect();
     let everyone = Everyone { modules: others };
     let (object, layout, base) = (&module.object, &module.layout, module.linked.base);

@@ -24,7 +24,7 @@ MODULE_PARM_DESC(trap, "1: the replacement calls a function that traps; 2: it tr
 
 static int fail;
 module_param(fail, int, 0444);
-MODULE_PARM_DESC(fail, "1: the init function fails after it has patched");
+MODULE_PARM_DESC(fail, "1: the init function fails after it has patched; 2: it traps");
 
 /* A frame of its own under the replacement's, for the back trace. */
 static noinline __noclone long fix_any_inner(long value)
@@ -75,6 +75,8 @@ static int __init fix_any_init(void)
 	error = klp_enable_patch(&patch);
 	if (error)
 		return error;
+	if (fail == 2)
+		__builtin_trap();
 	return fail ? -EBUSY : 0;
 }
 module_init(fix_any_init);

@@ -5,6 +5,8 @@
  *   call oops_trap; call oops_deep 6; insmod oops at_init=1; rmmod oops after at_exit=1
  */
 #include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/slab.h>
 
 /* Higher than any memory of the machine. */
 #define NOWHERE 0x0000600000000000UL
@@ -19,6 +21,8 @@ MODULE_PARM_DESC(at_exit, "1: trap in the exit function");
 
 /* As words they are instructions (nop; blr); as data they may not be executed. */
 static unsigned int words[] = { 0x60000000, 0x4e800020 };
+static DEFINE_MUTEX(held);
+static void *pointer;
 /* The compiler must not see where these lead. */
 static unsigned long nowhere = NOWHERE;
 
@@ -94,6 +98,16 @@ noinline unsigned int oops_align(void)
 			     : "r"((unsigned long)words + 1)
 			     : "memory");
 	return value;
+}
+
+/* Traps while it holds a lock and memory: both must come back. */
+noinline void oops_holding(void)
+{
+	mutex_lock(&held);
+	pointer = kmalloc(100, GFP_KERNEL);
+	oops_trap();
+	kfree(pointer);
+	mutex_unlock(&held);
 }
 
 static noinline __noclone long oops_inner(long depth);

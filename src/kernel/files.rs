@@ -36,6 +36,8 @@ const TRACING_FILES: [&str; 6] = [
 fn paths() -> Vec<String> {
     let mut paths: Vec<String> = initrd::all().map(|file| file.path.to_string()).collect();
     paths.extend(["proc/modules".to_string(), "proc/kallsyms".to_string()]);
+    // Directories that are there when nothing is in them.
+    paths.extend(["sys/module/".to_string(), "sys/kernel/livepatch/".to_string()]);
     paths.extend(TRACING_FILES.iter().map(|file| format!("{TRACING}/{file}")));
     for module in modules::all() {
         let name = &module.name;
@@ -59,7 +61,8 @@ pub fn list(dir: &str) -> Result<(), String> {
         .iter()
         .filter_map(|path| path.strip_prefix(prefix.as_str())?.split('/').next())
         .collect();
-    if names.is_empty() {
+    let (names, found) = (names.iter().filter(|name| !name.is_empty()), !names.is_empty());
+    if !found {
         let reason = if paths.iter().any(|path| path == dir) {
             "a file (see cat)"
         } else {
@@ -67,7 +70,7 @@ pub fn list(dir: &str) -> Result<(), String> {
         };
         return Err(format!("/{dir}: {reason}"));
     }
-    names.iter().for_each(|name| kprintln!("{name}"));
+    names.for_each(|name| kprintln!("{name}"));
     Ok(())
 }
 

@@ -33,7 +33,11 @@ struct Found {
 fn find(at: Vaddr) -> Option<Found> {
     let (image, image_end) = boot::image();
     if at >= image && at < image_end {
-        let symbol = super::ksyms::lookup(at)?;
+        let mut symbol = super::ksyms::lookup(at)?;
+        // C code knows it by its C name.
+        if let Some(name) = exports::name_of(at.offset(-symbol.offset.cast_signed())) {
+            symbol.name = name.to_string();
+        }
         return Some(Found {
             name: symbol.name,
             module: None,

@@ -36,7 +36,7 @@ use crate::trace::sites::{
 /// Records in a CPU's ring.
 const RING_RECORDS: usize = 8192;
 /// Lines kept of modules that are gone.
-const ARCHIVE_LINES: usize = 4096;
+const ARCHIVE_LINES: usize = RING_RECORDS;
 
 static SITES: Mutex<SiteTable> = Mutex::new(SiteTable::new());
 static RING: Once<&'static [AtomicU64]> = Once::new();
@@ -385,9 +385,9 @@ pub fn show(mut out: impl FnMut(&str)) {
 pub fn status() -> String {
     let words = filter_words();
     let counts = counts(None);
-    let (start, archived) = {
+    let (start, kept, archived) = {
         let tracer = TRACER.lock();
-        (tracer.start, tracer.archived)
+        (tracer.start, tracer.archive.len() as u64, tracer.archived)
     };
     let (records, lost) = records(start);
     format!(
@@ -401,7 +401,7 @@ pub fn status() -> String {
         counts.sites,
         counts.traced,
         counts.redirected,
-        archived + records.len() as u64,
-        lost,
+        kept + records.len() as u64,
+        archived - kept + lost,
     )
 }

@@ -71,6 +71,9 @@ pub fn back_trace(nip: Vaddr, lr: Vaddr, r1: Vaddr) -> Vec<Frame> {
     };
     if lr.0 != 0 && waits && lr != nip {
         let (at, shadowed) = real(lr);
+        if at == call::return_address() {
+            return frames;
+        }
         frames.push(Frame { stack: r1, at, shadowed, doubtful: true });
     }
     let mut next = first;
@@ -94,6 +97,9 @@ pub fn back_trace(nip: Vaddr, lr: Vaddr, r1: Vaddr) -> Vec<Frame> {
             }
         } else {
             let (at, shadowed) = real(at);
+            if at == call::return_address() {
+                break;
+            }
             frames.push(Frame { stack: caller, at, shadowed, doubtful: false });
         }
         next = saved(caller);

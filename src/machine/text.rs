@@ -137,8 +137,10 @@ pub fn withdraw(text: Range, targets: Range) {
 /// True if instructions at `at` may run: the kernel's text, or registered text.
 pub fn is_executable(at: Vaddr) -> bool {
     let kernel = super::boot::text();
-    let inside = (kernel.0..kernel.1).contains(&at) || contains(&ENGINE.lock().memory.text, at, 4);
-    inside && at.is_aligned(4)
+    // A fault may be reported while the engine works: then nothing is known.
+    let registered =
+        || ENGINE.try_lock().is_some_and(|engine| contains(&engine.memory.text, at, 4));
+    at.is_aligned(4) && ((kernel.0..kernel.1).contains(&at) || registered())
 }
 
 /// Applies a batch whole, or refuses it and changes nothing; the words changed.

@@ -19,6 +19,7 @@ use core::fmt;
 
 pub mod branch;
 pub mod dform;
+pub mod disasm;
 pub mod encode;
 pub mod entry;
 pub mod patch_class;

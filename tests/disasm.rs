@@ -21,7 +21,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use tocsin::addr::Vaddr;
 use tocsin::isa::Insn;
-use tocsin::isa::disasm::disassemble;
+use tocsin::isa::disasm::{PREFIX_FREE, disassemble, shapes};
 
 const OBJDUMP: &str = "powerpc64le-linux-gnu-objdump";
 
@@ -120,7 +120,11 @@ fn compare(objdump: &mut Command) -> Tally {
         let mut word = [0; 4];
         let mut digits = bytes.split_ascii_whitespace();
         if !word.iter_mut().all(|byte| {
-            digits.next().and_then(|hex| u8::from_str_radix(hex, 16).ok()).map(|b| *byte = b).is_some()
+            digits
+                .next()
+                .and_then(|hex| u8::from_str_radix(hex, 16).ok())
+                .map(|b| *byte = b)
+                .is_some()
         }) {
             continue;
         }
@@ -163,6 +167,72 @@ fn compare_flat(name: &str, words: &[u32]) -> Tally {
     let mut objdump = Command::new(OBJDUMP);
     objdump.args(["-b", "binary", "-m", "powerpc:common64", "-EL", "-D", "-z", "-Mpower10"]);
     compare(objdump.arg(&path))
+}
+
+/// Values for the free bits of a row: at both ends, one bit, each value of each
+/// five-bit column, one value in all columns (for rows that want two registers
+/// alike), and any.
+fn operands(free: u32, random: &mut Random) -> Vec<u32> {
+    let mut values = vec![0, free];
+    for bit in (0..32).map(|bit| 1 << bit).filter(|bit| free & bit != 0) {
+        values.extend([bit, free & !bit]);
+    }
+    for value in 0..32 {
+        values.push(value << 21 | value << 16 | value << 11 | value << 6 | value << 1);
+        for column in [21, 16, 11, 6, 1] {
+            let others = random.word() & !(31 << column);
+            values.extend([value << column, others | value << column]);
+        }
+    }
+    values.extend((0..300).map(|_| random.word()));
+    values.retain_mut(|value| {
+        *value &= free;
+        true
+    });
+    values
+}
+
+#[test]
+fn every_row_reads_as_objdump_reads_it_at_any_operands() {
+    let mut random = Random(2);
+    let mut words = Vec::new();
+    let mut never = Vec::new();
+    for shape in shapes() {
+        let mut chosen = 0;
+        for operands in operands(shape.free, &mut random) {
+            let mut word = shape.word | operands;
+            let mut prefix = shape.prefix;
+            if prefix != 0 {
+                prefix |= random.word() & PREFIX_FREE & if shape.free == 0 { 0 } else { !0 };
+                // Relative to itself there is no base; leave some that have one.
+                if prefix & 0x0010_0000 != 0 && random.word() & 7 != 0 {
+                    word &= !0x001f_0000;
+                }
+                words.push(prefix);
+            }
+            words.push(word);
+            let first = if prefix != 0 { prefix } else { word };
+            let insn = disassemble(Vaddr(0), Insn(first), Some(Insn(word)));
+            chosen += u32::from(shape.is_of(&insn));
+        }
+        if chosen == 0 {
+            never.push(format!("{:08x} {:08x}", shape.prefix, shape.word));
+        }
+        // One bit beside the row is another instruction, or none.
+        for bit in (0..26).map(|bit| 1 << bit).filter(|bit| shape.free & bit == 0) {
+            words.push((shape.word | random.word() & shape.free) ^ bit);
+        }
+    }
+    // Names of special-purpose registers.
+    for number in 0..1024 {
+        let field = (number & 31) << 16 | (number >> 5) << 11;
+        words.extend([0x7c60_02a6 | field, 0x7c60_03a6 | field]);
+    }
+    assert!(never.is_empty(), "rows that are never chosen: {never:?}");
+    let tally = compare_flat("rows", &words);
+    tally.report("rows");
+    tally.assert_right();
+    assert!(tally.exact > 500_000, "objdump knows nearly all of them");
 }
 
 #[test]

@@ -73,6 +73,33 @@ pub fn disassemble(at: Vaddr, word: Insn, next: Option<Insn>) -> Disassembly {
     Disassembly { at, prefix: 0, word: word.0, row: table::find(word.0) }
 }
 
+/// One row of the table as a test sees it: bits that are given, bits that are free.
+pub struct Shape {
+    /// First word, without its free bits; 0 if the instruction has one word.
+    pub prefix: u32,
+    /// The instruction with all operands 0.
+    pub word: u32,
+    /// Bits of `word` that belong to operands and suffixes.
+    pub free: u32,
+    row: &'static Row,
+}
+
+impl Shape {
+    /// True if the instruction was found in this row, and not in one above it.
+    #[must_use]
+    pub fn is_of(&self, insn: &Disassembly) -> bool {
+        insn.row.is_some_and(|row| core::ptr::eq(row, self.row))
+    }
+}
+
+/// The rows of the table, so that a test can make words of each.
+pub fn shapes() -> impl Iterator<Item = Shape> {
+    table::all().map(|(prefix, row)| Shape { prefix, word: row.word(), free: row.free(), row })
+}
+
+/// Bits of a prefix that belong to the operands.
+pub const PREFIX_FREE: u32 = PREFIX_D | PREFIX_R;
+
 impl Disassembly {
     /// False if the word prints as `.long`.
     #[must_use]
@@ -188,5 +215,61 @@ impl<'f> Text<'_, 'f> {
     fn address(&mut self, address: Vaddr) -> fmt::Result {
         write!(self.f, "{address}")?;
         self.name.map_or(Ok(()), |name| name(address, self.f))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const AT: Vaddr = Vaddr(0x1000);
+
+    fn text(word: u32) -> String {
+        disassemble(AT, Insn(word), None).to_string()
+    }
+
+    /// Texts from objdump.
+    #[test]
+    fn text_is_padded_to_a_column_and_ends_behind_the_last_operand() {
+        assert_eq!(text(0x6000_0000), "nop");
+        assert_eq!(text(0x7c08_02a6), "mflr    r0");
+        assert_eq!(text(0x3860_ffff), "li      r3,-1");
+        assert_eq!(text(0x1000_0508), "vcipher v0,v0,v0");
+        assert_eq!(text(0x1000_0509), "vcipherlast v0,v0,v0");
+        assert_eq!(text(0), ".long 0x0");
+    }
+
+    #[test]
+    fn a_branch_says_where_it_leads_and_takes_a_name() {
+        let beq = disassemble(AT, Insn(0x419e_fff8), None);
+        assert_eq!(beq.branch_target(), Some(Vaddr(0xff8)));
+        assert_eq!(beq.to_string(), "beq     cr7,0xff8");
+        let name = |at: Vaddr, f: &mut fmt::Formatter<'_>| write!(f, " <f+{:#x}>", at.0 - 0xff0);
+        assert_eq!(beq.named(&name).to_string(), "beq     cr7,0xff8 <f+0x8>");
+        let bla = disassemble(AT, Insn(0x4bff_ffff), None);
+        assert_eq!(bla.branch_target(), Some(Vaddr(0xffff_ffff_ffff_fffc)));
+        assert_eq!(disassemble(AT, Insn(0x4e80_0020), None).branch_target(), None);
+        // A condition that is not defined is no instruction, so leads nowhere.
+        assert_eq!(disassemble(AT, Insn(0x42a0_0100), None).branch_target(), None);
+    }
+
+    /// `pld r3,16` relative to itself: 04100000 e4600010.
+    #[test]
+    fn a_prefix_needs_the_word_behind_it() {
+        let (prefix, word) = (Insn(0x0410_0000), Insn(0xe460_0010));
+        let pld = disassemble(AT, prefix, Some(word));
+        assert_eq!((pld.len_bytes(), pld.is_known()), (8, true));
+        assert_eq!(pld.to_string(), "pld     r3,16 # 0x1010");
+        assert_eq!(pld.branch_target(), None);
+        let cut = disassemble(AT, prefix, None);
+        assert_eq!((cut.len_bytes(), cut.is_known()), (4, false));
+        assert_eq!(cut.to_string(), ".long 0x4100000");
+    }
+
+    #[test]
+    fn displacements_of_34_bits_keep_their_sign() {
+        let paddi = |prefix| disassemble(AT, Insn(prefix), Some(Insn(0x3864_0000))).to_string();
+        assert_eq!(paddi(0x0601_ffff), "paddi   r3,r4,8589869056");
+        assert_eq!(paddi(0x0602_0000), "paddi   r3,r4,-8589934592");
     }
 }

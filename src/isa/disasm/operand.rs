@@ -66,20 +66,13 @@ pub enum Operand {
     SH,
     MB,
     ME,
-    /// 16 low bits written as 0 to 32: `lswi`.
-    NB,
     /// Signed five bits.
     S5AT16,
-    S5AT11,
-    U1AT9,
     U1AT15,
-    U1AT16,
     U1AT21,
     U2AT8,
     U2AT9,
-    U2AT11,
     U2AT16,
-    U2AT21,
     U3AT16,
     U3AT23,
     U4AT11,
@@ -95,7 +88,6 @@ pub enum Operand {
     // Numbers that are left out where they are 0.
     O1AT0,
     O1AT16,
-    O2AT11,
     O3AT21,
     O7AT5,
     // `TH` of a prefetch, without the part that is in its name.
@@ -250,16 +242,11 @@ impl Operand {
             MB => of(Kind::Unsigned, 6, 5),
             ME => of(Kind::Unsigned, 1, 5),
             S5AT16 => of(Kind::Signed, 16, 5),
-            S5AT11 => of(Kind::Signed, 11, 5),
-            U1AT9 => of(Kind::Unsigned, 9, 1),
             U1AT15 => of(Kind::Unsigned, 15, 1),
-            U1AT16 => of(Kind::Unsigned, 16, 1),
             U1AT21 => of(Kind::Unsigned, 21, 1),
             U2AT8 => of(Kind::Unsigned, 8, 2),
             U2AT9 => of(Kind::Unsigned, 9, 2),
-            U2AT11 => of(Kind::Unsigned, 11, 2),
             U2AT16 => of(Kind::Unsigned, 16, 2),
-            U2AT21 => of(Kind::Unsigned, 21, 2),
             U3AT16 => of(Kind::Unsigned, 16, 3),
             U3AT23 => of(Kind::Unsigned, 23, 3),
             U4AT11 => of(Kind::Unsigned, 11, 4),
@@ -275,7 +262,6 @@ impl Operand {
             O1AT0 => of(Kind::Optional, 0, 1),
             O1AT16 => of(Kind::Optional, 16, 1),
             BH => of(Kind::Optional, 11, 2),
-            O2AT11 => of(Kind::Optional, 11, 2),
             O3AT21 => of(Kind::Optional, 21, 3),
             O7AT5 => of(Kind::Optional, 5, 7),
             _ => None,
@@ -295,7 +281,7 @@ impl Operand {
             XTQ => 0x03e0_0008,
             XTP => 0x03e0_0000,
             OBF => 0x0380_0000,
-            NB | SAMERB | SAMEVB | SAMEBB => 0x0000_f800,
+            SAMERB | SAMEVB | SAMEBB => 0x0000_f800,
             OTHCT | OTHDS => 0x00e0_0000,
             SH6 => 0x0000_f802,
             MB6 | CLRRDI => 0x0000_07e0,
@@ -398,10 +384,7 @@ impl Operand {
             XC => vsr(six(word, 6, 3), text),
             XTQ => vsr(six(word, 21, 3), text),
             XTP => vsr(cut(word, 21, 1) << 5 | cut(word, 22, 4) << 1, text),
-            OBF if cut(word, 23, 3) != 0 => {
-                write_field(Kind::CrField, cut(word, 23, 3), 3, text)
-            }
-            NB => number(if cut(word, 11, 5) == 0 { 32 } else { cut(word, 11, 5) }, text),
+            OBF if cut(word, 23, 3) != 0 => write_field(Kind::CrField, cut(word, 23, 3), 3, text),
             OTHCT if cut(word, 21, 5) != 0 => number(cut(word, 21, 5), text),
             OTHDS if cut(word, 21, 5) != 8 => number(cut(word, 21, 5), text),
             SH6 => number(six(word, 11, 1), text),
@@ -490,11 +473,7 @@ const fn shown_target(word: u32, target: Vaddr) -> Vaddr {
 
 /// `D34` and `SI34`. Relative to the instruction there is no register, and the
 /// sum is said behind the operands.
-fn long_displacement(
-    operand: Operand,
-    insn: &Disassembly,
-    text: &mut Text<'_, '_>,
-) -> fmt::Result {
+fn long_displacement(operand: Operand, insn: &Disassembly, text: &mut Text<'_, '_>) -> fmt::Result {
     let value = insn.long_displacement();
     let base = cut(insn.word, 16, 5);
     match operand {
@@ -509,7 +488,8 @@ fn long_displacement(
 /// leaves out the first too.
 fn tlb(word: u32, text: &mut Text<'_, '_>) -> fmt::Result {
     const GLOBAL: u32 = 0x40;
-    let (rs, ric, prs, r) = (cut(word, 21, 5), cut(word, 18, 2), cut(word, 17, 1), cut(word, 16, 1));
+    let (rs, ric, prs, r) =
+        (cut(word, 21, 5), cut(word, 18, 2), cut(word, 17, 1), cut(word, 16, 1));
     let rest = [ric, prs, r];
     let shown = rest.iter().rposition(|&value| value != 0).map_or(0, |last| last + 1);
     if shown > 0 || rs != 0 || word & GLOBAL != 0 {

@@ -92,17 +92,23 @@ pub const fn row<const N: usize>(
 }
 
 impl Row {
+    /// The instruction with all operands 0.
+    pub const fn word(&self) -> u32 {
+        self.word
+    }
+
+    /// The bits that operands and suffixes take.
+    pub const fn free(&self) -> u32 {
+        !self.mask
+    }
+
     /// True if the word is this row's instruction.
     pub fn fits(&self, word: u32) -> bool {
         word & self.mask == self.word && self.operands.iter().all(|operand| operand.fits(word))
     }
 
     /// Writes the mnemonic, without what pads it.
-    pub(super) fn write_name(
-        &self,
-        insn: &Disassembly,
-        text: &mut Text<'_, '_>,
-    ) -> fmt::Result {
+    pub(super) fn write_name(&self, insn: &Disassembly, text: &mut Text<'_, '_>) -> fmt::Result {
         let word = insn.word;
         let mut name = Counted { f: text.f, len: 0 };
         for &byte in self.name.iter().take_while(|&&byte| byte != 0) {

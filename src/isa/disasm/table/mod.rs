@@ -35,7 +35,9 @@ pub fn find(word: u32) -> Option<&'static Row> {
     rows.iter().find(|row| row.fits(word))
 }
 
-/// The prefixed no-op.
+/// Prefix of the forms 8LS and MLS, without displacement and R; the no-op.
+const LS8: u32 = 0x0400_0000;
+const MLS: u32 = 0x0600_0000;
 pub const PNOP: u32 = 0x0700_0000;
 static PNOP_ROW: Row = row("pnop", 0, 0, []);
 
@@ -43,13 +45,23 @@ static PNOP_ROW: Row = row("pnop", 0, 0, []);
 pub fn find_prefixed(prefix: u32, word: u32) -> Option<&'static Row> {
     const RA: u32 = 0x001f_0000;
     let rows = match prefix & !(super::PREFIX_D | PREFIX_R) {
-        // Any word may stand behind it that objdump takes for no instruction.
-        PNOP if prefix == PNOP => return (word == 0).then_some(&PNOP_ROW),
-        0x0400_0000 => base::PREFIXED_8LS,
-        0x0600_0000 => base::PREFIXED_MLS,
+        // Assemblers put a word of zeros behind it; others mean nothing, or a
+        // fault (Book I, "Prefixed Instruction Formats").
+        PNOP if prefix == PNOP => return PNOP_ROW.fits(word).then_some(&PNOP_ROW),
+        LS8 => base::PREFIXED_8LS,
+        MLS => base::PREFIXED_MLS,
         _ => return None,
     };
     // What counts from the instruction has no base register.
     let both = prefix & PREFIX_R != 0 && word & RA != 0;
     rows.iter().find(|row| row.fits(word)).filter(|_| !both)
+}
+
+/// Every row, with the prefix that it stands behind, or 0.
+pub fn all() -> impl Iterator<Item = (u32, &'static Row)> {
+    let plain = [base::ROWS, branch::ROWS, fixed::ROWS, vector::ROWS, vsx::ROWS, float::ROWS];
+    let plain = plain.into_iter().flatten().map(|row| (0, row));
+    let prefixed = base::PREFIXED_8LS.iter().map(|row| (LS8, row));
+    let prefixed = prefixed.chain(base::PREFIXED_MLS.iter().map(|row| (MLS, row)));
+    plain.chain(prefixed).chain([(PNOP, &PNOP_ROW)])
 }

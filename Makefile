@@ -46,7 +46,7 @@ help: ## list the targets
 	@sed -n '/^#   CMD /,/^#   TIMEOUT/s/^#  //p' qemu/run.sh
 
 deps: ## install everything that the other targets install when they need it
-	@tools/deps.sh build run debug fetch
+	@tools/deps.sh build run test debug fetch
 
 # --- running ---------------------------------------------------------------
 
@@ -61,18 +61,19 @@ debug: kernel modules ## the same, stopped at its first instruction, under gdb
 # --- testing ---------------------------------------------------------------
 
 test: kernel modules debian-modules ## every host test and every QEMU test
-	@tools/deps.sh run
+	@tools/deps.sh run test
 	@$(with_debian) exec tools/test.sh host qemu
 
 test-host: modules debian-modules ## tests of the pure code and of the scripts
+	@tools/deps.sh build test
 	@$(with_debian) exec tools/test.sh host
 
 test-qemu: kernel modules debian-modules ## console transcripts (qemu/cases); CASES='name ...' for some
-	@tools/deps.sh run
+	@tools/deps.sh run test
 	@$(with_debian) exec tools/test.sh qemu
 
 test-matrix: kernel modules debian-modules ## the transcripts on power8, power9 and power10
-	@tools/deps.sh run
+	@tools/deps.sh run test
 	@$(with_debian) exec tools/test.sh power8 power9 power10
 
 # Debian's modules are test input. A folder of yours comes before ours.

@@ -14,6 +14,9 @@ A transcript is what a person would have seen, and reads as documentation:
     <*                              or any number of lines, none included
     tocsin: ok                      the verdict, last; `…` at its end: any rest
 
+A group `(?P<NAME>...)` keeps what it fits; `(?P=NAME)` in a later pattern is that
+same text: an address that must come again, a count that must not change.
+
 Lines before the first command are the boot's; without `<` there, they may be
 any. `set -x` makes the kernel print `> COMMAND` before each command, and that
 is where its output is cut.
@@ -111,6 +114,31 @@ def fits(pattern, line):
     return line == pattern[2:]
 
 
+def with_kept(pattern, kept):
+    """The pattern with what earlier ones have kept in the place of `(?P=NAME)`.
+
+    A name that nothing has kept fits no line.
+    """
+    own = set(re.findall(r"\(\?P<(\w+)>", pattern))
+    return re.sub(
+        r"\(\?P=(\w+)\)",
+        lambda m: m[0] if m[1] in own else re.escape(kept[m[1]]) if m[1] in kept else "(?!)",
+        pattern,
+    )
+
+
+def fill_in(patterns, lines, kept):
+    """The patterns with everything in place; keeps what theirs keep in turn."""
+    filled = []
+    for pattern in patterns:
+        if pattern.startswith("<~ "):
+            pattern = with_kept(pattern, kept)
+            found = (re.fullmatch(pattern[3:], line) for line in lines)
+            kept.update(next((m.groupdict() for m in found if m), {}))
+        filled.append(pattern)
+    return filled
+
+
 def all_fit(patterns, lines):
     """Whether `lines` are what `patterns` say. `<*` takes as few as it can."""
     reached = {0}  # how many lines the patterns so far may have taken
@@ -152,12 +180,14 @@ def compare(case, lines):
     blocks = cut(case, lines[:-1])
     wrong = []
     parts = [(None, case.boot or ["<*"])] + case.steps
+    kept = {}
     for index, (command, expected) in enumerate(parts):
         title = "  before the first command" if command is None else f"> {command}"
         if index >= len(blocks):
             wrong += [title, "  was not reached"]
             break
         got = blocks[index]
+        expected = fill_in(expected, got, kept)
         if not all_fit(expected, got):
             wrong.append(title)
             wrong += difference(expected, got)

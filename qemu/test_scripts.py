@@ -139,6 +139,21 @@ class Transcript(Folder):
         self.assertEqual(self.wrong(text, "> a", "0x1f", "tocsin: ok"), [])
         self.assertTrue(self.wrong(text, "> a", "0x1f.", "tocsin: ok"))
 
+    def test_what_a_group_keeps_must_come_again(self):
+        text = "> a\n<~ used (?P<n>\\d+)\n> b\n<~ again (?P=n)\ntocsin: ok\n"
+        for second, same in (("7", True), ("8", False), ("77", False)):
+            wrong = self.wrong(text, "> a", "used 7", "> b", f"again {second}", "tocsin: ok")
+            self.assertEqual(wrong == [], same)
+        # In one command, and back within one pattern.
+        text = "> a\n<~ (?P<x>.)(?P=x)\n<~ =(?P=x)\ntocsin: ok\n"
+        self.assertEqual(self.wrong(text, "> a", "++", "=+", "tocsin: ok"), [])
+        self.assertTrue(self.wrong(text, "> a", "++", "=-", "tocsin: ok"))
+
+    def test_a_name_that_nothing_kept_fits_no_line(self):
+        text = "> a\n<~ (?P=n)\ntocsin: ok\n"
+        self.assertTrue(self.wrong(text, "> a", "", "tocsin: ok"))
+        self.assertTrue(self.wrong(text, "> a", "n", "tocsin: ok"))
+
     def test_any_lines_may_be_none_and_leave_the_rest(self):
         text = "> a\n<*\n< end\n<*\ntocsin: ok\n"
         for lines in (["end"], ["x", "end"], ["end", "end", "y"]):

@@ -2,9 +2,11 @@
  * Faults on purpose, one function each. Every call ends with an oops and a back
  * trace; the shell goes on, and lsmod shows this module as faulty.
  *
- *   call oops_trap; call oops_deep 6; insmod oops at_init=1
+ *   call oops_trap; call oops_deep 6; insmod oops at_init=1; rmmod oops after at_exit=1
  */
 #include <linux/module.h>
+#include <linux/mutex.h>
+#include <linux/slab.h>
 
 /* Higher than any memory of the machine. */
 #define NOWHERE 0x0000600000000000UL
@@ -13,8 +15,14 @@ static int at_init;
 module_param(at_init, int, 0444);
 MODULE_PARM_DESC(at_init, "1: trap in the init function");
 
+static int at_exit;
+module_param(at_exit, int, 0644);
+MODULE_PARM_DESC(at_exit, "1: trap in the exit function");
+
 /* As words they are instructions (nop; blr); as data they may not be executed. */
 static unsigned int words[] = { 0x60000000, 0x4e800020 };
+static DEFINE_MUTEX(held);
+static void *pointer;
 /* The compiler must not see where these lead. */
 static unsigned long nowhere = NOWHERE;
 
@@ -92,6 +100,16 @@ noinline unsigned int oops_align(void)
 	return value;
 }
 
+/* Traps while it holds a lock and memory: both must come back. */
+noinline void oops_holding(void)
+{
+	mutex_lock(&held);
+	pointer = kmalloc(100, GFP_KERNEL);
+	oops_trap();
+	kfree(pointer);
+	mutex_unlock(&held);
+}
+
 static noinline __noclone long oops_inner(long depth);
 
 static noinline __noclone long oops_outer(long depth)
@@ -139,6 +157,8 @@ module_init(oops_init);
 
 static void __exit oops_exit(void)
 {
+	if (at_exit)
+		oops_trap();
 }
 module_exit(oops_exit);
 

@@ -50,6 +50,10 @@ pub fn write_plain(bytes: &[u8]) {
 pub fn log_bytes(bytes: &[u8]) {
     // A fault may come while the log is held: the console matters more.
     if let Some(mut log) = LOG.try_lock() {
+        if log.capacity() == 0 {
+            // All at once: `mem` must not show that lines were printed.
+            log.reserve_exact(LOG_BYTES);
+        }
         let excess = (log.len() + bytes.len()).saturating_sub(LOG_BYTES).min(log.len());
         log.drain(..excess);
         log.extend(bytes.iter().rev().take(LOG_BYTES).rev());

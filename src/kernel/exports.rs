@@ -75,6 +75,11 @@ pub fn table() -> &'static [KernelExport] {
     })
 }
 
+/// The exported name of an address.
+pub fn name_of(addr: Vaddr) -> Option<&'static str> {
+    table().iter().find(|export| export.addr == addr).map(|export| export.name)
+}
+
 /// The address of an exported name.
 pub fn find(name: &str) -> Option<Vaddr> {
     let table = table();

@@ -36,6 +36,8 @@ const TRACING_FILES: [&str; 6] = [
 fn paths() -> Vec<String> {
     let mut paths: Vec<String> = initrd::all().map(|file| file.path.to_string()).collect();
     paths.extend(["proc/modules".to_string(), "proc/kallsyms".to_string()]);
+    // Directories that are there when nothing is in them.
+    paths.extend(["sys/module/".to_string(), "sys/kernel/livepatch/".to_string()]);
     paths.extend(TRACING_FILES.iter().map(|file| format!("{TRACING}/{file}")));
     for module in modules::all() {
         let name = &module.name;
@@ -59,7 +61,8 @@ pub fn list(dir: &str) -> Result<(), String> {
         .iter()
         .filter_map(|path| path.strip_prefix(prefix.as_str())?.split('/').next())
         .collect();
-    if names.is_empty() {
+    let (names, found) = (names.iter().filter(|name| !name.is_empty()), !names.is_empty());
+    if !found {
         let reason = if paths.iter().any(|path| path == dir) {
             "a file (see cat)"
         } else {
@@ -67,7 +70,7 @@ pub fn list(dir: &str) -> Result<(), String> {
         };
         return Err(format!("/{dir}: {reason}"));
     }
-    names.iter().for_each(|name| kprintln!("{name}"));
+    names.for_each(|name| kprintln!("{name}"));
     Ok(())
 }
 
@@ -171,12 +174,13 @@ fn trace_file(file: &str) -> Option<String> {
                 }
             }
         }
-        "set_ftrace_filter" => match tracing::filter_words() {
-            Some(words) if !words.is_empty() => {
-                words.iter().for_each(|word| text.push_str(&format!("{word}\n")));
+        "set_ftrace_filter" => {
+            let words = tracing::pending_words();
+            if words.is_empty() {
+                text.push_str("#### all functions enabled ####\n");
             }
-            _ => text.push_str("#### all functions enabled ####\n"),
-        },
+            words.iter().for_each(|word| text.push_str(&format!("{word}\n")));
+        }
         "trace" => tracing::show(|piece| text.push_str(piece)),
         _ => return None,
     }
@@ -225,6 +229,7 @@ fn write_trace(path: &str, file: &str, word: &str, append: bool) -> Result<(), S
             Ok(())
         }
         ("trace", _) => Err(format!("{path}: only an empty text clears it")),
-        _ => Err(format!("{path}: cannot be written")),
+        _ if TRACING_FILES.contains(&file) => Err(format!("{path}: cannot be written")),
+        _ => Err(format!("{path}: no such file (see ls)")),
     }
 }

@@ -161,6 +161,7 @@ fn new_stub(module: &Module) -> Result<(Vaddr, Vaddr), String> {
         )
     })?;
     let slot = island.take_slot().ok_or("a new island has no room")?;
+    islands.reserve_exact(1); // `module_gone` gives back what this takes
     islands.push(island);
     Ok(slot)
 }
@@ -253,7 +254,9 @@ fn forget(name: &str) {
         // It cannot be enabled: enabling it failed, or it was disabled before.
         let _ = patches.unregister(id);
     }
-    CALLBACKS.lock().retain(|(patch, ..)| patch != name);
+    let mut callbacks = CALLBACKS.lock();
+    callbacks.retain(|(patch, ..)| patch != name);
+    callbacks.shrink_to_fit();
 }
 
 /// Calls one of a patch's callbacks for every loaded object that has it.
@@ -423,4 +426,5 @@ pub fn module_gone(name: &str) {
         text::withdraw(stubs, words);
     }
     islands.retain(|island| !gone(island));
+    islands.shrink_to_fit();
 }

@@ -235,7 +235,10 @@ pub fn insmod(word: &str, options: LinkOptions, params: &[Param]) -> Result<Arc<
     }
     if let Err(refusal) = livepatch::module_comes(&module.name) {
         unlist(&module);
-        return Err(Failure::Refused(format!("{}: {refusal}", module.name)));
+        return Err(Failure::Refused(format!(
+            "{}: a live patch waits for it, and cannot be applied: {refusal}",
+            module.name
+        )));
     }
     let Some(init) = module.linked.init else { return Ok(module) };
     match call::run(init, &[]) {
@@ -344,7 +347,10 @@ fn load(word: &str, options: LinkOptions, params: &[Param]) -> Result<Arc<Module
         faulty: AtomicBool::new(false),
         _texts: texts,
     });
-    MODULES.lock().push(module.clone());
+    let mut modules = MODULES.lock();
+    modules.reserve_exact(1); // `unlist` gives back what this takes
+    modules.push(module.clone());
+    drop(modules);
     tracing::module_came(&module);
     Ok(module)
 }
@@ -398,7 +404,10 @@ fn store_params(
 fn unlist(module: &Arc<Module>) {
     tracing::module_goes(module);
     livepatch::module_gone(&module.name);
-    MODULES.lock().retain(|other| other.number != module.number);
+    let mut modules = MODULES.lock();
+    modules.retain(|other| other.number != module.number);
+    modules.shrink_to_fit();
+    drop(modules);
     let (base, layout) = (module.linked.base, &module.layout);
     text::withdraw(text_range(layout, base), target_range(layout, base));
 }

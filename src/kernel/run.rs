@@ -11,7 +11,7 @@ use alloc::string::ToString;
 use alloc::vec::Vec;
 
 use super::commands::Kernel;
-use super::{console, initrd, tracing};
+use super::{console, exports, initrd, tracing};
 use crate::kprintln;
 use crate::machine::lock::pause;
 use crate::machine::platform::{self, MachineFacts, Platform};
@@ -46,6 +46,7 @@ pub fn run(facts: &MachineFacts) -> ! {
     let platform = platform::get().expect("the platform was found before the shell starts");
     initrd::init(facts.initrd);
     tracing::init(facts.timebase_hz);
+    exports::table(); // made now: `mem` shows no difference after the first insmod
     let (words, commands) = split(&facts.bootargs);
     let interactive = words.iter().any(|word| *word == b"interactive");
     console::set_interactive(interactive);

@@ -33,7 +33,11 @@ struct Found {
 fn find(at: Vaddr) -> Option<Found> {
     let (image, image_end) = boot::image();
     if at >= image && at < image_end {
-        let symbol = super::ksyms::lookup(at)?;
+        let mut symbol = super::ksyms::lookup(at)?;
+        // C code knows it by its C name.
+        if let Some(name) = exports::name_of(at.offset(-symbol.offset.cast_signed())) {
+            symbol.name = name.to_string();
+        }
         return Some(Found {
             name: symbol.name,
             module: None,
@@ -111,7 +115,11 @@ pub fn candidates(symbol: &SymbolName) -> Vec<(Option<String>, Vaddr)> {
         });
         if named {
             let entries = module.functions_named(&symbol.name);
-            found.extend(entries.into_iter().map(|entry| (Some(module.name.clone()), entry)));
+            // Exported data have names too, and no entry among the functions.
+            let exports = module.linked.exports.iter().filter(|export| export.name == symbol.name);
+            let data = exports.map(|export| export.addr).filter(|addr| !entries.contains(addr));
+            let all = entries.iter().copied().chain(data);
+            found.extend(all.map(|at| (Some(module.name.clone()), at)));
         }
     }
     found

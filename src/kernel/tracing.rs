@@ -36,7 +36,7 @@ use crate::trace::sites::{
 /// Records in a CPU's ring.
 const RING_RECORDS: usize = 8192;
 /// Lines kept of modules that are gone.
-const ARCHIVE_LINES: usize = 4096;
+const ARCHIVE_LINES: usize = RING_RECORDS;
 
 static SITES: Mutex<SiteTable> = Mutex::new(SiteTable::new());
 static RING: Once<&'static [AtomicU64]> = Once::new();
@@ -239,15 +239,13 @@ pub fn on(words: &[String]) -> Result<usize, String> {
     Ok(count)
 }
 
-/// Stops tracing; the records stay.
+/// Stops tracing; the records stay, and the filter for the next time.
 pub fn off() -> Result<(), String> {
     let mut sites = SITES.lock();
     let traced = sites.in_state(SiteState::TRACED).collect();
     change(&mut sites, "trace", traced, Change::Trace(false))?;
     hooks::ring_off();
-    let mut tracer = TRACER.lock();
-    tracer.filter = None;
-    tracer.words.clear();
+    TRACER.lock().filter = None;
     Ok(())
 }
 
@@ -387,9 +385,9 @@ pub fn show(mut out: impl FnMut(&str)) {
 pub fn status() -> String {
     let words = filter_words();
     let counts = counts(None);
-    let (start, archived) = {
+    let (start, kept, archived) = {
         let tracer = TRACER.lock();
-        (tracer.start, tracer.archived)
+        (tracer.start, tracer.archive.len() as u64, tracer.archived)
     };
     let (records, lost) = records(start);
     format!(
@@ -403,7 +401,7 @@ pub fn status() -> String {
         counts.sites,
         counts.traced,
         counts.redirected,
-        archived + records.len() as u64,
-        lost,
+        kept + records.len() as u64,
+        archived - kept + lost,
     )
 }

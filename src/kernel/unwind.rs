@@ -38,13 +38,15 @@ pub struct Frame {
 /// one before, or after [`MAX_FRAMES`].
 pub fn back_trace(nip: Vaddr, lr: Vaddr, r1: Vaddr) -> Vec<Frame> {
     let mut frames = Vec::new();
+    // An entry may lead to the next one: a replacement that ends in a tail call.
     let mut shadow = paca::shadow_entries();
-    let mut real = |at: Vaddr| {
-        if at == hooks::shadow_return_address() {
-            shadow.next().map_or((at, true), |entry| (Vaddr(entry.lr), true))
-        } else {
-            (at, false)
+    let mut real = |mut at: Vaddr| {
+        let shadowed = at == hooks::shadow_return_address();
+        while at == hooks::shadow_return_address() {
+            let Some(entry) = shadow.next() else { break };
+            at = Vaddr(entry.lr);
         }
+        (at, shadowed)
     };
     frames.push(Frame { stack: r1, at: nip, shadowed: false, doubtful: false });
 
@@ -53,10 +55,25 @@ pub fn back_trace(nip: Vaddr, lr: Vaddr, r1: Vaddr) -> Vec<Frame> {
         let at = Vaddr(memory::read_u64(caller.offset(16))?);
         (caller > stack).then_some((caller, at))
     };
-    // A function that has not saved LR yet, or never does, returns to LR.
+    if lr == call::return_address() {
+        // The kernel called this very function. It may not have a frame yet, and
+        // then the slot that it would save LR in holds something old.
+        return frames;
+    }
+    // A function that has not saved LR yet, or never does, returns to LR. All
+    // redirected calls have one LR: theirs is still to come if r1 is as it was
+    // when the innermost of them began.
     let first = saved(r1);
-    if lr.0 != 0 && first.is_none_or(|(_, at)| at != lr) && lr != nip {
+    let waits = if lr == hooks::shadow_return_address() {
+        paca::shadow_entries().next().is_some_and(|entry| entry.r1 == r1.0)
+    } else {
+        first.is_none_or(|(_, at)| at != lr)
+    };
+    if lr.0 != 0 && waits && lr != nip {
         let (at, shadowed) = real(lr);
+        if at == call::return_address() {
+            return frames;
+        }
         frames.push(Frame { stack: r1, at, shadowed, doubtful: true });
     }
     let mut next = first;
@@ -80,6 +97,9 @@ pub fn back_trace(nip: Vaddr, lr: Vaddr, r1: Vaddr) -> Vec<Frame> {
             }
         } else {
             let (at, shadowed) = real(at);
+            if at == call::return_address() {
+                break;
+            }
             frames.push(Frame { stack: caller, at, shadowed, doubtful: false });
         }
         next = saved(caller);

@@ -187,6 +187,7 @@ impl LivePatches {
         }
         let id = PatchId(self.next_id);
         self.next_id += 1;
+        self.patches.reserve_exact(1); // `unregister` gives back what this takes
         self.patches.push(Patch { id, desc });
         Ok(id)
     }
@@ -198,6 +199,7 @@ impl LivePatches {
         }
         let before = self.patches.len();
         self.patches.retain(|patch| patch.id != id);
+        self.patches.shrink_to_fit();
         if self.patches.len() == before { Err(Refusal::UnknownPatch) } else { Ok(()) }
     }
 
@@ -307,7 +309,15 @@ impl LivePatches {
     /// Its patches stay enabled, and wait for it to come again.
     pub fn module_gone(&mut self, module: &str) {
         self.stacks.retain(|_, stack| stack.target.name.module.as_deref() != Some(module));
+        self.let_go();
         self.generation += 1;
+    }
+
+    /// A map that has become empty keeps a node; a new one has none.
+    fn let_go(&mut self) {
+        if self.stacks.is_empty() {
+            self.stacks = BTreeMap::new();
+        }
     }
 
     /// Notes that the kernel has done every step of a plan.
@@ -316,8 +326,10 @@ impl LivePatches {
             return Err(Refusal::Stale);
         }
         self.enabled = plan.enabled;
+        self.enabled.shrink_to_fit();
         self.stacks.extend(plan.stacks);
         self.stacks.retain(|_, stack| !stack.layers.is_empty());
+        self.let_go();
         self.generation += 1;
         Ok(())
     }

@@ -107,7 +107,10 @@ pub fn publish(who: &str, text: Range, targets: Range) {
     let len = text.1.since(text.0) as u64;
     memory::publish_code(text.0, len);
     let mut engine = ENGINE.lock();
+    // No slack: `withdraw` gives back what this takes.
+    engine.memory.text.reserve_exact(1);
     engine.memory.text.push(text);
+    engine.memory.targets.reserve_exact(1);
     engine.memory.targets.push(targets);
     if len > 0 {
         engine.journal.push(Entry {
@@ -126,14 +129,18 @@ pub fn publish(who: &str, text: Range, targets: Range) {
 pub fn withdraw(text: Range, targets: Range) {
     let mut engine = ENGINE.lock();
     engine.memory.text.retain(|range| *range != text);
+    engine.memory.text.shrink_to_fit();
     engine.memory.targets.retain(|range| *range != targets);
+    engine.memory.targets.shrink_to_fit();
 }
 
 /// True if instructions at `at` may run: the kernel's text, or registered text.
 pub fn is_executable(at: Vaddr) -> bool {
     let kernel = super::boot::text();
-    let inside = (kernel.0..kernel.1).contains(&at) || contains(&ENGINE.lock().memory.text, at, 4);
-    inside && at.is_aligned(4)
+    // A fault may be reported while the engine works: then nothing is known.
+    let registered =
+        || ENGINE.try_lock().is_some_and(|engine| contains(&engine.memory.text, at, 4));
+    at.is_aligned(4) && ((kernel.0..kernel.1).contains(&at) || registered())
 }
 
 /// Applies a batch whole, or refuses it and changes nothing; the words changed.

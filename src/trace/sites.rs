@@ -271,6 +271,7 @@ impl SiteTable {
         self.next_id += 1;
         let states = alloc::vec![SiteState::OFF; sites.len()];
         let redirects = BTreeMap::new();
+        self.modules.reserve_exact(1); // `remove` gives back what this takes
         self.modules.push(Module { id, name, base, sites, states, profile, redirects, by_stub });
         Ok(id)
     }
@@ -279,6 +280,7 @@ impl SiteTable {
     pub fn remove(&mut self, id: ModuleId) -> bool {
         let before = self.modules.len();
         self.modules.retain(|module| module.id != id);
+        self.modules.shrink_to_fit();
         self.modules.len() < before
     }
 

@@ -24,6 +24,15 @@ struct Blocks {
     calls: u64,
 }
 
+impl Blocks {
+    /// A map that has become empty keeps a node; a new one has none.
+    fn let_go(&mut self) {
+        if self.held.is_empty() {
+            self.held = BTreeMap::new();
+        }
+    }
+}
+
 static BLOCKS: Mutex<Blocks> = Mutex::new(Blocks { held: BTreeMap::new(), call: 0, calls: 0 });
 
 /// Starts counting blocks to a new call; the call that was counted to before.
@@ -40,6 +49,7 @@ pub fn end_call(outer: u64, returned: bool) {
     let call = core::mem::replace(&mut blocks.call, outer);
     if !returned {
         blocks.held.retain(|_, held| held.call != call);
+        blocks.let_go();
     }
 }
 
@@ -126,7 +136,10 @@ pub extern "C" fn kfree(block: u64) {
     if block <= 16 {
         return;
     }
-    let held = BLOCKS.lock().held.remove(&block);
+    let mut blocks = BLOCKS.lock();
+    let held = blocks.held.remove(&block);
+    blocks.let_go();
+    drop(blocks);
     if held.is_none() {
         call::give_up(format!("kfree of {block:#x}, which kmalloc did not hand out"));
     }

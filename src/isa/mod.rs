@@ -8,6 +8,7 @@
 //! encode.rs       the few instructions with operands that stubs are made of
 //! well_known.rs   whole words that need no operand, each with its assembly text
 //! patch_class.rs  the words that may be swapped while other CPUs run them
+//! disasm/         an instruction's text, as objdump has it
 //! entry.rs        st_other: how far the local entry lies behind the global one
 //! ```
 //!

@@ -78,7 +78,7 @@ impl Tally {
             write!(line, " {mnemonic} {count}").unwrap();
         }
         println!("unknown, the most frequent:{line}");
-        for wrong in self.wrong.iter() {
+        for wrong in self.wrong.iter().take(40) {
             println!("wrong: {wrong}");
         }
     }
@@ -185,11 +185,7 @@ fn operands(free: u32, random: &mut Random) -> Vec<u32> {
         }
     }
     values.extend((0..300).map(|_| random.word()));
-    values.retain_mut(|value| {
-        *value &= free;
-        true
-    });
-    values
+    values.iter().map(|value| value & free).collect()
 }
 
 #[test]
@@ -203,7 +199,10 @@ fn every_row_reads_as_objdump_reads_it_at_any_operands() {
             let mut word = shape.word | operands;
             let mut prefix = shape.prefix;
             if prefix != 0 {
-                prefix |= random.word() & PREFIX_FREE & if shape.free == 0 { 0 } else { !0 };
+                // The no-op's prefix has no free bits.
+                if shape.free != 0 {
+                    prefix |= random.word() & PREFIX_FREE;
+                }
                 // Relative to itself there is no base; leave some that have one.
                 if prefix & 0x0010_0000 != 0 && random.word() & 7 != 0 {
                     word &= !0x001f_0000;

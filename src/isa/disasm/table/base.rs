@@ -116,10 +116,10 @@ pub static ROWS: &[Row] = &[
     row("stxv",   0, 0xf400_0005, [XTQ, DQ]),
 ];
 
-/// Second words behind a prefix of the 8LS form.
+/// Second words behind a prefix of the 8LS form: loads and stores whose word alone
+/// means something else.
 #[rustfmt::skip]
 pub static PREFIXED_8LS: &[Row] = &[
-    // Loads and stores of what has no opcode of its own elsewhere
     row("plwa",    0, 0xa400_0000, [RT, D34]),
     row("pld",     0, 0xe400_0000, [RT, D34]),
     row("pstd",    0, 0xf400_0000, [RS, D34]),
@@ -129,10 +129,9 @@ pub static PREFIXED_8LS: &[Row] = &[
     row("pstxssp", 0, 0xbc00_0000, [VRT, D34]),
 ];
 
-/// Second words behind a prefix of the MLS form.
+/// Second words behind a prefix of the MLS form: the words of the forms without one.
 #[rustfmt::skip]
 pub static PREFIXED_MLS: &[Row] = &[
-    // The words of the forms without a prefix
     row("p*",    0, 0x3800_0000, [RT, SI34]),
     row("plwz",  0, 0x8000_0000, [RT, D34]),
     row("plbz",  0, 0x8800_0000, [RT, D34]),

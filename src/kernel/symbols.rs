@@ -93,6 +93,23 @@ pub fn describe(at: Vaddr) -> Option<String> {
     })
 }
 
+/// The end of the function that contains an address; where that is said nowhere,
+/// nothing.
+pub fn end(at: Vaddr) -> Option<Vaddr> {
+    let Found { offset, size, .. } = find(at)?;
+    let left = size.checked_sub(offset).filter(|left| *left > 0)?;
+    Some(at.offset(left.cast_signed()))
+}
+
+/// `NAME+0xOFF`, with `MOD:` in front where another module than `home` has it.
+pub fn place(at: Vaddr, home: Option<&str>) -> Option<String> {
+    let Found { name, module, offset, .. } = find(at)?;
+    let owner = module.filter(|module| Some(module.as_str()) != home);
+    let owner = owner.map_or(String::new(), |module| format!("{module}:"));
+    let offset = if offset == 0 { String::new() } else { format!("+{offset:#x}") };
+    Some(format!("{owner}{name}{offset}"))
+}
+
 /// `MOD:NAME`, or the address if it has no name.
 pub fn qualified(at: Vaddr) -> String {
     match find(at) {

@@ -37,7 +37,7 @@ KERNEL_ELF   = target/ppc64le-none/release/tocsin-kernel
 KSYMS        = target/debug/ksyms
 
 .PHONY: help deps run debug test test-host test-qemu test-matrix lint kernel modules \
-        debian-modules book clean FORCE
+        bad-modules debian-modules book clean FORCE
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -60,7 +60,7 @@ debug: kernel modules ## the same, stopped at its first instruction, under gdb
 
 # --- testing ---------------------------------------------------------------
 
-test: kernel modules debian-modules ## every host test and every QEMU test
+test: kernel bad-modules debian-modules ## every host test and every QEMU test
 	@tools/deps.sh run test
 	@$(with_debian) exec tools/test.sh host qemu
 
@@ -68,11 +68,11 @@ test-host: modules debian-modules ## tests of the pure code and of the scripts
 	@tools/deps.sh build test
 	@$(with_debian) exec tools/test.sh host
 
-test-qemu: kernel modules debian-modules ## console transcripts (qemu/cases); CASES='name ...' for some
+test-qemu: kernel bad-modules debian-modules ## console transcripts (qemu/cases); CASES='name ...' for some
 	@tools/deps.sh run test
 	@$(with_debian) exec tools/test.sh qemu
 
-test-matrix: kernel modules debian-modules ## the transcripts on power8, power9 and power10
+test-matrix: kernel bad-modules debian-modules ## the transcripts on power8, power9 and power10
 	@tools/deps.sh run test
 	@$(with_debian) exec tools/test.sh power8 power9 power10
 
@@ -97,6 +97,10 @@ kernel: target/tocsin ## build target/tocsin (for gdb) and target/tocsin.strippe
 modules: ## build the sample modules into target/modules
 	@tools/deps.sh build
 	@$(MAKE) --no-print-directory -C modules >&2
+
+# Modules that the kernel must refuse, made from the good ones.
+bad-modules: modules
+	@$(MAKE) --no-print-directory -C modules bad >&2
 
 # Cargo knows what is out of date; make then sees whether the file has changed.
 $(KERNEL_ELF): FORCE

@@ -146,7 +146,7 @@ faults = [
     ("bss-wrap", "a .bss that wraps the address space", HELLO, lambda e: e.section(".bss", size=U64 - 7)),
     # Symbols and names.
     ("symbols-two-tables", "two symbol tables", HELLO,
-     lambda e: e.section(".shstrtab", type=SHT_SYMTAB)),
+     lambda e: e.section(".rela.text", type=SHT_SYMTAB)),
     ("symbols-none", "no symbol table", HELLO, lambda e: e.section(".symtab", type=1)),
     ("symbols-entry-size", "symbols of 16 bytes", HELLO, lambda e: e.section(".symtab", entsize=16)),
     ("symbols-link", "the symbol table's names are in a section that does not exist", HELLO,

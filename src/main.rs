@@ -22,7 +22,10 @@ mod kernel {
 
     #[panic_handler]
     fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-        kernel::oops::die(format_args!("{info}"))
+        match info.location() {
+            Some(place) => kernel::oops::die(format_args!("{} ({place})", info.message())),
+            None => kernel::oops::die(format_args!("{}", info.message())),
+        }
     }
 }
 

@@ -72,6 +72,8 @@ fn a_foreign_file_is_refused_by_name() {
     );
     assert_eq!(header(4, 1), "ELF class 1, need 2 (64-bit); compile for powerpc64le");
     assert_eq!(header(5, 2), "big-endian; compile for powerpc64le");
+    assert_eq!(header(6, 0), "ELF version 0, need 1; the file is damaged, build it again");
+    assert_eq!(header(20, 2), "ELF version 2, need 1; the file is damaged, build it again");
     assert_eq!(header(18, 62), "for machine 62, need 21 (64-bit PowerPC); compile for powerpc64le");
     assert_eq!(
         header(16, 2),

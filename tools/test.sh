@@ -2,12 +2,12 @@
 # Runs tests and adds up what they count: test.sh host|qemu|power8|power9|power10 ...
 #
 #   host      cargo test and the tests of the scripts under qemu/
-#   qemu      the console transcripts of qemu/cases
+#   qemu      the console transcripts of qemu/cases, and qemu/test_kernel.py
 #   powerN    the same on that CPU
 #
 # The last line is `N passed, N failed` (and `, N skipped`), and the status
 # agrees. Something that fails before it can count, as a build, is one failure.
-# CASES='name ...' runs some transcripts only.
+# CASES='name ...' runs some transcripts and nothing else.
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 2
 mkdir -p target/test
@@ -56,11 +56,15 @@ for what in "$@"; do
         count scripts of_unittest python3 qemu/test_scripts.py
         ;;
     # shellcheck disable=SC2086 # CASES holds several words
-    qemu) count qemu of_cases qemu/cases.py ${CASES:-} ;;
+    qemu)
+        count qemu of_cases qemu/cases.py ${CASES:-}
+        [ -n "${CASES:-}" ] || count kernel of_unittest python3 qemu/test_kernel.py
+        ;;
     power*)
         echo "CPU=$what"
         # shellcheck disable=SC2086
         CPU=$what count "$what" of_cases qemu/cases.py ${CASES:-}
+        [ -n "${CASES:-}" ] || CPU=$what count "kernel-$what" of_unittest python3 qemu/test_kernel.py
         ;;
     *)
         echo "test.sh: $what: host, qemu, power8, power9 or power10" >&2

@@ -8,6 +8,7 @@
 //! encode.rs       the few instructions with operands that stubs are made of
 //! well_known.rs   whole words that need no operand, each with its assembly text
 //! patch_class.rs  the words that may be swapped while other CPUs run them
+//! disasm/         an instruction's text, as objdump has it
 //! entry.rs        st_other: how far the local entry lies behind the global one
 //! ```
 //!
@@ -19,6 +20,7 @@ use core::fmt;
 
 pub mod branch;
 pub mod dform;
+pub mod disasm;
 pub mod encode;
 pub mod entry;
 pub mod patch_class;

@@ -15,6 +15,9 @@ static LOG: Mutex<VecDeque<u8>> = Mutex::new(VecDeque::new());
 /// A person sits at the console: lines end as a terminal wants them.
 static INTERACTIVE: AtomicBool = AtomicBool::new(false);
 
+/// The first line has been printed.
+static GREETED: AtomicBool = AtomicBool::new(false);
+
 /// Says whether a person sits at the console.
 pub fn set_interactive(yes: bool) {
     INTERACTIVE.store(yes, Ordering::Relaxed);
@@ -52,7 +55,9 @@ pub fn log_bytes(bytes: &[u8]) {
     if let Some(mut log) = LOG.try_lock() {
         if log.capacity() == 0 {
             // All at once: `mem` must not show that lines were printed.
-            log.reserve_exact(LOG_BYTES);
+            if log.try_reserve_exact(LOG_BYTES).is_err() {
+                return; // too early, or too late
+            }
         }
         let excess = (log.len() + bytes.len()).saturating_sub(LOG_BYTES).min(log.len());
         log.drain(..excess);
@@ -91,6 +96,14 @@ impl fmt::Write for Chunks {
     }
 }
 
+/// The same for a kernel that dies before it knows what it runs on. What stands
+/// before this line is taken for the firmware's.
+pub fn greet_if_silent() {
+    if !GREETED.swap(true, Ordering::Relaxed) {
+        crate::kprintln!("tocsin {}", env!("CARGO_PKG_VERSION"));
+    }
+}
+
 /// Prints formatted text; `kprint!` and `kprintln!` call it.
 pub fn print(args: fmt::Arguments<'_>) {
     let mut chunks = Chunks { bytes: [0; 128], len: 0 };
@@ -100,6 +113,7 @@ pub fn print(args: fmt::Arguments<'_>) {
 
 /// The kernel's first line, and what it runs on.
 pub fn greet(facts: &platform::MachineFacts) {
+    GREETED.store(true, Ordering::Relaxed);
     crate::kprintln!("tocsin {}: {}", env!("CARGO_PKG_VERSION"), facts.model);
 }
 

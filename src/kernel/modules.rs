@@ -226,10 +226,12 @@ impl Resolver for Everyone {
     }
 }
 
-/// The name under which a module file is listed: its own word, or the file's.
+/// The name under which a module file is listed: its own word, or the file's if
+/// that one could not be typed.
 pub fn name_of(object: &Object<'_>, base_name: &str) -> String {
     let stem = base_name.split(".ko").next().unwrap_or(base_name);
-    Modinfo::of(object).name().unwrap_or(stem).replace('-', "_")
+    let typed = |name: &&str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic());
+    Modinfo::of(object).name().filter(typed).unwrap_or(stem).replace('-', "_")
 }
 
 /// Loads the module that `word` (a name or a path) means, and runs its init.
@@ -302,8 +304,14 @@ fn load(word: &str, options: LinkOptions, params: &[Param]) -> Result<Arc<Module
         return Err(format!("{word}: {name} is loaded already (rmmod {name} first)").into());
     }
 
-    let layout = Layout::plan(&object, &options, PAGE).map_err(refuse)?;
     let free = memory::usage().pages_free;
+    let layout = Layout::plan(&object, &options, PAGE).map_err(|error| match error {
+        // The planner knows what an image may take, not what there is.
+        LoadError::NoRoom { need, free: limit } => {
+            refuse(LoadError::NoRoom { need, free: free.min(limit) })
+        }
+        other => refuse(other),
+    })?;
     let pages = Pages::take_aligned(layout.size, layout.align)
         .ok_or_else(|| refuse(LoadError::NoRoom { need: layout.size, free }))?;
     let mut pages = pages;
@@ -386,6 +394,9 @@ fn store_params(
     let type_of =
         |ops: Vaddr| super::compat::param::name_of(ops).and_then(params::ParamType::of_export);
     let mut texts = Vec::new();
+    // Also without any given: what it says is wrong with the file.
+    let image = params::Memory { base, image: pages.bytes_mut() };
+    params::list_params(object, layout, image).map_err(|error| error.to_string())?;
     for Param { name, value } in given {
         let value =
             core::str::from_utf8(value).map_err(|_| format!("{name}: the value is no text"))?;
@@ -464,7 +475,12 @@ pub fn rmmod(name: &str) -> Result<(), Failure> {
 
 /// Links a loaded module again, into a buffer: what its image was before it ran.
 pub fn relink(module: &Module) -> Result<Vec<u8>, String> {
-    let mut image = alloc::vec![0; module.layout.size as usize];
+    let size = module.layout.size as usize;
+    let mut image = Vec::new();
+    image.try_reserve_exact(size).map_err(|_| {
+        format!("{}: no memory to link it again: {size} bytes (see mem)", module.name)
+    })?;
+    image.resize(size, 0);
     let others = all().into_iter().filter(|other| other.number != module.number).collect();
     let everyone = Everyone { modules: others };
     let (object, layout, base) = (&module.object, &module.layout, module.linked.base);

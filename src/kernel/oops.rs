@@ -11,13 +11,13 @@ use core::fmt;
 
 use super::modules::{self, Module};
 use super::symbols::Symbolised;
-use super::{call as job, livepatch, unwind};
+use super::{call as job, console, livepatch, unwind};
 use crate::addr::Vaddr;
-use crate::kprintln;
 use crate::loader::stubs::StubKind;
 use crate::machine::lock::Mutex;
 use crate::machine::trap::{Outcome, TrapFrame};
 use crate::machine::{boot, call, hooks, memory, paca, platform, text, tick};
+use crate::{kprint, kprintln};
 
 /// SRR1 bits of a program interrupt (Power ISA Book III, "Program Interrupt").
 const PROGRAM_ILLEGAL: u64 = 0x8_0000;
@@ -204,9 +204,24 @@ fn report(frame: &TrapFrame, cause: &str) {
     }
 }
 
+/// Writes text with its line ends turned into blanks: a verdict is one line.
+struct OneLine;
+
+impl fmt::Write for OneLine {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for (index, line) in text.split('\n').enumerate() {
+            kprint!("{}{line}", if index == 0 { "" } else { " " });
+        }
+        Ok(())
+    }
+}
+
 /// Ends the machine: the kernel itself is at fault.
 pub fn die(reason: fmt::Arguments<'_>) -> ! {
-    kprintln!("tocsin: panic {reason}");
+    console::greet_if_silent();
+    kprint!("tocsin: panic ");
+    let _ = fmt::write(&mut OneLine, reason); // a Display that fails has printed what it could
+    kprintln!();
     match platform::get() {
         Some(platform) => platform.fail("panic"),
         None => loop {

@@ -93,6 +93,23 @@ pub fn describe(at: Vaddr) -> Option<String> {
     })
 }
 
+/// The end of the function that contains an address; where that is said nowhere,
+/// nothing.
+pub fn end(at: Vaddr) -> Option<Vaddr> {
+    let Found { offset, size, .. } = find(at)?;
+    let left = size.checked_sub(offset).filter(|left| *left > 0)?;
+    Some(at.offset(left.cast_signed()))
+}
+
+/// `NAME+0xOFF`, with `MOD:` in front where another module than `home` has it.
+pub fn place(at: Vaddr, home: Option<&str>) -> Option<String> {
+    let Found { name, module, offset, .. } = find(at)?;
+    let owner = module.filter(|module| Some(module.as_str()) != home);
+    let owner = owner.map_or(String::new(), |module| format!("{module}:"));
+    let offset = if offset == 0 { String::new() } else { format!("+{offset:#x}") };
+    Some(format!("{owner}{name}{offset}"))
+}
+
 /// `MOD:NAME`, or the address if it has no name.
 pub fn qualified(at: Vaddr) -> String {
     match find(at) {
@@ -102,10 +119,13 @@ pub fn qualified(at: Vaddr) -> String {
     }
 }
 
+/// What stands for the kernel where a module's name can.
+const KERNEL: &str = "kernel";
+
 /// Every function with that name: who has it, and its global entry.
 pub fn candidates(symbol: &SymbolName) -> Vec<(Option<String>, Vaddr)> {
     let mut found = Vec::new();
-    if symbol.module.is_none() {
+    if symbol.module.as_deref().is_none_or(|module| module == KERNEL) {
         let kernel = exports::find(&symbol.name).or_else(|| super::ksyms::address(&symbol.name));
         found.extend(kernel.map(|at| (None, at)));
     }
@@ -132,7 +152,7 @@ pub fn resolve(symbol: &SymbolName) -> Result<(Option<String>, Vaddr), String> {
     let mut found = candidates(symbol);
     match (found.len(), module) {
         (1, _) => Ok(found.remove(0)),
-        (0, Some(module)) if modules::find(module).is_none() => {
+        (0, Some(module)) if module != KERNEL && modules::find(module).is_none() => {
             Err(format!("{module}: not loaded (insmod {module} first)"))
         }
         (0, Some(module)) => {
@@ -145,7 +165,7 @@ pub fn resolve(symbol: &SymbolName) -> Result<(Option<String>, Vaddr), String> {
             let places: Vec<_> = found
                 .iter()
                 .map(|(module, at)| {
-                    format!("{}:{name} at {at}", module.as_deref().unwrap_or("kernel"))
+                    format!("{}:{name} at {at}", module.as_deref().unwrap_or(KERNEL))
                 })
                 .collect();
             Err(format!("{name}: found {} times, say which: {}", found.len(), places.join(", ")))

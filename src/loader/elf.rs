@@ -32,8 +32,8 @@ use alloc::{string::String, vec::Vec};
 
 use goblin::elf64::{
     header::{
-        EI_CLASS, EI_DATA, ELFCLASS64, ELFDATA2LSB, ELFMAG, EM_PPC64, ET_REL, Header, SIZEOF_EHDR,
-        SIZEOF_IDENT,
+        EI_CLASS, EI_DATA, EI_VERSION, ELFCLASS64, ELFDATA2LSB, ELFMAG, EM_PPC64, ET_REL, Header,
+        SIZEOF_EHDR, SIZEOF_IDENT,
     },
     reloc::Rela,
     section_header::{
@@ -372,6 +372,10 @@ fn parse_header(bytes: &[u8]) -> Result<Header, LoadError> {
     }
     if header.e_type != ET_REL {
         return Err(LoadError::NotRelocatable { kind: header.e_type });
+    }
+    let version = if ident[EI_VERSION] == 1 { header.e_version } else { ident[EI_VERSION].into() };
+    if version != 1 {
+        return Err(LoadError::WrongVersion { version });
     }
     // Bits 0 and 1 are the ABI version. 0 means that nobody said: GNU as leaves
     // it so for assembly without `.abiversion`. Little-endian code is then

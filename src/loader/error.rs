@@ -33,6 +33,11 @@ pub enum LoadError {
     },
     /// Data and instructions are big-endian.
     BigEndian,
+    /// Another version of ELF than the only one that there is.
+    WrongVersion {
+        /// `e_ident[EI_VERSION]` or `e_version`.
+        version: u32,
+    },
     /// For another processor.
     WrongMachine {
         /// `e_machine`.
@@ -353,6 +358,9 @@ impl fmt::Display for LoadError {
                 write!(f, "ELF class {class}, need 2 (64-bit); compile for powerpc64le")
             }
             Self::BigEndian => f.write_str("big-endian; compile for powerpc64le"),
+            Self::WrongVersion { version } => {
+                write!(f, "ELF version {version}, need 1; the file is damaged, build it again")
+            }
             Self::WrongMachine { machine } => {
                 write!(f, "for machine {machine}, need 21 (64-bit PowerPC); compile for powerpc64le")
             }

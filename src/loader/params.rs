@@ -143,6 +143,11 @@ pub enum ParamFault {
         /// Their address.
         ops: Vaddr,
     },
+    /// The table is not a whole number of entries.
+    PartialEntry {
+        /// Bytes in the section.
+        size: u64,
+    },
     /// The table, or what it points to, is not in the module.
     BadTable,
 }
@@ -218,7 +223,8 @@ pub fn list_params<'a>(
         return Ok(Vec::new());
     };
     if !section.size().is_multiple_of(ENTRY) {
-        return Err(bad());
+        let fault = ParamFault::PartialEntry { size: section.size() };
+        return Err(ParamError { name: "__param".into(), fault });
     }
     let mut params = Vec::new();
     for entry in (0..section.size()).step_by(ENTRY as usize) {
@@ -430,6 +436,9 @@ impl fmt::Display for ParamFault {
                     f,
                     "its type, operations at {ops}, is not one of the kernel's; leave it unset"
                 )
+            }
+            Self::PartialEntry { size } => {
+                write!(f, "size {size:#x} is no whole number of entries; build the module again")
             }
             Self::BadTable => {
                 f.write_str("its table entry points outside the module; build the module again")

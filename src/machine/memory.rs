@@ -24,6 +24,7 @@ use alloc::vec::Vec;
 use core::alloc::{GlobalAlloc, Layout};
 use core::arch::{asm, global_asm};
 use core::ptr::NonNull;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use linked_list_allocator::Heap;
 
@@ -57,18 +58,21 @@ pub fn fixup(nip: Vaddr) -> Option<Vaddr> {
 const FIRMWARE_TOP: u64 = 0x260_0000;
 /// The heap takes memory in steps of this many bytes.
 const HEAP_STEP: usize = 256 * 1024;
+/// Runs of free pages that the list has room for before it must grow.
+const FREE_RUNS: usize = 64;
 /// Bytes of a data cache block that `dcbst` and `icbi` work on.
 pub const CACHE_BLOCK: u64 = 128;
 
 struct KernelHeap {
     heap: Mutex<Heap>,
+    /// How far it may grow. Not under the lock of [`RAM`]: whoever holds that
+    /// one may be allocating.
+    limit: AtomicUsize,
 }
 
 struct Ram {
     /// Start and end of everything that is RAM.
     all: (u64, u64),
-    /// How far the heap may grow.
-    heap_limit: u64,
     pages: FreePages,
     page_bytes: u64,
     /// Bytes of pages that the kernel has taken for ever: for translation tables,
@@ -79,7 +83,6 @@ struct Ram {
 
 static RAM: Mutex<Ram> = Mutex::new(Ram {
     all: (0, 0),
-    heap_limit: 0,
     pages: FreePages::new(),
     page_bytes: 0,
     table_bytes: 0,
@@ -87,7 +90,8 @@ static RAM: Mutex<Ram> = Mutex::new(Ram {
 });
 
 #[global_allocator]
-static HEAP: KernelHeap = KernelHeap { heap: Mutex::new(Heap::empty()) };
+static HEAP: KernelHeap =
+    KernelHeap { heap: Mutex::new(Heap::empty()), limit: AtomicUsize::new(0) };
 
 // SAFETY: `Heap` hands out disjoint blocks of the range it was given, under a
 // lock; growing adds memory behind it that nobody else has (`init`).
@@ -99,7 +103,7 @@ unsafe impl GlobalAlloc for KernelHeap {
                 return block.as_ptr();
             }
             let step = layout.size().saturating_add(layout.align()).next_multiple_of(HEAP_STEP);
-            let limit = RAM.lock().heap_limit as usize;
+            let limit = self.limit.load(Ordering::Relaxed);
             if heap.bottom().is_null() || limit.saturating_sub(heap.top() as usize) < step {
                 return core::ptr::null_mut();
             }
@@ -109,7 +113,7 @@ unsafe impl GlobalAlloc for KernelHeap {
             {
                 return core::ptr::null_mut();
             }
-            // SAFETY: the memory up to `heap_limit` was set aside for the heap,
+            // SAFETY: the memory up to `limit` was set aside for the heap,
             // and is mapped.
             unsafe { heap.extend(step) };
         }
@@ -132,17 +136,20 @@ pub fn init(facts: &MachineFacts) {
     let heap = image_end.0.max(initrd_end).next_multiple_of(0x1_0000);
     let end = start.0 + len;
     let usable = end.saturating_sub(FIRMWARE_TOP).min(super::boot::kernel_toc().0 + 0x7fff_0000);
-    assert!(heap + 0x100_0000 <= usable, "too little memory: 16 MiB are needed behind the initrd");
+    assert!(
+        heap + 0x100_0000 <= usable,
+        "too little memory: 16 MiB are needed behind the initrd; give more (MEM=) or fewer modules"
+    );
     let reserve = ((usable - heap) / 4).min(0x1000_0000).next_multiple_of(0x1_0000);
     let mut ram = RAM.lock();
     ram.all = (start.0, end);
-    ram.heap_limit = heap + reserve;
+    HEAP.limit.store((heap + reserve) as usize, Ordering::Relaxed);
     // SAFETY: behind the image and the initrd, below the firmware: RAM that
     // nobody uses. The range lives for ever.
     unsafe { HEAP.heap.lock().init(heap as *mut u8, HEAP_STEP) };
     let first = heap + reserve;
     drop(ram);
-    let mut pages = FreePages::new();
+    let mut pages = FreePages::with_room(FREE_RUNS);
     pages.give(Vaddr(first), (usable - first) & !0xffff);
     let mut ram = RAM.lock();
     ram.page_bytes = pages.free_bytes();
@@ -159,7 +166,7 @@ pub fn map_heap() {
     // an entry for each page, so there it is mapped as it grows.
     let end = match mmu::kind() {
         Some(mmu::Kind::Hash) => start + size,
-        _ => RAM.lock().heap_limit,
+        _ => HEAP.limit.load(Ordering::Relaxed) as u64,
     };
     mmu::map(Vaddr(start), end - start, Rights::ReadWrite, Grain::Large)
         .unwrap_or_else(|error| panic!("no room in the translation tables at {}", error.at));
@@ -168,7 +175,7 @@ pub fn map_heap() {
 /// The memory set aside for the heap.
 pub fn heap_range() -> (Vaddr, Vaddr) {
     let start = HEAP.heap.lock().bottom() as u64;
-    (Vaddr(start), Vaddr(RAM.lock().heap_limit))
+    (Vaddr(start), Vaddr(HEAP.limit.load(Ordering::Relaxed) as u64))
 }
 
 /// Zeroed memory for translation tables, which are never given back.
@@ -205,7 +212,7 @@ pub struct Usage {
     pub image: u64,
     /// Heap in use.
     pub heap_used: u64,
-    /// Heap taken from memory so far.
+    /// What the heap may grow to.
     pub heap_size: u64,
     /// Translation tables.
     pub tables: u64,
@@ -222,7 +229,7 @@ pub fn usage() -> Usage {
     let (image_start, image_end) = super::boot::image();
     let (heap_used, heap_size) = {
         let heap = HEAP.heap.lock();
-        (heap.used() as u64, heap.size() as u64)
+        (heap.used() as u64, (HEAP.limit.load(Ordering::Relaxed) - heap.bottom() as usize) as u64)
     };
     let ram = RAM.lock();
     let pages_free = ram.pages.free_bytes();

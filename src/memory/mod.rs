@@ -29,6 +29,12 @@ impl FreePages {
         Self { ranges: Vec::new() }
     }
 
+    /// No memory, and room for so many runs: the list allocates only beyond that.
+    #[must_use]
+    pub fn with_room(runs: usize) -> Self {
+        Self { ranges: Vec::with_capacity(runs) }
+    }
+
     /// Free bytes in all.
     #[must_use]
     pub fn free_bytes(&self) -> u64 {

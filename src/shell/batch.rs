@@ -20,7 +20,7 @@
 
 use alloc::format;
 use alloc::string::{String, ToString};
-use core::fmt;
+use core::fmt::{self, Write as _};
 
 use super::command::{BatchFlag, Command};
 use super::error::{Problem, Refusal, Shown};
@@ -98,7 +98,13 @@ pub struct Batch {
     stop_at_failure: bool,
     print_commands: bool,
     verdict: Verdict,
+    /// The memory of the verdict's text while there is none.
+    spare: String,
 }
+
+/// Bytes set aside for a verdict, so that a failure that fits does not change
+/// how much memory is in use.
+const VERDICT_ROOM: usize = 1024;
 
 impl Default for Batch {
     fn default() -> Self {
@@ -109,8 +115,9 @@ impl Default for Batch {
 impl Batch {
     /// A run that stops at the first failure and does not print commands.
     #[must_use]
-    pub const fn new() -> Self {
-        Self { stop_at_failure: true, print_commands: false, verdict: Verdict::Ok }
+    pub fn new() -> Self {
+        let spare = String::with_capacity(VERDICT_ROOM);
+        Self { stop_at_failure: true, print_commands: false, verdict: Verdict::Ok, spare }
     }
 
     /// What the run's last line says if it ends here.
@@ -131,13 +138,27 @@ impl Batch {
     ///
     /// `name` is the command's first word, `text` the whole statement.
     pub fn settle(&mut self, name: &[u8], text: &[u8], negated: bool, outcome: Outcome) -> Flow {
+        if let Verdict::Failed(old) | Verdict::Oops(old) = core::mem::take(&mut self.verdict) {
+            self.spare = old;
+        }
+        let mut line = |text: fmt::Arguments<'_>| {
+            let mut line = core::mem::take(&mut self.spare);
+            line.clear();
+            let _ = line.write_fmt(text); // a String takes everything
+            line
+        };
         self.verdict = match (outcome, negated) {
             (Outcome::Done, false) | (Outcome::Failed(_) | Outcome::Oops(_), true) => Verdict::Ok,
-            (Outcome::Failed(why), false) => Verdict::Failed(format!("{}: {why}", Shown(name))),
-            (Outcome::Oops(why), false) => Verdict::Oops(format!("{}: {why}", Shown(name))),
-            (Outcome::Done, true) => {
-                Verdict::Failed(format!("{}: it succeeded (and ! wants it to fail)", Shown(text)))
+            (Outcome::Failed(why), false) => {
+                Verdict::Failed(line(format_args!("{}: {}", Shown(name), Shown(why.as_bytes()))))
             }
+            (Outcome::Oops(why), false) => {
+                Verdict::Oops(line(format_args!("{}: {}", Shown(name), Shown(why.as_bytes()))))
+            }
+            (Outcome::Done, true) => Verdict::Failed(line(format_args!(
+                "{}: it succeeded (and ! wants it to fail)",
+                Shown(text)
+            ))),
         };
         if self.verdict != Verdict::Ok && self.stop_at_failure {
             Flow::Stop
@@ -172,8 +193,9 @@ impl Batch {
                 Ok(command) => host.run(command),
                 Err(refusal) => Outcome::Failed(refusal.problem.to_string()),
             };
+            // A reason may quote names out of a file, which are any bytes.
             if let Outcome::Failed(why) = &outcome {
-                host.print_line(&format!("{}: {why}", Shown(name)));
+                host.print_line(&format!("{}: {}", Shown(name), Shown(why.as_bytes())));
             }
             let flow = self.settle(name, statement.text, negated, outcome);
             if let (true, Verdict::Failed(why)) = (negated, &self.verdict) {
@@ -304,6 +326,28 @@ mod tests {
         assert!(lines[0].starts_with("echo: column 6: quote is never closed"));
         let (_, _, lines) = run("\"a");
         assert!(lines[0].starts_with("tocsin: column 1: quote"));
+    }
+
+    #[test]
+    fn a_reason_cannot_break_its_line_or_forge_a_verdict() {
+        let mut batch = Batch::new();
+        let outcome = Outcome::Failed("unresolved: a\ntocsin: ok".into());
+        batch.settle(b"insmod", b"", false, outcome);
+        let line = batch.verdict().to_string();
+        assert_eq!(line, r"tocsin: failed: insmod: unresolved: a\x0atocsin: ok");
+    }
+
+    #[test]
+    fn failures_take_no_memory_that_was_not_set_aside() {
+        let mut batch = Batch::new();
+        let room = batch.spare.as_ptr();
+        for reason in ["short", "a good deal longer than the one before it", "short"] {
+            batch.settle(b"insmod", b"", false, Outcome::Failed(reason.into()));
+            let Verdict::Failed(line) = batch.verdict() else { panic!("not failed") };
+            assert_eq!((line.as_ptr(), line.as_str()), (room, &*format!("insmod: {reason}")));
+        }
+        batch.settle(b"insmod", b"", false, Outcome::Done);
+        assert_eq!(batch.spare.as_ptr(), room);
     }
 
     #[test]

@@ -77,6 +77,13 @@ pub enum Command {
         /// Bytes; the buffer's size, or 64 for an address, if absent.
         len: Option<u64>,
     },
+    /// Disassemble.
+    Dis {
+        /// A function or an address.
+        target: Target,
+        /// Instructions; to the function's end, or 16 for an address, if absent.
+        count: Option<u64>,
+    },
     /// List a module's stubs.
     Stubs {
         /// Its name.

@@ -284,6 +284,10 @@ pub(super) fn examine(words: &mut Words<'_>) -> Result<Command, Problem> {
     Ok(Command::Examine { place, len })
 }
 
+pub(super) fn dis(words: &mut Words<'_>) -> Result<Command, Problem> {
+    Ok(Command::Dis { target: words.target()?, count: words.optional_count("COUNT")? })
+}
+
 pub(super) fn stubs(words: &mut Words<'_>) -> Result<Command, Problem> {
     words.module("MOD").map(|module| Command::Stubs { module })
 }

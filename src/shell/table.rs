@@ -84,6 +84,8 @@ pub static TABLE: &[Entry] = &[
     entry("x", parse::examine, "x ADDR|&NAME [LEN]",
         "dump memory, 16 bytes a line; places that cannot be read are said, not fatal",
         "x &key 32"),
+    entry("dis", parse::dis, "dis [MOD:]NAME|ADDR [COUNT]",
+        "disassemble a function, or COUNT instructions", "dis crc7:crc7_be 8"),
     entry("stubs", parse::stubs, "stubs MOD",
         "list a module's call stubs: address, kind, target", "stubs demo"),
     entry("relocs", parse::relocs, "relocs MOD [COUNT]",

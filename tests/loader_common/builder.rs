@@ -146,6 +146,7 @@ impl Builder {
         let table = file.len() as u64;
         file.extend(headers);
         file[..8].copy_from_slice(&[0x7f, b'E', b'L', b'F', 2, 1, 1, 0]);
+        file[20] = 1;
         file[16..18].copy_from_slice(&1_u16.to_le_bytes());
         file[18..20].copy_from_slice(&21_u16.to_le_bytes());
         file[20] = 1;

@@ -11,12 +11,12 @@ use crate::kernel::call::CallEnd;
 use crate::kernel::jobs::{self, State, Work};
 use crate::kernel::modules::{self, Failure};
 use crate::kernel::symbols;
-use crate::kprintln;
 use crate::machine::lock::Mutex;
-use crate::machine::memory::Block;
+use crate::machine::memory::{self, Block};
 use crate::machine::{smp, text};
 use crate::shell::args::{Arg, BufferLine};
 use crate::shell::command::CallRequest;
+use crate::{kprint, kprintln};
 
 /// The buffers that `buf` made.
 static NAMED: Mutex<BTreeMap<String, Block>> = Mutex::new(BTreeMap::new());
@@ -29,19 +29,26 @@ pub fn named(name: &str) -> Result<(Vaddr, u64), String> {
     Ok((block.start(), block.size() as u64))
 }
 
-fn block(bytes: &[u8]) -> Result<Block, String> {
-    let mut block = Block::take(bytes.len())
-        .ok_or_else(|| format!("no memory for a buffer of {} bytes (see mem)", bytes.len()))?;
-    block.fill(bytes);
+/// A block with what a buffer argument begins with.
+fn block(content: &Arg) -> Result<Block, String> {
+    let (len, bytes) = match content {
+        // Blocks come zeroed; a copy of so much might find no room.
+        Arg::Zeroed(len) => (*len, Vec::new()),
+        other => {
+            let none = || "a buffer is made of a size, a text or hex:".to_string();
+            let bytes = other.initial_bytes().ok_or_else(none)?;
+            (bytes.len(), bytes)
+        }
+    };
+    let mut block = Block::take(len)
+        .ok_or_else(|| format!("no memory for a buffer of {len} bytes (see mem)"))?;
+    block.fill(&bytes);
     Ok(block)
 }
 
 /// Makes a named buffer.
 pub fn buf(name: &str, content: &Arg) -> Done {
-    let bytes = content
-        .initial_bytes()
-        .ok_or_else(|| "a buffer is made of a size, a text or hex:".to_string())?;
-    let block = block(&bytes)?;
+    let block = block(content)?;
     NAMED.lock().insert(name.into(), block);
     Ok(())
 }
@@ -76,7 +83,7 @@ pub fn call(request: &CallRequest, timebase_hz: u64) -> Done {
             Arg::Int(value) => *value,
             Arg::Named(name) => named(name)?.0.0,
             _ => {
-                let block = block(&arg.initial_bytes().unwrap_or_default())?;
+                let block = block(arg)?;
                 let at = block.start().0;
                 buffers.push((values.len(), block));
                 at
@@ -117,9 +124,22 @@ fn tell(work: &Work, end: &CallEnd, buffers: &[(usize, Block)]) -> Done {
     };
     kprintln!("= {value:#x}");
     for (index, block) in buffers.iter().filter(|(index, _)| work.shown.contains(index)) {
-        kprintln!("{}", BufferLine { number: index + 1, bytes: &block.bytes() });
+        print_buffer(index + 1, block);
     }
     Ok(())
+}
+
+/// Prints a buffer as [`BufferLine`] does, in pieces: a copy might find no room.
+fn print_buffer(number: usize, block: &Block) {
+    kprint!("{}", BufferLine { number, bytes: &[] });
+    let mut bytes = [0; 64];
+    for offset in (0..block.size()).step_by(bytes.len()) {
+        let len = bytes.len().min(block.size() - offset);
+        memory::read(block.start().offset(offset as i64), &mut bytes[..len]);
+        let hex: String = bytes[..len].iter().map(|byte| format!("{byte:02x}")).collect();
+        kprint!("{hex}");
+    }
+    kprintln!();
 }
 
 /// Lists jobs.

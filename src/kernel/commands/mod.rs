@@ -5,6 +5,7 @@
 //! batch rules do, with the command's name in front.
 
 mod call;
+mod dis;
 mod look;
 mod modules;
 mod patch;
@@ -65,6 +66,7 @@ impl Kernel {
             Command::Stop { job } => call::stop(*job),
             Command::Buf { name, content } => call::buf(name, content),
             Command::Examine { place, len } => look::examine(place, *len),
+            Command::Dis { target, count } => dis::dis(target, *count),
             Command::Stubs { module } => look::stubs(module),
             Command::Relocs { module, count } => look::relocs(module, *count),
             Command::Sites { glob } => look::sites(glob.as_deref()),

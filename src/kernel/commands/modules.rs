@@ -10,6 +10,7 @@ use crate::kernel::{initrd, livepatch};
 use crate::kprintln;
 use crate::loader::{LinkOptions, Modinfo, Object, StubStyle};
 use crate::shell::command::{Param, StubChoice};
+use crate::shell::error::Shown;
 
 /// Loads a module.
 pub fn insmod(word: &str, link_only: bool, stubs: StubChoice, params: &[Param]) -> Done {
@@ -109,7 +110,8 @@ pub fn modinfo(word: &str) -> Done {
     let object = Object::parse(file.data).map_err(|error| format!("{word}: {error}"))?;
     kprintln!("{:<15} /{}", "filename:", file.path);
     for (key, value) in Modinfo::of(&object).iter() {
-        kprintln!("{:<15} {value}", format!("{key}:"));
+        let value = Shown(value.as_bytes());
+        kprintln!("{:<15} {value}", format!("{}:", Shown(key.as_bytes())));
     }
     if Modinfo::of(&object).name().is_none() {
         kprintln!("{:<15} {}", "name:", name_of(&object, file.base_name()));

@@ -87,6 +87,7 @@ pub fn get() -> Option<&'static dyn Platform> {
 pub fn take_over(firmware: u64) -> (&'static dyn Platform, MachineFacts) {
     assert!(firmware != 0 && PLATFORM.get().is_none());
     // SAFETY: r5 at boot, and this is the first call: the firmware is whole.
-    let (found, facts) = unsafe { pseries::take_over(firmware) };
-    (PLATFORM.call_once(|| found), facts)
+    let firmware = unsafe { openfirmware::OpenFirmware::new(firmware) };
+    let platform = PLATFORM.call_once(|| pseries::find(&firmware));
+    (platform, pseries::take_over(firmware))
 }

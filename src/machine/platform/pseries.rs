@@ -3,7 +3,6 @@
 //! References: LoPAPR, "Run-Time Abstraction Services"; "Virtual Terminal".
 
 use alloc::string::String;
-use alloc::vec::Vec;
 use core::cell::UnsafeCell;
 
 use super::openfirmware::{OpenFirmware, call_cells};
@@ -14,6 +13,9 @@ use crate::machine::memory;
 
 /// Bytes kept for RTAS; QEMU wants 2 KiB, PowerVM more.
 const RTAS_BYTES: usize = 64 * 1024;
+
+/// Most arguments of an RTAS service that is used.
+const ARGS_MAX: usize = 2;
 
 #[repr(C, align(4096))]
 struct RtasRoom(UnsafeCell<[u8; RTAS_BYTES]>);
@@ -42,13 +44,34 @@ pub struct Pseries {
     rtas: Mutex<Rtas>,
 }
 
-/// Asks the firmware for everything that the kernel will need, then ends it.
-///
-/// # Safety
-/// `entry` came in r5 at boot; called once, before anything overwrote firmware.
-pub unsafe fn take_over(entry: u64) -> (Pseries, MachineFacts) {
-    // SAFETY: `entry` is the firmware's and the firmware is whole (caller).
-    let firmware = unsafe { OpenFirmware::new(entry) };
+/// Finds console and RTAS, with which the kernel can speak and end; needs no heap.
+pub fn find(firmware: &OpenFirmware) -> Pseries {
+    let chosen = firmware.find(c"/chosen");
+    let vty = chosen
+        .and_then(|node| firmware.cell(node, c"stdout"))
+        .and_then(|instance| firmware.package(instance as u32))
+        .and_then(|node| firmware.cell(node, c"reg"))
+        .unwrap_or(0) as u32;
+
+    let mut rtas = Rtas::default();
+    if let Some(node) = firmware.find(c"/rtas") {
+        let token = |name| firmware.cell(node, name).map(|token| token as u32);
+        let room = RTAS_ROOM.0.get() as u32;
+        if token(c"rtas-size").is_some_and(|size| size as usize <= RTAS_BYTES) {
+            rtas.power_off = token(c"power-off");
+            rtas.system_reboot = token(c"system-reboot");
+            rtas.os_term = token(c"ibm,os-term");
+            rtas.start_cpu = token(c"start-cpu");
+            rtas.base = room;
+            rtas.entry = firmware.instantiate_rtas(room).unwrap_or(0);
+        }
+    }
+    Pseries { vty, rtas: Mutex::new(rtas) }
+}
+
+/// Asks the firmware for everything else that the kernel will need, then ends it.
+/// A panic in here is seen: the platform is known by now.
+pub fn take_over(firmware: OpenFirmware) -> MachineFacts {
     let mut facts = MachineFacts::default();
 
     let chosen = firmware.find(c"/chosen");
@@ -68,10 +91,6 @@ pub unsafe fn take_over(entry: u64) -> (Pseries, MachineFacts) {
     // From here on there is a heap: the rest may have any length.
     memory::init(&facts);
 
-    let vty = number(c"stdout")
-        .and_then(|instance| firmware.package(instance as u32))
-        .and_then(|node| firmware.cell(node, c"reg"))
-        .unwrap_or(0) as u32;
     if let Some(node) = chosen {
         facts.bootargs = firmware.property_bytes(node, c"bootargs").unwrap_or_default();
         while facts.bootargs.last() == Some(&0) {
@@ -101,21 +120,8 @@ pub unsafe fn take_over(entry: u64) -> (Pseries, MachineFacts) {
         cpu = firmware.peer(node);
     }
 
-    let mut rtas = Rtas::default();
-    if let Some(node) = firmware.find(c"/rtas") {
-        let token = |name| firmware.cell(node, name).map(|token| token as u32);
-        let room = RTAS_ROOM.0.get() as u32;
-        if token(c"rtas-size").is_some_and(|size| size as usize <= RTAS_BYTES) {
-            rtas.power_off = token(c"power-off");
-            rtas.system_reboot = token(c"system-reboot");
-            rtas.os_term = token(c"ibm,os-term");
-            rtas.start_cpu = token(c"start-cpu");
-            rtas.base = room;
-            rtas.entry = firmware.instantiate_rtas(room).unwrap_or(0);
-        }
-    }
     firmware.quiesce();
-    (Pseries { vty, rtas: Mutex::new(rtas) }, facts)
+    facts
 }
 
 impl Pseries {
@@ -123,13 +129,16 @@ impl Pseries {
     fn rtas(&self, token: impl Fn(&Rtas) -> Option<u32>, args: &[u32]) -> Option<u32> {
         let rtas = self.rtas.lock();
         let token = token(&rtas).filter(|_| rtas.entry != 0)?;
-        let cells: Vec<u32> =
-            [token, args.len() as u32, 1].into_iter().chain(args.iter().copied()).collect();
+        // No heap: this ends the machine also when there is none.
+        let mut cells = [0; 3 + ARGS_MAX];
+        cells[..3].copy_from_slice(&[token, args.len() as u32, 1]);
+        cells[3..3 + args.len()].copy_from_slice(args);
+        let cells = &cells[..3 + args.len()];
         let mut results = [0];
         // SAFETY: entry and base are RTAS's own (instantiated at boot); the
         // services used take no address but a string in the image; the lock
         // keeps other CPUs out.
-        unsafe { call_cells(rtas.entry.into(), rtas.base.into(), &cells, &mut results) };
+        unsafe { call_cells(rtas.entry.into(), rtas.base.into(), cells, &mut results) };
         Some(results[0])
     }
 }

@@ -74,6 +74,8 @@ fn digits_are_an_address_and_anything_else_a_symbol() {
     assert_eq!(symbol.name, "0x10");
     assert!(refusal("sym 0xg").starts_with("sym: ADDR 0xg: not an integer"));
     assert!(refusal("x name").starts_with("x: ADDR name: not an integer"));
+    let (target, count) = (Target::Addr(Vaddr(0x4000)), Some(8));
+    assert_eq!(ok("dis 0x4000 8"), Command::Dis { target, count });
     assert_eq!(ok("x &key"), Command::Examine { place: Place::Buffer("key".into()), len: None });
 }
 

@@ -1,0 +1,350 @@
+#!/usr/bin/env python3
+"""Tests that boot the kernel and that no transcript can hold.
+
+Verdicts and exit statuses, what reaches stdout, commands of great length, `make
+run` itself, and module files spoiled by a program. Each test boots qemu/run.sh
+once or a few times; with VOF that takes a quarter of a second.
+
+The spoiled files come from a fixed seed: every run tries the same ones.
+"""
+
+import os
+import random
+import re
+import shutil
+import struct
+import subprocess
+import tempfile
+import unittest
+
+import cases
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(HERE)
+# What cannot be built here, and what a test says itself, is not inherited.
+OWN = {"CMD", "MODULES", "GDB", "CALLER", "KERNEL", "TIMEOUT"}
+
+
+class Booted(unittest.TestCase):
+    """A test with a folder of its own, which can boot the kernel."""
+
+    def setUp(self):
+        self.dir = tempfile.mkdtemp()
+        self.addCleanup(shutil.rmtree, self.dir)
+
+    def environment(self, **settings):
+        # An empty variable is one that nobody set: `make` exports them so.
+        env = {k: v for k, v in os.environ.items()
+               if k not in OWN and (v or k not in cases.SETTINGS)}
+        env.setdefault("FIRMWARE", "vof")
+        env["CONSOLE_LOG"] = os.path.join(self.dir, "console.log")
+        return env | settings
+
+    def boot(self, cmd, **settings):
+        """Runs `cmd`; returns the status, stdout's bytes, and its lines."""
+        done = subprocess.run(
+            [os.path.join(HERE, "run.sh")],
+            env=self.environment(CMD=cmd, **settings),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+        )
+        lines = done.stdout.decode("utf-8", "replace").splitlines()
+        self.assertTrue(lines, done.stderr.decode("utf-8", "replace"))
+        return done.returncode, done.stdout, lines
+
+    def debian(self, name):
+        """The path of a module of Debian's."""
+        try:
+            return cases.find_module(name)
+        except cases.Skipped as why:
+            self.skipTest(str(why))
+
+
+class Verdicts(Booted):
+    """How a run ends is said by its last line and by its status, alike."""
+
+    def verdict(self, cmd, **settings):
+        status, _, lines = self.boot(cmd, **settings)
+        self.assertEqual(status, 0 if lines[-1] == "tocsin: ok" else 1, lines)
+        return lines[1:-1], lines[-1]
+
+    def test_success(self):
+        self.assertEqual(self.verdict("echo a;; echo b ;\n;echo c"), (["a", "b", "c"], "tocsin: ok"))
+        self.assertEqual(self.verdict(";"), ([], "tocsin: ok"))
+
+    def test_the_first_failure_ends_the_run(self):
+        refusal = "foo: unknown command (see help)"
+        self.assertEqual(
+            self.verdict("echo a; foo; echo b"), (["a", refusal], f"tocsin: failed: {refusal}")
+        )
+
+    def test_a_fault_in_the_words_swallows_the_rest_of_its_line_only(self):
+        fault = 'echo: column 14: quote is never closed (end it with " on the same line)'
+        self.assertEqual(
+            self.verdict('echo a; echo "b; echo c\necho d'), (["a", fault], f"tocsin: failed: {fault}")
+        )
+        self.assertEqual(
+            self.verdict('set +e; echo "b; echo c\necho d')[0][-1:], ["d"]
+        )
+
+    def test_a_bang_turns_failure_round(self):
+        self.assertEqual(self.verdict("! foo")[1], "tocsin: ok")
+        self.assertEqual(
+            self.verdict("! echo a; echo b"),
+            (["a", "! echo a: it succeeded (and ! wants it to fail)"],
+             "tocsin: failed: ! echo a: it succeeded (and ! wants it to fail)"),
+        )
+        nothing = "!: nothing here that can fail (write `! COMMAND`, not with reboot or poweroff)"
+        for cmd in "!", "! poweroff", "! reboot":
+            self.assertEqual(self.verdict(cmd), ([nothing], f"tocsin: failed: {nothing}"))
+
+    def test_after_set_plus_e_the_last_command_counts(self):
+        self.assertEqual(self.verdict("set +e; foo; echo b")[1], "tocsin: ok")
+        self.assertEqual(self.verdict("set +e; echo b; foo")[1],
+                         "tocsin: failed: foo: unknown command (see help)")
+        self.assertEqual(self.verdict("set +e; foo; set -e; foo; echo b")[0],
+                         ["foo: unknown command (see help)"] * 2)
+
+    def test_set_x_prints_each_command(self):
+        self.assertEqual(
+            self.verdict('set -x; echo  a ;! foo ; set +x; echo b')[0],
+            ["> echo  a", "a", "> ! foo", "foo: unknown command (see help)", "> set +x", "b"],
+        )
+
+    def test_poweroff_keeps_the_verdict(self):
+        self.assertEqual(self.verdict("echo a; poweroff; foo"), (["a"], "tocsin: ok"))
+        self.assertEqual(self.verdict("set +e; foo; poweroff; echo a")[1],
+                         "tocsin: failed: foo: unknown command (see help)")
+        self.assertEqual(self.verdict("echo a; reboot; foo"), (["a"], "tocsin: ok"))
+
+    def test_an_oops_is_a_failure(self):
+        self.assertRegex(self.verdict("insmod oops; call oops_trap; echo a")[1],
+                         r"^tocsin: oops in call: oops_trap: ")
+        lines, verdict = self.verdict("insmod oops; ! call oops_trap; echo a")
+        self.assertEqual((lines[-1], verdict), ("a", "tocsin: ok"))
+
+    def test_what_never_ends_is_given_up(self):
+        status, _, lines = self.boot("insmod oops; call oops_loop", TIMEOUT="2")
+        self.assertEqual((status, lines[-1]), (1, "tocsin: timeout after 2 s"))
+
+    def test_a_machine_that_is_too_small_is_a_panic(self):
+        # A file without contents, so large that 16 MiB are not left.
+        with open(os.path.join(self.dir, "large.ko"), "wb") as file:
+            file.truncate(135 << 20)
+        status, _, lines = self.boot("echo a", MEM="256M", MODULES=self.dir)
+        self.assertEqual(status, 1)
+        self.assertRegex(lines[-1], r"^tocsin: panic too little memory: .* \(src/.*\)$")
+
+
+class Output(Booted):
+    """Without a terminal, stdout has the kernel's lines and nothing else."""
+
+    def test_lines_end_in_lf_and_hold_no_escapes(self):
+        _, out, lines = self.boot("help; insmod demo; lsmod")
+        self.assertRegex(lines[0], r"^tocsin [0-9]")
+        self.assertTrue(out.endswith(b"\ntocsin: ok\n"))
+        self.assertNotIn(b"\r", out)
+        self.assertNotIn(b"\x1b", out)
+
+    def test_slof_says_nothing_on_stdout(self):
+        _, out, lines = self.boot("echo a", FIRMWARE="slof")
+        self.assertEqual(lines[1:], ["a", "tocsin: ok"])
+        self.assertRegex(lines[0], r"^tocsin [0-9]")
+
+    def test_every_command_has_help_with_an_example(self):
+        listed = [line.split()[0] for line in self.boot("help")[2][1:-1]]
+        self.assertIn("insmod", listed)
+        lines = self.boot("; ".join(f"help {name}" for name in listed))[2][1:-1]
+        self.assertEqual(len(lines), 3 * len(listed))
+        for name, about, usage, example in zip(listed, lines[::3], lines[1::3], lines[2::3]):
+            self.assertRegex(about, rf"^{name}: \S")
+            self.assertRegex(usage, rf"^usage: {name}($| )")
+            self.assertRegex(example, rf"^example: {name}($| )")
+
+
+class Long(Booted):
+    """Commands come whole, however long."""
+
+    def test_a_hundred_thousand_bytes(self):
+        for size in 1000, 65_000, 100_000, 120_000:
+            _, _, lines = self.boot(f'call strlen "{"x" * size}"')
+            self.assertEqual(lines[1:], [f"= {size:#x}", "tocsin: ok"])
+
+    def test_ten_thousand_commands(self):
+        _, _, lines = self.boot("echo a;" * 10_000 + "echo b")
+        self.assertEqual(lines[1:], ["a"] * 10_000 + ["b", "tocsin: ok"])
+
+    def test_what_the_host_cannot_pass_is_refused(self):
+        done = subprocess.run([os.path.join(HERE, "run.sh")], capture_output=True, text=True,
+                              env=self.environment(CMD="#"), stdin=subprocess.DEVNULL)
+        self.assertEqual(done.returncode, 1)
+        # Linux takes no argument longer than this, so neither can a test pass it.
+        with self.assertRaises(OSError):
+            self.boot("x" * 131_072)
+
+
+class Make(Booted):
+    """`make run CMD=...`, as people and scripts type it."""
+
+    def make(self, *words):
+        env = self.environment()
+        for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):
+            env.pop(name, None)
+        done = subprocess.run(["make", "-s", "-C", ROOT, "run", "FIRMWARE=vof", *words], env=env,
+                              stdin=subprocess.DEVNULL, capture_output=True, text=True)
+        return done.returncode, done.stdout.splitlines()[1:], done.stderr
+
+    def test_quotes_semicolons_ampersands_and_blanks_arrive(self):
+        text = r"""a;b & 'c' \"d\" | > < * ? ~ ( ) { } # ! % \\ é   =, -- `e` $$F"""
+        status, lines, _ = self.make(f'CMD=call strlen "{text}"; echo "{text}"')
+        shown = text.replace(r"\"", '"').replace(r"\\", "\\").replace("$$", "$")
+        self.assertEqual(lines, [f"= {len(shown.encode()):#x}", shown, "tocsin: ok"])
+        self.assertEqual(status, 0)
+
+    def test_two_lines_are_two_commands(self):
+        self.assertEqual(self.make("CMD=echo a\necho b")[:2], (0, ["a", "b", "tocsin: ok"]))
+
+    def test_a_wrong_command_fails(self):
+        status, lines, _ = self.make("CMD=no-such-command")
+        self.assertNotEqual(status, 0)
+        self.assertEqual(lines[-1], "tocsin: failed: no-such-command: unknown command (see help)")
+
+    def test_debians_crc7_returns_its_check_value(self):
+        module = self.debian("crc7")
+        status, lines, _ = self.make(f"MODULES={module}",
+                                     'CMD=insmod crc7; call crc7_be 0 "123456789" 9')
+        self.assertEqual((status, lines), (0, ["= 0xea", "tocsin: ok"]))
+
+
+class Full(Booted):
+    """A region without room for a module is left as it was."""
+
+    def test_buffers_may_fill_the_heap(self):
+        # 229 MiB of heap. Nor is there room for a copy of what cannot be made.
+        bufs = "; ".join(f"buf b{n} 16777216" for n in range(14))
+        _, _, lines = self.boot(f"{bufs}; ! buf c 16777216; ! call strlen @16777216; buf c 1; x &c",
+                                MEM="1G")
+        reason = "no memory for a buffer of 16777216 bytes (see mem)"
+        self.assertEqual(lines[1:3], [f"buf: {reason}", f"call: {reason}"])
+        self.assertRegex(lines[3], "^0x[0-9a-f]+: 00$")
+
+    def test_the_third_of_forty_megabytes_waits_for_the_first_to_go(self):
+        good = read(cases.find_module("oops"))
+        table, headers = sections(good)
+        names = headers[struct.unpack_from("<H", good, 62)[0]][4]
+        bss = next(i for i, h in enumerate(headers) if good[names + h[0] :].startswith(b".bss\0"))
+        for letter in b"abc":
+            data = bytearray(good)
+            struct.pack_into("<Q", data, table + 64 * bss + 32, 40 << 20)
+            at = data.index(b"\0name=oops\0")
+            data[at + 6 : at + 10] = b"big" + bytes([letter])
+            with open(os.path.join(self.dir, f"big{chr(letter)}.ko"), "wb") as file:
+                file.write(data)
+        _, _, lines = self.boot(
+            "insmod biga; insmod bigb; set -x; lsmod; mem; ! insmod bigc; lsmod; mem;"
+            "rmmod biga; insmod bigc; call bigc:oops_divide 70 2", MODULES=self.dir, MEM="256M")
+        blocks = [block.splitlines() for block in "\n".join(lines[1:]).split("> ")]
+        lsmod, mem, refused, lsmod_after, mem_after, _, _, called = blocks[1:]
+        self.assertRegex(refused[1], r"^insmod: bigc: no room: needs \d+ bytes, \d+ free; "
+                                     "remove a module or give the machine more memory$")
+        self.assertEqual((lsmod_after, mem_after, len(lsmod)), (lsmod, mem, 4))
+        self.assertEqual(called[1:], ["= 0x23", "tocsin: ok"])
+
+
+# --- spoiled modules -------------------------------------------------------
+
+
+def read(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
+def sections(data):
+    """The section headers of an ELF64 file."""
+    table, = struct.unpack_from("<Q", data, 40)
+    count, = struct.unpack_from("<H", data, 60)
+    return table, [struct.unpack_from("<IIQQQQIIQQ", data, table + 64 * i) for i in range(count)]
+
+
+def spoiled(data, rng):
+    """Endless copies of a module, each cut or changed somewhere."""
+    table, headers = sections(data)
+    tables = [h for h in headers if h[1] in (2, 3, 4) and h[5]]  # symbols, names, relocations
+    bytes_of_choice = [0, 1, 0x7F, 0x80, 0xFF]
+    while True:
+        yield data[: rng.randrange(len(data))]
+        copy = bytearray(data)  # anywhere
+        for _ in range(rng.randint(1, 4)):
+            copy[rng.randrange(len(copy))] = rng.randrange(256)
+        yield bytes(copy)
+        copy = bytearray(data)  # a field of a section header
+        field = rng.choice([0, 4, 8, 16, 24, 32, 40, 44, 48, 56])
+        copy[table + 64 * rng.randrange(len(headers)) + field + rng.randrange(4)] = rng.randrange(256)
+        yield bytes(copy)
+        copy = bytearray(data)  # a table
+        header = rng.choice(tables)
+        for _ in range(rng.randint(1, 3)):
+            copy[header[4] + rng.randrange(header[5])] = rng.choice(bytes_of_choice)
+        yield bytes(copy)
+        copy = bytearray(data)  # the ELF header
+        copy[rng.randrange(64)] = rng.choice(bytes_of_choice)
+        yield bytes(copy)
+
+
+class Spoiled(Booted):
+    """Spoiled files are refused in one line, or loaded, and leave nothing behind.
+
+    The modules have no init function, so a file that is loaded although it is
+    spoiled runs no spoiled code. Damage in data is nothing that a loader can see.
+    """
+
+    COUNT = 100
+
+    def blocks(self, name):
+        files = spoiled(read(self.debian(name)), random.Random(f"tocsin {name}"))
+        commands = ["set -x", "set +e", "mem", "lsmod"]
+        for number, copy in zip(range(self.COUNT), files):
+            with open(os.path.join(self.dir, f"m{number}.ko"), "wb") as file:
+                file.write(copy)
+            # It goes under the name inside, or its file's if that is spoiled.
+            commands += [f"insmod m{number}", f"rmmod {name}", f"rmmod m{number}"]
+        commands += ["audit", "lsmod", "mem"]
+        _, _, lines = self.boot("\n".join(commands), MODULES=self.dir)
+        self.assertEqual(lines[-1], "tocsin: ok")
+        blocks = [[]]
+        for line in lines[:-1]:
+            if line.startswith("> "):
+                blocks.append([])
+            blocks[-1].append(line)
+        self.assertEqual([block[0][2:] for block in blocks[1:]], commands[1:])
+        return blocks[2:]
+
+    def test_spoiled_modules(self):
+        for name in "crc7", "libpoly1305", "lz4_compress", "hwmon-vid":
+            with self.subTest(name):
+                blocks = self.blocks(name)
+                loads = [block for block in blocks if block[0].startswith("> insmod")]
+                refusals = [block[1:] for block in loads if block[1:]]
+                for lines in refusals:
+                    self.assertEqual(len(lines), 1, lines)
+                    # A thing, a reason, a remedy.
+                    self.assertRegex(lines[0], r"^insmod: m\d+: .+[^ ];? .+; \w|\(.*\)$")
+                self.assertIn(len(refusals), range(self.COUNT // 3, self.COUNT))
+                memory, before, *_, audit, after, memory_after = blocks
+                self.assertEqual((audit, after, memory_after), (["> audit"], before, memory))
+
+    def test_a_symbol_name_cannot_forge_a_line(self):
+        data = bytearray(read(self.debian("cordic")))
+        at = data.rindex(b"\0_mcount\0") + 1
+        data[at : at + 7] = b"\ntocsin"
+        with open(os.path.join(self.dir, "forged.ko"), "wb") as file:
+            file.write(data)
+        self.assertEqual(self.boot("! insmod forged", MODULES=self.dir)[2][1:], [
+            r"insmod: forged: unresolved: \x0atocsin; load the modules that export them first, "
+            "or use --link-only", "tocsin: ok"])
+
+
+if __name__ == "__main__":
+    os.chdir(HERE)
+    unittest.main()

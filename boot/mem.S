@@ -11,6 +11,8 @@
  */
         .section .text.mem, "ax", @progbits
         .balign 128
+        .global mem_text_start
+mem_text_start:
         .global memcpy
         .type   memcpy, @function
 memcpy:
@@ -159,6 +161,9 @@ cmp_differ:
         blr
         .size   memcmp, . - memcmp
         .size   bcmp, . - bcmp
+
+        .global mem_text_end
+mem_text_end:
 
 /*
  * safe_copy, safe_store - copy bytes from, or to, an address that may not be there.

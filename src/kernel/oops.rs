@@ -16,7 +16,7 @@ use crate::addr::Vaddr;
 use crate::loader::stubs::StubKind;
 use crate::machine::lock::Mutex;
 use crate::machine::trap::{Outcome, TrapFrame};
-use crate::machine::{boot, call, hooks, memory, paca, platform, text, tick};
+use crate::machine::{boot, call, cstring, hooks, memory, paca, platform, text, tick};
 use crate::{kprint, kprintln};
 
 /// SRR1 bits of a program interrupt (Power ISA Book III, "Program Interrupt").
@@ -82,7 +82,8 @@ pub fn on_trap(frame: &mut TrapFrame, depth: u64) -> Outcome {
     report(frame, &cause);
     let (text_start, text_end) = boot::text();
     let in_kernel = (text_start..text_end).contains(&Vaddr(frame.nip));
-    let ends_job = !in_kernel || given_up.is_some() || is_overflow(frame);
+    let ends_job =
+        !in_kernel || given_up.is_some() || is_overflow(frame) || on_behalf_of_module(frame);
     if call::job_runs() && ends_job {
         if let Some(module) = blamed(frame) {
             module.mark_faulty();
@@ -91,6 +92,19 @@ pub fn on_trap(frame: &mut TrapFrame, depth: u64) -> Outcome {
         return Outcome::EndJob;
     }
     die(format_args!("{cause} at {}", Symbolised(Vaddr(frame.nip))));
+}
+
+/// True if the kernel's code that faulted did so with a module's arguments, and
+/// holds nothing: a routine of C's library that a module called.
+fn on_behalf_of_module(frame: &TrapFrame) -> bool {
+    let (nip, caller) = (Vaddr(frame.nip), Vaddr(frame.lr));
+    if memory::is_mem_routine(nip) {
+        return caller == call::return_address() || modules::containing(caller).is_some();
+    }
+    // By name: the compiler may have put its own `strlen` behind ours.
+    let symbol = super::ksyms::lookup(nip);
+    let name = symbol.as_ref().and_then(|symbol| symbol.name.rsplit("::").next());
+    cstring::exports().any(|(known, _)| Some(known) == name)
 }
 
 /// The trap of a full shadow stack, in a tail call or a redirect stub.

@@ -46,6 +46,15 @@ unsafe extern "C" {
     fn safe_copy_fault();
     fn safe_store(to: u64, from: *const u8, len: usize) -> usize;
     fn safe_store_store();
+    fn mem_text_start();
+    fn mem_text_end();
+}
+
+/// True if the address lies in `memcpy` or one of its kind: they hold nothing and
+/// keep LR, so whoever called them with a bad address is told by LR.
+pub fn is_mem_routine(at: Vaddr) -> bool {
+    let (start, end) = (mem_text_start as *const () as u64, mem_text_end as *const () as u64);
+    (start..end).contains(&at.0)
 }
 
 /// Where to go on if a load or store at `nip` faults that is known to do so.

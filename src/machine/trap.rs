@@ -189,6 +189,7 @@ extern "C" fn handle(frame: &mut TrapFrame) {
             frame.nip = at.0;
             frame.gpr[1] = stack;
             frame.gpr[13] = paca::r13().0;
+            frame.msr = read!(kernel_msr);
         }
     }
     write!(trap_depth, depth - 1);

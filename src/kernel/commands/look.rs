@@ -239,9 +239,9 @@ pub fn mem() -> Done {
     let (blocks, block_bytes) = heap::usage();
     kprintln!("total {}", usage.total);
     kprintln!("image {}", usage.image);
-    kprintln!("heap {} used {}", usage.heap_size, usage.heap_used);
     kprintln!("tables {}", usage.tables);
     kprintln!("cpus {}", usage.cpus);
+    kprintln!("heap {} used {}", usage.heap_size, usage.heap_used);
     kprintln!("modules {} used {}", usage.pages_used + usage.pages_free, usage.pages_used);
     kprintln!("kmalloc {} blocks {}", block_bytes, blocks);
     kprint!("");

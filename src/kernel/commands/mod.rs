@@ -141,6 +141,6 @@ fn read_memory(at: Vaddr, len: u64) -> Result<alloc::vec::Vec<u8>, String> {
     if crate::machine::memory::read(at, &mut bytes) {
         Ok(bytes)
     } else {
-        Err(alloc::format!("{at}: {len} bytes from there are not all memory (see maps)"))
+        Err(alloc::format!("{at}: {len} bytes from there cannot all be read (see maps)"))
     }
 }

@@ -15,7 +15,7 @@ use crate::machine::memory;
 const RTAS_BYTES: usize = 64 * 1024;
 
 /// Most arguments of an RTAS service that is used.
-const ARGS_MAX: usize = 2;
+const ARGS_MAX: usize = 3;
 
 #[repr(C, align(4096))]
 struct RtasRoom(UnsafeCell<[u8; RTAS_BYTES]>);

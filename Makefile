@@ -36,7 +36,7 @@ KERNEL_FLAGS = --locked --release --target boot/ppc64le-none.json -Zjson-target-
 KERNEL_ELF   = target/ppc64le-none/release/tocsin-kernel
 KSYMS        = target/debug/ksyms
 
-.PHONY: help deps run debug test test-host test-qemu test-matrix lint kernel modules \
+.PHONY: help deps run debug test test-host test-qemu test-matrix lint kernel module modules \
         bad-modules debian-modules book clean FORCE
 
 help: ## list the targets
@@ -113,6 +113,11 @@ $(KSYMS): FORCE
 
 target/tocsin: $(KERNEL_ELF) $(KSYMS) tools/kernel-image.sh
 	@tools/kernel-image.sh $(KSYMS) $(KERNEL_ELF) $@
+
+module: ## build a module of yours: SRC="x.c ..." OUT=x.ko, for Linux's headers or ours
+	@tools/deps.sh build
+	@$(MAKE) --no-print-directory -C modules module SRC='$(SRC)' OUT='$(OUT)' CALLER='$(CALLER)' \
+	  MODULE_FLAGS='$(MODULE_FLAGS)'
 
 # mdBook comes from crates.io: Debian 12 has no package. A few minutes, once.
 MDBOOK = $(or $(shell command -v mdbook),target/tools/bin/mdbook)

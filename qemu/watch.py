@@ -176,6 +176,8 @@ def run(args, raw_log):
     verdict = console.verdict()
     if not in_time:
         verdict = f"tocsin: timeout after {args.timeout} s"
+    elif verdict is None and args.person and qemu.returncode == 0:
+        return 0  # Ctrl-A X: a person's way out
     elif verdict is None:
         verdict = f"tocsin: failed: qemu: ended with status {qemu.returncode} before a verdict"
     elif verdict == "tocsin: ok" and qemu.returncode != 0:

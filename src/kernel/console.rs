@@ -5,7 +5,7 @@ use core::fmt::{self, Write as _};
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::machine::lock::Mutex;
-use crate::machine::platform;
+use crate::machine::{platform, tick};
 
 /// Bytes of console output that `dmesg` can show again.
 const LOG_BYTES: usize = 32 * 1024;
@@ -63,6 +63,51 @@ pub fn log_bytes(bytes: &[u8]) {
         log.drain(..excess);
         log.extend(bytes.iter().rev().take(LOG_BYTES).rev());
     }
+}
+
+/// Ctrl-C.
+const INTERRUPT: u8 = 3;
+
+/// What a person typed while a call ran: the line editor gets it afterwards.
+struct Typed {
+    bytes: [u8; 256],
+    len: usize,
+}
+
+static TYPED: Mutex<Typed> = Mutex::new(Typed { bytes: [0; 256], len: 0 });
+
+/// Looks, in a tick, whether a person wants the running call to end (Ctrl-C).
+/// Waits for no lock and uses no heap: the interrupted code may have both.
+pub fn look_for_interrupt() {
+    let (Some(platform), Some(mut typed)) = (platform::get(), TYPED.try_lock()) else { return };
+    if !interactive() {
+        return;
+    }
+    let mut fresh = [0; 16];
+    let len = platform.console_read(&mut fresh);
+    for byte in &fresh[..len] {
+        let place = typed.len;
+        if *byte == INTERRUPT {
+            typed.len = 0;
+            tick::ask_end();
+        } else if let Some(slot) = typed.bytes.get_mut(place) {
+            *slot = *byte;
+            typed.len += 1;
+        }
+    }
+}
+
+/// Bytes that a person has typed, at most 16; 0 if none.
+pub fn read(buffer: &mut [u8; 16]) -> usize {
+    let mut typed = TYPED.lock();
+    if typed.len == 0 {
+        return platform::get().map_or(0, |platform| platform.console_read(buffer));
+    }
+    let (len, all) = (typed.len.min(buffer.len()), typed.len);
+    buffer[..len].copy_from_slice(&typed.bytes[..len]);
+    typed.bytes.copy_within(len..all, 0);
+    typed.len -= len;
+    len
 }
 
 /// What was written last, oldest first.

@@ -75,6 +75,7 @@ static JOBS: Mutex<Jobs> = Mutex::new(Jobs { list: Vec::new(), started: 0 });
 /// Calls a function `count` times, here; the last result, or what ended it.
 pub fn run(work: &Work) -> CallEnd {
     let mut end = CallEnd::Returned(0);
+    tick::forget_asked();
     for _ in 0..work.count {
         end = call::run_limited(work.entry, &work.args, work.limit);
         if matches!(end, CallEnd::Oops(_)) {
@@ -109,7 +110,6 @@ pub fn secondary() -> ! {
                 let end = run(&work);
                 drop(work);
                 let mut jobs = JOBS.lock();
-                tick::forget_asked();
                 if let Some(job) = jobs.list.iter_mut().find(|job| job.number == number) {
                     job.state = State::Ended(end);
                 }

@@ -43,4 +43,5 @@ pub mod unwind;
 pub fn connect() {
     crate::machine::trap::on_exception(oops::on_trap);
     compat::print::connect();
+    crate::machine::tick::on_tick(console::look_for_interrupt);
 }

@@ -96,7 +96,7 @@ fn prompt(platform: &dyn Platform, kernel: &mut Kernel) -> ! {
     echo(PROMPT);
     loop {
         let mut typed = [0; 16];
-        let len = platform.console_read(&mut typed);
+        let len = console::read(&mut typed);
         if len == 0 {
             pause();
         }

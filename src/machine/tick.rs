@@ -7,6 +7,7 @@
 //!
 //! Reference: Power ISA Book III, "Decrementer".
 
+use super::lock::Once;
 use super::paca::{read, write};
 use super::spr;
 use super::trap::TrapFrame;
@@ -28,10 +29,25 @@ pub fn start() {
     spr::set_decrementer(PERIOD.load(Ordering::Relaxed) as u32);
 }
 
+static ON_TICK: Once<fn()> = Once::new();
+
+/// Runs `look` in each tick that interrupts a call on the first CPU. It must not
+/// wait for a lock, nor use the heap.
+pub fn on_tick(look: fn()) {
+    ON_TICK.call_once(|| look);
+}
+
 /// Handles a tick; true if the interrupted call has to end now.
 pub fn handle(frame: &TrapFrame) -> bool {
     start();
     write!(ticks, read!(ticks) + 1);
+    // Also on the way into a call: a tick that waited comes there.
+    if read!(call_number) != 0
+        && super::paca::cpu_number() == 0
+        && let Some(look) = ON_TICK.get()
+    {
+        look();
+    }
     let ends = read!(job_sp) != 0 && must_end();
     // In the kernel's own code it may hold a lock: the next tick looks again.
     let (text, end) = super::boot::text();
@@ -41,6 +57,11 @@ pub fn handle(frame: &TrapFrame) -> bool {
 /// True if the call that runs on this CPU has to end: asked for, or out of time.
 pub fn must_end() -> bool {
     read!(stop_asked) != 0 || spr::timebase() > read!(stop_at)
+}
+
+/// Asks that the call on this CPU ends.
+pub fn ask_end() {
+    write!(stop_asked, 1);
 }
 
 /// True if it was asked for, rather than out of time.

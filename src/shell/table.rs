@@ -128,6 +128,10 @@ pub static TABLE: &[Entry] = &[
         "help call"),
     entry("reboot", parse::reboot, "reboot",
         "start the machine again", "reboot"),
+    entry("exit", parse::poweroff, "exit",
+        "leave the shell: the same as poweroff", "exit"),
+    entry("quit", parse::poweroff, "quit",
+        "leave the shell: the same as poweroff", "quit"),
     entry("poweroff", parse::poweroff, "poweroff",
         "switch the machine off", "poweroff"),
 ];

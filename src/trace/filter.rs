@@ -248,6 +248,12 @@ impl Pattern {
         self.literal.as_deref()
     }
 
+    /// True if the word says which modules it means.
+    #[must_use]
+    pub const fn names_module(&self) -> bool {
+        self.module.is_some()
+    }
+
     /// True if functions of `module` are meant at all.
     #[must_use]
     pub fn covers(&self, module: &str) -> bool {

@@ -99,7 +99,11 @@ impl SiteTable {
             });
         }
         let Some((function, module)) = without_site else {
-            return refuse(if covered { MissReason::NoFunction } else { MissReason::NoModule });
+            return refuse(if covered || !pattern.names_module() {
+                MissReason::NoFunction
+            } else {
+                MissReason::NoModule
+            });
         };
         let module_has_sites = !module.sites.is_empty();
         let module = module.name.clone();

@@ -72,9 +72,12 @@ test-qemu: kernel bad-modules debian-modules ## console transcripts (qemu/cases)
 	@tools/deps.sh run test
 	@$(with_debian) exec tools/test.sh qemu
 
-test-matrix: kernel bad-modules debian-modules ## the transcripts on power8, power9 and power10
+# Both translations, on every CPU that has them, with 1 to 8 CPUs; once with SLOF.
+MATRIX = $(foreach smp,1 2 4 8,power8-hash-$(smp) power9-radix-$(smp) power9-hash-$(smp) \
+         power10-radix-$(smp)) power9-radix-1-slof
+test-matrix: kernel bad-modules debian-modules ## the transcripts on every CPU, translation and number of CPUs
 	@tools/deps.sh run test
-	@$(with_debian) exec tools/test.sh power8 power9 power10
+	@$(with_debian) exec tools/test.sh $(MATRIX)
 
 # Debian's modules are test input. A folder of yours comes before ours.
 with_debian = if [ -z "$$TOCSIN_MODULES_DIR" ] && [ -e target/debian/complete ]; then \

@@ -4,6 +4,7 @@
 #   host      cargo test and the tests of the scripts under qemu/
 #   qemu      the console transcripts of qemu/cases, and qemu/test_kernel.py
 #   powerN    the same on that CPU
+#   powerN-MMU-SMP[-FIRMWARE]   the transcripts on that machine: power9-hash-4
 #
 # The last line is `N passed, N failed` (and `, N skipped`), and the status
 # agrees. Something that fails before it can count, as a build, is one failure.
@@ -60,6 +61,13 @@ for what in "$@"; do
         count qemu of_cases qemu/cases.py ${CASES:-}
         [ -n "${CASES:-}" ] || count kernel of_unittest python3 qemu/test_kernel.py
         ;;
+    power*-*-*)
+        IFS=- read -r cpu mmu smp firmware <<<"$what"
+        echo "CPU=$cpu MMU=$mmu SMP=$smp FIRMWARE=${firmware:-vof}"
+        # shellcheck disable=SC2086
+        CPU=$cpu MMU=$mmu SMP=$smp FIRMWARE=${firmware:-vof} \
+            count "$what" of_cases qemu/cases.py ${CASES:-}
+        ;;
     power*)
         echo "CPU=$what"
         # shellcheck disable=SC2086
@@ -67,7 +75,7 @@ for what in "$@"; do
         [ -n "${CASES:-}" ] || CPU=$what count "kernel-$what" of_unittest python3 qemu/test_kernel.py
         ;;
     *)
-        echo "test.sh: $what: host, qemu, power8, power9 or power10" >&2
+        echo "test.sh: $what: host, qemu, power8, power9, power10, or power9-hash-4 and the like" >&2
         exit 2
         ;;
     esac

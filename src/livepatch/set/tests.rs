@@ -35,6 +35,10 @@ impl World for System {
         Some(Site { at: Vaddr(entry + 8), late: late? })
     }
 
+    fn is_code_of(&self, _patch: &str, at: Vaddr) -> bool {
+        at != Vaddr(0x1234)
+    }
+
     fn has_sites(&self, module: Option<&str>) -> bool {
         FUNCTIONS.iter().any(|f| f.0 == module && f.3.is_some())
     }

@@ -89,7 +89,7 @@ noinline void oops_store_text(void)
 }
 
 /* Spoils a call site where translation is off: the word behind `mflr r0`. */
-noinline void oops_store_site(void)
+noinline notrace void oops_store_site(void)
 {
 	((volatile unsigned int *)oops_trap)[1] = 0x7c0802a6;
 }

@@ -55,6 +55,10 @@ static int refuse;
 module_param(refuse, int, 0644);
 MODULE_PARM_DESC(refuse, "what pre_patch of the last object returns");
 
+static int spoil;
+module_param(spoil, int, 0444);
+MODULE_PARM_DESC(spoil, "1: pre_patch spoils fix_any_inner's call site (translation off)");
+
 /* A frame of its own under the replacement's, for the back trace. */
 static noinline __noclone long fix_any_inner(long value)
 {
@@ -105,6 +109,8 @@ static notrace void say(const char *callback, struct klp_object *obj)
 static notrace int pre_patch(struct klp_object *obj)
 {
 	say("pre_patch", obj);
+	if (spoil) /* behind two words for r2, and mflr */
+		((volatile unsigned int *)fix_any_inner)[3] = 0x7c0802a6;
 	return obj[1].name ? 0 : refuse;
 }
 

@@ -97,7 +97,7 @@ pub fn module_gone(name: &str) {
 /// Calls `pre_patch` of every loaded object, until one will not have it.
 pub fn before_patch(patch: &str) -> Result<(), Failure> {
     for object in objects_of(patch) {
-        if !object.module.as_deref().is_none_or(|name| modules::find(name).is_some()) {
+        if object.module.as_deref().is_some_and(|name| modules::find(name).is_none()) {
             continue;
         }
         if let Some(function) = object.callbacks.pre_patch {

@@ -149,7 +149,7 @@ fn functions_that_cannot_be_patched_are_refused_with_the_reason() {
     };
     assert_eq!(
         refusal("ext4", &[("f", 0x1234, 0)]),
-        "ext4:f: its replacement 0x1234 is no code of p (set new_func to one of its functions)"
+        "ext4:f: its replacement 0x1234 is no code of fix (set new_func to one of its functions)"
     );
     assert_eq!(refusal("ext4", &[("f", 0x9000, 0)]), "module ext4 is not loaded");
     assert_eq!(refusal("demo", &[("f", 0x9000, 0)]), "demo:f: no such function");

@@ -88,6 +88,12 @@ noinline void oops_store_text(void)
 	*(volatile unsigned int *)oops_trap = 0x60000000;
 }
 
+/* Spoils a call site where translation is off: the word behind `mflr r0`. */
+noinline notrace void oops_store_site(void)
+{
+	((volatile unsigned int *)oops_trap)[1] = 0x7c0802a6;
+}
+
 /* An address that no memory access may have: the lwarx must be aligned. */
 noinline unsigned int oops_align(void)
 {

@@ -200,7 +200,7 @@ pub fn write(path: &str, text: &[u8], append: bool) -> Result<(), Failure> {
     {
         return match word {
             "1" => livepatch::enable_command(module),
-            "0" => Ok(livepatch::disable_command(module)?),
+            "0" => livepatch::disable_command(module),
             _ => Err(format!("{path}: takes 0 or 1, not {word}").into()),
         };
     }

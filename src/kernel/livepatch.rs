@@ -7,102 +7,42 @@
 //!      Restore    the site
 //! ```
 //!
-//! An island is a page of redirect stubs and a page of their target words, within
-//! reach of the sites. Its stubs stay while their module is loaded: a call may be
-//! in one.
+//! `livepatch::islands` has the redirect stubs, `livepatch::callbacks` calls what
+//! the patch wants called before and after.
+//!
+//! # Invariants
+//! - All words are checked before anything is made, and what fails after that is
+//!   taken back: a patch that is refused leaves text and memory as they were.
+//! - A callback's fault ends the command as an oops, after the change is done.
 
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
-use super::call::{self, CallEnd};
 use super::compat::print::Machine;
-use super::modules::{self, Module};
+use super::modules::{self, Failure, Module};
 use super::{symbols, tracing};
 use crate::addr::Vaddr;
-use crate::compat::klp::{self, Callbacks};
-use crate::isa::Insn;
+use crate::compat::klp;
 use crate::kprintln;
 use crate::livepatch::desc::{FuncDesc, ObjectDesc, PatchDesc, Site, World};
 use crate::livepatch::set::{LivePatches, Missing, PatchId, Plan, PlanStep};
 use crate::loader::SiteKind;
-use crate::loader::stubs::{Stub, StubKind};
 use crate::machine::lock::Mutex;
-use crate::machine::memory::{Pages, read_u64};
-use crate::machine::text;
-use crate::memory::PAGE;
 use crate::patch::journal::Why;
-use crate::patch::plan::{Batch, ColdEdit, NotLive, TargetEdit};
+use callbacks::When;
 
-/// How far an island may lie from its module's text: `bl` reaches 32 MiB both
-/// ways, from the site and from the stub back to the module's other stubs.
-const NEAR: i64 = 0x100_0000;
+mod callbacks;
+mod islands;
+
+pub use islands::{is_redirect_stub, islands};
 
 static PATCHES: Mutex<LivePatches> = Mutex::new(LivePatches::new());
-static ISLANDS: Mutex<Vec<Island>> = Mutex::new(Vec::new());
-static CALLBACKS: Mutex<Vec<(String, Option<String>, Callbacks)>> = Mutex::new(Vec::new());
 /// Why the last `klp_enable_patch` refused: for the command that led to it.
 static REFUSED: Mutex<Option<String>> = Mutex::new(None);
-
-/// Redirect stubs for one module.
-struct Island {
-    module: u32,
-    pages: Pages,
-    used: u64,
-}
-
-impl Island {
-    fn new(module: &Module) -> Option<Self> {
-        let (start, end) = module.text();
-        let low = Vaddr(end.0.saturating_sub(NEAR as u64));
-        let pages = Pages::take_within(2 * PAGE, low, start.offset(NEAR))?;
-        let island = Self { module: module.number, pages, used: 0 };
-        let (stubs, words) = island.ranges();
-        text::publish(&module.name, &island.pages, stubs, words, words);
-        Some(island)
-    }
-
-    /// The stubs' page and the target words' page.
-    fn ranges(&self) -> ((Vaddr, Vaddr), (Vaddr, Vaddr)) {
-        let start = self.pages.start();
-        let middle = start.offset(PAGE.cast_signed());
-        ((start, middle), (middle, middle.offset(PAGE.cast_signed())))
-    }
-
-    /// The next free slot and its target word.
-    fn take_slot(&mut self) -> Option<(Vaddr, Vaddr)> {
-        let slot_bytes = StubKind::Redirect.slot_bytes();
-        let ((stubs, end), (words, _)) = self.ranges();
-        let stub = stubs.offset((self.used * slot_bytes).cast_signed());
-        let word = words.offset((self.used * 8).cast_signed());
-        (stub.offset(slot_bytes.cast_signed()) <= end).then(|| {
-            self.used += 1;
-            (stub, word)
-        })
-    }
-}
-
-/// A module's name, its redirect stubs, and their target words.
-pub type IslandPlace = (String, (Vaddr, Vaddr), (Vaddr, Vaddr));
-
-/// Every island.
-pub fn islands() -> Vec<IslandPlace> {
-    let modules = modules::all();
-    let name = |number| modules.iter().find(|module| module.number == number);
-    let islands = ISLANDS.lock();
-    let place = |island: &Island| {
-        let (stubs, words) = island.ranges();
-        (name(island.module).map_or(String::new(), |module| module.name.clone()), stubs, words)
-    };
-    islands.iter().map(place).collect()
-}
-
-/// True if the address lies in a redirect stub.
-pub fn is_redirect_stub(at: Vaddr) -> bool {
-    let islands = ISLANDS.try_lock();
-    islands.is_some_and(|islands| islands.iter().any(|island| island.pages.contains(at, 1)))
-}
+/// The patch whose callback faulted in `klp_enable_patch`, and the cause.
+static OOPS: Mutex<Option<(String, String)>> = Mutex::new(None);
 
 /// What the loaded modules look like to the planner.
 struct Loaded;
@@ -124,94 +64,44 @@ impl World for Loaded {
         Some(Site { at: row.at, late: row.kind == SiteKind::Late })
     }
 
+    fn is_code_of(&self, patch: &str, at: Vaddr) -> bool {
+        modules::find(patch).is_some_and(|module| module.is_code(at))
+    }
+
     fn has_sites(&self, module: Option<&str>) -> bool {
         let module = module.and_then(modules::find);
         module.is_some_and(|module| tracing::counts(Some(module.sites)).sites > 0)
     }
 }
 
-/// Builds the redirect stub of the site at `at`, aimed at `to`; it has one
-/// already if the function was patched before.
-fn redirect_stub(at: Vaddr, to: Vaddr) -> Result<(), String> {
-    let (site, row) = tracing::site_at(at).ok_or("its call site is gone")?;
-    let module = modules::by_sites(site.module()).ok_or("its module is gone")?;
-    let (stub, word) = match row.plan.redirect {
-        Some(stub) => (stub, target_word(stub).ok_or("its redirect stub is gone")?),
-        None => new_stub(&module)?,
-    };
-    let expect = read_u64(word).unwrap_or(0);
-    text::retarget(&module.name, Why::PatchOn, TargetEdit { at: word, expect, write: to.0 })
-        .map_err(|refusal| refusal.to_string())?;
-    if row.plan.redirect.is_none() {
-        let abi = modules::stub_abi(module.linked.toc);
-        let words = Stub::Redirect { word, traced: None }
-            .encode(stub, &abi)
-            .map_err(|error| error.to_string())?;
-        let edits = (0_i64..).zip(words.iter()).map(|(index, word)| ColdEdit {
-            at: stub.offset(index * 4),
-            expect: Insn(0),
-            write: Insn(*word),
-        });
-        let end = stub.offset(StubKind::Redirect.slot_bytes().cast_signed());
-        let proof = NotLive { first: stub, end };
-        let batch = Batch::cold(&module.name, Why::PatchOn, &proof, edits.collect())
-            .map_err(|edit| format!("{}: outside of its slot", edit.at))?;
-        text::apply(batch).map_err(|refusal| refusal.to_string())?;
-        tracing::set_redirect_stub(site, stub);
-    }
-    Ok(())
-}
-
-/// A free slot in an island of the module's.
-fn new_stub(module: &Module) -> Result<(Vaddr, Vaddr), String> {
-    let mut islands = ISLANDS.lock();
-    let mut own = islands.iter_mut().filter(|island| island.module == module.number);
-    if let Some(slot) = own.find_map(Island::take_slot) {
-        return Ok(slot);
-    }
-    let mut island = Island::new(module).ok_or_else(|| {
-        format!(
-            "no room for redirect stubs within 16 MiB of {}; unload what lies near it",
-            module.name
-        )
-    })?;
-    let slot = island.take_slot().ok_or("a new island has no room")?;
-    islands.reserve_exact(1); // `module_gone` gives back what this takes
-    islands.push(island);
-    Ok(slot)
-}
-
-/// The target word of a redirect stub.
-fn target_word(stub: Vaddr) -> Option<Vaddr> {
-    let islands = ISLANDS.lock();
-    let island = islands.iter().find(|island| island.pages.contains(stub, 4))?;
-    let ((stubs, _), (words, _)) = island.ranges();
-    let index = stub.since(stubs) / StubKind::Redirect.slot_bytes().cast_signed();
-    Some(words.offset(index * 8))
-}
-
 /// Does what a plan says, then commits it. Sites are switched in one batch for
-/// what begins and one for what ends.
-fn carry_out(who: &str, plan: Plan) -> Result<(), String> {
+/// what begins and one for what ends. On an error all is as it was.
+fn carry_out(who: &str, why: Why, plan: Plan) -> Result<(), String> {
     let (mut begin, mut end) = (Vec::new(), Vec::new());
     let site = |at: Vaddr| tracing::site_at(at).map(|(site, _)| site).ok_or("a call site is gone");
     for step in plan.steps() {
         match step {
-            PlanStep::Redirect { target, to } => {
-                redirect_stub(target.site, *to).map_err(|why| format!("{}: {why}", target.name))?;
-                begin.push(site(target.site)?);
-            }
+            PlanStep::Redirect { target, .. } => begin.push(site(target.site)?),
             PlanStep::Retarget { .. } => {}
             PlanStep::Restore { target, .. } => end.push(site(target.site)?),
         }
     }
-    tracing::redirect(who, begin, true)?;
-    for step in plan.steps() {
-        if let PlanStep::Retarget { target, to, .. } = step {
-            redirect_stub(target.site, *to).map_err(|why| format!("{}: {why}", target.name))?;
-        }
+    let aimed = islands::aim(who, why, plan.steps())?;
+    if let Err(reason) = tracing::redirect(who, begin.clone(), true) {
+        aimed.undo(who);
+        return Err(reason);
     }
-    tracing::redirect(who, end, false)?;
+    if let Err(reason) = tracing::redirect(who, end, false) {
+        match begin.is_empty() {
+            true => aimed.undo(who),
+            false => {
+                // They were switched a moment ago, so they can be switched back.
+                let _ = tracing::redirect(who, begin, false);
+                aimed.undo_live(who);
+            }
+        }
+        return Err(reason);
+    }
     PATCHES.lock().commit(plan).map_err(|refusal| refusal.to_string())
 }
 
@@ -255,12 +145,33 @@ fn enable_from_module(at: Vaddr) -> Result<(), String> {
             .collect(),
     };
     let id = PATCHES.lock().register(desc).map_err(|refusal| refusal.to_string())?;
-    CALLBACKS.lock().extend(
-        read.objects
-            .iter()
-            .map(|object| (module.name.clone(), object.name.clone(), object.callbacks)),
-    );
-    enable(id, &module.name).inspect_err(|_| forget(&module.name))
+    callbacks::add(&module.name, &read.objects);
+    let oops = match enable(id, &module.name) {
+        Ok(oops) => {
+            note_oops(&module.name, oops);
+            return Ok(());
+        }
+        Err(Failure::Oops(cause)) => Some(cause),
+        Err(Failure::Refused(reason)) => {
+            forget(&module.name);
+            return Err(reason);
+        }
+    };
+    forget(&module.name);
+    note_oops(&module.name, oops.clone());
+    Err(oops.unwrap_or_default())
+}
+
+fn note_oops(patch: &str, oops: Option<String>) {
+    if let Some(cause) = oops {
+        *OOPS.lock() = Some((patch.to_string(), cause));
+    }
+}
+
+/// What fault a callback of this patch ended with in `klp_enable_patch`, once.
+pub fn take_oops(patch: &str) -> Option<String> {
+    let noted = OOPS.lock().take();
+    noted.filter(|(name, _)| name == patch).map(|(_, cause)| cause)
 }
 
 fn forget(name: &str) {
@@ -269,48 +180,65 @@ fn forget(name: &str) {
         // It cannot be enabled: enabling it failed, or it was disabled before.
         let _ = patches.unregister(id);
     }
-    let mut callbacks = CALLBACKS.lock();
-    callbacks.retain(|(patch, ..)| patch != name);
-    callbacks.shrink_to_fit();
+    drop(patches);
+    callbacks::forget(name);
 }
 
-/// Calls one of a patch's callbacks for every loaded object that has it.
-fn run_callbacks(patch: &str, which: impl Fn(&Callbacks) -> Option<Vaddr>) -> Result<(), String> {
-    let callbacks = CALLBACKS.lock().clone();
-    for (owner, object, callbacks) in callbacks {
-        let present = object.as_deref().is_none_or(|name| modules::find(name).is_some());
-        let Some(function) = which(&callbacks).filter(|_| owner == patch && present) else {
-            continue;
-        };
-        match call::run(function, &[callbacks.object.0]) {
-            CallEnd::Returned(result) if result as i32 == 0 => {}
-            CallEnd::Returned(result) => {
-                return Err(format!("its callback returned {}", result as i32));
-            }
-            CallEnd::Oops(cause) => return Err(format!("its callback: {cause}")),
-        }
-    }
-    Ok(())
-}
-
-fn enable(id: PatchId, name: &str) -> Result<(), String> {
+/// Enables a patch; a fault of its `post_patch`, after which it is enabled.
+fn enable(id: PatchId, name: &str) -> Result<Option<String>, Failure> {
     let plan = PATCHES
         .lock()
         .plan_enable(id, &Loaded, Missing::Wait)
         .map_err(|refusal| refusal.to_string())?;
+    islands::check(plan.steps())?;
     let waiting = plan.waiting().to_vec();
-    run_callbacks(name, |callbacks| callbacks.pre_patch)?;
     let shown: Vec<_> = plan.steps().iter().filter_map(shown).collect();
-    carry_out(name, plan)?;
+    callbacks::before_patch(name)
+        .and_then(|()| Ok(carry_out(name, Why::PatchOn, plan)?))
+        .map_err(|failure| failed(failure, callbacks::notify(name, When::PostUnpatch)))?;
     for (target, new) in shown {
         kprintln!("{target} -> {new}");
     }
     for module in waiting {
         kprintln!("{name}: waits for module {module}");
     }
-    // void functions: what is in r3 afterwards means nothing.
-    let _ = run_callbacks(name, |callbacks| callbacks.post_patch);
-    Ok(())
+    Ok(callbacks::notify(name, When::PostPatch))
+}
+
+/// A failure after which a callback may have faulted as well: that is worse.
+fn failed(failure: Failure, oops: Option<String>) -> Failure {
+    match (failure, oops) {
+        (Failure::Refused(reason), Some(cause)) => Failure::Oops(format!("{reason}; {cause}")),
+        (failure, _) => failure,
+    }
+}
+
+/// Disables a patch; the first fault of its callbacks, after which it is disabled.
+fn disable(name: &str) -> Result<Option<String>, Failure> {
+    let plan = {
+        let patches = PATCHES.lock();
+        let id = patches.find(name).ok_or("no such live patch (see livepatch list)".to_string())?;
+        patches.plan_disable(id).map_err(|refusal| refusal.to_string())?
+    };
+    islands::check(plan.steps())?;
+    let before = callbacks::notify(name, When::PreUnpatch);
+    if let Err(reason) = carry_out(name, Why::PatchOff, plan) {
+        let after = callbacks::notify(name, When::PostPatch);
+        return Err(failed(reason.into(), before.or(after)));
+    }
+    let after = callbacks::notify(name, When::PostUnpatch);
+    Ok(before.or(after))
+}
+
+/// How a command ends, with what it was about in front.
+fn verdict(word: &str, done: Result<Option<String>, Failure>) -> Result<(), Failure> {
+    match done {
+        Ok(None) => Ok(()),
+        Ok(Some(cause)) | Err(Failure::Oops(cause)) => {
+            Err(Failure::Oops(format!("{word}: {cause}")))
+        }
+        Err(Failure::Refused(reason)) => Err(format!("{word}: {reason}").into()),
+    }
 }
 
 fn shown(step: &PlanStep) -> Option<(String, String)> {
@@ -323,7 +251,7 @@ fn shown(step: &PlanStep) -> Option<(String, String)> {
 }
 
 /// `livepatch enable MOD`: loads the patch module if needed, and enables it.
-pub fn enable_command(word: &str) -> Result<(), modules::Failure> {
+pub fn enable_command(word: &str) -> Result<(), Failure> {
     let loaded = modules::find(word);
     let Some(module) = loaded else {
         REFUSED.lock().take();
@@ -332,11 +260,13 @@ pub fn enable_command(word: &str) -> Result<(), modules::Failure> {
             Ok(module) => {
                 let name = module.name.clone();
                 drop(module);
-                let _ = modules::rmmod(&name);
+                if let Err(Failure::Oops(cause)) = modules::rmmod(&name) {
+                    return Err(Failure::Oops(cause));
+                }
                 Err(format!("{word}: not a live patch: its init did not call klp_enable_patch")
                     .into())
             }
-            Err(modules::Failure::Refused(reason)) => {
+            Err(Failure::Refused(reason)) => {
                 let why = REFUSED.lock().take();
                 Err(why.map_or(reason, |why| format!("{word}: {why}")).into())
             }
@@ -345,24 +275,14 @@ pub fn enable_command(word: &str) -> Result<(), modules::Failure> {
     };
     let id = PATCHES.lock().find(&module.name);
     let id = id.ok_or_else(|| format!("{word}: loaded, but not a live patch"))?;
-    enable(id, &module.name).map_err(|why| format!("{word}: {why}").into())
+    verdict(word, enable(id, &module.name))
 }
 
 /// `livepatch disable MOD`: the functions are themselves again.
-pub fn disable_command(word: &str) -> Result<(), String> {
+pub fn disable_command(word: &str) -> Result<(), Failure> {
     let name =
         modules::find(word).map_or_else(|| word.replace('-', "_"), |module| module.name.clone());
-    let plan = {
-        let patches = PATCHES.lock();
-        let id = patches
-            .find(&name)
-            .ok_or_else(|| format!("{word}: no such live patch (see livepatch list)"))?;
-        patches.plan_disable(id).map_err(|refusal| format!("{word}: {refusal}"))?
-    };
-    let _ = run_callbacks(&name, |callbacks| callbacks.pre_unpatch);
-    carry_out(&name, plan).map_err(|why| format!("{word}: {why}"))?;
-    let _ = run_callbacks(&name, |callbacks| callbacks.post_unpatch);
-    Ok(())
+    verdict(word, disable(&name))
 }
 
 /// True if a patch of that name is enabled.
@@ -414,32 +334,22 @@ pub fn module_comes(name: &str) -> Result<(), String> {
     if plan.steps().is_empty() {
         return Ok(());
     }
-    carry_out(name, plan)
+    islands::check(plan.steps())?;
+    carry_out(name, Why::PatchOn, plan)
 }
 
-/// A module is about to go: if it is a patch, its functions come back first.
-pub fn module_goes(name: &str) {
-    if is_enabled(name) {
-        // Only a patch whose own init failed afterwards is still enabled here.
-        if let Err(why) = disable_command(name) {
-            kprintln!("livepatch: {why}");
-        }
-    }
+/// A module is about to go: if it is a patch, its functions come back first. A
+/// fault of its callbacks; an error if they cannot come back, and it must stay.
+pub fn module_goes(name: &str) -> Result<Option<String>, Failure> {
+    // Only a patch whose own init failed afterwards is still enabled here.
+    let oops = if is_enabled(name) { disable(name)? } else { None };
     forget(name);
+    Ok(oops)
 }
 
 /// A module's text is gone: so are the redirects in it, and their stubs.
 pub fn module_gone(name: &str) {
     PATCHES.lock().module_gone(name);
-    let loaded: Vec<_> = modules::all();
-    let gone = |island: &Island| {
-        loaded.iter().all(|module| module.number != island.module || module.name == name)
-    };
-    let mut islands = ISLANDS.lock();
-    for island in islands.iter().filter(|island| gone(island)) {
-        let (stubs, words) = island.ranges();
-        text::withdraw(stubs, words);
-    }
-    islands.retain(|island| !gone(island));
-    islands.shrink_to_fit();
+    callbacks::module_gone(name);
+    islands::module_gone(name);
 }

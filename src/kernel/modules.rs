@@ -162,6 +162,15 @@ impl Module {
         text_range(&self.layout, self.linked.base)
     }
 
+    /// True if one of its functions may begin there: its code, without the stubs.
+    pub fn is_code(&self, at: Vaddr) -> bool {
+        let within = |group| {
+            let (start, end) = self.range(self.layout.group(group));
+            at >= start && at < end
+        };
+        at.is_aligned(4) && (within(Group::Text) || within(Group::InitText))
+    }
+
     fn is_text(&self, at: Vaddr) -> bool {
         let (start, end) = self.text();
         at >= start && at < end
@@ -236,7 +245,8 @@ pub fn name_of(object: &Object<'_>, base_name: &str) -> String {
 
 /// Loads the module that `word` (a name or a path) means, and runs its init.
 ///
-/// The error says why not, and begins with the module; nothing is left of it.
+/// The error says why not, and begins with the module; nothing is left of it,
+/// unless init succeeded and a callback of its live patch faulted.
 pub fn insmod(word: &str, options: LinkOptions, params: &[Param]) -> Result<Arc<Module>, Failure> {
     let module = load(word, options, params)?;
     if options.link_only {
@@ -250,26 +260,50 @@ pub fn insmod(word: &str, options: LinkOptions, params: &[Param]) -> Result<Arc<
         )));
     }
     let Some(init) = module.linked.init else { return Ok(module) };
+    livepatch::take_oops(&module.name); // of an earlier one by that name
     match call::run(init, &[]) {
         // An int in r3.
         CallEnd::Returned(result) => match result as i32 {
-            0.. => Ok(module),
+            // A live patch's callback may have faulted meanwhile: the patch is on.
+            0.. => match livepatch::take_oops(&module.name) {
+                Some(cause) => Err(Failure::Oops(format!("{}: {cause}", module.name))),
+                None => Ok(module),
+            },
             error => {
-                livepatch::module_goes(&module.name);
-                unlist(&module);
                 let number = error.unsigned_abs();
                 let name = errno::name(number).unwrap_or("unknown error");
-                Err(Failure::Refused(format!(
-                    "{}: its init function returned {error} ({name}), so it was unloaded",
-                    module.name
-                )))
+                let what = format!("its init function returned {error} ({name})");
+                Err(init_failed(&module, Failure::Refused(what)))
             }
         },
         CallEnd::Oops(cause) => {
-            livepatch::module_goes(&module.name);
-            unlist(&module);
-            Err(Failure::Oops(format!("{}: its init function: {cause}", module.name)))
+            Err(init_failed(&module, Failure::Oops(format!("its init function: {cause}"))))
         }
+    }
+}
+
+/// Unloads a module whose init did not succeed; what the command ends with.
+fn init_failed(module: &Arc<Module>, failure: Failure) -> Failure {
+    let name = &module.name;
+    let mut oops = livepatch::take_oops(name);
+    match livepatch::module_goes(name) {
+        Ok(later) => oops = oops.or(later),
+        Err(Failure::Refused(why) | Failure::Oops(why)) => {
+            // Calls still lead into it.
+            module.mark_faulty();
+            return match failure {
+                Failure::Refused(what) => format!("{name}: {what}, but it stays: {why}").into(),
+                Failure::Oops(what) => {
+                    Failure::Oops(format!("{name}: {what}, but it stays: {why}"))
+                }
+            };
+        }
+    }
+    unlist(module);
+    match (failure, oops) {
+        (Failure::Refused(_), Some(cause)) => Failure::Oops(format!("{name}: {cause}")),
+        (Failure::Refused(what), None) => format!("{name}: {what}, so it was unloaded").into(),
+        (Failure::Oops(what), _) => Failure::Oops(format!("{name}: {what}")),
     }
 }
 
@@ -468,9 +502,12 @@ pub fn rmmod(name: &str) -> Result<(), Failure> {
             (None, None) => {}
         }
     }
-    livepatch::module_goes(name);
+    let oops = livepatch::module_goes(name)?;
     unlist(&module);
-    Ok(())
+    match oops {
+        Some(cause) => Err(Failure::Oops(format!("{name}: {cause}"))),
+        None => Ok(()),
+    }
 }
 
 /// Links a loaded module again, into a buffer: what its image was before it ran.

@@ -127,6 +127,11 @@ pub fn set_redirect_stub(site: SiteId, stub: Vaddr) -> bool {
     SITES.lock().set_redirect_stub(site, stub)
 }
 
+/// Takes back a redirect stub that its site was never led to.
+pub fn take_redirect_stub(site: SiteId) -> bool {
+    SITES.lock().take_redirect_stub(site)
+}
+
 /// The site of the function whose global entry is `entry`.
 pub fn site_of(entry: Vaddr) -> Option<(SiteId, Row)> {
     let module = modules::containing(entry)?;

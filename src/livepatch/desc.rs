@@ -76,6 +76,9 @@ pub trait World {
     /// The call site of the function whose global entry is `entry`.
     fn site_of(&self, entry: Vaddr) -> Option<Site>;
 
+    /// Whether a function may begin at `at`: code of the module `patch`.
+    fn is_code_of(&self, patch: &str, at: Vaddr) -> bool;
+
     /// Whether the object has any call sites.
     fn has_sites(&self, module: Option<&str>) -> bool;
 }

@@ -6,6 +6,7 @@ use alloc::string::String;
 use core::fmt;
 
 use super::desc::FuncName;
+use crate::addr::Vaddr;
 
 /// Why not.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -55,6 +56,15 @@ pub enum Refusal {
     Twice(FuncName),
     /// The replacement is the function itself: it would be entered for ever.
     ReplacesItself(FuncName),
+    /// The replacement is no code of the patch module.
+    NotItsCode {
+        /// The function.
+        function: FuncName,
+        /// The patch.
+        patch: String,
+        /// The replacement's address.
+        at: Vaddr,
+    },
     /// Something else was committed since the plan was made.
     Stale,
 }
@@ -104,6 +114,11 @@ impl fmt::Display for Refusal {
                 f,
                 "{function}: no call site: the module was built without -mprofile-kernel or \
                  patchable entries"
+            ),
+            Self::NotItsCode { function, patch, at } => write!(
+                f,
+                "{function}: its replacement {at} is no code of {patch} \
+                 (set new_func to one of its functions)"
             ),
             Self::LateSite(function) => write!(
                 f,

@@ -263,6 +263,12 @@ impl LivePatches {
             plan.stacks.values_mut().for_each(|stack| stack.layers.clear());
         }
         for object in &patch.desc.objects {
+            for func in &object.funcs {
+                if !world.is_code_of(&patch.desc.name, func.new_func) {
+                    let (function, patch) = (name_of(object, func), patch.desc.name.clone());
+                    return Err(Refusal::NotItsCode { function, patch, at: func.new_func });
+                }
+            }
             match &object.module {
                 Some(module) if !world.is_loaded(module) => match missing {
                     Missing::Refuse => return Err(Refusal::ModuleNotLoaded(module.clone())),

@@ -168,12 +168,23 @@ pub fn apply<C: Change>(batch: Batch<C>) -> Result<u64, Refusal> {
     Alias::with(|alias| engine::apply(&mut Writable { memory, alias }, journal, timebase(), batch))
 }
 
-/// Aims a stub elsewhere through its data word.
-pub fn retarget(who: &str, why: Why, change: TargetEdit) -> Result<(), Refusal> {
+/// Whether [`apply`] would take the batch, and [`retarget`] the changes; nothing
+/// is changed.
+pub fn check<C: Change>(batch: Batch<C>, changes: &[TargetEdit]) -> Result<(), Refusal> {
+    let Engine { memory, .. } = &*ENGINE.lock();
+    Alias::with(|alias| {
+        let writable = Writable { memory, alias };
+        engine::check(&writable, batch)?;
+        engine::check_targets(&writable, changes)
+    })
+}
+
+/// Aims stubs elsewhere through their data words: all or none.
+pub fn retarget(who: &str, why: Why, changes: &[TargetEdit]) -> Result<(), Refusal> {
     let Engine { memory, journal } = &mut *ENGINE.lock();
     Alias::with(|alias| {
         let mut writable = Writable { memory, alias };
-        engine::retarget(&mut writable, journal, timebase(), (who, why), change)
+        engine::retarget(&mut writable, journal, timebase(), (who, why), changes)
     })
 }
 

@@ -158,29 +158,48 @@ pub fn apply<M: CodeMem, C: Change, const N: usize>(
     Ok(count)
 }
 
-/// Swings the data word of a live stub to another target.
+/// Whether [`apply`] would take this batch now; nothing is changed.
+pub fn check<M: CodeMem, C: Change>(mem: &M, mut batch: Batch<C>) -> Result<(), Refusal> {
+    batch.sort();
+    validate(mem, &batch)
+}
+
+/// Swings the data words of live stubs to other targets: all or none, and one
+/// entry in the journal, unless there are no changes.
 ///
 /// Data is not fetched, so no instruction cache is concerned; the `sync` makes
-/// the new target visible before anything that the caller does next.
+/// the new targets visible before anything that the caller does next.
 pub fn retarget<M: CodeMem, const N: usize>(
     mem: &mut M,
     journal: &mut Journal<N>,
     time: u64,
     (who, why): (&str, Why),
-    change: TargetEdit,
+    changes: &[TargetEdit],
 ) -> Result<(), Refusal> {
-    let TargetEdit { at, expect, write } = change;
-    if !at.is_aligned(8) {
-        return Err(Refusal::Unaligned { at });
+    check_targets(mem, changes)?;
+    for change in changes {
+        mem.write_data(change.at, change.write);
     }
-    let found = mem.read_data(at).ok_or(Refusal::Unreadable { at })?;
-    if found != expect {
-        return Err(Refusal::DataMismatch { at, expected: expect, found });
-    }
-    mem.write_data(at, write);
     mem.sync();
-    let who = Label::new(who);
-    journal.push(Entry { time, who, why, first: at, last: at, count: 1, kind: Kind::Target });
+    let addresses = || changes.iter().map(|change| change.at);
+    if let (Some(first), Some(last)) = (addresses().min(), addresses().max()) {
+        let (who, count) = (Label::new(who), changes.len() as u64);
+        journal.push(Entry { time, who, why, first, last, count, kind: Kind::Target });
+    }
+    Ok(())
+}
+
+/// Whether [`retarget`] would make these changes now; nothing is changed.
+pub fn check_targets<M: CodeMem>(mem: &M, changes: &[TargetEdit]) -> Result<(), Refusal> {
+    for &TargetEdit { at, expect, .. } in changes {
+        if !at.is_aligned(8) {
+            return Err(Refusal::Unaligned { at });
+        }
+        let found = mem.read_data(at).ok_or(Refusal::Unreadable { at })?;
+        if found != expect {
+            return Err(Refusal::DataMismatch { at, expected: expect, found });
+        }
+    }
     Ok(())
 }
 
@@ -360,7 +379,7 @@ mod tests {
         let mut journal = Journal::<2>::new();
         let mut swap = |at, expect| {
             let change = TargetEdit { at: Vaddr(at), expect, write: 9 };
-            retarget(&mut mem, &mut journal, 1, ("demo", Why::PatchOn), change)
+            retarget(&mut mem, &mut journal, 1, ("demo", Why::PatchOn), &[change])
         };
         assert_eq!(swap(0x200c, 5), Err(Refusal::Unaligned { at: Vaddr(0x200c) }));
         assert_eq!(swap(0x2010, 5), Err(Refusal::Unreadable { at: Vaddr(0x2010) }));
@@ -372,5 +391,33 @@ mod tests {
         assert_eq!(mem.read_data(Vaddr(0x2008)), Some(9));
         assert_eq!(journal.written(), 1);
         assert_eq!(journal.entries().next().unwrap().1.kind, Kind::Target);
+    }
+
+    #[test]
+    fn data_words_are_swapped_all_or_none_with_one_record() {
+        let mut mem = nops().with_data(Vaddr(0x2008), 5).with_data(Vaddr(0x2010), 6);
+        let mut journal = Journal::<2>::new();
+        let edit = |at, expect| TargetEdit { at: Vaddr(at), expect, write: 9 };
+        let mut swap = |changes: &[TargetEdit]| {
+            retarget(&mut mem, &mut journal, 1, ("demo", Why::PatchOn), changes)
+        };
+        let wrong = Refusal::DataMismatch { at: Vaddr(0x2010), expected: 7, found: 6 };
+        assert_eq!(swap(&[edit(0x2008, 5), edit(0x2010, 7)]), Err(wrong));
+        assert_eq!(swap(&[]), Ok(()));
+        assert_eq!(swap(&[edit(0x2010, 6), edit(0x2008, 5)]), Ok(()));
+        let entry = *journal.entries().next().unwrap().1;
+        assert_eq!((entry.first, entry.last, entry.count), (Vaddr(0x2008), Vaddr(0x2010), 2));
+        assert_eq!(journal.written(), 1);
+    }
+
+    #[test]
+    fn a_check_says_what_applying_would_say_and_changes_nothing() {
+        let mem = nops();
+        let new = bl(0x1104, 0x1000);
+        assert_eq!(check(&mem, batch(&[(0, 0x1104, NOP, new)])), Ok(()));
+        let (at, expected, found) = (Vaddr(0x1104), new.insn(), Insn::NOP);
+        let refusal = Refusal::Mismatch { at, expected, found };
+        assert_eq!(check(&mem, batch(&[(0, 0x1104, new, NOP)])), Err(refusal));
+        assert!(mem.stores.is_empty());
     }
 }

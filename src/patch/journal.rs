@@ -4,7 +4,7 @@
 //!   [ batch 7 ][ batch 8 ][ batch 5 ][ batch 6 ]     the oldest makes room
 //! ```
 //!
-//! One record a batch and one a retargeted stub. `audit` explains with it (and
+//! One record a batch, of text or of retargeted stubs. `audit` explains with it (and
 //! with the site table) every word that differs from what the loader wrote.
 //!
 //! Records are of fixed size and copied: the journal must work while the heap is

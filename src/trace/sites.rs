@@ -364,6 +364,23 @@ impl SiteTable {
         *module.redirects.entry(id.index).or_insert(stub) == stub
     }
 
+    /// Takes back a redirect stub that no branch has led to yet. `false` if the
+    /// site is redirected: then it stays.
+    pub fn take_redirect_stub(&mut self, id: SiteId) -> bool {
+        let Some(module) = self.module_mut(id.module) else {
+            return false;
+        };
+        let state = module.states.get(id.index as usize);
+        if state.is_none_or(|state| state.contains(SiteState::REDIRECTED)) {
+            return false;
+        }
+        let taken = module.redirects.remove(&id.index).is_some();
+        if module.redirects.is_empty() {
+            module.redirects = BTreeMap::new(); // one that became empty keeps a node
+        }
+        taken
+    }
+
     /// Counts over one module, or over all.
     #[must_use]
     pub fn counts(&self, only: Option<ModuleId>) -> Counts {

@@ -35,6 +35,10 @@ impl World for System {
         Some(Site { at: Vaddr(entry + 8), late: late? })
     }
 
+    fn is_code_of(&self, _patch: &str, at: Vaddr) -> bool {
+        at != Vaddr(0x1234)
+    }
+
     fn has_sites(&self, module: Option<&str>) -> bool {
         FUNCTIONS.iter().any(|f| f.0 == module && f.3.is_some())
     }
@@ -143,6 +147,10 @@ fn functions_that_cannot_be_patched_are_refused_with_the_reason() {
         assert_eq!(set.stacks.len() + set.enabled.len(), 0);
         refusal
     };
+    assert_eq!(
+        refusal("ext4", &[("f", 0x1234, 0)]),
+        "ext4:f: its replacement 0x1234 is no code of fix (set new_func to one of its functions)"
+    );
     assert_eq!(refusal("ext4", &[("f", 0x9000, 0)]), "module ext4 is not loaded");
     assert_eq!(refusal("demo", &[("f", 0x9000, 0)]), "demo:f: no such function");
     assert_eq!(

@@ -140,6 +140,19 @@ fn a_record_is_traced_back_to_its_site() {
 }
 
 #[test]
+fn a_redirect_stub_can_be_taken_back_only_while_no_call_goes_there() {
+    let mut table = table();
+    let early = table.find(BASE.offset(0x00c)).unwrap();
+    assert!(!table.take_redirect_stub(early), "there is none");
+    assert!(table.set_redirect_stub(early, REDIRECT));
+    table.commit(&[early], Change::Redirect(true));
+    assert!(!table.take_redirect_stub(early));
+    table.commit(&[early], Change::Redirect(false));
+    assert!(table.take_redirect_stub(early));
+    assert_eq!(table.row(early).unwrap().plan.redirect, None);
+}
+
+#[test]
 fn a_plan_changes_text_and_the_table_together() {
     let mut table = table();
     let early = table.find(BASE.offset(0x00c)).unwrap();

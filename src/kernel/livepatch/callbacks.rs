@@ -1,0 +1,137 @@
+//! What a patch wants to have called before and after a change.
+//!
+//! ```text
+//!   enable    pre_patch    ── functions change ──  post_patch
+//!               └ refused: post_unpatch of the objects that had begun
+//!   disable   pre_unpatch  ── functions change ──  post_unpatch
+//! ```
+//!
+//! # Invariants
+//! - Only an object that has begun, whose `pre_patch` returned 0 or is not there,
+//!   gets the other three.
+//! - A callback that faults does not stop the change, nor the other objects'
+//!   callbacks, unless it is `pre_patch`; the command still ends as an oops.
+//!
+//! Reference: Linux 6.1, `Documentation/livepatch/callbacks.rst`.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+
+use crate::addr::Vaddr;
+use crate::compat::klp::{Callbacks, ObjectDesc};
+use crate::kernel::call::{self, CallEnd};
+use crate::kernel::modules::{self, Failure};
+use crate::machine::lock::Mutex;
+
+static CALLBACKS: Mutex<Vec<Object>> = Mutex::new(Vec::new());
+
+#[derive(Clone)]
+struct Object {
+    patch: String,
+    module: Option<String>,
+    callbacks: Callbacks,
+    begun: bool,
+}
+
+/// Those whose results mean nothing.
+#[derive(Clone, Copy)]
+pub enum When {
+    /// The functions are replaced.
+    PostPatch,
+    /// They are about to be themselves again.
+    PreUnpatch,
+    /// They are themselves again.
+    PostUnpatch,
+}
+
+impl When {
+    fn of(self, callbacks: &Callbacks) -> (Option<Vaddr>, &'static str) {
+        match self {
+            Self::PostPatch => (callbacks.post_patch, "post_patch"),
+            Self::PreUnpatch => (callbacks.pre_unpatch, "pre_unpatch"),
+            Self::PostUnpatch => (callbacks.post_unpatch, "post_unpatch"),
+        }
+    }
+}
+
+/// Notes a patch's callbacks.
+pub fn add(patch: &str, objects: &[ObjectDesc]) {
+    CALLBACKS.lock().extend(objects.iter().map(|object| Object {
+        patch: patch.to_string(),
+        module: object.name.clone(),
+        callbacks: object.callbacks,
+        begun: false,
+    }));
+}
+
+/// Forgets a patch's callbacks.
+pub fn forget(patch: &str) {
+    let mut callbacks = CALLBACKS.lock();
+    callbacks.retain(|object| object.patch != patch);
+    callbacks.shrink_to_fit();
+}
+
+/// The patch's objects; no lock is held while module code runs.
+fn objects_of(patch: &str) -> Vec<Object> {
+    CALLBACKS.lock().iter().filter(|object| object.patch == patch).cloned().collect()
+}
+
+fn set_begun(object: &Object, begun: bool) {
+    let mut callbacks = CALLBACKS.lock();
+    let same = |other: &&mut Object| {
+        other.patch == object.patch && other.callbacks.object == object.callbacks.object
+    };
+    if let Some(object) = callbacks.iter_mut().find(same) {
+        object.begun = begun;
+    }
+}
+
+/// The module is gone, and what had begun for it.
+pub fn module_gone(name: &str) {
+    let mut callbacks = CALLBACKS.lock();
+    let its = |object: &&mut Object| object.module.as_deref() == Some(name);
+    callbacks.iter_mut().filter(its).for_each(|object| object.begun = false);
+}
+
+/// Calls `pre_patch` of every loaded object, until one will not have it.
+pub fn before_patch(patch: &str) -> Result<(), Failure> {
+    for object in objects_of(patch) {
+        if object.module.as_deref().is_some_and(|name| modules::find(name).is_none()) {
+            continue;
+        }
+        if let Some(function) = object.callbacks.pre_patch {
+            match call::run(function, &[object.callbacks.object.0]) {
+                CallEnd::Returned(result) if result as i32 == 0 => {}
+                CallEnd::Returned(result) => {
+                    let result = result as i32;
+                    return Err(format!("its pre_patch callback returned {result}").into());
+                }
+                CallEnd::Oops(cause) => {
+                    return Err(Failure::Oops(format!("its pre_patch callback: {cause}")));
+                }
+            }
+        }
+        set_begun(&object, true);
+    }
+    Ok(())
+}
+
+/// Calls one kind of callback of every object that has begun; what the first
+/// fault was.
+pub fn notify(patch: &str, when: When) -> Option<String> {
+    let mut oops = None;
+    for object in objects_of(patch).into_iter().filter(|object| object.begun) {
+        let (function, name) = when.of(&object.callbacks);
+        if matches!(when, When::PostUnpatch) {
+            set_begun(&object, false);
+        }
+        // void functions: what is in r3 afterwards means nothing.
+        if let Some(function) = function
+            && let CallEnd::Oops(cause) = call::run(function, &[object.callbacks.object.0])
+        {
+            oops = oops.or_else(|| Some(format!("its {name} callback: {cause}")));
+        }
+    }
+    oops
+}

@@ -182,7 +182,7 @@ fn new_stub(module: &Module) -> Result<(Vaddr, Vaddr), String> {
 }
 
 /// The target word of a redirect stub.
-fn target_word(stub: Vaddr) -> Option<Vaddr> {
+pub fn target_word(stub: Vaddr) -> Option<Vaddr> {
     let islands = ISLANDS.lock();
     let island = islands.iter().find(|island| island.pages.contains(stub, 4))?;
     let ((stubs, _), (words, _)) = island.ranges();
@@ -381,6 +381,11 @@ pub fn take_refusal() -> Option<String> {
     REFUSED.lock().take()
 }
 
+/// What the function with this global entry is replaced with now.
+pub fn replacement(entry: Vaddr) -> Option<Vaddr> {
+    PATCHES.lock().replacement(entry).map(|(_, to)| to)
+}
+
 /// One line a patch.
 pub fn list() -> Vec<String> {
     let patches = PATCHES.lock();
@@ -400,7 +405,7 @@ pub fn show(patch: Option<&str>) -> Result<Vec<String>, String> {
     let rows = tracing::rows(None)?;
     let patches = PATCHES.lock();
     let lines = rows.into_iter().filter_map(|(module, name, _)| {
-        let entry = *module.functions_named(name).first()?;
+        let entry = *module.functions_named(&name).first()?;
         let (target, to) = patches.replacement(entry)?;
         let ours = owner.as_ref().is_none_or(|owner| owner.pages.contains(to, 4));
         ours.then(|| format!("{} -> {}", target.name, symbols::qualified(to)))

@@ -60,6 +60,13 @@ fn the_unspoiled_file_is_loaded() {
 }
 
 #[test]
+fn a_conditional_branch_out_of_the_module_is_refused_as_what_it_is() {
+    let error = relocated((4, 11, 2, 0)); // R_PPC64_REL14 against `far`
+    assert!(error.contains("a conditional branch cannot leave the module"), "{error}");
+    assert!(!error.contains("0x0 from the start"), "{error}");
+}
+
+#[test]
 fn a_foreign_file_is_refused_by_name() {
     let header = |at: usize, value: u8| {
         let mut file = small(|_| ());

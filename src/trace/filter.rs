@@ -349,6 +349,21 @@ impl fmt::Display for FilterError {
 mod tests {
     use super::*;
 
+    #[test]
+    fn two_colons_are_a_path_of_rust_and_one_ends_a_module() {
+        let is = |word: &str, module: &str, function: &str| {
+            Pattern::parse(word).is_ok_and(|pattern| pattern.matches(module, function))
+        };
+        assert!(is("a::b", "m", "a::b"));
+        assert!(is("m:a::b", "m", "a::b") && !is("m:a::b", "n", "a::b"));
+        assert!(is("a::mod::b", "m", "a::mod::b"));
+        assert!(is("a::b:mod:m", "m", "a::b") && !is("a::b:mod:m", "n", "a::b"));
+        assert!(is("m:<a::B as c::D>::e", "m", "<a::B as c::D>::e"));
+        for bad in ["a:b:c", "a::b:c:d", ":f", "m:"] {
+            assert!(Pattern::parse(bad).is_err(), "{bad}");
+        }
+    }
+
     /// Verdicts from glob(7) as Linux's `lib/globtest` understands it: a class
     /// may hold `]` first, `!` inverts, an unclosed `[` is itself.
     #[test]

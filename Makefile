@@ -28,9 +28,18 @@ MAKEOVERRIDES :=
 under_C := $(shell tr '\0' '\n' </proc/$$PPID/cmdline | grep -cE '^(-[a-zA-Z]*C|--directory)')
 export CALLER := $(if $(filter-out 0,$(under_C)),$(PWD),$(CURDIR))
 
+# The image names neither somebody's home nor where it was built. Of prefixes that
+# fit, the last counts. Flags are separated by a byte that no path has.
+unit := $(shell printf '\037')
+blank := $(subst ,, )
+home := $(or $(patsubst %/,%,$(HOME)),/root)
+REMAP = --remap-path-prefix=$(home)=/builder$(unit)--remap-path-prefix=$(or $(CARGO_HOME),$(home)/.cargo)=/cargo$(unit)--remap-path-prefix=$(CURDIR)=/tocsin
+ENCODED_FLAGS = $(subst $(blank),$(unit),$(strip $(RUSTFLAGS)))$(if $(strip $(RUSTFLAGS)),$(unit))$(REMAP)
+
 # One compiler, whose unstable parts are wanted: a target of our own, and core
 # and alloc built for it. The wrapper makes our own functions patchable.
-KERNEL_CARGO = RUSTC_BOOTSTRAP=1 RUSTC_WORKSPACE_WRAPPER=$(CURDIR)/tools/rustc-patchable cargo
+KERNEL_CARGO = RUSTC_BOOTSTRAP=1 CARGO_ENCODED_RUSTFLAGS='$(ENCODED_FLAGS)' \
+               RUSTC_WORKSPACE_WRAPPER=$(CURDIR)/tools/rustc-patchable cargo
 KERNEL_FLAGS = --locked --release --target boot/ppc64le-none.json -Zjson-target-spec \
                -Zbuild-std=core,alloc,compiler_builtins -Zbuild-std-features=compiler-builtins-mem
 KERNEL_ELF   = target/ppc64le-none/release/tocsin-kernel

@@ -305,7 +305,7 @@ const ABI: StubAbi = StubAbi {
     paca_sibling: 0x7ffc,
     paca_shadow_sp: 0x0,
     paca_shadow_limit: 0x128,
-    paca_livepatch_return: 0x7ff8,
+    paca_shadow_return: 0x7ff8,
 };
 
 /// Ends of `addis` + `ld`, and places near a carry. All keep a word 8-aligned

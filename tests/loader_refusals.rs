@@ -60,6 +60,13 @@ fn the_unspoiled_file_is_loaded() {
 }
 
 #[test]
+fn a_conditional_branch_out_of_the_module_is_refused_as_what_it_is() {
+    let error = relocated((4, 11, 2, 0)); // R_PPC64_REL14 against `far`
+    assert!(error.contains("a conditional branch cannot leave the module"), "{error}");
+    assert!(!error.contains("0x0 from the start"), "{error}");
+}
+
+#[test]
 fn a_foreign_file_is_refused_by_name() {
     let header = |at: usize, value: u8| {
         let mut file = small(|_| ());
@@ -425,9 +432,11 @@ fn a_module_that_has_no_room_or_no_aligned_place_is_refused() {
         linked.map(|_| ()).map_err(|error| error.to_string())
     };
     assert_eq!(link(0x1000, 0x2000), Ok(()));
+    assert_eq!(layout.stored(&object), 0x1010); // .data, four words, ends there
+    assert_eq!(link(0x1000, 0x1010), Ok(()));
     assert_eq!(
-        link(0x1000, 0x1fff).unwrap_err(),
-        "no room: needs 8192 bytes, 8191 free; remove a module or give the machine more memory"
+        link(0x1000, 0x100f).unwrap_err(),
+        "no room: needs 4112 bytes, 4111 free; remove a module or give the machine more memory"
     );
     assert_eq!(
         link(0x1800, 0x2000).unwrap_err(),
@@ -439,6 +448,30 @@ fn a_module_that_has_no_room_or_no_aligned_place_is_refused() {
         builder.at(2).size = Some(u64::MAX);
     });
     assert!(refusal(&huge).contains("no room"));
+}
+
+/// Linking again, to compare, needs no room for `.bss`.
+#[test]
+fn an_image_without_its_zeros_has_the_same_bytes_before_them() {
+    let file = small(|builder| {
+        let bss = builder.section(".bss", ALLOC | WRITE, &[]);
+        builder.at(bss).kind = 8;
+        builder.at(bss).size = Some(40 << 20);
+        builder.relocations(1, &[(0, 10, 2, 0)]);
+    });
+    let object = Object::parse(&file).unwrap();
+    let layout = Layout::plan(&object, &LinkOptions::default(), 0x1000).unwrap();
+    let stored = layout.stored(&object);
+    assert!(layout.size > 40 << 20 && stored < 0x4000, "{stored:#x} of {:#x}", layout.size);
+    let link = |len: u64| {
+        let mut image = vec![0xa5; len as usize];
+        let options = LinkOptions::default();
+        relocate::link(&object, &layout, MODULE_BASE, &mut image, &KERNEL, &abi(), &options)
+            .map(|_| image)
+    };
+    let (whole, short) = (link(layout.size).unwrap(), link(stored).unwrap());
+    assert!(whole[..short.len()] == short[..] && whole[short.len()..].iter().all(|&it| it == 0));
+    assert!(link(stored - 1).is_err());
 }
 
 #[test]

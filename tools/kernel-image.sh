@@ -31,6 +31,13 @@ if [ "$bytes" -ge $limit ]; then
     echo "kernel-image: the stripped image has $bytes bytes; it stays under $limit" >&2
     exit 1
 fi
+for place in /root/ /home/ "${HOME:-/root}/" "${CARGO_HOME:-/root/.cargo}/" "$PWD/"; do
+    # A home that is / is no home.
+    if [ "$place" != // ] && grep -qaF -- "$place" "$out.stripped.new"; then
+        echo "kernel-image: the image names $place, where it was built: see REMAP in the Makefile" >&2
+        exit 1
+    fi
+done
 mv "$out.new" "$out"
 mv "$out.stripped.new" "$out.stripped"
 echo "kernel-image: $out.stripped: $bytes bytes" >&2

@@ -66,5 +66,5 @@ fn readable(raw: &[u8]) -> Option<String> {
     if text.is_empty() || text.starts_with(".L") {
         return None;
     }
-    Some(format!("{:#}", rustc_demangle::demangle(text)))
+    Some(tocsin::ksyms::readable::readable(text).into_owned())
 }

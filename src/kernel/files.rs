@@ -150,7 +150,7 @@ fn kallsyms() -> String {
             let _ = writeln!(
                 text,
                 "{at:016x} {letter} {}\t[{}]",
-                module.symbol_name(function.symbol),
+                module.readable_name(function.symbol),
                 module.name
             );
         }

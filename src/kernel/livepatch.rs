@@ -34,7 +34,7 @@ use crate::patch::journal::Why;
 use callbacks::When;
 
 mod callbacks;
-mod islands;
+pub mod islands;
 
 pub use islands::{is_redirect_stub, islands};
 
@@ -301,6 +301,11 @@ pub fn take_refusal() -> Option<String> {
     REFUSED.lock().take()
 }
 
+/// What the function with this global entry is replaced with now.
+pub fn replacement(entry: Vaddr) -> Option<Vaddr> {
+    PATCHES.lock().replacement(entry).map(|(_, to)| to)
+}
+
 /// One line a patch.
 pub fn list() -> Vec<String> {
     let patches = PATCHES.lock();
@@ -320,7 +325,7 @@ pub fn show(patch: Option<&str>) -> Result<Vec<String>, String> {
     let rows = tracing::rows(None)?;
     let patches = PATCHES.lock();
     let lines = rows.into_iter().filter_map(|(module, name, _)| {
-        let entry = *module.functions_named(name).first()?;
+        let entry = *module.functions_named(&name).first()?;
         let (target, to) = patches.replacement(entry)?;
         let ours = owner.as_ref().is_none_or(|owner| owner.pages.contains(to, 4));
         ours.then(|| format!("{} -> {}", target.name, symbols::qualified(to)))

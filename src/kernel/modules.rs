@@ -23,6 +23,7 @@ use super::call::{self, CallEnd};
 use super::{exports, initrd, jobs, livepatch, tracing};
 use crate::addr::Vaddr;
 use crate::compat::errno;
+use crate::ksyms::readable::{may_be_made, readable};
 use crate::loader::stubs::{Stub, StubAbi, StubKind};
 use crate::loader::{
     self, Group, KernelAbi, Layout, LinkOptions, Linked, LoadError, Modinfo, Object, Owner,
@@ -81,7 +82,7 @@ pub fn stub_abi(module_toc: Vaddr) -> StubAbi {
         paca_sibling: paca::offset::SIBLING,
         paca_shadow_sp: paca::offset::SHADOW_SP,
         paca_shadow_limit: paca::offset::SHADOW_LIMIT,
-        paca_livepatch_return: paca::offset::LIVEPATCH_RETURN,
+        paca_shadow_return: paca::offset::SHADOW_RETURN,
     }
 }
 
@@ -121,10 +122,20 @@ impl Module {
         self.object.symbol(symbol).map_or("?", |symbol| self.object.name(&symbol))
     }
 
-    /// Global entries of the functions of that name, ascending.
+    /// The name of the symbol with this index, as people read it.
+    pub fn readable_name(&self, symbol: u32) -> Cow<'static, str> {
+        readable(self.symbol_name(symbol))
+    }
+
+    /// Global entries of the functions of that name, in either form, ascending.
     pub fn functions_named(&self, name: &str) -> Vec<Vaddr> {
-        let named = self.linked.functions.named(&self.object, name);
+        let functions = &self.linked.functions;
+        let named = functions.named(&self.object, name);
         let mut entries: Vec<_> = named.map(|function| self.address(function.at)).collect();
+        if entries.is_empty() && may_be_made(name) {
+            let named = functions.iter().filter(|it| self.readable_name(it.symbol) == name);
+            entries.extend(named.map(|function| self.address(function.at)));
+        }
         entries.dedup(); // aliases
         entries
     }
@@ -232,6 +243,32 @@ impl Resolver for Everyone {
             let owner = Owner::Module(module.number);
             Some(Resolved { addr: export.addr, owner, gpl_only: export.gpl_only })
         })
+    }
+}
+
+/// What a loaded module was linked against, and nothing that came later.
+struct AsLoaded<'m> {
+    /// The modules whose exports it uses.
+    owners: Everyone,
+    /// Names that nobody exported then, sorted.
+    missing: Vec<&'m str>,
+}
+
+impl<'m> AsLoaded<'m> {
+    fn new(module: &'m Module) -> Self {
+        let Linked { owners, missing, .. } = &module.linked;
+        let mut modules = all();
+        modules.retain(|other| owners.binary_search(&other.number).is_ok());
+        let mut missing: Vec<_> = missing.iter().map(|index| module.symbol_name(*index)).collect();
+        missing.sort_unstable();
+        Self { owners: Everyone { modules }, missing }
+    }
+}
+
+impl Resolver for AsLoaded<'_> {
+    fn resolve(&self, name: &str) -> Option<Resolved> {
+        let was_there = self.missing.binary_search(&name).is_err();
+        was_there.then(|| self.owners.resolve(name)).flatten()
     }
 }
 
@@ -510,23 +547,22 @@ pub fn rmmod(name: &str) -> Result<(), Failure> {
     }
 }
 
-/// Links a loaded module again, into a buffer: what its image was before it ran.
+/// Links a loaded module again, into a buffer, with the bindings of its load: what
+/// its image was before it ran, without the zeros at its end.
 pub fn relink(module: &Module) -> Result<Vec<u8>, String> {
-    let size = module.layout.size as usize;
+    let (object, layout, base) = (&module.object, &module.layout, module.linked.base);
+    let size = layout.stored(object) as usize;
     let mut image = Vec::new();
     image.try_reserve_exact(size).map_err(|_| {
         format!("{}: no memory to link it again: {size} bytes (see mem)", module.name)
     })?;
     image.resize(size, 0);
-    let others = all().into_iter().filter(|other| other.number != module.number).collect();
-    let everyone = Everyone { modules: others };
-    let (object, layout, base) = (&module.object, &module.layout, module.linked.base);
     loader::relocate::link(
         object,
         layout,
         base,
         &mut image,
-        &everyone,
+        &AsLoaded::new(module),
         &kernel_abi(),
         &module.options,
     )
@@ -534,19 +570,23 @@ pub fn relink(module: &Module) -> Result<Vec<u8>, String> {
     Ok(image)
 }
 
+/// The words from `at` on that the largest stub could have.
+fn words_of_stub(at: Vaddr) -> [u32; crate::loader::stubs::MAX_WORDS] {
+    core::array::from_fn(|index| memory::read_u32(at.offset(index as i64 * 4)).unwrap_or(0))
+}
+
 /// What a stub at exactly this address is, if it is one of a loaded module.
 pub fn identify_stub(module: &Module, at: Vaddr) -> Option<(Stub, Option<Vaddr>, u32)> {
-    let mut words = [0; crate::loader::stubs::MAX_WORDS];
-    for (index, word) in words.iter_mut().enumerate() {
-        *word = memory::read_u32(at.offset(index as i64 * 4)).unwrap_or(0);
-    }
-    let abi = stub_abi(module.linked.toc);
+    let (words, abi) = (words_of_stub(at), stub_abi(module.linked.toc));
     let found =
         loader::recognise::identify(&module.linked.stubs, at, &words, &abi, memory::read_u64);
     found.map(|(entry, recognised)| (recognised.stub, recognised.target, entry.owner))
 }
 
-/// A name for people, of what lies at an address: `NAME` of a symbol index.
-pub fn symbol_text(module: &Module, symbol: u32) -> Cow<'static, str> {
-    Cow::Borrowed(module.symbol_name(symbol))
+/// Where the redirect stub of a module's function at exactly this address leads,
+/// if its words are those of one.
+pub fn identify_redirect(module: &Module, at: Vaddr) -> Option<Vaddr> {
+    let (words, abi) = (words_of_stub(at), stub_abi(module.linked.toc));
+    let found = loader::recognise::recognise(at, &words, &abi, memory::read_u64)?;
+    found.target.filter(|_| found.kind() == StubKind::Redirect)
 }

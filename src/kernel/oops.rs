@@ -130,7 +130,7 @@ fn cause_text(frame: &TrapFrame) -> String {
     let trapped = frame.vector == 0x700 && frame.msr & PROGRAM_TRAP != 0;
     let stub = modules::containing(Vaddr(frame.nip)).filter(|_| trapped).and_then(|module| {
         let entry = module.linked.stubs.find(Vaddr(frame.nip))?;
-        (entry.kind == StubKind::Missing).then(|| module.symbol_name(entry.owner))
+        (entry.kind == StubKind::Missing).then(|| module.readable_name(entry.owner))
     });
     match stub {
         Some(symbol) => format!("call of {symbol}, which nobody exports"),

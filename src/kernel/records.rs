@@ -117,7 +117,7 @@ impl Names for Machine {
     }
 
     fn hooked_function(&self, ip: Vaddr) -> Option<Cow<'_, str>> {
-        tracing::hooked(ip).map(Cow::Borrowed).or_else(|| self.function_at(ip))
+        tracing::hooked(ip).or_else(|| self.function_at(ip))
     }
 }
 

@@ -5,8 +5,10 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::{exports, livepatch, modules};
+use super::{exports, livepatch, modules, tracing};
 use crate::addr::Vaddr;
+use crate::ksyms::readable::readable;
+use crate::loader::stubs::StubKind;
 use crate::machine::boot;
 use crate::shell::args::SymbolName;
 
@@ -46,26 +48,44 @@ fn find(at: Vaddr) -> Option<Found> {
         });
     }
     if livepatch::is_redirect_stub(at) {
-        return Some(Found { name: "redirect stub".to_string(), module: None, offset: 0, size: 0 });
+        let nobodys = Found { name: "redirect stub".to_string(), module: None, offset: 0, size: 0 };
+        return Some(find_redirect(at).unwrap_or(nobodys));
     }
     let module = modules::containing(at)?;
     if let Some((name, entry, size)) = module.function_at(at) {
         let offset = at.since(entry) as u64;
         return Some(Found {
-            name: name.to_string(),
+            name: readable(name).into_owned(),
             module: Some(module.name.clone()),
             offset,
             size,
         });
     }
     let stub = module.linked.stubs.containing(at)?;
-    let callee = modules::identify_stub(&module, stub.at).map(|(_, target, _)| target);
-    let callee = callee.flatten().and_then(function).unwrap_or_else(|| "?".to_string());
+    let callee = match modules::identify_stub(&module, stub.at) {
+        Some((_, Some(target), _)) => function(target),
+        Some((_, None, symbol)) => Some(module.readable_name(symbol).into_owned()),
+        None => None,
+    };
+    let callee = callee.unwrap_or_else(|| "?".to_string());
     Some(Found {
         name: format!("stub to {callee}"),
         module: Some(module.name.clone()),
         offset: at.since(stub.at) as u64,
         size: stub.kind.slot_bytes(),
+    })
+}
+
+/// The redirect stub that contains an address, and the module that it serves.
+fn find_redirect(at: Vaddr) -> Option<Found> {
+    let (sites, stub) = tracing::redirect_stub_at(at)?;
+    let module = modules::all_if_free().into_iter().find(|module| module.sites == sites)?;
+    let to = modules::identify_redirect(&module, stub).and_then(function);
+    Some(Found {
+        name: format!("redirect stub to {}", to.as_deref().unwrap_or("?")),
+        module: Some(module.name.clone()),
+        offset: at.since(stub) as u64,
+        size: StubKind::Redirect.slot_bytes(),
     })
 }
 

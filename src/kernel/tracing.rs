@@ -18,6 +18,8 @@ use core::ops::Range;
 use super::modules::{self, Module};
 use super::records;
 use crate::addr::Vaddr;
+use crate::ksyms::readable::readable;
+use crate::loader::stubs::StubKind;
 use crate::machine::lock::Mutex;
 use crate::machine::text;
 use crate::patch::state::{SiteState, Word};
@@ -58,6 +60,10 @@ impl Loaded {
 impl Functions for Loaded {
     fn name_of(&self, module: ModuleId, function: u32) -> Option<Cow<'_, str>> {
         self.module(module).map(|module| Cow::Borrowed(module.symbol_name(function)))
+    }
+
+    fn readable<'n>(&self, name: &'n str) -> Cow<'n, str> {
+        readable(name)
     }
 
     fn each(&self, module: ModuleId, visit: &mut dyn FnMut(&str)) {
@@ -149,12 +155,12 @@ pub fn site_at(at: Vaddr) -> Option<(SiteId, Row)> {
 }
 
 /// The function whose hook left `ip`.
-pub fn hooked(ip: Vaddr) -> Option<&'static str> {
+pub fn hooked(ip: Vaddr) -> Option<Cow<'static, str>> {
     let sites = SITES.lock();
     let row = sites.row(sites.hooked_site(ip)?)?;
     let module = row.id.module();
     drop(sites);
-    modules::by_sites(module).map(|module| module.symbol_name(row.function))
+    modules::by_sites(module).map(|module| module.readable_name(row.function))
 }
 
 /// Counts over one module's sites, or over all.
@@ -162,8 +168,8 @@ pub fn counts(only: Option<ModuleId>) -> Counts {
     SITES.lock().counts(only)
 }
 
-/// A site with its module and its function's name.
-pub type NamedRow = (Arc<Module>, &'static str, Row);
+/// A site with its module and its function's name, as people read it.
+pub type NamedRow = (Arc<Module>, Cow<'static, str>, Row);
 
 /// The rows of all sites that a filter means, with module and function.
 pub fn rows(filter: Option<&Filter>) -> Result<Vec<NamedRow>, String> {
@@ -182,7 +188,7 @@ pub fn rows(filter: Option<&Filter>) -> Result<Vec<NamedRow>, String> {
     let row = |site: SiteId| {
         let row = sites.row(site)?;
         let module = functions.module(site.module())?.clone();
-        let name = module.symbol_name(row.function);
+        let name = module.readable_name(row.function);
         Some((module, name, row))
     };
     Ok(chosen.into_iter().filter_map(row).collect())
@@ -221,11 +227,32 @@ pub fn off() -> Result<(), String> {
     Ok(())
 }
 
-/// Every word that the sites of a module and their stubs should hold now.
+/// Every word that the sites of a module and their stubs should hold now, by
+/// rising address.
 pub fn planned_words(module: ModuleId) -> Vec<Word> {
     let sites = SITES.lock();
     let rows = sites.sites_of(module).filter_map(|site| sites.row(site));
-    rows.filter_map(|row| row.plan.words(row.state).ok()).flatten().flatten().collect()
+    let words = rows.filter_map(|row| row.plan.words(row.state).ok());
+    let mut words: Vec<_> = words.flatten().flatten().collect();
+    words.sort_unstable_by_key(|word| word.at);
+    words
+}
+
+/// The rows of a module's sites that have a redirect stub, each with its stub.
+pub fn redirect_stubs(module: ModuleId) -> Vec<(Vaddr, Row)> {
+    let sites = SITES.lock();
+    let rows = sites.sites_of(module).filter_map(|site| sites.row(site));
+    rows.filter_map(|row| Some((row.plan.redirect?, row))).collect()
+}
+
+/// The redirect stub whose slot contains an address, and whose it is; nothing if
+/// the table is being changed, for the report of a fault asks too.
+pub fn redirect_stub_at(at: Vaddr) -> Option<(ModuleId, Vaddr)> {
+    let slot = StubKind::Redirect.slot_bytes().cast_signed();
+    let sites = SITES.try_lock()?;
+    let mut rows = sites.all().filter_map(|site| Some((site, sites.row(site)?.plan.redirect?)));
+    let found = rows.find(|(_, stub)| (*stub..stub.offset(slot)).contains(&at));
+    found.map(|(site, stub)| (site.module(), stub))
 }
 
 /// The words that `current_tracer` starts with.

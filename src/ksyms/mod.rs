@@ -47,6 +47,7 @@
 pub mod decode;
 pub mod elf;
 pub mod encode;
+pub mod readable;
 
 /// First bytes of a table.
 pub const MAGIC: [u8; 8] = *b"TOCSYM01";

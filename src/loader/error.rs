@@ -315,6 +315,8 @@ pub enum RelocFault {
         /// The addend.
         addend: i64,
     },
+    /// A conditional branch leaves the module: stubs are for `b` and `bl`.
+    ConditionalLeaves,
     /// Nowhere to restore r2 after a call that may change it.
     NoTocSlot {
         /// The function that calls.
@@ -575,6 +577,9 @@ impl fmt::Display for RelocFault {
                 f,
                 "branch to {} from the start of a function outside the module; branch to its start",
                 Signed(*addend)
+            ),
+            Self::ConditionalLeaves => f.write_str(
+                "a conditional branch cannot leave the module, for no stub is made for it; branch around a call, or to a b",
             ),
             Self::NoTocSlot { function, found } => write!(
                 f,

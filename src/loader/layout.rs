@@ -231,6 +231,18 @@ impl Layout {
         Ok(layout)
     }
 
+    /// Bytes of the image up to its last that may be other than zero, which
+    /// `.bss` lies behind: as many as [`super::relocate::link`] needs.
+    #[must_use]
+    pub fn stored(&self, object: &Object) -> u64 {
+        let ends = self.order.iter().filter_map(|&index| {
+            let len = object.sections().get(index as usize)?.data.len() as u64;
+            let start = self.offset_of(index as usize)?;
+            (len != 0).then(|| u64::from(start) + len)
+        });
+        ends.max().unwrap_or(0).max(self.stubs.end()).max(self.targets.end())
+    }
+
     /// Where section `index` starts; `None` if it is not kept.
     #[must_use]
     pub fn offset_of(&self, index: usize) -> Option<u32> {

@@ -233,7 +233,7 @@ mod tests {
         paca_sibling: 0x60,
         paca_shadow_sp: 0x68,
         paca_shadow_limit: 0x70,
-        paca_livepatch_return: 0x78,
+        paca_shadow_return: 0x78,
     };
 
     /// Memory in which every doubleword holds `FAR`.

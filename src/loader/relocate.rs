@@ -105,7 +105,8 @@ pub struct PlacedSection<'a> {
 
 /// Links `object`, laid out as `layout` says, into `image`, to run at `base`.
 ///
-/// `image` has [`Layout::size`] bytes; what they held does not matter.
+/// `image` has [`Layout::size`] bytes; what they held does not matter. Or it has
+/// [`Layout::stored`], and the zeros behind them are the caller's affair.
 ///
 /// # Errors
 /// Any [`LoadError`] about placement, symbols, relocations, stubs or exports.
@@ -119,10 +120,11 @@ pub fn link<'a>(
     abi: &KernelAbi,
     options: &LinkOptions,
 ) -> Result<Linked<'a>, LoadError> {
-    let free = image.len() as u64;
-    let Some(image) = image.get_mut(..layout.size as usize) else {
-        return Err(LoadError::NoRoom { need: layout.size, free });
-    };
+    let (free, need) = (image.len() as u64, layout.stored(object));
+    if free < need {
+        return Err(LoadError::NoRoom { need, free });
+    }
+    let image = &mut image[..free.min(layout.size) as usize];
     if !base.is_aligned(layout.align) || base.0.checked_add(layout.size).is_none() {
         return Err(LoadError::Misplaced { base: base.0, align: layout.align });
     }
@@ -208,8 +210,9 @@ fn apply_all(linker: &mut Linker, bounds: &[Bound]) -> Result<Vec<CallSite>, Loa
         let Some(start) = layout.offset_of(relocations.target) else {
             continue;
         };
+        // Nothing of a section of zeros is in the image, which may end before it.
         let from = start as usize;
-        let out = &mut linker.image[from..from + section.data.len()];
+        let out = linker.image.get_mut(from..from + section.data.len()).unwrap_or_default();
         let addr = base.0.wrapping_add(start.into());
         let target = Target { file: section.data, addr, start, code: section.is_code() };
         if let Err((number, fault)) = pass.relocate(&target, out, relocations, bounds) {
@@ -247,6 +250,7 @@ enum Fault {
     NotKept,
     NotCode,
     IntoFunction,
+    ConditionalLeaves,
     NoTocSlot(u32),
 }
 
@@ -375,7 +379,7 @@ impl Pass {
             R_PPC64_TOC16_DS => fields::put_ds(field, from_toc)?,
             R_PPC64_TOC => self.toc,
             R_PPC64_ADDR32 | R_PPC64_UADDR32 => fields::put_addr32(field, value.cast_signed())?,
-            R_PPC64_REL14 if bound.class != Class::Local => return Err(Fault::IntoFunction),
+            R_PPC64_REL14 if bound.class != Class::Local => return Err(Fault::ConditionalLeaves),
             R_PPC64_REL14 => fields::put_bd(field, from_p.wrapping_add(bound.local_entry.into()))?,
             kind if fields::width(kind) == 0 => field, // a marker
             _ => return Err(Fault::Unknown),
@@ -528,6 +532,7 @@ fn explain(object: &Object, relocations: &Relocations, number: usize, fault: Fau
         Fault::NoSymbol => RelocFault::SymbolIndex { index, count: object.symbol_count() },
         Fault::NotCode => RelocFault::NotCode,
         Fault::IntoFunction => RelocFault::IntoFunction { addend: relocation.r_addend },
+        Fault::ConditionalLeaves => RelocFault::ConditionalLeaves,
         Fault::NotKept => {
             let index = symbol.as_ref().map_or(0, |symbol| usize::from(symbol.st_shndx));
             let section = object.sections().get(index).map_or("", |section| section.name);

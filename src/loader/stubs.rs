@@ -87,7 +87,7 @@ pub struct StubAbi {
     /// behind it: see [`redirect`].
     pub paca_shadow_limit: u16,
     /// PACA: address that a redirected function returns to.
-    pub paca_livepatch_return: u16,
+    pub paca_shadow_return: u16,
 }
 
 /// One stub: its kind and what it leads to. With its own address and the

@@ -123,7 +123,7 @@ pub struct Paca {
     /// Always 0: Linux's modules read it (offset 48).
     _zero48: u64,
     /// Address of `shadow_return`.
-    pub livepatch_return: u64,
+    pub shadow_return: u64,
     /// Address of `trap_entry`.
     pub trap_entry: u64,
     /// The lowest r1 from which an exception goes on with the CPU's own stack;
@@ -200,7 +200,7 @@ const _: () = {
     );
     assert!(offset_of!(Paca, sibling).is_multiple_of(4));
     assert!(offset_of!(Paca, shadow_sp).is_multiple_of(4));
-    assert!(offset_of!(Paca, livepatch_return).is_multiple_of(4));
+    assert!(offset_of!(Paca, shadow_return).is_multiple_of(4));
 };
 
 /// Bytes of the block that stands in for Linux's current task.
@@ -244,7 +244,7 @@ unsafe fn fill<const N: usize>(per_cpu: &'static PerCpu, stack: &Stack<N>, numbe
     fields.cpu = number;
     fields.kernel_toc = kernel_toc().0;
     fields.sibling = super::hooks::sibling_call_address().0;
-    fields.livepatch_return = super::hooks::shadow_return_address().0;
+    fields.shadow_return = super::hooks::shadow_return_address().0;
     fields.trap_entry = super::trap::entry_address().0;
     fields.shadow_base = shadow;
     fields.shadow_sp = shadow;
@@ -389,8 +389,8 @@ pub mod offset {
     pub const SHADOW_SP: u16 = offset_of!(Paca, shadow_sp) as u16;
     /// [`Paca::shadow_limit`].
     pub const SHADOW_LIMIT: u16 = offset_of!(Paca, shadow_limit) as u16;
-    /// [`Paca::livepatch_return`].
-    pub const LIVEPATCH_RETURN: u16 = offset_of!(Paca, livepatch_return) as u16;
+    /// [`Paca::shadow_return`].
+    pub const SHADOW_RETURN: u16 = offset_of!(Paca, shadow_return) as u16;
 }
 
 /// The fields that `paca` shows: name, offset, value.
@@ -408,7 +408,7 @@ pub fn fields() -> [(&'static str, usize, u64); 18] {
         row!(shadow_base),
         row!(shadow_sp),
         row!(shadow_limit),
-        row!(livepatch_return),
+        row!(shadow_return),
         row!(trap_entry),
         row!(stack_low),
         row!(stack_high),

@@ -36,6 +36,13 @@ pub enum Problem {
         /// The command that was perhaps meant.
         near: Option<&'static str>,
     },
+    /// `help` for a command that is none; `near` is spelled much like it.
+    NoSuchCommand {
+        /// The word.
+        word: Vec<u8>,
+        /// The command that was perhaps meant.
+        near: Option<&'static str>,
+    },
     /// `!` with nothing to negate, or with what ends the run.
     CannotNegate,
     /// The word that `what` stands for in the usage line is not there.
@@ -123,6 +130,12 @@ impl fmt::Display for Problem {
             Self::Unknown { near: None } => f.write_str("unknown command (see help)"),
             Self::Unknown { near: Some(near) } => {
                 write!(f, "unknown command (did you mean {near}? see help)")
+            }
+            Self::NoSuchCommand { word, near: None } => {
+                write!(f, "{}: no such command (help lists them)", Shown(word))
+            }
+            Self::NoSuchCommand { word, near: Some(near) } => {
+                write!(f, "{}: no such command (did you mean {near}?)", Shown(word))
             }
             Self::CannotNegate => f.write_str(
                 "nothing here that can fail (write `! COMMAND`, not with reboot or poweroff)",

@@ -413,7 +413,7 @@ pub(super) fn help(words: &mut Words<'_>) -> Result<Command, Problem> {
     };
     match table::find(word) {
         Some(entry) => Ok(Command::Help(Some(entry))),
-        None => Err(words.no_option(word)),
+        None => Err(Problem::NoSuchCommand { word: word.to_vec(), near: table::suggest(word) }),
     }
 }
 

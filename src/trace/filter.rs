@@ -186,6 +186,13 @@ fn parse_class(text: &[u8]) -> Option<(Piece, &[u8])> {
     }
 }
 
+/// What stands before and after the first `sign`, colons at both ends, that does
+/// not touch another colon: paths of Rust have two.
+fn split_at<'w>(word: &'w str, sign: &str) -> Option<(&'w str, &'w str)> {
+    let parts = word.match_indices(sign).map(|(at, _)| (&word[..at], &word[at + sign.len()..]));
+    parts.into_iter().find(|(before, after)| !before.ends_with(':') && !after.starts_with(':'))
+}
+
 /// One word of a filter.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Pattern {
@@ -207,9 +214,9 @@ impl Pattern {
             Some(what) => (true, what),
             None => (false, word),
         };
-        let (module, function) = if let Some((function, module)) = what.split_once(":mod:") {
+        let (module, function) = if let Some((function, module)) = split_at(what, ":mod:") {
             (Some(module), if function.is_empty() { "*" } else { function })
-        } else if let Some((module, function)) = what.split_once(':') {
+        } else if let Some((module, function)) = split_at(what, ":") {
             (Some(module), function)
         } else {
             (None, what)
@@ -217,7 +224,8 @@ impl Pattern {
         if function.is_empty() || module.is_some_and(str::is_empty) {
             return Err(refuse(Why::Empty));
         }
-        if function.contains(':') || module.is_some_and(|name| name.contains(':')) {
+        let more = |name| split_at(name, ":").is_some();
+        if more(function) || module.is_some_and(|name| name.contains(':')) {
             return Err(refuse(Why::Command));
         }
         let glob = Glob::new(function);
@@ -297,11 +305,17 @@ impl Filter {
     /// True if `function` of `module` is wanted when all words have had their say.
     #[must_use]
     pub fn wants(&self, module: &str, function: &str) -> bool {
+        self.wants_any(module, &[function])
+    }
+
+    /// As [`Self::wants`], for a function with several names.
+    #[must_use]
+    pub fn wants_any(&self, module: &str, names: &[&str]) -> bool {
         // The last word that matches decides.
         self.0
             .iter()
             .rev()
-            .find(|pattern| pattern.matches(module, function))
+            .find(|pattern| names.iter().any(|name| pattern.matches(module, name)))
             .map_or_else(|| self.initial(), |pattern| !pattern.negative)
     }
 }
@@ -340,6 +354,21 @@ impl fmt::Display for FilterError {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn two_colons_are_a_path_of_rust_and_one_ends_a_module() {
+        let is = |word: &str, module: &str, function: &str| {
+            Pattern::parse(word).is_ok_and(|pattern| pattern.matches(module, function))
+        };
+        assert!(is("a::b", "m", "a::b"));
+        assert!(is("m:a::b", "m", "a::b") && !is("m:a::b", "n", "a::b"));
+        assert!(is("a::mod::b", "m", "a::mod::b"));
+        assert!(is("a::b:mod:m", "m", "a::b") && !is("a::b:mod:m", "n", "a::b"));
+        assert!(is("m:<a::B as c::D>::e", "m", "<a::B as c::D>::e"));
+        for bad in ["a:b:c", "a::b:c:d", ":f", "m:"] {
+            assert!(Pattern::parse(bad).is_err(), "{bad}");
+        }
+    }
 
     /// Verdicts from glob(7) as Linux's `lib/globtest` understands it: a class
     /// may hold `]` first, `!` inverts, an unclosed `[` is itself.

@@ -50,7 +50,7 @@ pub fn abi() -> KernelAbi {
             paca_sibling: 0x18,
             paca_shadow_sp: 0x20,
             paca_shadow_limit: 0x28,
-            paca_livepatch_return: 0x30,
+            paca_shadow_return: 0x30,
         },
         mcount: MCOUNT,
         mcount_late: MCOUNT_LATE,

@@ -11,6 +11,7 @@ use crate::kernel::modules::{self, find_loaded};
 use crate::kernel::{jobs, livepatch, symbols, tracing};
 use crate::kprint;
 use crate::kprintln;
+use crate::loader::stubs::StubKind;
 use crate::loader::{Group, RelocName, SiteKind};
 use crate::machine::{boot, memory, mmu, paca as cpu, smp, spr};
 use crate::shell::command::{Place, Target};
@@ -61,13 +62,24 @@ pub fn examine(place: &Place, len: Option<u64>) -> Done {
 pub fn stubs(word: &str) -> Done {
     let module = find_loaded(word)?;
     for entry in module.linked.stubs.iter() {
-        let owner = module.symbol_name(entry.owner);
+        let owner = module.readable_name(entry.owner);
         match modules::identify_stub(&module, entry.at) {
             Some((_, Some(target), _)) => {
                 kprintln!("{} {} -> {}", entry.at, entry.kind, symbols::qualified(target));
             }
             Some((_, None, _)) => kprintln!("{} {} {owner}", entry.at, entry.kind),
             None => kprintln!("{} {} {owner}: its words have been changed", entry.at, entry.kind),
+        }
+    }
+    // Those that live patches gave it; they stay when the patch goes.
+    for (stub, row) in tracing::redirect_stubs(module.sites) {
+        let kind = StubKind::Redirect;
+        match modules::identify_redirect(&module, stub) {
+            Some(target) => kprintln!("{stub} {kind} -> {}", symbols::qualified(target)),
+            None => {
+                let owner = module.readable_name(row.function);
+                kprintln!("{stub} {kind} {owner}: its words have been changed");
+            }
         }
     }
     Ok(())
@@ -93,7 +105,7 @@ pub fn relocs(word: &str, count: Option<u64>) -> Done {
                 "{section}+{:#x} {at} {} {}{:+#x} {now:08x}",
                 rela.r_offset,
                 RelocName(kind),
-                module.symbol_name(symbol),
+                module.readable_name(symbol),
                 rela.r_addend,
             );
         }

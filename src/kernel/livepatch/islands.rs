@@ -124,7 +124,7 @@ fn new_stub(module: &Module) -> Result<(Vaddr, Vaddr), String> {
 }
 
 /// The target word of a redirect stub.
-fn target_word(stub: Vaddr) -> Option<Vaddr> {
+pub fn target_word(stub: Vaddr) -> Option<Vaddr> {
     let islands = ISLANDS.lock();
     let island = islands.iter().find(|island| island.pages.contains(stub, 4))?;
     Some(island.word(stub))

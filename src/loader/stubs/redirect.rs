@@ -2,7 +2,7 @@
 //!
 //! A calls B; B's call site (`mflr r0; bl _mcount`, at its local entry) calls
 //! this stub, which runs the replacement C in B's stead. C comes back not to A
-//! but to `livepatch_return`, which puts A's r2 right: A may have called B as
+//! but to `shadow_return`, which puts A's r2 right: A may have called B as
 //! its neighbour, without a place to restore r2 from, while C has another TOC.
 //!
 //! ```text
@@ -15,7 +15,7 @@
 //!  6  tdlgt r12,r0                full: trap
 //!  7  std   r2,-24(r12)           A's TOC
 //!  8  std   r1,-16(r12)           A's frame, by which a back trace finds A
-//!  9  ld    r0,LIVEPATCH_RETURN(r13)
+//!  9  ld    r0,SHADOW_RETURN(r13)
 //! 10  mtlr  r0                    where C returns to
 //! 11  ld    r12,PACATOC(r13)
 //! 12  addis r12,r12,word@ha
@@ -34,7 +34,7 @@
 //! | r12 | free | C's global entry |
 //! | r13 | PACA | kept |
 //! | ctr | free | C's global entry |
-//! | lr | behind B's site: not needed any more | `livepatch_return` |
+//! | lr | behind B's site: not needed any more | `shadow_return` |
 //! | cr, xer, r14-r31 | | kept |
 //!
 //! No frame is built and nothing is written to A's: 16(r1) is C's to save LR
@@ -52,7 +52,7 @@
 //!   the stub. The tracer sees LR = stub + 4 and r0 = A's return address, and
 //!   comes back with r0 unchanged (and LR = r0, which does not matter here).
 //! - Between word 3 and word 8 the entry holds remains of an earlier one; LR
-//!   does not say `livepatch_return` yet, so no back trace looks at it.
+//!   does not say `shadow_return` yet, so no back trace looks at it.
 //!
 //! The target is loaded last, rather than first and parked in ctr, because r12
 //! then needs no copy of it: that makes the stub fit 64 bytes.
@@ -104,7 +104,7 @@ pub(super) fn redirect(
         tdlgt(Gpr::R12, Gpr::R0),
         std(Gpr::R2, const { below(ENTRY_TOC) }, Gpr::R12),
         std(Gpr::R1, const { below(ENTRY_SP) }, Gpr::R12),
-        ld(Gpr::R0, paca(abi.paca_livepatch_return)?, Gpr::R13),
+        ld(Gpr::R0, paca(abi.paca_shadow_return)?, Gpr::R13),
         MTLR_R0,
         kernel_toc_to_r12(abi)?,
         addis(Gpr::R12, Gpr::R12, way.ha),

@@ -26,6 +26,8 @@ fn an_unknown_command_is_named_with_what_was_perhaps_meant() {
 fn missing_and_surplus_words_come_with_the_usage_line() {
     assert_eq!(refusal("rmmod"), "rmmod: MOD is missing (usage: rmmod MOD)");
     assert_eq!(refusal("mem now"), "mem: now: one word too many (usage: mem)");
+    assert_eq!(refusal("help frobnicate"), "help: frobnicate: no such command (help lists them)");
+    assert_eq!(refusal("help insmo"), "help: insmo: no such command (did you mean insmod?)");
     assert_eq!(refusal("rmmod -f x"), "rmmod: -f: not an option here (usage: rmmod MOD)");
     assert_eq!(refusal("lsmod -q"), "lsmod: -q: one word too many (usage: lsmod [-v])");
 }

@@ -24,6 +24,11 @@ pub trait Functions {
     /// The name of the function with symbol number `function` in `module`.
     fn name_of(&self, module: ModuleId, function: u32) -> Option<Cow<'_, str>>;
 
+    /// The name as people read it, by which it may be asked for too.
+    fn readable<'n>(&self, name: &'n str) -> Cow<'n, str> {
+        Cow::Borrowed(name)
+    }
+
     /// Hands over the name of every function of `module`, with a site or without.
     fn each(&self, module: ModuleId, visit: &mut dyn FnMut(&str));
 
@@ -64,7 +69,10 @@ impl SiteTable {
         }
         for (index, site) in (0_u32..).zip(&module.sites) {
             let name = functions.name_of(module.id, site.function());
-            if name.is_some_and(|name| filter.wants(&module.name, &name)) {
+            let wanted = |name: Cow<'_, str>| {
+                filter.wants_any(&module.name, &[&name, &functions.readable(&name)])
+            };
+            if name.is_some_and(wanted) {
                 sites.push(module.id_of(index));
             }
         }
@@ -78,9 +86,13 @@ impl SiteTable {
         let mut covered = false;
         for module in self.modules.iter().filter(|module| pattern.covers(&module.name)) {
             covered = true;
+            let means = |name: &str| {
+                let readable = functions.readable(name);
+                [name, &readable].into_iter().any(|name| pattern.matches(&module.name, name))
+            };
             let matches = |function| {
                 let name = functions.name_of(module.id, function);
-                name.is_some_and(|name| pattern.matches(&module.name, &name))
+                name.is_some_and(|name| means(&name))
             };
             let found = match pattern.literal().and_then(|name| functions.ranges(module.id, name)) {
                 Some(ranges) => ranges.iter().any(|range| site_in(module, range).is_some()),
@@ -90,10 +102,12 @@ impl SiteTable {
                 return None;
             }
             functions.each(module.id, &mut |name| {
-                if pattern.matches(&module.name, name) {
+                if means(name) {
                     match &without_site {
                         Some(_) => others += 1,
-                        None => without_site = Some((name.to_owned(), module)),
+                        None => {
+                            without_site = Some((functions.readable(name).into_owned(), module));
+                        }
                     }
                 }
             });

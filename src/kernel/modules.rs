@@ -57,6 +57,8 @@ pub struct Module {
     pub options: LinkOptions,
     /// It was ended by a fault.
     faulty: AtomicBool,
+    /// Its exit function has faulted: running it again would only fault again.
+    stuck: AtomicBool,
     /// Texts that its `charp` parameters point to.
     _texts: Vec<Block>,
 }
@@ -437,6 +439,7 @@ fn load(word: &str, options: LinkOptions, params: &[Param]) -> Result<Arc<Module
         sites: id,
         options,
         faulty: AtomicBool::new(false),
+        stuck: AtomicBool::new(false),
         _texts: texts,
     });
     let mut modules = MODULES.lock();
@@ -530,9 +533,15 @@ pub fn rmmod(name: &str) -> Result<(), Failure> {
                     format!("{name}: it has an init but no exit function, so it stays").into()
                 );
             }
+            (_, Some(_)) if module.stuck.load(Ordering::Relaxed) => {
+                return Err(
+                    format!("{name}: its exit function faulted, so it stays until reboot").into()
+                );
+            }
             (_, Some(cleanup)) => {
                 if let CallEnd::Oops(cause) = call::run(cleanup, &[]) {
                     module.mark_faulty();
+                    module.stuck.store(true, Ordering::Relaxed);
                     return Err(Failure::Oops(format!("{name}: its exit function: {cause}")));
                 }
             }

@@ -60,7 +60,7 @@ pub fn is_mem_routine(at: Vaddr) -> bool {
 /// Where to go on if a load or store at `nip` faults that is known to do so.
 pub fn fixup(nip: Vaddr) -> Option<Vaddr> {
     let places = [safe_copy_load as *const () as u64, safe_store_store as *const () as u64];
-    places.contains(&nip.0).then(|| Vaddr(safe_copy_fault as *const () as u64))
+    places.contains(&nip.0).then_some(Vaddr(safe_copy_fault as *const () as u64))
 }
 
 /// Bytes at the top of the first memory range that firmware may still use.

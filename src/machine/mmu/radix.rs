@@ -38,15 +38,13 @@ const POOL_RESERVE: u64 = 3;
 
 struct Tree {
     kernel_root: u64,
-    patching_root: u64,
     /// The leaf table whose first entry is the window.
     window: u64,
     /// Tables not yet used: next and end.
     pool: (u64, u64),
 }
 
-static TREE: Mutex<Tree> =
-    Mutex::new(Tree { kernel_root: 0, patching_root: 0, window: 0, pool: (0, 0) });
+static TREE: Mutex<Tree> = Mutex::new(Tree { kernel_root: 0, window: 0, pool: (0, 0) });
 
 impl Tables for Tree {
     fn get(&self, table: u64, index: usize) -> u64 {
@@ -90,7 +88,7 @@ pub fn init() {
     let (process_table, kernel_root, patching_root, pool) =
         tables().expect("there is memory for the first translation tables");
     let mut tree = TREE.lock();
-    *tree = Tree { kernel_root, patching_root, window: 0, pool: (pool, pool + POOL_BYTES) };
+    *tree = Tree { kernel_root, window: 0, pool: (pool, pool + POOL_BYTES) };
     for (pid, root) in [(KERNEL_PID, kernel_root), (PATCHING_PID, patching_root)] {
         // An entry has two doublewords.
         tree.set(process_table, pid as usize * 2, radix::process_entry(root));

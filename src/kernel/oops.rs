@@ -13,6 +13,8 @@ use super::modules::{self, Module};
 use super::symbols::Symbolised;
 use super::{call as job, console, livepatch, unwind};
 use crate::addr::Vaddr;
+use crate::isa::Insn;
+use crate::isa::disasm::disassemble;
 use crate::loader::stubs::StubKind;
 use crate::machine::lock::Mutex;
 use crate::machine::trap::{Outcome, TrapFrame};
@@ -205,7 +207,8 @@ fn report(frame: &TrapFrame, cause: &str) {
     }
     kprintln!("r2 is {}", toc_owner(frame));
     if let Some(word) = memory::read_u32(nip) {
-        kprintln!("instruction {word:08x}");
+        let next = memory::read_u32(nip.offset(4)).map(Insn);
+        kprintln!("instruction {word:08x} {}", disassemble(nip, Insn(word), next));
     }
     kprintln!("back trace:");
     for step in unwind::back_trace(nip, Vaddr(frame.lr), Vaddr(frame.gpr[1])) {

@@ -394,7 +394,7 @@ pub mod offset {
 }
 
 /// The fields that `paca` shows: name, offset, value.
-pub fn fields() -> [(&'static str, usize, u64); 18] {
+pub fn fields() -> [(&'static str, usize, u64); 25] {
     macro_rules! row {
         ($field:ident) => {
             (stringify!($field), offset_of!(Paca, $field), read!($field))
@@ -414,9 +414,16 @@ pub fn fields() -> [(&'static str, usize, u64); 18] {
         row!(stack_high),
         row!(emergency_low),
         row!(emergency_high),
+        row!(exc_r10),
+        row!(exc_r11),
+        row!(exc_r12),
+        row!(exc_ctr),
+        row!(exc_cr),
         row!(job_sp),
         row!(ring_base),
         row!(ring_head),
+        row!(_current_new),
+        row!(_canary_new),
         row!(_current),
         row!(_canary),
     ]

@@ -75,7 +75,6 @@ static JOBS: Mutex<Jobs> = Mutex::new(Jobs { list: Vec::new(), started: 0 });
 /// Calls a function `count` times, here; the last result, or what ended it.
 pub fn run(work: &Work) -> CallEnd {
     let mut end = CallEnd::Returned(0);
-    tick::forget_asked();
     for _ in 0..work.count {
         end = call::run_limited(work.entry, &work.args, work.limit);
         if matches!(end, CallEnd::Oops(_)) {
@@ -123,6 +122,8 @@ fn take(cpu: u16) -> Option<(u32, Work)> {
     let mut jobs = JOBS.lock();
     let waiting = |job: &&mut Job| job.cpu == cpu && job.state == State::Waiting;
     let job = jobs.list.iter_mut().find(waiting)?;
+    // Under the lock: a wish to stop this job can only come after it.
+    tick::forget_asked();
     job.state = State::Running;
     Some((job.number, job.work.clone()))
 }

@@ -17,6 +17,7 @@ use super::{files, livepatch, records, tracing};
 use crate::addr::Vaddr;
 use crate::kprint;
 use crate::kprintln;
+use crate::machine::tick;
 use crate::shell::batch::{Host, Outcome};
 use crate::shell::command::{Command, LivepatchAction, TraceAction};
 use crate::shell::table;
@@ -45,6 +46,7 @@ impl Host for Kernel {
 
     fn run(&mut self, command: &Command) -> Outcome {
         super::compat::kernel::update_jiffies(self.timebase_hz);
+        tick::forget_asked(); // a Ctrl-C was for the command before
         outcome(self.carry_out(command))
     }
 }

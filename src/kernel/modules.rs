@@ -385,9 +385,8 @@ fn load(word: &str, options: LinkOptions, params: &[Param]) -> Result<Arc<Module
         }
         other => refuse(other),
     })?;
-    let pages = Pages::take_aligned(layout.size, layout.align)
+    let mut pages = Pages::take_aligned(layout.size, layout.align)
         .ok_or_else(|| refuse(LoadError::NoRoom { need: layout.size, free }))?;
-    let mut pages = pages;
     let base = pages.start();
     let everyone = Everyone { modules: all() };
     let abi = kernel_abi();

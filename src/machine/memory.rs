@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   image | initrd | heap, grows ->   | module pages ...        | firmware's leavings
-//!                  ^ 64 KiB aligned   ^ HEAP_RESERVE further on  ^ FIRMWARE_TOP from the end
+//!                  ^ 64 KiB aligned   ^ a quarter of what is left  ^ FIRMWARE_TOP from the end
 //! ```
 //!
 //! Module pages lie between the kernel's TOC and TOC + 2 GiB, because profiling
@@ -12,7 +12,7 @@
 //! - The heap is one range that only grows; what it has taken is counted.
 //! - A page has one owner: a [`Pages`] value, which gives it back when dropped.
 //! - Reads and writes of foreign addresses go through [`read`] and
-//!   [`Pages::store`], which check that the address is RAM, or the owner's.
+//!   [`Pages::store`]: a fault ends the first, the owner's bounds the second.
 //!
 //! The firmware's memory at the top is left alone also after quiesce: nobody has
 //! promised that nothing runs there (RTAS lies in the image).
@@ -36,6 +36,7 @@ use crate::addr::Vaddr;
 use crate::memory::FreePages;
 use crate::mmu::Rights;
 use crate::mmu::radix::Grain;
+use crate::patch::engine::LINE_BYTES;
 
 global_asm!(include_str!("../../boot/mem.S"));
 
@@ -69,8 +70,6 @@ const FIRMWARE_TOP: u64 = 0x260_0000;
 const HEAP_STEP: usize = 256 * 1024;
 /// Runs of free pages that the list has room for before it must grow.
 const FREE_RUNS: usize = 64;
-/// Bytes of a data cache block that `dcbst` and `icbi` work on.
-pub const CACHE_BLOCK: u64 = 128;
 
 struct KernelHeap {
     heap: Mutex<Heap>,
@@ -424,18 +423,6 @@ impl Pages {
         }
         true
     }
-
-    /// Stores an aligned doubleword with one instruction; false if the place is
-    /// not inside or not aligned.
-    pub fn store_u64(&self, at: Vaddr, value: u64) -> bool {
-        if !self.contains(at, 8) || !at.is_aligned(8) {
-            return false;
-        }
-        // SAFETY: aligned, inside our pages; one `std`, so a CPU that reads it
-        // sees the old value or the new one.
-        unsafe { (at.0 as *mut u64).write_volatile(value) };
-        true
-    }
 }
 
 impl Drop for Pages {
@@ -453,8 +440,8 @@ pub fn publish_code(start: Vaddr, len: u64) {
     if len == 0 {
         return;
     }
-    let first = start.0 & !(CACHE_BLOCK - 1);
-    let blocks = || (first..start.0 + len).step_by(CACHE_BLOCK as usize);
+    let first = start.0 & !(LINE_BYTES - 1);
+    let blocks = || (first..start.0 + len).step_by(LINE_BYTES as usize);
     for block in blocks() {
         // SAFETY: dcbst changes no contents; the block is RAM of the caller's.
         unsafe { asm!("dcbst 0, {}", in(reg) block, options(nostack, preserves_flags)) };

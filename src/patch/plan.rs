@@ -55,12 +55,6 @@ impl Edit {
     pub const fn new(at: Vaddr, expect: PatchClass, write: PatchClass) -> Self {
         Self { at, expect, write }
     }
-
-    /// The edit that takes this one back.
-    #[must_use]
-    pub const fn inverse(self) -> Self {
-        Self { at: self.at, expect: self.write, write: self.expect }
-    }
 }
 
 impl Change for Edit {

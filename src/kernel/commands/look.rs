@@ -9,7 +9,6 @@ use crate::addr::Vaddr;
 use crate::kernel::compat::heap;
 use crate::kernel::modules::{self, find_loaded};
 use crate::kernel::{jobs, livepatch, symbols, tracing};
-use crate::kprint;
 use crate::kprintln;
 use crate::loader::stubs::StubKind;
 use crate::loader::{Group, RelocName, SiteKind};
@@ -256,6 +255,5 @@ pub fn mem() -> Done {
     kprintln!("heap {} used {}", usage.heap_size, usage.heap_used);
     kprintln!("modules {} used {}", usage.pages_used + usage.pages_free, usage.pages_used);
     kprintln!("kmalloc {} blocks {}", block_bytes, blocks);
-    kprint!("");
     Ok(())
 }

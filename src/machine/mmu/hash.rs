@@ -137,6 +137,6 @@ pub fn alias_map(page: Vaddr) {
 }
 
 /// Takes the window away.
-pub fn alias_unmap(_page: Vaddr) {
+pub fn alias_unmap() {
     unmap(ALIAS, PAGE).expect("the window was mapped");
 }

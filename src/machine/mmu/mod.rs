@@ -225,10 +225,10 @@ impl Alias {
     }
 
     fn close(&mut self) {
-        if let Some(page) = self.page.take() {
+        if self.page.take().is_some() {
             match kind() {
                 Some(Kind::Radix) => radix::alias_unmap(),
-                Some(Kind::Hash) => hash::alias_unmap(Vaddr(page)),
+                Some(Kind::Hash) => hash::alias_unmap(),
                 None => {}
             }
         }

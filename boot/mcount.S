@@ -171,3 +171,6 @@ shadow_return:
         blr
         .size   shadow_return, . - shadow_return
         .size   sibling_call, . - sibling_call
+
+        .global hooks_end
+hooks_end:

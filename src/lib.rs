@@ -11,6 +11,7 @@
 //! trace/      filters, the record format, records to text
 //! livepatch/  patch sets and what state each redirected function is in
 //! compat/     the parts of Linux's C world that modules see: printf, layouts
+//! step/       one instruction at a time: what to do at each, what to say
 //! shell/      words to commands; the table of commands
 //! ksyms/      the kernel's own symbols, packed into its image
 //! mmu/        what an address may be used for: radix tree, hash table
@@ -39,6 +40,7 @@ pub mod memory;
 pub mod mmu;
 pub mod patch;
 pub mod shell;
+pub mod step;
 pub mod trace;
 
 #[cfg(target_os = "none")]

@@ -9,6 +9,7 @@
 //! compat/     the C functions behind those names
 //! call        the shell's `call`: arguments, buffers, what a fault leaves
 //! jobs        calls on the other CPUs
+//! step/       calls that are shown one instruction at a time
 //! tracing     call sites on and off
 //! records     what they recorded, as text
 //! livepatch   redirecting functions of loaded modules
@@ -35,6 +36,7 @@ pub mod modules;
 pub mod oops;
 pub mod records;
 pub mod run;
+pub mod step;
 pub mod symbols;
 pub mod tracing;
 pub mod unwind;
@@ -43,5 +45,6 @@ pub mod unwind;
 pub fn connect() {
     crate::machine::trap::on_exception(oops::on_trap);
     compat::print::connect();
+    step::connect();
     crate::machine::tick::on_tick(console::look_for_interrupt);
 }

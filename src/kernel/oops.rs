@@ -18,7 +18,7 @@ use crate::isa::disasm::disassemble;
 use crate::loader::stubs::StubKind;
 use crate::machine::lock::Mutex;
 use crate::machine::trap::{Outcome, TrapFrame};
-use crate::machine::{boot, call, cstring, hooks, memory, paca, platform, text, tick};
+use crate::machine::{boot, call, cstring, hooks, memory, paca, platform, step, text, tick};
 use crate::{kprint, kprintln};
 
 /// SRR1 bits of a program interrupt (Power ISA Book III, "Program Interrupt").
@@ -101,7 +101,8 @@ pub fn on_trap(frame: &mut TrapFrame, depth: u64) -> Outcome {
 fn on_behalf_of_module(frame: &TrapFrame) -> bool {
     let (nip, caller) = (Vaddr(frame.nip), Vaddr(frame.lr));
     if memory::is_mem_routine(nip) {
-        return caller == call::return_address() || modules::containing(caller).is_some();
+        let callers = [call::return_address(), step::return_address()];
+        return callers.contains(&caller) || modules::containing(caller).is_some();
     }
     // By name: the compiler may have put its own `strlen` behind ours.
     let symbol = super::ksyms::lookup(nip);
@@ -235,6 +236,7 @@ impl fmt::Write for OneLine {
 
 /// Ends the machine: the kernel itself is at fault.
 pub fn die(reason: fmt::Arguments<'_>) -> ! {
+    step::give_up();
     console::greet_if_silent();
     kprint!("tocsin: panic ");
     let _ = fmt::write(&mut OneLine, reason); // a Display that fails has printed what it could

@@ -89,6 +89,26 @@ fn find_redirect(at: Vaddr) -> Option<Found> {
     })
 }
 
+/// The stub that contains an address: the module that it serves, its kind, and the
+/// name of what it leads to.
+pub fn stub(at: Vaddr) -> Option<(String, StubKind, String)> {
+    if livepatch::is_redirect_stub(at) {
+        let (sites, stub) = tracing::redirect_stub_at(at)?;
+        let module = modules::by_sites(sites)?;
+        let to = modules::identify_redirect(&module, stub).map(qualified);
+        let to = to.unwrap_or_else(|| "?".to_string());
+        return Some((module.name.clone(), StubKind::Redirect, to));
+    }
+    let module = modules::containing(at)?;
+    let stub = module.linked.stubs.containing(at)?;
+    let to = match modules::identify_stub(&module, stub.at) {
+        Some((_, Some(target), _)) => qualified(target),
+        Some((_, None, symbol)) => module.readable_name(symbol).into_owned(),
+        None => "?".to_string(),
+    };
+    Some((module.name.clone(), stub.kind, to))
+}
+
 /// The name of the function that contains an address.
 pub fn function(at: Vaddr) -> Option<String> {
     find(at).map(|found| found.name)

@@ -5,8 +5,9 @@
 //!            16(r1 of the caller) holds where the callee returns to
 //! ```
 //!
-//! Some return addresses are the kernel's own doing. `shadow_return` stands for
-//! the entry of the shadow stack that has the same place in the order of calls;
+//! Some return addresses are the kernel's own doing. `shadow_return` and `step`'s
+//! stand for the entry of the shadow stack that has the same place in the order of
+//! calls;
 //! `trap_return` marks a frame that holds interrupted registers.
 //!
 //! Reference: ELFv2 ABI, "The Stack Frame".
@@ -14,7 +15,7 @@
 use alloc::vec::Vec;
 
 use crate::addr::Vaddr;
-use crate::machine::{call, hooks, memory, paca, trap};
+use crate::machine::{call, hooks, memory, paca, step, trap};
 
 /// Most frames that a walk follows.
 const MAX_FRAMES: usize = 64;
@@ -32,6 +33,11 @@ pub struct Frame {
     pub doubtful: bool,
 }
 
+/// True for a return address whose place has been taken on the shadow stack.
+fn stands_for_entry(at: Vaddr) -> bool {
+    at == hooks::shadow_return_address() || at == step::return_address()
+}
+
 /// The back trace of code that stands at `nip` with `lr` and `r1`.
 ///
 /// Ends at the call that the kernel made, at a frame that does not lie above the
@@ -41,8 +47,8 @@ pub fn back_trace(nip: Vaddr, lr: Vaddr, r1: Vaddr) -> Vec<Frame> {
     // An entry may lead to the next one: a replacement that ends in a tail call.
     let mut shadow = paca::shadow_entries();
     let mut real = |mut at: Vaddr| {
-        let shadowed = at == hooks::shadow_return_address();
-        while at == hooks::shadow_return_address() {
+        let shadowed = stands_for_entry(at);
+        while stands_for_entry(at) {
             let Some(entry) = shadow.next() else { break };
             at = Vaddr(entry.lr);
         }
@@ -64,7 +70,7 @@ pub fn back_trace(nip: Vaddr, lr: Vaddr, r1: Vaddr) -> Vec<Frame> {
     // redirected calls have one LR: theirs is still to come if r1 is as it was
     // when the innermost of them began.
     let first = saved(r1);
-    let waits = if lr == hooks::shadow_return_address() {
+    let waits = if stands_for_entry(lr) {
         paca::shadow_entries().next().is_some_and(|entry| entry.r1 == r1.0)
     } else {
         first.is_none_or(|(_, at)| at != lr)

@@ -14,6 +14,7 @@ unsafe extern "C" {
     fn sibling_call();
     fn shadow_return();
     fn sibling_overflow();
+    fn hooks_end();
 }
 
 global_asm!(
@@ -57,6 +58,12 @@ pub fn shadow_return_address() -> Vaddr {
 /// The trap that tells of a full shadow stack in a tail call.
 pub fn sibling_overflow_address() -> Vaddr {
     Vaddr(sibling_overflow as *const () as u64)
+}
+
+/// True for an address in any of these routines. They take no lock and call none
+/// of the kernel's.
+pub fn contains(at: Vaddr) -> bool {
+    at >= mcount_address() && at.0 < hooks_end as *const () as u64
 }
 
 /// Starts recording into `words`, a power of two of records, on the CPU with this

@@ -8,6 +8,7 @@
 //! trap        exception vectors and the frame that they save
 //! call        calling into modules such that a fault comes back
 //! hooks       what a switched-on call site runs through (boot/mcount.S)
+//! step        single step
 //! smp         the other CPUs
 //! tick        the decrementer
 //! text        the one writer of executable memory
@@ -29,6 +30,7 @@ pub mod paca;
 pub mod platform;
 pub mod smp;
 pub mod spr;
+pub mod step;
 pub mod text;
 pub mod tick;
 pub mod trap;

@@ -441,6 +441,27 @@ pub fn shadow_entries() -> impl Iterator<Item = ShadowEntry> {
     })
 }
 
+/// Adds a call to this CPU's shadow stack; false if it is full. Only where nobody
+/// else on this CPU is about to: in an exception, between two instructions.
+pub fn push_shadow(entry: ShadowEntry) -> bool {
+    let place = read!(shadow_sp);
+    let room = place <= read!(shadow_limit);
+    if room {
+        // SAFETY: from the base up to the limit, and one behind it, lie entries
+        // of this CPU's shadow stack, which only this CPU writes.
+        unsafe { (place as *mut ShadowEntry).write_volatile(entry) };
+        write!(shadow_sp, place + size_of::<ShadowEntry>() as u64);
+    }
+    room
+}
+
+/// Takes the innermost call off this CPU's shadow stack.
+pub fn pop_shadow() -> Option<ShadowEntry> {
+    let entry = shadow_entries().next()?;
+    write!(shadow_sp, read!(shadow_sp) - size_of::<ShadowEntry>() as u64);
+    Some(entry)
+}
+
 /// How deep the shadow stack is, to go back to with [`rewind_shadow`].
 pub fn shadow_mark() -> u64 {
     read!(shadow_sp)

@@ -24,6 +24,8 @@ pub mod msr {
     pub const DR: u64 = 1 << 4;
     /// Instruction relocation.
     pub const IR: u64 = 1 << 5;
+    /// Single step: a trace interrupt follows each instruction.
+    pub const SE: u64 = 1 << 10;
     /// Machine check enable.
     pub const ME: u64 = 1 << 12;
     /// Floating point available.

@@ -8,6 +8,7 @@ use core::mem::{offset_of, size_of};
 
 use super::paca::{self, Paca, read, write};
 use super::spr::number::{DAR, DSISR, SPRG0, SPRG1};
+use super::step;
 use crate::addr::Vaddr;
 use crate::isa::{Insn, branch};
 
@@ -175,11 +176,14 @@ extern "C" fn handle(frame: &mut TrapFrame) {
     write!(trap_depth, depth);
     let done = match frame.vector {
         0x900 => !super::tick::handle(frame),
-        _ => fixed(frame) || selftest_trap(frame),
+        _ => fixed(frame) || selftest_trap(frame) || (depth == 1 && step::handle(frame)),
     };
     if done {
         write!(trap_depth, depth - 1);
         return;
+    }
+    if depth == 1 {
+        step::interrupted(frame);
     }
     let handler = HANDLER.get().expect("the kernel handles exceptions before it takes any");
     match handler(frame, depth) {

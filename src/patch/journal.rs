@@ -27,6 +27,8 @@ pub enum Why {
     PatchOn,
     /// A live patch gives functions back.
     PatchOff,
+    /// What `step` runs as one is copied, before it is live.
+    Step,
     /// A self-test.
     Test,
 }
@@ -39,6 +41,7 @@ impl fmt::Display for Why {
             Self::TraceOff => "trace off",
             Self::PatchOn => "patch on",
             Self::PatchOff => "patch off",
+            Self::Step => "step",
             Self::Test => "test",
         })
     }

@@ -63,6 +63,8 @@ pub enum Command {
         /// Its number.
         job: u32,
     },
+    /// Call a function and show each instruction.
+    Step(StepRequest),
     /// Make a named buffer that stays.
     Buf {
         /// Its name, without the `&`.
@@ -165,6 +167,21 @@ pub struct CallRequest {
     pub seconds: Option<u32>,
     /// How many times, at least once.
     pub count: u64,
+    /// What to call.
+    pub symbol: SymbolName,
+    /// Its arguments, at most [`super::args::MAX_ARGS`].
+    pub args: Vec<Arg>,
+}
+
+/// What `step` was asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct StepRequest {
+    /// Show the tracer and the kernel's lock-free routines too.
+    pub all: bool,
+    /// Seconds after which it is ended.
+    pub seconds: Option<u32>,
+    /// Most lines of instructions.
+    pub lines: Option<u64>,
     /// What to call.
     pub symbol: SymbolName,
     /// Its arguments, at most [`super::args::MAX_ARGS`].

@@ -8,8 +8,8 @@ use alloc::vec::Vec;
 
 use super::args::{Arg, MAX_ARGS, SymbolName, parse_int, parse_ranged, parse_size};
 use super::command::{
-    BatchFlag, CallRequest, Command, LivepatchAction, Param, Place, Redirect, StubChoice, Target,
-    TraceAction,
+    BatchFlag, CallRequest, Command, LivepatchAction, Param, Place, Redirect, StepRequest,
+    StubChoice, Target, TraceAction,
 };
 use super::error::{self, Problem, Refusal};
 use super::lex::Word;
@@ -141,6 +141,22 @@ impl<'a> Words<'a> {
         self.words.by_ref().map(|word| param(&word.bytes)).collect()
     }
 
+    /// Behind the options: a function's name, and every word left as its arguments.
+    fn function(&mut self) -> Result<(SymbolName, Vec<Arg>), Problem> {
+        match self.peek() {
+            Some(word) if word.bytes.starts_with(b"-") => {
+                return Err(self.no_option(&word.bytes));
+            }
+            _ => {}
+        }
+        let symbol = SymbolName::parse(self.need("NAME")?)?;
+        let args: Vec<Arg> = self.words.by_ref().map(Arg::parse).collect::<Result<_, _>>()?;
+        if args.len() > MAX_ARGS {
+            return Err(Problem::TooManyArguments { limit: MAX_ARGS });
+        }
+        Ok((symbol, args))
+    }
+
     fn no_option(&self, word: &[u8]) -> Problem {
         Problem::NoSuchOption { word: word.to_vec(), usage: self.usage }
     }
@@ -231,16 +247,25 @@ pub(super) fn call(words: &mut Words<'_>) -> Result<Command, Problem> {
             break;
         }
     }
-    match words.peek() {
-        Some(word) if word.bytes.starts_with(b"-") => return Err(words.no_option(&word.bytes)),
-        _ => {}
-    }
-    let symbol = SymbolName::parse(words.need("NAME")?)?;
-    let args: Vec<Arg> = words.words.by_ref().map(Arg::parse).collect::<Result<_, _>>()?;
-    if args.len() > MAX_ARGS {
-        return Err(Problem::TooManyArguments { limit: MAX_ARGS });
-    }
+    let (symbol, args) = words.function()?;
     Ok(Command::Call(CallRequest { cpu, background, seconds, count, symbol, args }))
+}
+
+pub(super) fn step(words: &mut Words<'_>) -> Result<Command, Problem> {
+    let (mut all, mut seconds, mut lines) = (false, None, None);
+    loop {
+        if words.option("-a") {
+            all = true;
+        } else if words.option("-t") {
+            seconds = Some(words.ranged("SECONDS", 1, MAX_SECONDS)? as u32);
+        } else if words.option("-n") {
+            lines = Some(words.ranged("COUNT", 1, u64::MAX)?);
+        } else {
+            break;
+        }
+    }
+    let (symbol, args) = words.function()?;
+    Ok(Command::Step(StepRequest { all, seconds, lines, symbol, args }))
 }
 
 pub(super) fn jobs(_: &mut Words<'_>) -> Result<Command, Problem> {

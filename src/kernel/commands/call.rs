@@ -14,7 +14,7 @@ use crate::kernel::symbols;
 use crate::machine::lock::Mutex;
 use crate::machine::memory::{self, Block};
 use crate::machine::{smp, text};
-use crate::shell::args::{Arg, BufferLine};
+use crate::shell::args::{Arg, BufferLine, SymbolName};
 use crate::shell::command::CallRequest;
 use crate::{kprint, kprintln};
 
@@ -53,19 +53,20 @@ pub fn buf(name: &str, content: &Arg) -> Done {
     Ok(())
 }
 
-/// Calls a function and prints the last result; in the background, says which job
-/// does.
-pub fn call(request: &CallRequest, timebase_hz: u64) -> Done {
-    let CallRequest { symbol, args, .. } = request;
-    let cpu = request.cpu.unwrap_or(0);
-    let running = smp::cpus();
-    let Some(cpu) = running.iter().find(|other| u32::from(other.number) == cpu) else {
-        let last = running.len().saturating_sub(1);
-        return Err(format!("CPU {cpu} is not running (0 to {last} are, see cpus)").into());
-    };
-    if request.background && cpu.number == 0 {
-        return Err("CPU 0 runs the shell: say -c CPU with -b".to_string().into());
-    }
+/// A function and its arguments, ready to be called.
+pub struct Prepared {
+    /// Global entry.
+    pub entry: Vaddr,
+    /// What goes into the registers.
+    pub values: Vec<u64>,
+    /// Memory that some of the values point to, each with the argument's index.
+    pub buffers: Vec<(usize, Block)>,
+    /// Arguments whose buffers are shown afterwards.
+    pub shown: Vec<usize>,
+}
+
+/// Looks up a function that may be called, and makes its arguments.
+pub fn prepare(symbol: &SymbolName, args: &[Arg]) -> Result<Prepared, Failure> {
     let (owner, entry) = symbols::resolve(symbol)?;
     let module = owner.as_deref().and_then(modules::find);
     if let Some(module) = module.as_ref().filter(|module| module.options.link_only) {
@@ -90,14 +91,35 @@ pub fn call(request: &CallRequest, timebase_hz: u64) -> Done {
             }
         });
     }
-    let limit = request.seconds.map(|seconds| u64::from(seconds).saturating_mul(timebase_hz));
+    let shown = (0..args.len()).filter(|index| matches!(args[*index], Arg::Zeroed(_))).collect();
+    Ok(Prepared { entry, values, buffers, shown })
+}
+
+/// Seconds as ticks of the time base.
+pub fn limit(seconds: Option<u32>, timebase_hz: u64) -> Option<u64> {
+    seconds.map(|seconds| u64::from(seconds).saturating_mul(timebase_hz))
+}
+
+/// Calls a function and prints the last result; in the background, says which job
+/// does.
+pub fn call(request: &CallRequest, timebase_hz: u64) -> Done {
+    let CallRequest { symbol, args, .. } = request;
+    let cpu = request.cpu.unwrap_or(0);
+    let running = smp::cpus();
+    let Some(cpu) = running.iter().find(|other| u32::from(other.number) == cpu) else {
+        let last = running.len().saturating_sub(1);
+        return Err(format!("CPU {cpu} is not running (0 to {last} are, see cpus)").into());
+    };
+    if request.background && cpu.number == 0 {
+        return Err("CPU 0 runs the shell: say -c CPU with -b".to_string().into());
+    }
+    let Prepared { entry, values, buffers, shown } = prepare(symbol, args)?;
+    let limit = limit(request.seconds, timebase_hz);
     let name = symbol.name.clone();
-    let shown: Vec<usize> =
-        (0..args.len()).filter(|index| matches!(args[*index], Arg::Zeroed(_))).collect();
     let work = Work { name, entry, args: values, count: request.count, limit, shown };
     if cpu.number == 0 {
         let end = jobs::run(&work);
-        return tell(&work, &end, &buffers);
+        return tell(&work.name, &end, &work.shown, &buffers);
     }
     let number = jobs::start(cpu.number, work, buffers);
     if request.background {
@@ -111,19 +133,19 @@ pub fn call(request: &CallRequest, timebase_hz: u64) -> Done {
 fn told(number: u32) -> Done {
     let job = jobs::wait(number)?;
     match &job.state {
-        State::Ended(end) => tell(&job.work, end, &job.buffers),
+        State::Ended(end) => tell(&job.work.name, end, &job.work.shown, &job.buffers),
         State::Waiting | State::Running => Ok(()),
     }
 }
 
 /// Prints a result and the buffers that were to be shown.
-fn tell(work: &Work, end: &CallEnd, buffers: &[(usize, Block)]) -> Done {
+pub fn tell(name: &str, end: &CallEnd, shown: &[usize], buffers: &[(usize, Block)]) -> Done {
     let value = match end {
         CallEnd::Returned(value) => value,
-        CallEnd::Oops(cause) => return Err(Failure::Oops(format!("{}: {cause}", work.name))),
+        CallEnd::Oops(cause) => return Err(Failure::Oops(format!("{name}: {cause}"))),
     };
     kprintln!("= {value:#x}");
-    for (index, block) in buffers.iter().filter(|(index, _)| work.shown.contains(index)) {
+    for (index, block) in buffers.iter().filter(|(index, _)| shown.contains(index)) {
         print_buffer(index + 1, block);
     }
     Ok(())

@@ -9,6 +9,7 @@ mod dis;
 mod look;
 mod modules;
 mod patch;
+mod step;
 
 use alloc::string::String;
 
@@ -63,6 +64,7 @@ impl Kernel {
             Command::Modprobe { module, params } => modules::modprobe(module, params),
             Command::Sym(target) => look::sym(target),
             Command::Call(request) => call::call(request, self.timebase_hz),
+            Command::Step(request) => step::step(request, self.timebase_hz),
             Command::Jobs => call::jobs(),
             Command::Wait { job } => call::wait(*job),
             Command::Stop { job } => call::stop(*job),

@@ -49,6 +49,22 @@ fn insmod_takes_options_in_any_place_and_parameters_after_the_name() {
 }
 
 #[test]
+fn step_has_options_of_its_own_and_the_arguments_of_call() {
+    let Command::Step(StepRequest { all, seconds, lines, symbol, args }) =
+        ok("step -n 1 -a -t 86400 m:f -1 @4")
+    else {
+        panic!()
+    };
+    assert_eq!((all, seconds, lines), (true, Some(86_400), Some(1)));
+    assert_eq!((symbol.to_string().as_str(), args.len()), ("m:f", 2));
+    assert!(matches!(ok("step f"), Command::Step(StepRequest { all: false, lines: None, .. })));
+    assert!(refusal("step -n 0 f").starts_with("step: COUNT"));
+    assert!(refusal("step -t 86401 f").starts_with("step: SECONDS"));
+    assert!(refusal("step -c 1 f").starts_with("step: -c: not an option here"));
+    assert!(refusal("step -a").starts_with("step: NAME is missing"));
+}
+
+#[test]
 fn call_tells_its_options_from_arguments_that_begin_with_a_minus() {
     let Command::Call(CallRequest { cpu, count, symbol, args, .. }) =
         ok("call -n 3 -c 1 m:f -1 \"-n\" &k @4")

@@ -133,6 +133,14 @@ pub fn describe(at: Vaddr) -> Option<String> {
     })
 }
 
+/// `NAME+0xOFF [MOD]`, and no `+0x0`.
+pub fn inside(at: Vaddr) -> Option<String> {
+    let Found { name, module, offset, .. } = find(at)?;
+    let offset = if offset == 0 { String::new() } else { format!("+{offset:#x}") };
+    let module = module.map_or(String::new(), |module| format!(" [{module}]"));
+    Some(format!("{name}{offset}{module}"))
+}
+
 /// The end of the function that contains an address; where that is said nowhere,
 /// nothing.
 pub fn end(at: Vaddr) -> Option<Vaddr> {

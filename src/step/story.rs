@@ -26,9 +26,9 @@ use crate::addr::Vaddr;
 use crate::loader::stubs::StubKind;
 
 /// Columns up to a line's changes.
-const CHANGES_AT: usize = 76;
+const CHANGES_AT: usize = 84;
 /// Columns of a symbol.
-const SYMBOL: usize = 26;
+const SYMBOL: usize = 34;
 
 /// Whose TOC is in r2.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -201,11 +201,11 @@ mod tests {
         let mut story = Story::new();
         assert_eq!(story.arrive(&with(0), demo(), of_demo(), false), ["-> [demo] (r2: demo's)"]);
         story.instruction(Vaddr(0x2280), "answer [demo]", "li      r3,41", &with(0));
-        let head = "0x2280 answer [demo]              li      r3,41";
-        let line = format!("{head:<76} r3=0x29");
+        let head = "0x2280 answer [demo]                      li      r3,41";
+        let line = format!("{head:<84} r3=0x29");
         assert_eq!(story.arrive(&with(0x29), demo(), of_demo(), false), [line]);
         story.instruction(Vaddr(0x2284), "answer+0x4 [demo]", "nop", &with(0x29));
-        let line = "0x2284 answer+0x4 [demo]          nop";
+        let line = "0x2284 answer+0x4 [demo]                  nop";
         assert_eq!(story.arrive(&with(0x29), demo(), of_demo(), false), [line]);
         assert!(story.arrive(&with(0), demo(), of_demo(), false).is_empty());
     }
@@ -225,7 +225,7 @@ mod tests {
         let lines = story.arrive(&with(1), demo(), of_demo(), false);
         assert_eq!(
             lines,
-            [format!("{:<76} r3=0x1", "kernel: _mcount"), "-> [demo] (r2: demo's)".into()]
+            [format!("{:<84} r3=0x1", "kernel: _mcount"), "-> [demo] (r2: demo's)".into()]
         );
     }
 
@@ -250,7 +250,7 @@ mod tests {
         story.add(" ; a note");
         assert_eq!(
             story.interrupted().as_deref(),
-            Some("0x10 f [m]                      trap ; a note")
+            Some("0x10 f [m]                              trap ; a note")
         );
         assert_eq!(story.interrupted(), None);
         assert_eq!(story.arrive(&with(1), demo(), of_demo(), false).len(), 1);

@@ -128,13 +128,6 @@ fn word(at: Vaddr) -> Option<Insn> {
     memory::read_u32(at).map(Insn)
 }
 
-/// `NAME+0xOFF [MOD]`.
-fn symbol(at: Vaddr) -> String {
-    let home = modules::containing(at).map(|module| module.name.clone());
-    let place = symbols::place(at, home.as_deref()).unwrap_or_else(|| "?".to_string());
-    home.map_or_else(|| place.clone(), |home| format!("{place} [{home}]"))
-}
-
 fn text(at: Vaddr, insn: &Disassembly) -> String {
     let home = modules::containing(at).map(|module| module.name.clone());
     let name = move |to: Vaddr, f: &mut fmt::Formatter<'_>| {
@@ -220,10 +213,7 @@ impl Session {
             self.story.kernel(&kernel_name(at), now);
             return;
         }
-        let Some(first) = word(at) else {
-            self.story.instruction(at, "?", "no memory there", now);
-            return;
-        };
+        let Some(first) = word(at) else { return };
         let insn = disassemble(at, first, word(at.offset(4)));
         let mut text = text(at, &insn);
         if let Some(copy) = copy {
@@ -233,6 +223,7 @@ impl Session {
             let store = store.map_or_else(String::new, |store| store.to_string());
             text = format!("{text} .. {store} ({} instructions as one)", copy.insns);
         }
-        self.story.instruction(at, &symbol(at), &text, now);
+        let symbol = symbols::inside(at).unwrap_or_default();
+        self.story.instruction(at, &symbol, &text, now);
     }
 }

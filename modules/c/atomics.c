@@ -6,8 +6,8 @@
  *   step atomics_claim        a way out before the store; the second call takes it
  *   step atomics_length "ab"  calls the kernel and this module's own data
  *
- * Many CPUs at once: call -b -c 1 -n 100000 atomics_add 1 ...; atomics_total has
- * every one of them.
+ * Many CPUs at once: call -b -c 1 atomics_hammer 1000000 ...; atomics_total has every
+ * one of them.
  */
 #include <linux/module.h>
 #include <linux/string.h>
@@ -27,6 +27,13 @@ noinline void atomics_add(u64 value)
 			     : "=&r"(sum)
 			     : "b"(&total), "r"(value)
 			     : "cr0", "memory");
+}
+
+/* Other CPUs in the way, as much as can be. */
+noinline void atomics_hammer(u64 times)
+{
+	while (times--)
+		__atomic_fetch_add(&total, 1, __ATOMIC_RELAXED);
 }
 
 noinline u64 atomics_total(void)

@@ -128,8 +128,10 @@ fn word(at: Vaddr) -> Option<Insn> {
     memory::read_u32(at).map(Insn)
 }
 
+/// The instruction's text, with names that the module itself would use.
 fn text(at: Vaddr, insn: &Disassembly) -> String {
-    let home = modules::containing(at).map(|module| module.name.clone());
+    let module = || modules::containing(at).map(|module| module.name.clone());
+    let home = symbols::stub(at).map(|(of, _, _)| of).or_else(module);
     let name = move |to: Vaddr, f: &mut fmt::Formatter<'_>| {
         symbols::place(to, home.as_deref()).map_or(Ok(()), |place| write!(f, " <{place}>"))
     };

@@ -15,7 +15,7 @@ use super::{console, exports, initrd, jobs, records};
 use crate::kprintln;
 use crate::machine::lock::pause;
 use crate::machine::platform::{self, MachineFacts, Platform};
-use crate::machine::{mmu, smp, tick};
+use crate::machine::{smp, tick};
 use crate::shell::batch::{Batch, Ending, Verdict};
 use crate::shell::edit::{Editor, Event};
 
@@ -40,16 +40,6 @@ fn split(bootargs: &[u8]) -> (Vec<&[u8]>, Option<&[u8]>) {
         }
     }
     (words, None)
-}
-
-/// The translation that the boot arguments ask for: `mmu=radix`, `hash` or `off`.
-pub fn wanted_mmu(facts: &MachineFacts) -> Option<mmu::Wanted> {
-    split(&facts.bootargs).0.iter().find_map(|word| match *word {
-        b"mmu=radix" => Some(mmu::Wanted::Kind(mmu::Kind::Radix)),
-        b"mmu=hash" => Some(mmu::Wanted::Kind(mmu::Kind::Hash)),
-        b"mmu=off" => Some(mmu::Wanted::Off),
-        _ => None,
-    })
 }
 
 /// Runs what the boot arguments ask for; ends the machine with the verdict.

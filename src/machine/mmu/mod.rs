@@ -26,34 +26,8 @@ use super::platform::MachineFacts;
 use super::{boot, memory, paca, spr};
 use crate::addr::Vaddr;
 use crate::mmu::Rights;
+pub use crate::mmu::negotiate::Kind;
 use crate::mmu::radix::{Grain, PAGE};
-
-/// Which translation the processor runs with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A radix tree, walked by the processor.
-    Radix,
-    /// A hash table, kept by the hypervisor.
-    Hash,
-}
-
-/// What the boot arguments may ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wanted {
-    /// No translation: everything may be done everywhere.
-    Off,
-    /// This kind, if the processor has it.
-    Kind(Kind),
-}
-
-impl core::fmt::Display for Kind {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(match self {
-            Self::Radix => "radix",
-            Self::Hash => "hash",
-        })
-    }
-}
 
 /// One mapped range, as the processor sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,9 +52,6 @@ pub struct MapError {
 
 static KIND: Once<Kind> = Once::new();
 
-/// The first processor version whose hypervisors offer radix (POWER9).
-const PVR_POWER9: u32 = 0x004e;
-
 /// Which translation runs; `None` while it is off.
 pub fn kind() -> Option<Kind> {
     KIND.get().copied()
@@ -88,16 +59,10 @@ pub fn kind() -> Option<Kind> {
 
 /// Maps what the kernel needs and turns translation on, on the boot CPU.
 ///
-/// `wanted` is what the boot arguments ask for; [`Wanted::Off`] leaves it off, for
-/// looking at what goes wrong then.
-pub fn init(facts: &MachineFacts, wanted: Option<Wanted>) {
-    let has_radix = spr::pvr() >> 16 >= PVR_POWER9;
-    let kind = match wanted {
-        Some(Wanted::Off) => return,
-        Some(Wanted::Kind(Kind::Hash)) => Kind::Hash,
-        _ if has_radix => Kind::Radix,
-        _ => Kind::Hash,
-    };
+/// It stays off if the boot arguments ask for that, for looking at what goes wrong
+/// then.
+pub fn init(facts: &MachineFacts) {
+    let Some(kind) = facts.translation else { return };
     match kind {
         Kind::Radix => radix::init(),
         Kind::Hash => hash::init(facts),

@@ -81,10 +81,11 @@ test-qemu: kernel bad-modules debian-modules ## console transcripts (qemu/cases)
 	@tools/deps.sh run test
 	@$(with_debian) exec tools/test.sh qemu
 
-# Both translations, on every CPU that has them, with 1 to 8 CPUs; once with SLOF.
+# Both translations, on every CPU that has them, with 1 to 8 CPUs; once with SLOF;
+# once on a processor that has to look like an older one. MATRIX='...' for some.
 MATRIX = $(foreach smp,1 2 4 8,power8-hash-$(smp) power9-radix-$(smp) power9-hash-$(smp) \
-         power10-radix-$(smp)) power9-radix-1-slof
-test-matrix: kernel bad-modules debian-modules ## the transcripts on every CPU, translation and number of CPUs
+         power10-radix-$(smp)) power9-radix-1-slof power9-like8-2
+test-matrix: kernel bad-modules debian-modules ## the transcripts on every machine, or on MATRIX='power8-hash-2 ...'
 	@tools/deps.sh run test
 	@$(with_debian) exec tools/test.sh $(MATRIX)
 

@@ -1,11 +1,11 @@
 //! Boot arguments and the shell's loop.
 //!
 //! ```text
-//!  bootargs:  [interactive] [-- COMMANDS]
+//!  bootargs:  [interactive] [mmu=...] [cas] [-- COMMANDS]
 //! ```
 //!
 //! With commands the kernel runs them and powers off; without, or with the word
-//! `interactive`, it then gives the prompt.
+//! `interactive`, it then gives the prompt. `mmu=` and `cas`: `mmu::negotiate`.
 
 use alloc::string::ToString;
 use alloc::vec::Vec;

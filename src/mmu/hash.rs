@@ -46,7 +46,7 @@ const REAL_PAGE: u64 = 0x0fff_ffff_ffff_f000;
 /// uses what a large table has beyond 2^16 groups.
 #[must_use]
 pub const fn vsid(address: u64) -> u64 {
-    let segment = address / SEGMENT & SEGMENT_NUMBER;
+    let segment = (address / SEGMENT) & SEGMENT_NUMBER;
     segment << 16 | segment
 }
 
@@ -96,7 +96,7 @@ pub const fn address(v: u64, at_slot: u64, groups: u64) -> Option<u64> {
     let second = v & SECOND != 0;
     let group = at_slot / GROUP;
     let hash = if second { !group } else { group };
-    let high = ((v & AVPN) >> 7 << 23) & (SEGMENT_NUMBER * SEGMENT | (SEGMENT - 1));
+    let high = ((v & AVPN) >> 7 << 23) & ((SEGMENT_NUMBER * SEGMENT) | (SEGMENT - 1));
     let address = high | ((hash ^ vsid(high)) & 0x7ff) << 12;
     let found = virtual_page(address) == v & AVPN && slot(address, groups, second) / GROUP == group;
     if v & VALID != 0 && found { Some(address) } else { None }

@@ -186,12 +186,12 @@ pub fn request(kind: Kind, pvr: u32) -> [u8; REQUEST_BYTES] {
     bytes.bytes
 }
 
-/// What the firmware has agreed to: `vector` is `ibm,architecture-vec-5`, its
-/// length first. `None` if it says nothing of translation, as before the request.
+/// What the firmware has agreed to: `vector` is `ibm,architecture-vec-5` after the
+/// request, its length first. Zeros at its end may be left out.
 #[must_use]
-pub fn granted(vector: &[u8]) -> Option<Kind> {
-    let mmu = vector.get(usize::from(MMU))?;
-    Some(if mmu & MMU_BITS == MMU_RADIX { Kind::Radix } else { Kind::Hash })
+pub fn granted(vector: &[u8]) -> Kind {
+    let mmu = vector.get(usize::from(MMU)).copied().unwrap_or(0);
+    if mmu & MMU_BITS == MMU_RADIX { Kind::Radix } else { Kind::Hash }
 }
 
 /// The request while it is written.
@@ -314,18 +314,19 @@ mod tests {
         }
     }
 
-    /// As QEMU 7.2 gave it after a request for radix, and before one.
+    /// As QEMU 7.2 gives it after a request for radix, and after one for hash.
     #[test]
     fn what_is_granted_stands_in_the_tree() {
         let mut vector = [0; 27];
         vector[0] = 0x19;
         vector[2] = 0x20;
-        assert_eq!(granted(&vector), Some(Kind::Hash));
+        assert_eq!(granted(&vector), Kind::Hash);
         (vector[24], vector[26]) = (0x40, 0x40);
-        assert_eq!(granted(&vector), Some(Kind::Radix));
-        assert_eq!(granted(&[0, 0]), None);
-        assert_eq!(granted(&vector[..24]), None);
-        assert_eq!(granted(&vector[..25]), Some(Kind::Radix));
+        assert_eq!(granted(&vector), Kind::Radix);
+        assert_eq!(granted(&vector[..25]), Kind::Radix);
+        assert_eq!(granted(&vector[..24]), Kind::Hash);
+        assert_eq!(granted(&[0x01, 0x00, 0x20]), Kind::Hash);
+        assert_eq!(granted(&[]), Kind::Hash);
     }
 
     #[test]

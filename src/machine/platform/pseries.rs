@@ -163,7 +163,7 @@ fn agree_on_translation(
     let granted = firmware
         .find(c"/chosen")
         .and_then(|chosen| firmware.property::<32>(chosen, c"ibm,architecture-vec-5"))
-        .and_then(|(bytes, len)| negotiate::granted(&bytes[..len]));
+        .map(|(bytes, len)| negotiate::granted(&bytes[..len]));
     Some(granted.unwrap_or(kind))
 }
 

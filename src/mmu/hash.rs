@@ -160,7 +160,7 @@ mod tests {
                     }
                     assert_eq!(address(v & !1, first, groups), None, "not valid");
                     let other = first ^ (groups / 2 * GROUP);
-                    assert_eq!(address(v, other, groups) == Some(page), false);
+                    assert_ne!(address(v, other, groups), Some(page));
                 }
             }
         }

@@ -278,18 +278,29 @@ class Full(Booted):
         self.assertEqual(lines[1:3], [f"buf: {reason}", f"call: {reason}"])
         self.assertRegex(lines[3], "^0x[0-9a-f]+: 00$")
 
+    def large(self, letter, size):
+        """A module `bigX` with so many bytes of .bss."""
+        data = bytearray(read(cases.find_module("oops")))
+        table, headers = sections(data)
+        names = headers[struct.unpack_from("<H", data, 62)[0]][4]
+        bss = next(i for i, h in enumerate(headers) if data[names + h[0] :].startswith(b".bss\0"))
+        struct.pack_into("<Q", data, table + 64 * bss + 32, size)
+        at = data.index(b"\0name=oops\0")
+        data[at + 6 : at + 10] = f"big{letter}".encode()
+        with open(os.path.join(self.dir, f"big{letter}.ko"), "wb") as file:
+            file.write(data)
+
+    def test_translation_tables_grow_with_what_they_map(self):
+        # 300 MiB of small pages need 150 tables; at boot there are not so many.
+        self.large("a", 300 << 20)
+        for mmu in "radix", "hash":
+            _, _, lines = self.boot("insmod biga; call biga:oops_divide 70 2; rmmod biga; selftest pages",
+                                    MODULES=self.dir, MEM="1G", MMU=mmu)
+            self.assertEqual((lines[1], lines[-1]), ("= 0x23", "tocsin: ok"), mmu)
+
     def test_the_third_of_forty_megabytes_waits_for_the_first_to_go(self):
-        good = read(cases.find_module("oops"))
-        table, headers = sections(good)
-        names = headers[struct.unpack_from("<H", good, 62)[0]][4]
-        bss = next(i for i, h in enumerate(headers) if good[names + h[0] :].startswith(b".bss\0"))
-        for letter in b"abc":
-            data = bytearray(good)
-            struct.pack_into("<Q", data, table + 64 * bss + 32, 40 << 20)
-            at = data.index(b"\0name=oops\0")
-            data[at + 6 : at + 10] = b"big" + bytes([letter])
-            with open(os.path.join(self.dir, f"big{chr(letter)}.ko"), "wb") as file:
-                file.write(data)
+        for letter in "abc":
+            self.large(letter, 40 << 20)
         _, _, lines = self.boot(
             "insmod biga; insmod bigb; set -x; lsmod; mem; ! insmod bigc; lsmod; mem;"
             "rmmod biga; insmod bigc; call bigc:oops_divide 70 2", MODULES=self.dir, MEM="256M")

@@ -21,7 +21,7 @@ export CARGO_CACHE_RUSTC_INFO := 0
 
 # What qemu/run.sh reads: in the environment alone, where no quote or semicolon
 # is ever looked at, and not handed down to modules/Makefile as assignments.
-export CMD MODULES CPU SMP MEM MMU MACHINE FIRMWARE ICOUNT QEMUFLAGS TIMEOUT
+export CMD MODULES CPU SMP MEM MMU CAS MACHINE FIRMWARE ICOUNT QEMUFLAGS TIMEOUT
 MAKEOVERRIDES :=
 # Where relative paths in MODULES start: with `make -C` not the current folder,
 # but the one that it was called from. Only make's own command line tells.
@@ -81,10 +81,11 @@ test-qemu: kernel bad-modules debian-modules ## console transcripts (qemu/cases)
 	@tools/deps.sh run test
 	@$(with_debian) exec tools/test.sh qemu
 
-# Both translations, on every CPU that has them, with 1 to 8 CPUs; once with SLOF.
+# Both translations, on every CPU that has them, with 1 to 8 CPUs; once with SLOF;
+# once on a processor that has to look like an older one. MATRIX='...' for some.
 MATRIX = $(foreach smp,1 2 4 8,power8-hash-$(smp) power9-radix-$(smp) power9-hash-$(smp) \
-         power10-radix-$(smp)) power9-radix-1-slof
-test-matrix: kernel bad-modules debian-modules ## the transcripts on every CPU, translation and number of CPUs
+         power10-radix-$(smp)) power9-radix-1-slof power9-like8-2
+test-matrix: kernel bad-modules debian-modules ## the transcripts on every machine, or on MATRIX='power8-hash-2 ...'
 	@tools/deps.sh run test
 	@$(with_debian) exec tools/test.sh $(MATRIX)
 

@@ -10,6 +10,7 @@
 #   CPU        power8, power9 (default) or power10
 #   SMP MEM    how many CPUs (1), how much memory (1G)
 #   MMU        radix, hash or off; handed to the kernel as the word mmu=...
+#   CAS        1: the kernel negotiates also where it need not (the word cas)
 #   MACHINE    pseries (powernv9 is not supported yet)
 #   FIRMWARE   slof (default) or vof: QEMU's own, which starts in 0.1 s
 #   ICOUNT     1: one instruction is one nanosecond; runs repeat to the tick
@@ -18,7 +19,7 @@
 #   GDB        a port: QEMU waits there for gdb before the first instruction
 #   KERNEL CONSOLE_LOG CALLER   for the Makefile and the tests, see below
 #
-# What the kernel gets as bootargs: `[interactive] [mmu=...] -- COMMANDS`.
+# What the kernel gets as bootargs: `[interactive] [mmu=...] [cas] -- COMMANDS`.
 # Who watches the run, filters the console and knows the verdict: watch.py.
 set -euo pipefail
 
@@ -63,6 +64,10 @@ case ${MMU:-} in
 '' | radix | hash | off) ;;
 *) refuse "MMU=$MMU: radix, hash or off" ;;
 esac
+case ${CAS:-0} in
+0 | 1) ;;
+*) refuse "CAS=$CAS: 1 or nothing" ;;
+esac
 case ${ICOUNT:-0} in
 0 | 1) ;;
 *) refuse "ICOUNT=$ICOUNT: 1 or nothing" ;;
@@ -98,6 +103,7 @@ else
     qemu+=(-no-reboot)
 fi
 [ -z "${MMU:-}" ] || bootargs+=("mmu=$MMU")
+[ "${CAS:-0}" = 0 ] || bootargs+=(cas)
 
 if [ -n "${CMD:-}" ]; then
     commands=$CMD

@@ -217,6 +217,55 @@ class Make(Booted):
         self.assertEqual((status, lines), (0, ["= 0xea", "tocsin: ok"]))
 
 
+class Machines(Booted):
+    """Translation is what the hypervisor offers, on machines of every size."""
+
+    LIKE_POWER8 = "-machine max-cpu-compat=power8"
+
+    def translation(self, **settings):
+        """Boots and looks round; the translation that `maps` tells."""
+        _, _, lines = self.boot("selftest; insmod demo; set -x; call demo:answer; maps; mem", **settings)
+        self.assertEqual(lines[-1], "tocsin: ok", lines)
+        called, maps, mem = (part.splitlines() for part in "\n".join(lines[:-1]).split("\n> ")[1:])
+        self.assertEqual(called[1:], ["= 0x29"])
+        rights = [line.split()[1] for line in maps[2:]]
+        self.assertLessEqual(set(rights), {"r--", "rw-", "r-x"})
+        self.assertIn("r-x", rights)
+        total, usable = (int(mem[1].split()[n]) for n in (1, 3))
+        self.assertLess(usable, min(total, (2 << 30) + (16 << 20)))
+        return maps[1].split()[1]
+
+    def test_small_and_large_memory(self):
+        # From 5 GiB on, the upper part is a range of its own.
+        for size in "256M", "5G", "8G":
+            for mmu in "radix", "hash":
+                with self.subTest(size, mmu=mmu):
+                    self.assertEqual(self.translation(CPU="power9", MEM=size, MMU=mmu), mmu)
+        self.assertEqual(self.translation(CPU="power9", MEM="256M", FIRMWARE="slof"), "radix")
+
+    def test_a_processor_that_has_to_look_older_has_only_what_that_one_has(self):
+        for cpu in "power9", "power10":
+            slof = [{"SMP": "2", "FIRMWARE": "slof"}] if cpu == "power9" else []
+            for settings in [{}, {"MMU": "radix"}, *slof]:
+                with self.subTest(cpu, **settings):
+                    like8 = {"CPU": cpu, "QEMUFLAGS": self.LIKE_POWER8} | settings
+                    self.assertEqual(self.translation(**like8), "hash")
+        like9 = {"CPU": "power10", "QEMUFLAGS": "-machine max-cpu-compat=power9"}
+        self.assertEqual(self.translation(**like9), "radix")
+
+    def test_what_is_asked_of_slof_is_granted(self):
+        slof = {"CPU": "power9", "FIRMWARE": "slof", "CAS": "1"}
+        self.assertEqual(self.translation(**slof), "radix")
+
+    def test_eight_cpus_by_the_clock_of_one(self):
+        for mmu in "radix", "hash":
+            _, _, lines = self.boot("insmod demo; call -c 7 demo:answer; journal",
+                                    CPU="power9", SMP="8", ICOUNT="1", MMU=mmu)
+            self.assertEqual((lines[2], lines[-1]), ("= 0x29", "tocsin: ok"))
+            # A lock that does not yield costs a tenth of a second.
+            self.assertLess(float(lines[3].split()[1]), 0.1)
+
+
 class Full(Booted):
     """A region without room for a module is left as it was."""
 
@@ -229,18 +278,29 @@ class Full(Booted):
         self.assertEqual(lines[1:3], [f"buf: {reason}", f"call: {reason}"])
         self.assertRegex(lines[3], "^0x[0-9a-f]+: 00$")
 
+    def large(self, letter, size):
+        """A module `bigX` with so many bytes of .bss."""
+        data = bytearray(read(cases.find_module("oops")))
+        table, headers = sections(data)
+        names = headers[struct.unpack_from("<H", data, 62)[0]][4]
+        bss = next(i for i, h in enumerate(headers) if data[names + h[0] :].startswith(b".bss\0"))
+        struct.pack_into("<Q", data, table + 64 * bss + 32, size)
+        at = data.index(b"\0name=oops\0")
+        data[at + 6 : at + 10] = f"big{letter}".encode()
+        with open(os.path.join(self.dir, f"big{letter}.ko"), "wb") as file:
+            file.write(data)
+
+    def test_translation_tables_grow_with_what_they_map(self):
+        # 300 MiB of small pages need 150 tables; at boot there are not so many.
+        self.large("a", 300 << 20)
+        for mmu in "radix", "hash":
+            _, _, lines = self.boot("insmod biga; call biga:oops_divide 70 2; rmmod biga; selftest pages",
+                                    MODULES=self.dir, MEM="1G", MMU=mmu)
+            self.assertEqual((lines[1], lines[-1]), ("= 0x23", "tocsin: ok"), mmu)
+
     def test_the_third_of_forty_megabytes_waits_for_the_first_to_go(self):
-        good = read(cases.find_module("oops"))
-        table, headers = sections(good)
-        names = headers[struct.unpack_from("<H", good, 62)[0]][4]
-        bss = next(i for i, h in enumerate(headers) if good[names + h[0] :].startswith(b".bss\0"))
-        for letter in b"abc":
-            data = bytearray(good)
-            struct.pack_into("<Q", data, table + 64 * bss + 32, 40 << 20)
-            at = data.index(b"\0name=oops\0")
-            data[at + 6 : at + 10] = b"big" + bytes([letter])
-            with open(os.path.join(self.dir, f"big{chr(letter)}.ko"), "wb") as file:
-                file.write(data)
+        for letter in "abc":
+            self.large(letter, 40 << 20)
         _, _, lines = self.boot(
             "insmod biga; insmod bigb; set -x; lsmod; mem; ! insmod bigc; lsmod; mem;"
             "rmmod biga; insmod bigc; call bigc:oops_divide 70 2", MODULES=self.dir, MEM="256M")

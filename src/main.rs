@@ -15,7 +15,7 @@ mod kernel {
         let (platform, facts) = platform::take_over(firmware); // asks all, sets up memory, quiesces
         trap::install(); // low memory is ours now
         platform.little_endian_exceptions();
-        mmu::init(&facts, kernel::run::wanted_mmu(&facts)); // every address has its rights
+        mmu::init(&facts); // every address has its rights
         console::greet(&facts);
         kernel::run::run(&facts) // the commands that came with the boot, then the prompt
     }

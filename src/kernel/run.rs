@@ -1,11 +1,11 @@
 //! Boot arguments and the shell's loop.
 //!
 //! ```text
-//!  bootargs:  [interactive] [-- COMMANDS]
+//!  bootargs:  [interactive] [mmu=...] [cas] [-- COMMANDS]
 //! ```
 //!
 //! With commands the kernel runs them and powers off; without, or with the word
-//! `interactive`, it then gives the prompt.
+//! `interactive`, it then gives the prompt. `mmu=` and `cas`: `mmu::negotiate`.
 
 use alloc::string::ToString;
 use alloc::vec::Vec;
@@ -15,7 +15,7 @@ use super::{console, exports, initrd, jobs, records};
 use crate::kprintln;
 use crate::machine::lock::pause;
 use crate::machine::platform::{self, MachineFacts, Platform};
-use crate::machine::{mmu, smp, tick};
+use crate::machine::{smp, tick};
 use crate::shell::batch::{Batch, Ending, Verdict};
 use crate::shell::edit::{Editor, Event};
 
@@ -40,16 +40,6 @@ fn split(bootargs: &[u8]) -> (Vec<&[u8]>, Option<&[u8]>) {
         }
     }
     (words, None)
-}
-
-/// The translation that the boot arguments ask for: `mmu=radix`, `hash` or `off`.
-pub fn wanted_mmu(facts: &MachineFacts) -> Option<mmu::Wanted> {
-    split(&facts.bootargs).0.iter().find_map(|word| match *word {
-        b"mmu=radix" => Some(mmu::Wanted::Kind(mmu::Kind::Radix)),
-        b"mmu=hash" => Some(mmu::Wanted::Kind(mmu::Kind::Hash)),
-        b"mmu=off" => Some(mmu::Wanted::Off),
-        _ => None,
-    })
 }
 
 /// Runs what the boot arguments ask for; ends the machine with the verdict.

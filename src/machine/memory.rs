@@ -81,6 +81,8 @@ struct KernelHeap {
 struct Ram {
     /// Start and end of everything that is RAM.
     all: (u64, u64),
+    /// Bytes from the image to the end of what the kernel uses.
+    usable: u64,
     pages: FreePages,
     page_bytes: u64,
     /// Bytes of pages that the kernel has taken for ever: for translation tables,
@@ -91,6 +93,7 @@ struct Ram {
 
 static RAM: Mutex<Ram> = Mutex::new(Ram {
     all: (0, 0),
+    usable: 0,
     pages: FreePages::new(),
     page_bytes: 0,
     table_bytes: 0,
@@ -139,7 +142,7 @@ unsafe impl GlobalAlloc for KernelHeap {
 /// boot CPU runs and before anything is allocated.
 pub fn init(facts: &MachineFacts) {
     let (start, len) = facts.memory;
-    let (_, image_end) = super::boot::image();
+    let (image_start, image_end) = super::boot::image();
     let initrd_end = facts.initrd.map_or(0, |(start, len)| start.0 + len);
     let heap = image_end.0.max(initrd_end).next_multiple_of(0x1_0000);
     let end = start.0 + len;
@@ -151,6 +154,7 @@ pub fn init(facts: &MachineFacts) {
     let reserve = ((usable - heap) / 4).min(0x1000_0000).next_multiple_of(0x1_0000);
     let mut ram = RAM.lock();
     ram.all = (start.0, end);
+    ram.usable = usable - image_start.0;
     HEAP.limit.store((heap + reserve) as usize, Ordering::Relaxed);
     // SAFETY: behind the image and the initrd, below the firmware: RAM that
     // nobody uses. The range lives for ever.
@@ -214,8 +218,11 @@ pub fn end() -> Vaddr {
 /// What `mem` shows, in bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Usage {
-    /// RAM that the firmware reported.
+    /// The first range of RAM that the firmware reported.
     pub total: u64,
+    /// What of it the kernel uses: from the image up to firmware's leavings, or as
+    /// far as stubs reach.
+    pub usable: u64,
     /// The kernel's image.
     pub image: u64,
     /// Heap in use.
@@ -243,6 +250,7 @@ pub fn usage() -> Usage {
     let pages_free = ram.pages.free_bytes();
     Usage {
         total: ram.all.1 - ram.all.0,
+        usable: ram.usable,
         image: image_end.since(image_start) as u64,
         heap_used,
         heap_size,
@@ -340,7 +348,8 @@ pub struct Pages {
 impl Pages {
     /// Zeroed pages for `len` bytes, anywhere.
     pub fn take(len: u64) -> Option<Self> {
-        Self::own(RAM.lock().pages.take(len)?, len)
+        let start = RAM.lock().pages.take(len)?;
+        Self::own(start, len)
     }
 
     /// Keeps the pages for ever, for a CPU; where they begin.
@@ -355,14 +364,18 @@ impl Pages {
 
     /// Zeroed pages that lie wholly inside `low..=high`.
     pub fn take_within(len: u64, low: Vaddr, high: Vaddr) -> Option<Self> {
-        Self::own(RAM.lock().pages.take_within(len, low.0, high.0)?, len)
+        let start = RAM.lock().pages.take_within(len, low.0, high.0)?;
+        Self::own(start, len)
     }
 
     /// As [`take`](Self::take), at a multiple of `align`, a power of two.
     pub fn take_aligned(len: u64, align: u64) -> Option<Self> {
-        Self::own(RAM.lock().pages.take_aligned(len, align)?, len)
+        let start = RAM.lock().pages.take_aligned(len, align)?;
+        Self::own(start, len)
     }
 
+    /// Maps pages that were taken just now. Not under the lock of [`RAM`]: mapping may
+    /// take pages for tables.
     fn own(start: Vaddr, len: u64) -> Option<Self> {
         let len = len.max(1).next_multiple_of(crate::memory::PAGE);
         if mmu::map(start, len, Rights::ReadWrite, Grain::Page).is_err() {

@@ -288,6 +288,14 @@ pub fn build_secondary(number: u16) -> Option<Vaddr> {
     Some(unsafe { fill(&secondary.per_cpu, &secondary.stack, number) })
 }
 
+/// Where each CPU but the first has its stacks and its PACA; the first page of
+/// each is a guard.
+pub fn secondary_ranges() -> Vec<(Vaddr, Vaddr)> {
+    let guards = GUARDS.lock();
+    let starts = guards.iter().step_by(2);
+    starts.map(|start| (*start, start.offset(size_of::<Secondary>() as i64))).collect()
+}
+
 /// True if the address lies in the guard page of some stack.
 pub fn in_guard(at: u64) -> bool {
     let inside = |guard: &Vaddr| at.wrapping_sub(guard.0) < GUARD_BYTES as u64;

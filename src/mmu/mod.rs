@@ -3,6 +3,7 @@
 //!
 //! ```text
 //!   Rights      read, write, execute: what a range may be used for
+//!   negotiate   which of the two: what is offered, asked for and granted
 //!   radix       a tree of tables, walked by the processor (POWER9 and later)
 //!   hash        one large hash table, kept by the hypervisor (POWER8)
 //! ```
@@ -19,6 +20,7 @@
 use core::fmt;
 
 pub mod hash;
+pub mod negotiate;
 pub mod radix;
 
 /// What an address may be used for. There is no right to write and execute.

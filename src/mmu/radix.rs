@@ -154,8 +154,8 @@ fn check(start: u64, len: u64) -> Result<u64, RadixError> {
 /// Maps `start..start + len`, of which nothing is mapped yet.
 ///
 /// # Errors
-/// Nothing of the range that is in front of the address named has been undone:
-/// an error here is a bug of ours or the end of memory.
+/// Nothing is mapped then: what was has been taken back. Tables that were made for
+/// it stay, empty.
 pub fn map(
     tables: &mut impl Tables,
     root: u64,
@@ -163,13 +163,30 @@ pub fn map(
     rights: Rights,
     grain: Grain,
 ) -> Result<(), RadixError> {
+    let mut done = start;
+    let result = map_up_to(&mut done, tables, root, (start, len), rights, grain);
+    if result.is_err() && done > start {
+        change(tables, root, (start, done - start), None)?;
+    }
+    result
+}
+
+/// As [`map`], but takes nothing back; `at` is how far it came.
+fn map_up_to(
+    at: &mut u64,
+    tables: &mut impl Tables,
+    root: u64,
+    (start, len): (u64, u64),
+    rights: Rights,
+    grain: Grain,
+) -> Result<(), RadixError> {
     let end = check(start, len)?;
-    let mut at = start;
-    while at < end {
+    while *at < end {
+        let address = *at;
         // The highest level whose leaf starts here and ends inside.
         let fits = |level: &usize| {
             let size = 1 << SHIFT[*level];
-            at.is_multiple_of(size) && end - at >= size
+            address.is_multiple_of(size) && end - address >= size
         };
         let level = match grain {
             Grain::Page => 3,
@@ -177,21 +194,21 @@ pub fn map(
         };
         let mut table = root;
         for above in 0..level {
-            table = match decode(tables.get(table, index(at, above))) {
+            table = match decode(tables.get(table, index(address, above))) {
                 Entry::Table(next) => next,
-                Entry::Leaf(_) => return Err(RadixError::Taken { at }),
+                Entry::Leaf(_) => return Err(RadixError::Taken { at: address }),
                 Entry::Empty => {
                     let next = tables.new_table().ok_or(RadixError::NoMemory)?;
-                    tables.set(table, index(at, above), directory_entry(next));
+                    tables.set(table, index(address, above), directory_entry(next));
                     next
                 }
             };
         }
-        if decode(tables.get(table, index(at, level))) != Entry::Empty {
-            return Err(RadixError::Taken { at });
+        if decode(tables.get(table, index(address, level))) != Entry::Empty {
+            return Err(RadixError::Taken { at: address });
         }
-        tables.set(table, index(at, level), leaf(at, rights));
-        at += 1 << SHIFT[level];
+        tables.set(table, index(address, level), leaf(address, rights));
+        *at += 1 << SHIFT[level];
     }
     Ok(())
 }
@@ -436,5 +453,22 @@ mod tests {
         model.left = 0;
         let none = model.map(0x60_0000, PAGE, Rights::Read, Grain::Page);
         assert_eq!(none, Err(RadixError::NoMemory));
+    }
+
+    #[test]
+    fn what_cannot_be_mapped_whole_is_not_mapped_at_all() {
+        let mut model = Model::new();
+        model.map(0x60_0000, PAGE, Rights::Read, Grain::Page).unwrap();
+        let before = model.leaves();
+        let mib = 1 << 20;
+        // A large leaf and small ones in front of the page that is taken.
+        let taken = model.map(mib, 6 * mib, Rights::Read, Grain::Large);
+        assert_eq!(taken, Err(RadixError::Taken { at: 0x60_0000 }));
+        assert_eq!(model.leaves(), before);
+        // The first page has its table, the others need one.
+        model.left = 0;
+        let none = model.map(0x80_0000 - PAGE, 2 * mib + PAGE, Rights::Read, Grain::Page);
+        assert_eq!(none, Err(RadixError::NoMemory));
+        assert_eq!(model.leaves(), before);
     }
 }

@@ -112,7 +112,7 @@ pub static TABLE: &[Entry] = &[
     entry("maps", parse::maps, "maps",
         "show what lies where in memory, and its permissions", "maps"),
     entry("mem", parse::mem, "mem",
-        "show free and used memory", "mem"),
+        "show used and free memory; beyond 2 GiB behind the kernel none is used", "mem"),
     entry("selftest", parse::selftest, "selftest [NAME]",
         "test the running kernel: all tests, or one", "selftest"),
     entry("dmesg", parse::dmesg, "dmesg",

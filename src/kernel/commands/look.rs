@@ -218,6 +218,7 @@ fn places() -> Vec<(Vaddr, Vaddr, String)> {
     add("kernel data", boot::data());
     add("initrd", crate::kernel::initrd::range());
     add("heap", memory::heap_range());
+    cpu::secondary_ranges().into_iter().for_each(|range| add("stacks and PACA", range));
     for module in modules::all() {
         let target_end = module.layout.targets.end();
         for (group, name) in [
@@ -244,11 +245,12 @@ fn places() -> Vec<(Vaddr, Vaddr, String)> {
     places
 }
 
-/// Shows used and free memory in bytes.
+/// Shows used and free memory in bytes: what of the first range of RAM is used at
+/// all, and for what.
 pub fn mem() -> Done {
     let usage = memory::usage();
     let (blocks, block_bytes) = heap::usage();
-    kprintln!("total {}", usage.total);
+    kprintln!("total {} usable {}", usage.total, usage.usable);
     kprintln!("image {}", usage.image);
     kprintln!("tables {}", usage.tables);
     kprintln!("cpus {}", usage.cpus);

@@ -1,11 +1,15 @@
 //! The hash table through hypercalls, and the segments that this CPU knows.
 //!
 //! ```text
-//!  SLB entry k:  segment k (256 MiB) -> VSID k      bolted, all that memory needs
-//!  SLB entry 31: the alias' segment                 only while this CPU patches
+//!  SLB entry k:  segment k (256 MiB) -> its VSID    bolted, all that memory needs
+//!  SLB entry 31: the window's segment                 only while this CPU patches
 //! ```
 //!
-//! The hypervisor makes all CPUs forget what it changes.
+//! The hypervisor makes all CPUs forget what it changes. It chooses where an entry
+//! stands; who changes one later looks for it in both groups. A group that is full
+//! leaves the other; the table is large enough that neither fills up before memory
+//! does (`mmu::hash`, tests). Should both be full, nothing is mapped, and whoever
+//! asked is told so.
 //!
 //! # References
 //! LoPAPR, "H_ENTER", "H_PROTECT", "H_REMOVE", "H_READ"; Power ISA Book III-S,
@@ -13,48 +17,45 @@
 
 use core::arch::asm;
 
-use super::{MapError, Region};
+use alloc::vec::Vec;
+
+use super::{MapError, Region, Translation};
 use crate::addr::Vaddr;
 use crate::machine::lock::Mutex;
 use crate::machine::platform::{MachineFacts, hcall};
 use crate::mmu::Rights;
 use crate::mmu::hash::{self, GROUP, SEGMENT};
-use crate::mmu::radix::PAGE;
+use crate::mmu::radix::{Grain, PAGE};
 
 /// The window: the first page of a segment above all memory.
-pub const ALIAS: Vaddr = Vaddr(0x100 * SEGMENT);
+const WINDOW: Vaddr = Vaddr(0x100 * SEGMENT);
 /// The SLB entry for it: the last that POWER8 has.
-const ALIAS_SLB: u64 = 31;
+const WINDOW_SLB: u64 = 31;
 
+#[derive(Clone, Copy)]
 struct Table {
+    /// Groups of the hash table.
     groups: u64,
+    /// Segments that memory needs.
     segments: u64,
+    /// The entry of the window, while it is on a page.
+    window: Option<u64>,
 }
 
-static TABLE: Mutex<Table> = Mutex::new(Table { groups: 0, segments: 0 });
+static TABLE: Mutex<Table> = Mutex::new(Table { groups: 0, segments: 0, window: None });
 
 /// Learns how large the table is and how much memory there is to reach.
-pub fn init(facts: &MachineFacts) {
+pub fn init(facts: &MachineFacts) -> &'static dyn Translation {
     let mut table = TABLE.lock();
     table.groups = 1 << facts.hash_table_bits.saturating_sub(7);
     let end = crate::machine::memory::end().0;
-    table.segments = end.div_ceil(SEGMENT).min(ALIAS_SLB);
+    table.segments = end.div_ceil(SEGMENT).min(WINDOW_SLB);
+    &Hash
 }
 
-/// Loads this CPU's segments.
-pub fn load() {
-    let segments = TABLE.lock().segments;
-    // SAFETY: translation is off, or what runs is mapped by entry 0 and up,
-    // which are loaded before anything else is fetched from them.
-    unsafe { asm!("isync", "slbia", "isync", options(nostack, preserves_flags)) };
-    for segment in 0..segments {
-        load_segment(segment, segment);
-    }
-}
-
-fn load_segment(segment: u64, index: u64) {
-    let rs = segment << 12; // VSID; 256 MiB, 4 KiB pages, keys 0
-    let rb = segment << 28 | 1 << 27 | index;
+fn load_segment(address: u64, index: u64) {
+    let rs = hash::vsid(address) << 12; // 256 MiB, 4 KiB pages, keys 0
+    let rb = address & !(SEGMENT - 1) | 1 << 27 | index;
     // SAFETY: adds a translation for a segment; what may be done there is up to
     // the hash table.
     unsafe {
@@ -63,80 +64,133 @@ fn load_segment(segment: u64, index: u64) {
     }
 }
 
-fn enter(at: u64, to: u64, rights: Rights) -> Result<(), MapError> {
+/// The pages of a range.
+fn pages(start: Vaddr, len: u64) -> impl Iterator<Item = u64> {
+    (start.0..start.0 + len).step_by(PAGE as usize)
+}
+
+/// Enters a page; the entry's number.
+fn enter(at: u64, to: u64, rights: Rights) -> Result<u64, MapError> {
     let groups = TABLE.lock().groups;
-    let entered = [false, true].into_iter().any(|second| {
+    let entered = [false, true].into_iter().find_map(|second| {
         let (v, r) = hash::entry(at, to, rights, second);
         hcall::hash_enter(hash::slot(at, groups, second), v, r)
     });
-    if entered { Ok(()) } else { Err(MapError { at: Vaddr(at) }) }
+    entered.ok_or(MapError { at: Vaddr(at) })
 }
 
-/// The entry for a page: its number and its second word.
-fn find(at: u64) -> Option<(u64, u64)> {
+/// The number of a page's entry.
+fn find(at: u64) -> Result<u64, MapError> {
     let groups = TABLE.lock().groups;
-    [false, true].into_iter().find_map(|second| {
-        let first = hash::slot(at, groups, second);
-        (first..first + GROUP).find_map(|slot| {
-            let (v, r) = hcall::hash_read(slot)?;
-            hash::is_for(v, at).then_some((slot, r))
+    let in_four = |first: u64| {
+        let entries = hcall::hash_read_four(first)?;
+        let slots = (first..).zip(entries);
+        slots
+            .into_iter()
+            .find_map(|(slot, (v, _))| (hash::address(v, slot, groups) == Some(at)).then_some(slot))
+    };
+    [false, true]
+        .into_iter()
+        .map(|second| hash::slot(at, groups, second))
+        .flat_map(|group| [group, group + GROUP / 2])
+        .find_map(in_four)
+        .ok_or(MapError { at: Vaddr(at) })
+}
+
+fn remove(at: u64) -> Result<(), MapError> {
+    if hcall::hash_remove(find(at)?) { Ok(()) } else { Err(MapError { at: Vaddr(at) }) }
+}
+
+/// The table, as [`super`] uses it.
+struct Hash;
+
+impl Translation for Hash {
+    fn load(&self) {
+        let segments = TABLE.lock().segments;
+        // SAFETY: translation is off, or what runs is mapped by entry 0 and up,
+        // which are loaded before anything else is fetched from them.
+        unsafe { asm!("isync", "slbia", "isync", options(nostack, preserves_flags)) };
+        for segment in 0..segments {
+            load_segment(segment * SEGMENT, segment);
+        }
+    }
+
+    fn map(&self, start: Vaddr, len: u64, rights: Rights, _: Grain) -> Result<(), MapError> {
+        pages(start, len).try_for_each(|at| match enter(at, at, rights) {
+            Ok(_) => Ok(()),
+            Err(full) => {
+                for mapped in pages(start, at - start.0) {
+                    remove(mapped).expect("a page that was entered just now is there");
+                }
+                Err(full)
+            }
         })
-    })
-}
+    }
 
-/// Maps a range.
-pub fn map(start: Vaddr, len: u64, rights: Rights) -> Result<(), MapError> {
-    (start.0..start.0 + len).step_by(PAGE as usize).try_for_each(|at| enter(at, at, rights))
-}
+    fn protect(&self, start: Vaddr, len: u64, rights: Rights) -> Result<(), MapError> {
+        pages(start, len).try_for_each(|at| {
+            let done = hcall::hash_protect(find(at)?, hash::protection(rights));
+            if done { Ok(()) } else { Err(MapError { at: Vaddr(at) }) }
+        })
+    }
 
-/// Changes a range in place.
-pub fn protect(start: Vaddr, len: u64, rights: Rights) -> Result<(), MapError> {
-    (start.0..start.0 + len).step_by(PAGE as usize).try_for_each(|at| {
-        let (slot, _) = find(at).ok_or(MapError { at: Vaddr(at) })?;
-        let done = hcall::hash_protect(slot, hash::protection(rights));
-        if done { Ok(()) } else { Err(MapError { at: Vaddr(at) }) }
-    })
-}
+    fn unmap(&self, start: Vaddr, len: u64) -> Result<(), MapError> {
+        pages(start, len).try_for_each(remove)
+    }
 
-/// Takes a range away.
-pub fn unmap(start: Vaddr, len: u64) -> Result<(), MapError> {
-    (start.0..start.0 + len).step_by(PAGE as usize).try_for_each(|at| {
-        let (slot, _) = find(at).ok_or(MapError { at: Vaddr(at) })?;
-        if hcall::hash_remove(slot) { Ok(()) } else { Err(MapError { at: Vaddr(at) }) }
-    })
-}
-
-/// Reads the table back, page by page.
-pub fn regions(visit: &mut impl FnMut(Region)) {
-    let end = TABLE.lock().segments * SEGMENT;
-    for at in (0..end).step_by(PAGE as usize) {
-        if let Some((_, r)) = find(at) {
-            let (rights, to) = hash::meaning(r);
+    /// Reads the whole table back, four entries a call: what the processor finds,
+    /// also where nobody meant it to.
+    fn regions(&self, visit: &mut dyn FnMut(Region)) {
+        let groups = TABLE.lock().groups;
+        let mut found: Vec<(u64, (u64, u64))> = Vec::new();
+        // Room first: a heap that grows meanwhile would change the table.
+        loop {
+            let mut count = 0;
+            let room = found.capacity();
+            for first in (0..groups * GROUP).step_by(4) {
+                let entries = hcall::hash_read_four(first).into_iter().flatten();
+                for (slot, entry) in (first..).zip(entries) {
+                    let Some(at) = hash::address(entry.0, slot, groups) else { continue };
+                    count += 1;
+                    if count <= room {
+                        found.push((at, entry));
+                    }
+                }
+            }
+            if count <= room {
+                break;
+            }
+            found = Vec::with_capacity(2 * count);
+        }
+        found.sort_unstable();
+        for (at, entry) in found {
+            let (rights, to) = hash::meaning(entry);
             visit(Region { start: Vaddr(at), len: PAGE, to: Vaddr(to), rights });
         }
     }
-}
 
-/// Shows this CPU the window's segment.
-pub fn alias_begin() {
-    load_segment(hash::segment(ALIAS.0), ALIAS_SLB);
-}
-
-/// Hides it again.
-pub fn alias_end() {
-    // RB: segment, with its class and size 0.
-    // SAFETY: forgets one segment, which nobody uses any more.
-    unsafe {
-        asm!("isync", "slbie {}", "isync", in(reg) ALIAS.0, options(nostack, preserves_flags));
+    fn window(&self) -> Vaddr {
+        WINDOW
     }
-}
 
-/// Puts the window onto a page.
-pub fn alias_map(page: Vaddr) {
-    enter(ALIAS.0, page.0, Rights::ReadWrite).expect("the hash table has room for one page");
-}
+    fn show_window(&self, shown: bool) {
+        if shown {
+            return load_segment(WINDOW.0, WINDOW_SLB);
+        }
+        // RB: segment, with its class and size 0.
+        // SAFETY: forgets one segment, which nobody uses any more.
+        unsafe {
+            asm!("isync", "slbie {}", "isync", in(reg) WINDOW.0, options(nostack, preserves_flags));
+        }
+    }
 
-/// Takes the window away.
-pub fn alias_unmap() {
-    unmap(ALIAS, PAGE).expect("the window was mapped");
+    fn aim_window(&self, page: Vaddr) {
+        let entry = enter(WINDOW.0, page.0, Rights::ReadWrite);
+        TABLE.lock().window = Some(entry.expect("the hash table has room for one page"));
+    }
+
+    fn clear_window(&self) {
+        let entry = TABLE.lock().window.take().expect("the window is on a page");
+        assert!(hcall::hash_remove(entry), "the window's entry is where it was put");
+    }
 }

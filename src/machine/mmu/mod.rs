@@ -16,7 +16,15 @@
 //!
 //! # Invariants
 //! - [`Rights`] has no value for writable and executable.
-//! - Rights of a mapped page change in place, never by way of an invalid entry.
+//! - Rights of a mapped page change in place, never by way of an invalid entry: the
+//!   entry is overwritten, `ptesync`, `tlbie` of each page, `eieio; tlbsync; ptesync`
+//!   (radix), or H_PROTECT, which does the like (hash).
+//!
+//! # What this does not stop
+//! A module's store to the kernel's data, and the tables are data like the heap: it
+//! can break the kernel, as it can anywhere else. Rights are there to catch
+//! mistakes, not malice. (Tables that can only be read would cost a switch to real
+//! mode for each entry; a hash table is out of reach in any case.)
 
 mod hash;
 mod radix;
@@ -26,34 +34,8 @@ use super::platform::MachineFacts;
 use super::{boot, memory, paca, spr};
 use crate::addr::Vaddr;
 use crate::mmu::Rights;
+pub use crate::mmu::negotiate::Kind;
 use crate::mmu::radix::{Grain, PAGE};
-
-/// Which translation the processor runs with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// A radix tree, walked by the processor.
-    Radix,
-    /// A hash table, kept by the hypervisor.
-    Hash,
-}
-
-/// What the boot arguments may ask for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Wanted {
-    /// No translation: everything may be done everywhere.
-    Off,
-    /// This kind, if the processor has it.
-    Kind(Kind),
-}
-
-impl core::fmt::Display for Kind {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.write_str(match self {
-            Self::Radix => "radix",
-            Self::Hash => "hash",
-        })
-    }
-}
 
 /// One mapped range, as the processor sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,33 +58,58 @@ pub struct MapError {
     pub at: Vaddr,
 }
 
-static KIND: Once<Kind> = Once::new();
+/// What the two translations do, each in its own way. Ranges are whole pages.
+trait Translation: Sync {
+    /// Makes this CPU look addresses up in it, once translation is on.
+    fn load(&self);
 
-/// The first processor version whose hypervisors offer radix (POWER9).
-const PVR_POWER9: u32 = 0x004e;
+    /// Maps a range, of which nothing is mapped. After an error nothing is.
+    fn map(&self, start: Vaddr, len: u64, rights: Rights, grain: Grain) -> Result<(), MapError>;
+
+    /// Changes a mapped range in place, on every CPU before it returns.
+    fn protect(&self, start: Vaddr, len: u64, rights: Rights) -> Result<(), MapError>;
+
+    /// Takes a mapped range away, on every CPU before it returns.
+    fn unmap(&self, start: Vaddr, len: u64) -> Result<(), MapError>;
+
+    /// Hands every mapped page or larger leaf to `visit`, by rising address.
+    fn regions(&self, visit: &mut dyn FnMut(Region));
+
+    /// Where the window lies: a page that no memory has.
+    fn window(&self) -> Vaddr;
+
+    /// Shows this CPU the window, or hides it.
+    fn show_window(&self, shown: bool);
+
+    /// Puts the window, which is nowhere, onto a page of text.
+    fn aim_window(&self, page: Vaddr);
+
+    /// Takes the window from the page that it is on.
+    fn clear_window(&self);
+}
+
+static RUNNING: Once<(Kind, &'static dyn Translation)> = Once::new();
+
+fn running() -> Option<&'static dyn Translation> {
+    RUNNING.get().map(|(_, translation)| *translation)
+}
 
 /// Which translation runs; `None` while it is off.
 pub fn kind() -> Option<Kind> {
-    KIND.get().copied()
+    RUNNING.get().map(|(kind, _)| *kind)
 }
 
 /// Maps what the kernel needs and turns translation on, on the boot CPU.
 ///
-/// `wanted` is what the boot arguments ask for; [`Wanted::Off`] leaves it off, for
-/// looking at what goes wrong then.
-pub fn init(facts: &MachineFacts, wanted: Option<Wanted>) {
-    let has_radix = spr::pvr() >> 16 >= PVR_POWER9;
-    let kind = match wanted {
-        Some(Wanted::Off) => return,
-        Some(Wanted::Kind(Kind::Hash)) => Kind::Hash,
-        _ if has_radix => Kind::Radix,
-        _ => Kind::Hash,
-    };
-    match kind {
+/// It stays off if the boot arguments ask for that, for looking at what goes wrong
+/// then.
+pub fn init(facts: &MachineFacts) {
+    let Some(kind) = facts.translation else { return };
+    let translation: &'static dyn Translation = match kind {
         Kind::Radix => radix::init(),
         Kind::Hash => hash::init(facts),
-    }
-    KIND.call_once(|| kind);
+    };
+    RUNNING.call_once(|| (kind, translation));
     let all = |(start, end): (Vaddr, Vaddr), rights| {
         map(start, end.since(start) as u64, rights, Grain::Large)
             .unwrap_or_else(|error| panic!("no room in the translation tables at {}", error.at));
@@ -127,40 +134,25 @@ pub fn init(facts: &MachineFacts, wanted: Option<Wanted>) {
 
 /// Turns translation on, on this CPU, and for every exception that it takes.
 pub fn turn_on() {
-    match kind() {
-        Some(Kind::Radix) => radix::load(),
-        Some(Kind::Hash) => hash::load(),
-        None => return,
-    }
+    let Some(translation) = running() else { return };
+    translation.load();
     paca::set_kernel_msr(spr::msr() | spr::msr::IR | spr::msr::DR);
     spr::translation_on();
 }
 
 /// Maps a range of whole pages, of which nothing is mapped.
 pub fn map(start: Vaddr, len: u64, rights: Rights, grain: Grain) -> Result<(), MapError> {
-    match kind() {
-        Some(Kind::Radix) => radix::map(start, len, rights, grain),
-        Some(Kind::Hash) => hash::map(start, len, rights),
-        None => Ok(()),
-    }
+    running().map_or(Ok(()), |it| it.map(start, len, rights, grain))
 }
 
 /// Changes what may be done in a mapped range, on every CPU before it returns.
 pub fn protect(start: Vaddr, len: u64, rights: Rights) -> Result<(), MapError> {
-    match kind() {
-        Some(Kind::Radix) => radix::change(start, len, Some(rights)),
-        Some(Kind::Hash) => hash::protect(start, len, rights),
-        None => Ok(()),
-    }
+    running().map_or(Ok(()), |it| it.protect(start, len, rights))
 }
 
 /// Takes a mapped range away, on every CPU before it returns.
 pub fn unmap(start: Vaddr, len: u64) -> Result<(), MapError> {
-    match kind() {
-        Some(Kind::Radix) => radix::change(start, len, None),
-        Some(Kind::Hash) => hash::unmap(start, len),
-        None => Ok(()),
-    }
+    running().map_or(Ok(()), |it| it.unmap(start, len))
 }
 
 /// Hands every mapped range to `visit`, by rising address, as the live tables
@@ -181,10 +173,8 @@ pub fn regions(mut visit: impl FnMut(Region)) {
             }
         }
     };
-    match kind() {
-        Some(Kind::Radix) => radix::regions(&mut add),
-        Some(Kind::Hash) => hash::regions(&mut add),
-        None => {}
+    if let Some(translation) = running() {
+        translation.regions(&mut add);
     }
     if let Some(last) = open {
         visit(last);
@@ -207,55 +197,36 @@ impl Alias {
     pub fn with<T>(work: impl FnOnce(&mut Self) -> T) -> T {
         let _only = PATCHING.lock();
         let enabled = spr::interrupts_off();
-        match kind() {
-            Some(Kind::Radix) => radix::alias_begin(),
-            Some(Kind::Hash) => hash::alias_begin(),
-            None => {}
-        }
+        let show = |shown| running().into_iter().for_each(|it| it.show_window(shown));
+        show(true);
         let mut alias = Self { page: None };
         let result = work(&mut alias);
         alias.close();
-        match kind() {
-            Some(Kind::Radix) => radix::alias_end(),
-            Some(Kind::Hash) => hash::alias_end(),
-            None => {}
-        }
+        show(false);
         spr::interrupts_restore(enabled);
         result
     }
 
     fn close(&mut self) {
-        if self.page.take().is_some() {
-            match kind() {
-                Some(Kind::Radix) => radix::alias_unmap(),
-                Some(Kind::Hash) => hash::alias_unmap(),
-                None => {}
-            }
+        if let (Some(_), Some(translation)) = (self.page.take(), running()) {
+            translation.clear_window();
         }
     }
 
     /// The address through which `at` can be written until the next call.
     pub fn address(&mut self, at: Vaddr) -> Vaddr {
+        let Some(translation) = running() else { return at };
         let page = at.0 & !(PAGE - 1);
-        if kind().is_none() {
-            return at;
-        }
         if self.page != Some(page) {
             self.close();
-            match kind() {
-                Some(Kind::Radix) => radix::alias_map(Vaddr(page)),
-                _ => hash::alias_map(Vaddr(page)),
-            }
+            translation.aim_window(Vaddr(page));
             self.page = Some(page);
         }
-        alias_base().offset((at.0 & (PAGE - 1)).cast_signed())
+        translation.window().offset((at.0 & (PAGE - 1)).cast_signed())
     }
 }
 
 /// Where the window lies.
 pub fn alias_base() -> Vaddr {
-    match kind() {
-        Some(Kind::Radix) => radix::ALIAS,
-        _ => hash::ALIAS,
-    }
+    running().map_or(Vaddr(0), Translation::window)
 }

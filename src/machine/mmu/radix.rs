@@ -17,7 +17,7 @@
 
 use core::arch::asm;
 
-use super::{MapError, Region};
+use super::{MapError, Region, Translation};
 use crate::addr::Vaddr;
 use crate::machine::lock::Mutex;
 use crate::machine::memory;
@@ -26,7 +26,7 @@ use crate::mmu::Rights;
 use crate::mmu::radix::{self, Grain, PAGE, RadixError, Tables};
 
 /// The window: the first page of the second half-tebibyte.
-pub const ALIAS: Vaddr = Vaddr(1 << 39);
+const WINDOW: Vaddr = Vaddr(1 << 39);
 
 const KERNEL_PID: u64 = 1;
 const PATCHING_PID: u64 = 2;
@@ -77,7 +77,7 @@ fn take(len: u64, align: u64) -> Option<u64> {
 }
 
 /// Builds empty trees and hands them to the hypervisor. Nothing is mapped yet.
-pub fn init() {
+pub fn init() -> &'static dyn Translation {
     let tables = || {
         let process_table = take(PAGE, PAGE)?;
         let (kernel_root, patching_root) =
@@ -115,12 +115,11 @@ pub fn init() {
             .expect("fresh tables map");
     }
     drop(tree);
-    assert!(hcall::register_process_table(process_table, 0), "the hypervisor has no radix");
-}
-
-/// Makes this CPU translate with the kernel's tree.
-pub fn load() {
-    set_pid(KERNEL_PID);
+    assert!(
+        hcall::register_process_table(process_table, 0),
+        "the hypervisor takes no radix tree, though it offers radix; boot with mmu=hash"
+    );
+    &Radix
 }
 
 fn set_pid(pid: u64) {
@@ -135,7 +134,7 @@ fn settle() {
     unsafe { asm!("ptesync", options(nostack, preserves_flags)) };
 }
 
-/// Makes every CPU forget a page of `pid`.
+/// Makes every CPU forget a page of `pid`. Ranges that change have small leaves.
 fn forget(at: u64, pid: u64) {
     // RB: page, with the actual page size 0 (4 KiB) in AP; RS: PID.
     // SAFETY: forgets cached translations only; the order of barriers is that of
@@ -144,6 +143,20 @@ fn forget(at: u64, pid: u64) {
         asm!(
             "tlbie {rb}, {rs}, 0, 1, 1",
             rb = in(reg) at & !(PAGE - 1),
+            rs = in(reg) pid << 32,
+            options(nostack, preserves_flags),
+        );
+    }
+}
+
+/// Makes every CPU forget all pages of `pid`, of any size.
+fn forget_all(pid: u64) {
+    // RB: IS 1, all of a process; RIC 2, also what led to the pages.
+    // SAFETY: forgets cached translations only.
+    unsafe {
+        asm!(
+            "tlbie {rb}, {rs}, 2, 1, 1",
+            rb = in(reg) 1u64 << 10,
             rs = in(reg) pid << 32,
             options(nostack, preserves_flags),
         );
@@ -163,27 +176,6 @@ fn error(start: Vaddr, error: RadixError) -> MapError {
     MapError { at }
 }
 
-/// Maps a range.
-pub fn map(start: Vaddr, len: u64, rights: Rights, grain: Grain) -> Result<(), MapError> {
-    let mut tree = TREE.lock();
-    let root = tree.kernel_root;
-    let mut at = start.0;
-    let end = start.0 + len;
-    // In steps, so that the pool is filled up in between: 2 MiB need one table.
-    while at < end {
-        let step = match grain {
-            Grain::Page => (1 << 21) - (at & ((1 << 21) - 1)),
-            Grain::Large => u64::MAX,
-        };
-        let part = (at, step.min(end - at));
-        refill(&mut tree).ok_or(MapError { at: Vaddr(at) })?;
-        radix::map(&mut *tree, root, part, rights, grain).map_err(|why| error(start, why))?;
-        at += part.1;
-    }
-    settle();
-    Ok(())
-}
-
 /// Sees to it that a few tables are free.
 fn refill(tree: &mut Tree) -> Option<()> {
     let left = (tree.pool.1 - tree.pool.0) / PAGE;
@@ -199,8 +191,32 @@ fn refill(tree: &mut Tree) -> Option<()> {
     Some(())
 }
 
+/// Maps a range in parts, so that the pool is filled up in between: 2 MiB need one
+/// table. `done` is how many bytes it came.
+fn map_parts(
+    tree: &mut Tree,
+    done: &mut u64,
+    (start, len): (Vaddr, u64),
+    rights: Rights,
+    grain: Grain,
+) -> Result<(), MapError> {
+    while *done < len {
+        let at = start.0 + *done;
+        let most = match grain {
+            Grain::Page => (1 << 21) - (at & ((1 << 21) - 1)),
+            Grain::Large => u64::MAX,
+        };
+        let part = (at, most.min(len - *done));
+        refill(tree).ok_or(MapError { at: Vaddr(at) })?;
+        let root = tree.kernel_root;
+        radix::map(tree, root, part, rights, grain).map_err(|why| error(Vaddr(at), why))?;
+        *done += part.1;
+    }
+    Ok(())
+}
+
 /// Changes a range in place, or takes it away.
-pub fn change(start: Vaddr, len: u64, rights: Option<Rights>) -> Result<(), MapError> {
+fn change(start: Vaddr, len: u64, rights: Option<Rights>) -> Result<(), MapError> {
     let mut tree = TREE.lock();
     let root = tree.kernel_root;
     radix::change(&mut *tree, root, (start.0, len), rights).map_err(|why| error(start, why))?;
@@ -213,39 +229,69 @@ pub fn change(start: Vaddr, len: u64, rights: Option<Rights>) -> Result<(), MapE
     Ok(())
 }
 
-/// Walks the live tree.
-pub fn regions(visit: &mut impl FnMut(Region)) {
-    let tree = TREE.lock();
-    radix::walk(&*tree, tree.kernel_root, &mut |leaf| {
-        let (start, to) = (Vaddr(leaf.start), Vaddr(leaf.to));
-        visit(Region { start, len: leaf.len, to, rights: leaf.rights });
-    });
-}
+/// The tree, as [`super`] uses it.
+struct Radix;
 
-/// Shows this CPU the window.
-pub fn alias_begin() {
-    set_pid(PATCHING_PID);
-}
+impl Translation for Radix {
+    fn load(&self) {
+        set_pid(KERNEL_PID);
+    }
 
-/// Hides it again.
-pub fn alias_end() {
-    set_pid(KERNEL_PID);
-}
+    fn map(&self, start: Vaddr, len: u64, rights: Rights, grain: Grain) -> Result<(), MapError> {
+        let mut tree = TREE.lock();
+        let mut done = 0;
+        let result = map_parts(&mut tree, &mut done, (start, len), rights, grain);
+        if result.is_err() {
+            let root = tree.kernel_root;
+            radix::change(&mut *tree, root, (start.0, done), None).expect("mapped just now");
+        }
+        settle();
+        if result.is_err() {
+            // Processors may have looked, also where nobody asked them to.
+            forget_all(KERNEL_PID);
+            forget_all(PATCHING_PID);
+            finish();
+        }
+        result
+    }
 
-/// Puts the window onto a page.
-pub fn alias_map(page: Vaddr) {
-    let mut tree = TREE.lock();
-    let window = tree.window;
-    tree.set(window, 0, radix::leaf(page.0, Rights::ReadWrite));
-    settle();
-}
+    fn protect(&self, start: Vaddr, len: u64, rights: Rights) -> Result<(), MapError> {
+        change(start, len, Some(rights))
+    }
 
-/// Takes the window away.
-pub fn alias_unmap() {
-    let mut tree = TREE.lock();
-    let window = tree.window;
-    tree.set(window, 0, 0);
-    settle();
-    forget(ALIAS.0, PATCHING_PID);
-    finish();
+    fn unmap(&self, start: Vaddr, len: u64) -> Result<(), MapError> {
+        change(start, len, None)
+    }
+
+    fn regions(&self, visit: &mut dyn FnMut(Region)) {
+        let tree = TREE.lock();
+        radix::walk(&*tree, tree.kernel_root, &mut |leaf| {
+            let (start, to) = (Vaddr(leaf.start), Vaddr(leaf.to));
+            visit(Region { start, len: leaf.len, to, rights: leaf.rights });
+        });
+    }
+
+    fn window(&self) -> Vaddr {
+        WINDOW
+    }
+
+    fn show_window(&self, shown: bool) {
+        set_pid(if shown { PATCHING_PID } else { KERNEL_PID });
+    }
+
+    fn aim_window(&self, page: Vaddr) {
+        let mut tree = TREE.lock();
+        let window = tree.window;
+        tree.set(window, 0, radix::leaf(page.0, Rights::ReadWrite));
+        settle();
+    }
+
+    fn clear_window(&self) {
+        let mut tree = TREE.lock();
+        let window = tree.window;
+        tree.set(window, 0, 0);
+        settle();
+        forget(WINDOW.0, PATCHING_PID);
+        finish();
+    }
 }

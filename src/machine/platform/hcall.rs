@@ -6,8 +6,11 @@ use core::arch::global_asm;
 
 global_asm!(include_str!("../../../boot/hcall.S"));
 
+/// r4 to r11 after a call.
+type Results = [u64; 8];
+
 unsafe extern "C" {
-    fn hv_call(token: u64, a: u64, b: u64, c: u64, d: u64, out: &mut [u64; 4]) -> i64;
+    fn hv_call(token: u64, a: u64, b: u64, c: u64, d: u64, out: &mut Results) -> i64;
 }
 
 /// `H_GET_TERM_CHAR`: unit -> length, 16 bytes packed big-endian.
@@ -24,8 +27,10 @@ const H_SET_MODE: u64 = 0x31c;
 const H_REMOVE: u64 = 0x4;
 /// `H_ENTER`: flags, number of a group's first entry, both words -> number.
 const H_ENTER: u64 = 0x8;
-/// `H_READ`: flags, entry number -> both words.
+/// `H_READ`: flags, entry number -> both words of each entry read.
 const H_READ: u64 = 0xc;
+/// Four entries, the first of them a multiple of four.
+const READ_FOUR: u64 = 1 << (63 - 26);
 /// `H_PROTECT`: protection bits, entry number, page (not used).
 const H_PROTECT: u64 = 0x18;
 /// `H_REGISTER_PROC_TBL`: flags, table, 0, log2 of its pages.
@@ -43,9 +48,9 @@ const H_BUSY: i64 = 1;
 pub const TERM_CHARS: usize = 16;
 
 /// Calls the hypervisor with register arguments only.
-fn call(token: u64, a: u64, b: u64, c: u64, d: u64) -> (i64, [u64; 4]) {
-    let mut out = [0; 4];
-    // SAFETY: `hv_call` keeps what the ABI asks it to keep and writes the four
+fn call(token: u64, a: u64, b: u64, c: u64, d: u64) -> (i64, Results) {
+    let mut out = [0; 8];
+    // SAFETY: `hv_call` keeps what the ABI asks it to keep and writes the eight
     // words of `out`. The only address that the tokens used here (private
     // constants) pass is that of the process table, which the hypervisor reads.
     let status = unsafe { hv_call(token, a, b, c, d, &mut out) };
@@ -93,15 +98,18 @@ pub fn register_process_table(table: u64, pages_log2: u64) -> bool {
     call(H_REGISTER_PROC_TBL, PROC_TBL_RADIX, table, 0, pages_log2).0 == H_SUCCESS
 }
 
-/// Enters both words into a free entry of the group that begins at `slot`.
-pub fn hash_enter(slot: u64, v: u64, r: u64) -> bool {
-    call(H_ENTER, 0, slot, v, r).0 == H_SUCCESS
+/// Enters both words into a free entry of the group that begins at `slot`: that
+/// entry's number, or `None` if there is none.
+pub fn hash_enter(slot: u64, v: u64, r: u64) -> Option<u64> {
+    let (status, out) = call(H_ENTER, 0, slot, v, r);
+    (status == H_SUCCESS).then_some(out[0])
 }
 
-/// Both words of an entry.
-pub fn hash_read(slot: u64) -> Option<(u64, u64)> {
-    let (status, out) = call(H_READ, 0, slot, 0, 0);
-    (status == H_SUCCESS).then_some((out[0], out[1]))
+/// Both words of each of four entries; `slot` is a multiple of four.
+pub fn hash_read_four(slot: u64) -> Option<[(u64, u64); 4]> {
+    let (status, out) = call(H_READ, READ_FOUR, slot, 0, 0);
+    let entry = |entry: usize| (out[2 * entry], out[2 * entry + 1]);
+    (status == H_SUCCESS).then_some([0, 1, 2, 3].map(entry))
 }
 
 /// Changes the protection of an entry, in place.

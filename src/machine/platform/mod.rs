@@ -20,6 +20,7 @@ use alloc::vec::Vec;
 use crate::machine::lock::Once;
 
 use crate::addr::Vaddr;
+use crate::mmu::negotiate::Kind;
 
 /// What the firmware said of the machine, read once at boot.
 #[derive(Clone, Debug, Default)]
@@ -35,6 +36,8 @@ pub struct MachineFacts {
     pub bootargs: Vec<u8>,
     /// Ticks of the time base in a second.
     pub timebase_hz: u64,
+    /// The translation that was agreed with the hypervisor; `None` to run without.
+    pub translation: Option<Kind>,
     /// Log2 of the bytes of the hash table that the hypervisor keeps for us.
     pub hash_table_bits: u32,
     /// Hardware numbers of the CPUs (`ibm,ppc-interrupt-server#s`).

@@ -4,7 +4,8 @@
 //! so boot asks for a fixed list and never walks the tree.
 //!
 //! ```text
-//! /chosen      stdout bootargs linux,initrd-start linux,initrd-end
+//! /chosen      stdout bootargs linux,initrd-start linux,initrd-end, what of
+//!              translation is offered, and then granted
 //! /            model
 //! /memory@0    reg
 //! /cpus/*      reg-like: ibm,ppc-interrupt-server#s; timebase-frequency
@@ -168,6 +169,17 @@ impl OpenFirmware {
         let [status, entry] =
             self.call::<2>(c"call-method", &[cell(c"instantiate-rtas"), instance, base])?;
         (status == 0).then_some(entry)
+    }
+
+    /// Tells the hypervisor what this kernel can do (`mmu::negotiate`); true if it
+    /// agrees. It may also start the machine again instead, and agree then.
+    pub fn ask_support(&self, request: &[u8]) -> bool {
+        let Some([root]) = self.call::<1>(c"open", &[cell(c"/")]) else { return false };
+        let args = [cell(c"ibm,client-architecture-support"), root, request.as_ptr() as u32];
+        // Two results: whether there was such a method, and its own.
+        let answer = self.call::<2>(c"call-method", &args);
+        self.call::<0>(c"close", &[root]);
+        answer == Some([0, 0])
     }
 
     /// Ends the firmware's hold on the machine. No call may follow.

@@ -5,11 +5,12 @@
 use alloc::string::String;
 use core::cell::UnsafeCell;
 
-use super::openfirmware::{OpenFirmware, call_cells};
+use super::openfirmware::{Node, OpenFirmware, call_cells};
 use super::{MachineFacts, Platform, hcall};
 use crate::addr::Vaddr;
 use crate::machine::lock::Mutex;
-use crate::machine::memory;
+use crate::machine::{memory, spr};
+use crate::mmu::negotiate::{self, Kind, Offer, Wanted};
 
 /// Bytes kept for RTAS; QEMU wants 2 KiB, PowerVM more.
 const RTAS_BYTES: usize = 64 * 1024;
@@ -97,6 +98,7 @@ pub fn take_over(firmware: OpenFirmware) -> MachineFacts {
             facts.bootargs.pop();
         }
     }
+    facts.translation = agree_on_translation(&firmware, chosen, &facts.bootargs);
     facts.model = firmware
         .find(c"/")
         .and_then(|root| firmware.property_bytes(root, c"model"))
@@ -122,6 +124,47 @@ pub fn take_over(firmware: OpenFirmware) -> MachineFacts {
 
     firmware.quiesce();
     facts
+}
+
+/// Settles with the hypervisor which translation to run with. What the tree says
+/// of CPUs may change by it, so they are asked for afterwards.
+///
+/// SLOF is not asked without need: it goes through the whole tree after the
+/// answer, for 116 million instructions, and QEMU, which runs it, gives what it
+/// offers also to a guest that never asked. PowerVM does not.
+fn agree_on_translation(
+    firmware: &OpenFirmware,
+    chosen: Option<Node>,
+    bootargs: &[u8],
+) -> Option<Kind> {
+    let wanted = match Wanted::find(bootargs) {
+        Some(Wanted::Off) => return None,
+        Some(Wanted::Kind(kind)) => Some(kind),
+        None => None,
+    };
+    let kind = chosen
+        .and_then(|node| firmware.property::<16>(node, c"ibm,arch-vec-5-platform-support"))
+        .and_then(|(bytes, len)| Offer::of_hypervisor(&bytes[..len]))
+        .unwrap_or_else(|| {
+            let cpu = firmware.find(c"/cpus").and_then(|cpus| firmware.child(cpus));
+            let version = cpu.and_then(|node| firmware.cell(node, c"cpu-version"));
+            Offer::of_processor(version.map(|version| version as u32), spr::pvr())
+        })
+        .choose(wanted)
+        .expect("radix is offered only with invalidation by the hypervisor, which is not done");
+    let slof = || {
+        let model = firmware.property::<8>(firmware.find(c"/openprom")?, c"model");
+        Some(model?.0.starts_with(b"SLOF"))
+    };
+    let ask = negotiate::insists(bootargs) || slof() != Some(true);
+    if !ask || !firmware.ask_support(&negotiate::request(kind, spr::pvr())) {
+        return Some(kind);
+    }
+    let granted = firmware
+        .find(c"/chosen")
+        .and_then(|chosen| firmware.property::<32>(chosen, c"ibm,architecture-vec-5"))
+        .map(|(bytes, len)| negotiate::granted(&bytes[..len]));
+    Some(granted.unwrap_or(kind))
 }
 
 impl Pseries {

@@ -15,6 +15,7 @@ import re
 import shlex
 import subprocess
 import sys
+import threading
 
 import elf
 
@@ -73,8 +74,11 @@ class Record:
         self.windows, self.seen, self.failed = {}, {}, None
 
     def __getitem__(self, label):
-        if label in self.windows:
-            return self.windows[label]
+        window = self.windows.get(label)
+        if window and (window.result or 0) < 0:
+            raise Failed(f"run {self.name}: Linux answered {window.result} to `{label}`")
+        if window:
+            return window
         raise Failed(self.failed or f"run {self.name}: nothing is called {label}")
 
 
@@ -104,7 +108,7 @@ def closure(index, name, seen):
     if key in seen:
         return []
     if key not in index:
-        raise Failed(f"{name}.ko: not in Debian's package any more; choose another in bench/runs.py")
+        raise Failed(f"{name}.ko: not among Debian's modules; choose another in bench/runs.py")
     seen.add(key)
     with open(index[key], "rb") as file:
         needs = elf.depends(file.read(), index[key])
@@ -123,13 +127,15 @@ class Bench:
         self.plugin = self.path("count.so")
         self.tool(["cc", "-O2", "-Wall", "-Wextra", "-shared", "-fPIC", "-o", self.plugin,
                    os.path.join(HERE, "count.c")])
-        self.vmlinux = one_file(os.path.join(linux_dir, "boot"), "vmlinux-")
-        self.index = {}
+        self.linux_dir, self.index = linux_dir, {}
         for folder, _, files in os.walk(os.path.join(linux_dir, "lib", "modules")):
             for file in files:
                 if file.endswith(".ko"):
                     self.index[file[:-3].replace("-", "_")] = os.path.join(folder, file)
-        self.facts = {}
+        self.facts, self.writing = {}, threading.Lock()
+        if not self.index:
+            raise Failed(f"{linux_dir}: no modules there; `make bench` unpacks Debian's into "
+                         "target/debian, or TOCSIN_MODULES_DIR names a folder that has them")
 
     def path(self, *names):
         return os.path.join(self.work, *names)
@@ -146,15 +152,17 @@ class Bench:
     def module(self, name):
         """The file that both kernels load: Debian's, without its signature."""
         path = self.path("modules", name + ".ko")
-        if name not in self.facts:
-            source = self.index.get(name.replace("-", "_"))
-            if not source:
-                raise Failed(f"{name}.ko: not among Debian's modules")
-            with open(source, "rb") as file:
-                data = elf.without_signature(file.read())
-            with open(path, "wb") as file:
-                file.write(data)
-            self.facts[name] = elf.ModuleFacts(data, path)
+        with self.writing:
+            if name not in self.facts:
+                source = self.index.get(name.replace("-", "_"))
+                if not source:
+                    raise Failed(f"{name}.ko: not among Debian's modules; choose another in "
+                                 "bench/runs.py")
+                with open(source, "rb") as file:
+                    data = elf.without_signature(file.read())
+                with open(path, "wb") as file:
+                    file.write(data)
+                self.facts[name] = elf.ModuleFacts(data, path)
         return path
 
     def facts_of(self, name):
@@ -173,8 +181,8 @@ def one_file(folder, prefix):
     names = os.listdir(folder) if os.path.isdir(folder) else []
     found = sorted(name for name in names if name.startswith(prefix))
     if not found:
-        raise Failed(f"{folder}/{prefix}*: not there; `make bench` unpacks Debian's kernel into "
-                     "target/debian (or name a folder that has it: TOCSIN_MODULES_DIR)")
+        raise Failed(f"{folder}/{prefix}*: not there; unset TOCSIN_MODULES_DIR, and `make bench` "
+                     "unpacks Debian's kernel into target/debian; or LINUX=0 leaves Linux out")
     return os.path.join(folder, found[-1])
 
 
@@ -196,7 +204,7 @@ class Tocsin:
     # The first must be called once a command; the others are spans to be counted.
     WINDOW = "tocsin::kernel::commands::Kernel>::carry_out"
     SPANS = ("tocsin::loader::layout::Layout>::plan", "tocsin::loader::relocate::link",
-             "tocsin::machine::text::publish")
+             "tocsin::kernel::jobs::run")
 
     def __init__(self, bench, kernel):
         self.bench = bench
@@ -247,7 +255,7 @@ class Tocsin:
         commands = [command for _, command in run.commands]
         environment = dict(
             os.environ, CMD="; ".join(["set -x", *commands]), ICOUNT="1", CPU="power9",
-            MMU="radix", FIRMWARE=run.firmware, SMP=str(run.cpus), MEM=run.memory,
+            MMU="radix", MACHINE="pseries", KERNEL=self.image, GDB="", FIRMWARE=run.firmware, SMP=str(run.cpus), MEM=run.memory,
             MODULES=shlex.join([self.bench.module(m) for m in run.modules] + run.files),
             QEMUFLAGS=shlex.join(["-rtc", "base=2024-01-01,clock=vm", "-seed", "1",
                                   "-plugin", plugin]),
@@ -297,14 +305,14 @@ class Linux:
     WINDOW = "window"
 
     def __init__(self, bench):
-        self.bench, self.image = bench, bench.vmlinux
+        self.bench, self.image = bench, one_file(os.path.join(bench.linux_dir, "boot"), "vmlinux-")
         self.init = bench.path("init")
         bench.tool(["powerpc64le-linux-gnu-gcc", *INIT_FLAGS, "-o", self.init,
                     os.path.join(HERE, "init.c")])
         with open(self.init, "rb") as file:
             init = elf.Elf(file.read(), self.init)
-        with open(bench.vmlinux, "rb") as file:
-            kernel = elf.Elf(file.read(), bench.vmlinux)
+        with open(self.image, "rb") as file:
+            kernel = elf.Elf(file.read(), self.image)
         by_name = {s.name: s for s in init.functions().values()}
         self.start = by_name["_start"].value
         window = by_name[self.WINDOW]
@@ -317,7 +325,7 @@ class Linux:
                 targets[symbol.value] = targets[symbol.local_entry()] = symbol.name
                 found.add(symbol.name)
         if missing := set(self.SPANS) - found:
-            raise Failed(f"{', '.join(sorted(missing))}: not in {bench.vmlinux}; this Linux does "
+            raise Failed(f"{', '.join(sorted(missing))}: not in {self.image}; this Linux does "
                          "the work under other names: correct SPANS in bench/machines.py")
         calls += kernel.calls_to(targets)
         self.calls = bench.write_lines("linux.calls", calls)
@@ -366,7 +374,7 @@ class Linux:
         command = [
             "qemu-system-ppc64", "-M", machine, "-cpu", "power9", "-m", run.memory, "-smp",
             str(run.cpus), "-icount", "shift=0,sleep=off", "-nodefaults", "-display", "none",
-            "-no-reboot", "-serial", "stdio", "-monitor", "none", "-kernel", self.bench.vmlinux,
+            "-no-reboot", "-serial", "stdio", "-monitor", "none", "-kernel", self.image,
             "-initrd", initramfs, "-append", "console=hvc0 quiet loglevel=1 rdinit=/init",
             "-seed", "1", "-rtc", "base=2024-01-01,clock=vm", "-plugin", plugin]
         with open(self.bench.path(f"linux-{name}.console"), "wb") as log:
@@ -387,19 +395,22 @@ class Linux:
         with open(counts, encoding="utf-8") as file:
             windows, record.seen = parse_counts(file.read())
         results = script_lines(said.decode("latin-1").replace("\r", "").split("\n"))
-        for window, (result, shown) in zip(windows, results):
-            window.result, window.lines = result, shown
+        for window in windows:
+            window.result, window.lines = results.get(window.number, (None, []))
         return labelled(record, windows, labels, "Linux")
 
 
 def script_lines(lines):
-    """Pairs (result, lines shown) of init.c's output, one a window."""
-    shown, found = [], []
+    """Maps the number of each window to (result, lines shown), from init.c's output.
+
+    The kernel may have left a line of its own unfinished before the first.
+    """
+    shown, found = [], {}
     for line in lines:
         if line.startswith("| "):
             shown.append(line[2:])
-        elif match := re.fullmatch(r"window \d+ .* (-?\d+)", line):
-            found.append((int(match[1]), shown))
+        elif match := re.search(r"window (\d+) .* (-?\d+)$", line):
+            found[int(match[1])] = int(match[2]), shown
             shown = []
     return found
 

@@ -87,9 +87,12 @@ def draw(points):
                 f"<title>{escape(module_at(points, c))}: {v:.1f}</title></circle>"
                 for c, v in lines[side]]
     top = "linux" if lines["linux"] else "tocsin"
-    for place, point in enumerate(p for p in points if p[top]):
-        up = -10 if place % 2 else 20
-        out.append(text(x.at(point["relocations"]), y.at(point[top]) + up, point["module"],
+    before = math.inf
+    for point in (p for p in points if p[top]):
+        # Outside of the bend, so that neighbours do not lie on each other.
+        away = -10 if point[top] > before else 20
+        before = point[top]
+        out.append(text(x.at(point["relocations"]), y.at(before) + away, point["module"],
                         "small", "middle"))
     return "\n".join(out + ["</svg>"]) + "\n"
 

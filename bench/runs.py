@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 CALLS = 100_000
 
 # What the chart shows, by rising number of relocations; rows.py has four of them.
-CHART = ["crc7", "isofs", "udf", "reiserfs", "ext4", "cifs", "xfs", "btrfs", "nouveau", "amdgpu"]
+CHART = ["crc7", "isofs", "udf", "reiserfs", "ext4", "xfs", "btrfs", "amdgpu"]
 FOUR = ["crc7", "xfs", "btrfs", "amdgpu"]
 
 TRACING = "/sys/kernel/tracing"

@@ -22,6 +22,8 @@ export CARGO_CACHE_RUSTC_INFO := 0
 # What qemu/run.sh reads: in the environment alone, where no quote or semicolon
 # is ever looked at, and not handed down to modules/Makefile as assignments.
 export CMD MODULES CPU SMP MEM MMU CAS MACHINE FIRMWARE ICOUNT QEMUFLAGS TIMEOUT
+# And bench/bench.py.
+export ROWS LINUX
 MAKEOVERRIDES :=
 # Where relative paths in MODULES start: with `make -C` not the current folder,
 # but the one that it was called from. Only make's own command line tells.
@@ -46,7 +48,7 @@ KERNEL_ELF   = target/ppc64le-none/release/tocsin-kernel
 KSYMS        = target/debug/ksyms
 
 .PHONY: help deps run debug test test-host test-qemu test-matrix lint kernel module modules \
-        bad-modules debian-modules book clean FORCE
+        bad-modules debian-modules bench book clean FORCE
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -97,6 +99,14 @@ debian-modules: ## fetch and unpack Debian's ppc64el kernel modules (50 MB)
 	elif ! command -v apt-get >/dev/null; then \
 	  echo 'make: no apt-get: tests on Debian modules are skipped (TOCSIN_MODULES_DIR)' >&2; \
 	else tools/deps.sh fetch && tools/debian-modules.sh target/debian; fi
+
+# --- measuring -------------------------------------------------------------
+
+bench: kernel modules ## count instructions beside Debian's Linux; ROWS='link-* boot', LINUX=0
+	@tools/deps.sh build run fetch
+	@if [ -z "$$TOCSIN_MODULES_DIR" ]; then \
+	  tools/debian-modules.sh target/debian $(if $(filter 0,$(LINUX)),,kernel); fi
+	@bench/bench.py --docs docs
 
 lint: ## clippy on both sides of the fence, and formatting
 	@tools/deps.sh build

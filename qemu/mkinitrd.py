@@ -95,15 +95,15 @@ class Archive:
         self.out.write(data)
         self.at += len(data)
 
-    def add(self, name, mode, data=b""):
-        """One entry; `data` begins at a multiple of eight."""
+    def add(self, name, mode, data=b"", device=(0, 0)):
+        """One entry; `data` begins at a multiple of eight. A device file has a number."""
         name = name.encode() + b"\0"
         while (self.at + HEADER_BYTES + len(name)) % 8:
             name += b"\0"
         self.inode += 1
-        # ino mode uid gid nlink mtime filesize, four device numbers, namesize,
+        # ino mode uid gid nlink mtime filesize, two device numbers, namesize,
         # check. No times and owners: the same modules give the same archive.
-        fields = [self.inode, mode, 0, 0, 1, 0, len(data), 0, 0, 0, 0, len(name), 0]
+        fields = [self.inode, mode, 0, 0, 1, 0, len(data), 0, 0, *device, len(name), 0]
         self.put(b"070701" + b"".join(b"%08X" % f for f in fields))
         self.put(name)
         self.put(data)

@@ -1,17 +1,20 @@
 #!/usr/bin/env bash
 # Fetches Debian's kernel for ppc64el and unpacks it: 3,000 real modules.
 #
-#   debian-modules.sh DIR        makes DIR/lib/modules/VERSION/...
+#   debian-modules.sh DIR           makes DIR/lib/modules/VERSION/...
+#   debian-modules.sh DIR kernel    and DIR/boot/vmlinux-VERSION, which bench/ boots
 #
 # They are test input and are never committed. The image's name changes with
 # every update of Debian's kernel; linux-image-powerpc64le depends on today's.
 # Indexes and package stay in DIR: the system's own apt is not touched, so this
 # needs neither root nor a foreign architecture.
 set -euo pipefail
-dir=$1
+dir=$1 wanted=${2:-modules}
 
 if [ -e "$dir/complete" ]; then
-    exit 0
+    if [ "$wanted" = modules ] || compgen -G "$dir/boot/vmlinux-*" >/dev/null; then
+        exit 0
+    fi
 fi
 if ! command -v apt-get >/dev/null; then
     echo "debian-modules: no apt-get here. Unpack the Debian package linux-image-*-powerpc64le for" >&2
@@ -42,6 +45,7 @@ image=$(apt-cache "${options[@]}" show linux-image-powerpc64le:ppc64el |
 [ -n "$image" ] || { echo "debian-modules: linux-image-powerpc64le:ppc64el: not found" >&2; exit 1; }
 (cd "$work" && apt-get "${options[@]}" download "$image:ppc64el" >&2)
 dpkg-deb -x "$work/$image"_*.deb "$dir"
-rm -rf "$work" "$dir/boot" "$dir/usr"
+rm -rf "$work" "$dir/usr"
+[ "$wanted" = kernel ] || rm -rf "$dir/boot"
 echo "$image" >"$dir/complete"
 echo "debian-modules: $image: $(find "$dir/lib/modules" -name '*.ko*' | wc -l) modules" >&2

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs tests and adds up what they count: test.sh host|qemu|power8|power9|power10 ...
 #
-#   host      cargo test and the tests of the scripts under qemu/
+#   host      cargo test and the tests of the scripts under qemu/ and bench/
 #   qemu      the console transcripts of qemu/cases, and qemu/test_kernel.py
 #   powerN    the same on that CPU
 #   powerN-MMU-SMP[-FIRMWARE]   the transcripts on that machine: power9-hash-4;
@@ -56,6 +56,7 @@ for what in "$@"; do
     host)
         count host of_cargo cargo test --locked --no-fail-fast
         count scripts of_unittest python3 qemu/test_scripts.py
+        count bench of_unittest python3 bench/test_bench.py
         ;;
     # shellcheck disable=SC2086 # CASES holds several words
     qemu)

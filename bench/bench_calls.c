@@ -1,0 +1,26 @@
+/*
+ * Three functions that do the same, to be called 100,000 times: one without a call
+ * site, one with a site that may be traced, one that bench_fix.c replaces.
+ */
+#include <linux/module.h>
+
+noinline notrace long bench_plain(void)
+{
+	return 41;
+}
+EXPORT_SYMBOL_GPL(bench_plain);
+
+noinline long bench_site(void)
+{
+	return 41;
+}
+EXPORT_SYMBOL_GPL(bench_site);
+
+noinline long bench_patched(void)
+{
+	return 41;
+}
+EXPORT_SYMBOL_GPL(bench_patched);
+
+MODULE_LICENSE("Dual MIT/GPL");
+MODULE_DESCRIPTION("Functions that make bench calls");

@@ -1,0 +1,181 @@
+"""What each run of either kernel does: data, read by machines.py.
+
+A run boots once, with these modules at hand. Tocsin's commands are lines of its
+shell; Linux's are lines of init.c's script, after all its modules have been loaded
+in their order, each under its own name. Every command has a label, by which rows.py
+finds what it took. A command that Tocsin refuses ends its run, and the rows that
+wanted more show the refusal instead of a figure: that is how a row can be there
+before the feature is.
+"""
+
+from dataclasses import dataclass, field
+
+# How often a function is called to see what one call takes.
+CALLS = 100_000
+
+# What the chart shows, by rising number of relocations; rows.py has four of them.
+CHART = ["crc7", "isofs", "udf", "reiserfs", "ext4", "xfs", "btrfs", "amdgpu"]
+FOUR = ["crc7", "xfs", "btrfs", "amdgpu"]
+
+TRACING = "/sys/kernel/tracing"
+
+
+@dataclass
+class Run:
+    """One boot. `files`: modules of ours, as bench.py has built them."""
+
+    commands: list
+    modules: list = field(default_factory=list)
+    files: list = field(default_factory=list)
+    firmware: str = "vof"
+    cpus: int = 1
+    memory: str = "1G"
+    timeout: int = 900
+
+
+# --- Tocsin ----------------------------------------------------------------------
+
+
+def shell(path, text):
+    """The command that writes to a control file."""
+    return f"echo {text} > {TRACING}/{path}"
+
+
+def insmod(module):
+    """crc7 finds all it imports; the others would need the rest of Linux to run."""
+    return f"insmod {module}" if module == "crc7" else f"insmod {module} --link-only"
+
+
+def call(function):
+    return f"call -n {CALLS} {function}"
+
+
+def load_commands():
+    """Loads each module, and looks at the memory before and after the four."""
+    for module in CHART:
+        if module in FOUR:
+            yield f"before {module}", "mem"
+        yield module, insmod(module)
+        if module in FOUR:
+            yield f"after {module}", "mem"
+    yield "sections", "lsmod -v"
+
+
+def with_calls(*commands):
+    """A run that calls functions of bench_calls.c."""
+    return Run(files=["bench_calls", "bench_fix"], commands=[("calls", "insmod bench_calls"), *commands])
+
+
+TOCSIN = {
+    "boot": Run([("first", "mem")]),
+    "boot-slof": Run([("first", "mem")], firmware="slof"),
+    "boot-4": Run([("first", "mem")], cpus=4),
+    "load": Run(list(load_commands()), CHART),
+    "trace": Run([(module, insmod(module)) for module in FOUR] + [
+        # Once before it is measured: rings are made at the first time.
+        ("on first", shell("current_tracer", "function")),
+        ("off first", shell("current_tracer", "nop")),
+        ("on", shell("current_tracer", "function")),
+        ("status", "trace status"),
+        ("off", shell("current_tracer", "nop")),
+        ("filter", shell("set_ftrace_filter", "xfs_perag_get")),
+        ("attach", shell("current_tracer", "function")),
+        ("detach", shell("current_tracer", "nop")),
+    ], FOUR),
+    "calls": with_calls(
+        ("plain", call("bench_plain")),
+        ("site", call("bench_site")),
+        ("on", "trace on bench_site"),
+        ("traced", call("bench_site")),
+        ("off", "trace off"),
+        ("site again", call("bench_site")),
+    ),
+    "tracing off": with_calls(
+        ("on", "trace on bench_site"),
+        ("tracing_on", shell("tracing_on", "0")),
+        ("traced", call("bench_site")),
+    ),
+    "graph": with_calls(
+        ("filter", shell("set_ftrace_filter", "bench_site")),
+        ("on", shell("current_tracer", "function_graph")),
+        ("traced", call("bench_site")),
+        ("tracing_on", shell("tracing_on", "0")),
+        ("quiet", call("bench_site")),
+    ),
+    "probe": with_calls(
+        ("make", shell("kprobe_events", '"p:bench bench_site a=%gpr3"')),
+        ("on", shell("events/kprobes/bench/enable", "1")),
+        ("traced", call("bench_site")),
+    ),
+    "return probe": with_calls(
+        ("make", shell("kprobe_events", '"r:bench bench_site a=$retval"')),
+        ("on", shell("events/kprobes/bench/enable", "1")),
+        ("traced", call("bench_site")),
+    ),
+    "patch": with_calls(
+        ("before", call("bench_patched")),
+        ("patch", "livepatch enable bench_fix"),
+        ("after", call("bench_patched")),
+    ),
+}
+
+
+# --- Linux -----------------------------------------------------------------------
+
+
+def write(label, path, text):
+    return label, ("write", f"{TRACING}/{path}", text)
+
+
+def calls(label):
+    return label, ("calls", str(CALLS))
+
+
+LINUX = {
+    "boot": Run([("memory", ("show", "/proc/meminfo"))], firmware="slof"),
+    "load": Run([("modules", ("show", "/proc/modules"))], ["crc32c_generic", *CHART], memory="4G"),
+    "trace": Run([
+        write("quiet", "tracing_on", "0"),
+        write("on first", "current_tracer", "function"),
+        write("off first", "current_tracer", "nop"),
+        write("on", "current_tracer", "function"),
+        ("sites", ("count", f"{TRACING}/enabled_functions")),
+        write("off", "current_tracer", "nop"),
+        write("filter", "set_ftrace_filter", "sys_getppid"),
+        write("attach", "current_tracer", "function"),
+        write("detach", "current_tracer", "nop"),
+    ], ["crc32c_generic", *FOUR], memory="4G"),
+    "calls": Run([
+        write("room", "buffer_size_kb", "65536"),
+        write("filter", "set_ftrace_filter", "sys_getppid"),
+        write("graph filter", "set_graph_function", "sys_getppid"),
+        calls("warm"),
+        calls("site"),
+        write("function", "current_tracer", "function"),
+        calls("traced first"), write("clear 1", "trace", ""),
+        calls("traced"),
+        write("quiet 1", "tracing_on", "0"),
+        calls("quiet"),
+        write("loud 1", "tracing_on", "1"),
+        write("graph", "current_tracer", "function_graph"),
+        calls("graph first"), write("clear 2", "trace", ""),
+        calls("graph traced"),
+        write("quiet 2", "tracing_on", "0"),
+        calls("graph quiet"),
+        write("loud 2", "tracing_on", "1"),
+        write("nop", "current_tracer", "nop"),
+        calls("site again"),
+        write("all", "set_ftrace_filter", ""),
+        write("probe", "kprobe_events", "p:bench sys_getppid a=%gpr3"),
+        write("probe on", "events/kprobes/bench/enable", "1"),
+        write("clear 3", "trace", ""),
+        calls("probe first"), write("clear 4", "trace", ""),
+        calls("probe traced"),
+        write("probe off", "events/kprobes/bench/enable", "0"),
+        write("no probe", "kprobe_events", ""),
+        write("return probe", "kprobe_events", "r:bench sys_getppid a=$retval"),
+        write("return probe on", "events/kprobes/bench/enable", "1"),
+        calls("return first"), write("clear 5", "trace", ""),
+        calls("return traced"),
+    ]),
+}

@@ -89,6 +89,11 @@ pub enum Command {
         /// Its name.
         module: String,
     },
+    /// List a module's sections in memory, each with its digest.
+    Sections {
+        /// Its name.
+        module: String,
+    },
     /// List a module's relocations.
     Relocs {
         /// Its name.

@@ -292,6 +292,10 @@ pub(super) fn stubs(words: &mut Words<'_>) -> Result<Command, Problem> {
     words.module("MOD").map(|module| Command::Stubs { module })
 }
 
+pub(super) fn sections(words: &mut Words<'_>) -> Result<Command, Problem> {
+    words.module("MOD").map(|module| Command::Sections { module })
+}
+
 pub(super) fn relocs(words: &mut Words<'_>) -> Result<Command, Problem> {
     Ok(Command::Relocs { module: words.module("MOD")?, count: words.optional_count("COUNT")? })
 }

@@ -9,6 +9,7 @@ mod dis;
 mod look;
 mod modules;
 mod patch;
+mod sections;
 
 use alloc::string::String;
 
@@ -70,6 +71,7 @@ impl Kernel {
             Command::Examine { place, len } => look::examine(place, *len),
             Command::Dis { target, count } => dis::dis(target, *count),
             Command::Stubs { module } => look::stubs(module),
+            Command::Sections { module } => sections::sections(module),
             Command::Relocs { module, count } => look::relocs(module, *count),
             Command::Sites { glob } => look::sites(glob.as_deref()),
             Command::Audit => patch::audit(),

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Links modules on the host and in the machine, and checks every relocated field.
 
-    corpus.py [--jobs N] [--all] [--names FILE] [FILE.ko|FOLDER]...
+    corpus.py [--jobs N] [--names FILE] [FILE.ko|FOLDER]...
 
     modules ─┬─> machine: insmod --link-only, sections ──> addresses, digests
              └─> host: corpus-link, at those addresses ──> bytes ─┬─> digests equal?
@@ -12,9 +12,14 @@ code: a difference is the machine's, or memory written afterwards), and a model
 that shares nothing with either. Where a digest differs, the machine is started
 again and dumps what differs, and the model judges that.
 
-Without files and folders, TOCSIN_MODULES_DIR is searched. `--names` keeps the
-modules that FILE lists, one a line. With `--all`, a module that is refused is a
-failure; else it is counted by its reason. The status is 0 if nothing differs.
+The kernel exports few of the names that modules import, so most calls lead to a
+trap there. The host therefore links each module a second time, against a kernel
+that exports every name, far from the module, and the model judges that, too.
+
+Without files and folders, MODULES has them, as for qemu/run.sh; a module that is
+refused is then counted by its reason. Without MODULES, TOCSIN_MODULES_DIR is
+searched, and each module in it has to load. `--names` keeps the modules that FILE
+lists, one a line. The status is 0 if nothing differs.
 """
 
 import argparse
@@ -23,6 +28,7 @@ import concurrent.futures
 import hashlib
 import os
 import re
+import shlex
 import subprocess
 import sys
 import tempfile
@@ -39,6 +45,8 @@ import model  # noqa: E402
 LINKER = os.path.join(ROOT, "target", "debug", "corpus-link")
 # What one machine gets: commands of 128 KiB are the limit, and memory.
 GROUP_BYTES, GROUP_MODULES = 40 << 20, 800
+# Where a kernel that exports every name has the first of them, and the next.
+FAR, FAR_STEP = 0xC008_0000_0000_0000, 0x1_2348
 # A digest that differs is looked into for this many modules, this many bytes.
 DUMP_MODULES, DUMP_BYTES = 4, 1 << 16
 SHOWN = 20  # differences printed one by one
@@ -72,7 +80,8 @@ class Module:
             with open(self.file, "wb") as file:
                 file.write(data)
         self.word = mkinitrd.name_in_archive(path)[:-3]
-        self.name = (elf.module_name(data) or self.word).replace("-", "_")
+        self.elf = elf.parse(data)
+        self.name = (self.elf and self.elf.module_name() or self.word).replace("-", "_")
         self.rows, self.refusal = {}, None
 
 
@@ -123,11 +132,22 @@ def describe(blocks):
         "sibling": fields["sibling"][1], "kernel_toc": fields["kernel_toc"][1],
     }
     facts |= {f"paca_{name}": offset for name, (offset, _) in fields.items()}
+    values = [("fact", facts), ("export", exports)]
     known = {offset: value for offset, value in
              (fields["kernel_toc"], fields["sibling"])}
-    text = "".join(f"fact {name} {value:#x}\n" for name, value in facts.items())
-    text += "".join(f"export {name} {value:#x}\n" for name, value in exports.items())
+    text = "".join(f"{kind} {name} {value:#x}\n"
+                   for kind, table in values for name, value in table.items())
     return model.Machine(exports, known, facts), text
+
+
+def far_kernel(machine, facts, modules):
+    """The same kernel as if it exported every name that the modules import."""
+    wanted = {symbol.name for module in modules if module.elf for symbol in module.elf.symbols
+              if symbol.section == elf.SHN_UNDEF and symbol.name}
+    more = sorted(wanted - machine.exports.keys() - {".TOC."})
+    far = {name: FAR + number * FAR_STEP for number, name in enumerate(more)}
+    text = facts + "".join(f"export {name} {value:#x}\n" for name, value in far.items())
+    return model.Machine(machine.exports | far, machine.paca, machine.facts), text
 
 
 def load_all(modules):
@@ -157,6 +177,10 @@ def read_rows(lines):
     return {row.name if row.number is None else row.number: row for row in rows}
 
 
+def places(rows):
+    return [(row.number, row.address, row.size, row.name) for row in rows.values()]
+
+
 def dump(module, wrong):
     """The machine's bytes where its digest is not the host's: rows, address -> bytes."""
     [(_, refused), (_, listed)] = boot(
@@ -181,28 +205,33 @@ def dump(module, wrong):
 class Linker:
     """corpus-link, which is asked for one module after the other."""
 
-    def __init__(self, facts):
-        with tempfile.NamedTemporaryFile("w", suffix=".facts", delete=False) as file:
+    def __init__(self, facts, scratch):
+        with tempfile.NamedTemporaryFile("w", dir=scratch, delete=False) as file:
             file.write(facts)
-        self.facts = file.name
-        self.process = subprocess.Popen([LINKER, self.facts], stdin=subprocess.PIPE,
+        self.process = subprocess.Popen([LINKER, file.name], stdin=subprocess.PIPE,
                                         stdout=subprocess.PIPE)
 
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.process.communicate()
+
     def link(self, base, path):
-        """The image's bytes, or the reason why there is none, as a text."""
+        """The image's rows and bytes; without rows, the reason why there is none."""
         self.process.stdin.write(f"{base:#x} {path}\n".encode())
         self.process.stdin.flush()
-        kind, _, rest = self.process.stdout.readline().decode().rstrip("\n").partition(" ")
-        if kind == "image":
-            return self.process.stdout.read(int(rest))
-        if kind == "refused":
-            return rest
-        raise Broken(f"{path}: corpus-link said {kind!r}")
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait()
-        os.remove(self.facts)
+        rows = []
+        while True:
+            line = self.process.stdout.readline().decode().rstrip("\n")
+            kind, _, rest = line.partition(" ")
+            if kind == "image":
+                return read_rows(rows), self.process.stdout.read(int(rest))
+            if kind == "refused":
+                return None, rest
+            if not rest:
+                raise Broken(f"{path}: corpus-link said {line!r}")
+            rows.append(line)
 
 
 def image_of(data, rows):
@@ -231,12 +260,14 @@ class Result:
 
     def __init__(self):
         self.report = model.Report()
+        self.far = model.Report()  # with every import exported
         self.loaded, self.refusals = 0, collections.Counter()
         self.digests, self.digests_wrong = 0, []  # (path, keys of rows)
         self.broken = []
 
     def add(self, other):
         self.report.add(other.report)
+        self.far.add(other.far)
         self.loaded += other.loaded
         self.refusals += other.refusals
         self.digests += other.digests
@@ -244,58 +275,63 @@ class Result:
         self.broken += other.broken
 
 
-def one(module, machine, linker, result):
+def one(module, kernels, result):
+    (machine, linker), (far, far_linker) = kernels
     if module.refusal is not None:
         base = 0x20000000
     elif "(image)" in module.rows:
         base = module.rows["(image)"].address
     else:
         raise Broken(f"{module.path}: it was loaded, but its sections were not listed")
-    linked = linker.link(base, module.file)
-    if isinstance(linked, str) or module.refusal is not None:
-        here = linked if isinstance(linked, str) else "no reason"
-        result.refusals[reason(module.refusal or "no reason")] += 1
-        if here != module.refusal:
-            raise Broken(f"{module.path}: the machine has {module.refusal}, the host {here}")
+    rows, linked = linker.link(base, module.file)
+    if module.refusal is not None:
+        result.refusals[reason(module.refusal)] += 1
+        # The machine also refuses what comes after linking.
+        if rows is None and reason(linked) != reason(module.refusal):
+            raise Broken(f"{module.path}: the machine: {module.refusal}; the host: {linked}")
         return
+    if rows is None:
+        raise Broken(f"{module.path}: the machine has loaded it; the host: {linked}")
+    if places(rows) != places(module.rows):
+        raise Broken(f"{module.path}: the host lays out its sections in another way")
     result.loaded += 1
     result.digests += sum(row.digest is not None for row in module.rows.values())
     wrong = differing(linked, module.rows)
     if wrong:
         result.digests_wrong.append((module.path, wrong))
-    with open(module.file, "rb") as file:
-        parsed = elf.Elf(file.read())
-    result.report.add(model.check(module.name, parsed, image_of(linked, module.rows), machine))
+    image = image_of(linked, module.rows)
+    result.report.add(model.check(module.name, module.elf, image, machine))
+    rows, linked = far_linker.link(base, module.file)
+    if rows is None:
+        raise Broken(f"{module.path}: refused if everything is exported: {linked}")
+    image = image_of(linked, rows)
+    result.far.add(model.check(f"{module.name} (all exported)", module.elf, image, far))
 
 
 def reason(refusal):
     """A refusal without what is peculiar to the module, for counting."""
-    # `section+0x10: R_... against x: what is wrong; what to do`
-    return re.sub(r"0x[0-9a-f]+|\d+", "N", refusal)
+    return re.sub(r"(?<!\w)(0x[0-9a-f]+|\d+)", "N", refusal)
 
 
 def group(paths):
     """Everything about one group, in a process of its own."""
     result = Result()
     with tempfile.TemporaryDirectory() as scratch:
-        linker = None
         try:
             modules = [Module(path, scratch) for path in paths]
             machine, facts = load_all(modules)
-            linker = Linker(facts)
-            for module in modules:
-                try:
-                    one(module, machine, linker, result)
-                except Broken as why:
-                    result.broken.append(str(why))
-            for path, wrong in result.digests_wrong[:DUMP_MODULES]:
-                module = next(module for module in modules if module.path == path)
-                result.report.add(look_into(module, wrong, machine, linker))
+            far, far_facts = far_kernel(machine, facts, modules)
+            with Linker(facts, scratch) as linker, Linker(far_facts, scratch) as far_linker:
+                for module in modules:
+                    try:
+                        one(module, ((machine, linker), (far, far_linker)), result)
+                    except Broken as why:
+                        result.broken.append(str(why))
+                for path, wrong in result.digests_wrong[:DUMP_MODULES]:
+                    module = next(module for module in modules if module.path == path)
+                    result.report.add(look_into(module, wrong, machine, linker))
         except Broken as why:
             result.broken.append(str(why))
-        finally:
-            if linker:
-                linker.close()
     return result
 
 
@@ -304,24 +340,23 @@ def look_into(module, wrong, machine, linker):
     sections = [key for key in wrong if key != "(image)"] or wrong
     rows, parts = dump(module, sections)
     base = rows["(image)"].address
-    data = bytearray(linker.link(base, module.file))
+    data = bytearray(linker.link(base, module.file)[1])
     for at, part in parts.items():
         data[at - base : at - base + len(part)] = part
-    with open(module.file, "rb") as file:
-        parsed = elf.Elf(file.read())
-    found = model.check(module.name + " in the machine", parsed,
-                        image_of(bytes(data), rows), machine)
+    image = image_of(bytes(data), rows)
+    found = model.check(f"{module.name} (in the machine)", module.elf, image, machine)
     only = model.Report()
     only.differences = found.differences
     return only
 
 
-def groups_of(paths):
+def groups_of(paths, jobs):
     """Cuts a list of files into what one machine can take, the largest first."""
+    most = min(GROUP_BYTES, sum(map(os.path.getsize, paths)) // (2 * jobs) + 1)
     groups, size = [[]], 0
     for path in sorted(paths, key=os.path.getsize, reverse=True):
         size += os.path.getsize(path)
-        if groups[-1] and (size > GROUP_BYTES or len(groups[-1]) == GROUP_MODULES):
+        if groups[-1] and (size > most or len(groups[-1]) == GROUP_MODULES):
             groups.append([])
             size = os.path.getsize(path)
         groups[-1].append(path)
@@ -337,22 +372,24 @@ def show(result, seconds):
     print(f"{result.loaded + refused} modules: {result.loaded} loaded, {refused} refused")
     for why, count in result.refusals.most_common():
         print(f"  {count} refused: {why}")
-    print(f"{sum(report.types.values())} relocations compared, "
-          f"{len(report.differences)} differences")
+    differences = report.differences + result.far.differences
+    print(f"{sum(report.types.values())} relocations compared, {len(differences)} differences")
     for kind, count in report.types.most_common():
-        print(f"  {count:8} {model.type_name(kind)}")
-    for what in sorted(counts):
-        print(f"{counts[what]:10} {what}")
+        print(f"{count:10} {model.type_name(kind)}")
+    print("branches and bytes (and if every name were exported):")
+    for what in sorted(counts | result.far.counts):
+        far = result.far.counts[what]
+        print(f"{counts[what]:10} {what}" + (f" ({far})" if far != counts[what] else ""))
     print(f"{result.digests} digests of the machine, {len(result.digests_wrong)} modules differ")
     for path, wrong in result.digests_wrong[:SHOWN]:
         print(f"  {os.path.basename(path)}: {', '.join(str(key) for key in wrong)}")
-    for found in report.differences[:SHOWN]:
+    for found in differences[:SHOWN]:
         symbol = f" {found.symbol}" if found.symbol else ""
         print(f"difference: {found.module} {found.place} {found.kind}{symbol}: "
               f"expected {found.expected}, found {found.found}")
-    by_kind = collections.Counter(found.kind for found in report.differences)
-    if len(report.differences) > SHOWN:
-        print(f"... and {len(report.differences) - SHOWN} more, by type:",
+    by_kind = collections.Counter(found.kind for found in differences)
+    if len(differences) > SHOWN:
+        print(f"... and {len(differences) - SHOWN} more, by type:",
               ", ".join(f"{kind} {count}" for kind, count in by_kind.most_common()))
     for why in result.broken[:SHOWN]:
         print(f"not compared: {why}")
@@ -362,15 +399,21 @@ def show(result, seconds):
 def main(arguments):
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--jobs", type=int, default=os.cpu_count())
-    parser.add_argument("--all", action="store_true")
     parser.add_argument("--names")
     parser.add_argument("paths", nargs="*")
     args = parser.parse_args(arguments)
     began = time.monotonic()
-    result = compare(args.paths or default_paths(), args.names, args.jobs)
+    named = args.paths or named_modules()
+    result = compare(named or default_paths(), args.names, args.jobs)
     show(result, time.monotonic() - began)
-    bad = result.report.differences or result.digests_wrong or result.broken
-    return 1 if bad or args.all and result.refusals or not result.loaded else 0
+    bad = result.report.differences + result.far.differences + result.digests_wrong + result.broken
+    return 1 if bad or result.refusals and not named or not result.loaded else 0
+
+
+def named_modules():
+    """What MODULES says, from the folder that make was called in."""
+    caller = os.environ.get("CALLER") or os.getcwd()
+    return [os.path.join(caller, word) for word in shlex.split(os.environ.get("MODULES", ""))]
 
 
 def default_paths():
@@ -392,7 +435,7 @@ def compare(paths, names, jobs):
         files = [path for path in files if mkinitrd.name_in_archive(path)[:-3] in kept]
     result = Result()
     with concurrent.futures.ProcessPoolExecutor(jobs) as pool:
-        for part in pool.map(group, groups_of(files)):
+        for part in pool.map(group, groups_of(files, jobs)):
             result.add(part)
     return result
 

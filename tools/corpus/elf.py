@@ -45,7 +45,7 @@ class Symbol:
 
 
 class Elf:
-    """One file. `relocations` maps a section's number to (offset, info, addend)s."""
+    """One file."""
 
     def __init__(self, data):
         (table,) = struct.unpack_from("<Q", data, 40)
@@ -59,10 +59,8 @@ class Elf:
         for section in self.sections:
             if section.type == SHT_SYMTAB:
                 self.symbols = self.read_symbols(section)
-        self.relocations = {
-            section.info: list(struct.iter_unpack("<QQq", section.data))
-            for section in self.sections
-            if section.type == SHT_RELA
+        self.relocated = {
+            section.info: section for section in self.sections if section.type == SHT_RELA
         }
 
     def read_symbols(self, section):
@@ -71,6 +69,11 @@ class Elf:
             Symbol(text(names, name), info, other, index, value)
             for name, info, other, index, value, _ in struct.iter_unpack("<IBBHQQ", section.data)
         ]
+
+    def relocations(self, index):
+        """The (offset, info, addend)s of the section with that number."""
+        table = self.relocated.get(index)
+        return list(struct.iter_unpack("<QQq", table.data)) if table else []
 
     def section(self, name):
         """The first section of that name, or None."""
@@ -84,17 +87,22 @@ class Elf:
         return self.sections[symbol.section].name
 
 
+    def module_name(self):
+        """What .modinfo says the module is called, or None."""
+        info = self.section(".modinfo")
+        for word in info.data.split(b"\0") if info else []:
+            if word.startswith(b"name="):
+                return word[5:].decode("utf-8", "replace")
+        return None
+
+
 def text(table, at):
     return table[at : table.index(b"\0", at)].decode("utf-8", "replace")
 
 
-def module_name(data):
-    """What .modinfo says the module is called, or None: the file may be anything."""
+def parse(data):
+    """An Elf, or None: a file that the loader has to refuse may be anything."""
     try:
-        info = Elf(data).section(".modinfo")
-    except (ValueError, IndexError, struct.error):
+        return Elf(data)
+    except (ValueError, IndexError, OverflowError, struct.error):
         return None
-    for word in info.data.split(b"\0") if info else []:
-        if word.startswith(b"name="):
-            return word[5:].decode("utf-8", "replace")
-    return None

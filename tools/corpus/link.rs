@@ -3,7 +3,9 @@
 //!
 //! ```text
 //!  corpus-link FACTS        then, on stdin, a line for each module:  BASE PATH
-//!                           on stdout:  `image LENGTH` and that many bytes,
+//!                           on stdout:  a line for each section, as `sections`
+//!                                       prints it but without a digest,
+//!                                       `image LENGTH` and that many bytes,
 //!                           or          `refused REASON`
 //! ```
 //!
@@ -19,7 +21,7 @@ use std::process::ExitCode;
 
 use tocsin::addr::Vaddr;
 use tocsin::loader::stubs::StubAbi;
-use tocsin::loader::{self, KernelAbi, LinkOptions, Owner, Resolved, Resolver};
+use tocsin::loader::{self, KernelAbi, LinkOptions, Loaded, Owner, Resolved, Resolver};
 use tocsin::memory::PAGE;
 
 const USAGE: &str = "corpus-link FACTS, with lines `BASE PATH` on stdin";
@@ -52,15 +54,30 @@ fn run(facts: &str) -> Result<(), String> {
         let file = std::fs::read(path).map_err(|why| format!("{path}: {why}"))?;
         let options = LinkOptions { link_only: true, ..LinkOptions::default() };
         let written = match loader::load(&file, PAGE, |_| base, &machine, &abi, &options) {
-            Ok(loaded) => {
-                let image = loaded.image.as_slice();
-                writeln!(out, "image {}", image.len()).and_then(|()| out.write_all(image))
-            }
+            Ok(loaded) => write_image(&mut out, &loaded),
             Err(error) => writeln!(out, "refused {error}"),
         };
         written.and_then(|()| out.flush()).map_err(|why| format!("stdout: {why}"))?;
     }
     Ok(())
+}
+
+fn write_image(out: &mut impl Write, loaded: &Loaded) -> io::Result<()> {
+    let (layout, base) = (&loaded.layout, loaded.linked.base);
+    let mut row = |number: &str, offset: u64, size: u64, name: &str| {
+        writeln!(out, "{number} {} {size} - {name}", base.offset(offset.cast_signed()))
+    };
+    for (index, section) in loaded.object.sections().iter().enumerate() {
+        if let Some(offset) = layout.offset_of(index) {
+            row(&index.to_string(), offset.into(), section.size(), section.name)?;
+        }
+    }
+    row("-", layout.stubs.offset, layout.stubs.len, "(stubs)")?;
+    row("-", layout.targets.offset, layout.targets.len, "(targets)")?;
+    row("-", 0, layout.size, "(image)")?;
+    row("-", layout.toc, 0, "(toc)")?;
+    writeln!(out, "image {}", loaded.image.len())?;
+    out.write_all(&loaded.image)
 }
 
 /// What a machine has said of itself.

@@ -270,11 +270,10 @@ class Check:
 
     def find_traps(self):
         """Where data that points to a missing function points to."""
-        for index, relocations in self.elf.relocations.items():
-            placed = self.image.sections.get(index)
-            if placed is None or not self.elf.sections[index].flags & SHF_EXECINSTR:
+        for index, placed in self.image.sections.items():
+            if not self.elf.sections[index].flags & SHF_EXECINSTR:
                 continue
-            for offset, info, _ in relocations:
+            for offset, info, _ in self.elf.relocations(index):
                 symbol = info >> 32
                 if info & 0xFFFFFFFF != REL24 or symbol in self.traps:
                     continue
@@ -355,7 +354,7 @@ class Check:
 
     def section(self, section, address):
         expected = bytearray(section.data) if section.data else bytearray(section.size)
-        relocations = self.elf.relocations.get(section.index, [])
+        relocations = self.elf.relocations(section.index)
         types = self.report.types
         told = set()  # places about which enough has been said
         for number, (offset, info, addend) in enumerate(relocations):
@@ -402,9 +401,12 @@ class Check:
         covered = {}
         for number, (offset, info, _) in enumerate(relocations):
             kind = info & 0xFFFFFFFF
-            width = 8 if kind == REL24 else TYPES[kind][1] if kind in TYPES else 4
-            for byte in range(offset, offset + width):
-                covered.setdefault(byte, number)
+            width = TYPES[kind][1] if kind in TYPES else 4
+            covered.update((byte, number) for byte in range(offset, offset + width))
+        for number, (offset, info, _) in enumerate(relocations):
+            if info & 0xFFFFFFFF == REL24:
+                for byte in range(offset + 4, offset + 8):
+                    covered.setdefault(byte, number)
         said = set(told)
         for start in range(0, len(found), 4096):
             if found[start : start + 4096] == expected[start : start + 4096]:
@@ -434,12 +436,10 @@ class Check:
         self.differ(f"{section.name}+{at:#x}", kind, symbol, show(expected), show(found))
 
     def not_in_memory(self, section):
-        relocations = self.elf.relocations.get(section.index, [])
         if not section.is_alloc or not section.size:
             return
         if section.name not in FILE_ONLY and not section.name.startswith(".note"):
             self.differ(section.name, "section", "", "in memory", "not in memory")
-        self.report.counts["relocations of lists of call sites"] += len(relocations)
 
     def listed_sites(self):
         """The compiler's own list of call sites and the branches that were found."""
@@ -448,8 +448,9 @@ class Check:
         if section is None:
             return
         listed = set()
-        for _, info, addend in self.elf.relocations.get(section.index, []):
+        for _, info, addend in self.elf.relocations(section.index):
             self.report.types[info & 0xFFFFFFFF] += 1
+            self.report.counts["entries of lists of call sites"] += 1
             listed.add((self.values[info >> 32] or 0) + addend)
         for at in sorted(listed ^ self.sites):
             which = ("listed", "no call") if at in listed else ("not listed", "call")

@@ -263,6 +263,7 @@ class Result:
         self.far = model.Report()  # with every import exported
         self.loaded, self.refusals = 0, collections.Counter()
         self.digests, self.digests_wrong = 0, []  # (path, keys of rows)
+        self.looked_into = {}  # path -> how many differences the machine's bytes have
         self.broken = []
 
     def add(self, other):
@@ -272,6 +273,7 @@ class Result:
         self.refusals += other.refusals
         self.digests += other.digests
         self.digests_wrong += other.digests_wrong
+        self.looked_into |= other.looked_into
         self.broken += other.broken
 
 
@@ -329,7 +331,9 @@ def group(paths):
                         result.broken.append(str(why))
                 for path, wrong in result.digests_wrong[:DUMP_MODULES]:
                     module = next(module for module in modules if module.path == path)
-                    result.report.add(look_into(module, wrong, machine, linker))
+                    found = look_into(module, wrong, machine, linker)
+                    result.looked_into[path] = len(found.differences)
+                    result.report.add(found)
         except Broken as why:
             result.broken.append(str(why))
     return result
@@ -383,6 +387,8 @@ def show(result, seconds):
     print(f"{result.digests} digests of the machine, {len(result.digests_wrong)} modules differ")
     for path, wrong in result.digests_wrong[:SHOWN]:
         print(f"  {os.path.basename(path)}: {', '.join(str(key) for key in wrong)}")
+        if path in result.looked_into:
+            print(f"    in the machine's own bytes: {result.looked_into[path]} differences")
     for found in differences[:SHOWN]:
         symbol = f" {found.symbol}" if found.symbol else ""
         print(f"difference: {found.module} {found.place} {found.kind}{symbol}: "

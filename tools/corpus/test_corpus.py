@@ -8,6 +8,7 @@ exactly that place named: a check that cannot fail would show nothing.
 
 import os
 import random
+import subprocess
 import sys
 import tempfile
 import unittest
@@ -41,6 +42,17 @@ class Agree(unittest.TestCase):
         result = self.compare(paths)
         self.assertEqual(result.loaded, len(paths))
         self.assertLessEqual({"REL16_HA", "REL16_LO", "TOC16_HA", "TOC16_LO", "REL24", "ADDR64"},
+                             {model.TYPES[kind][0] for kind in result.report.types})
+
+    def test_what_only_assembly_has(self):
+        """Types that no module here has, DS and DQ forms: the fixture of the loader's tests."""
+        with tempfile.TemporaryDirectory() as scratch:
+            path = os.path.join(scratch, "fields.ko")
+            source = os.path.join(corpus.ROOT, "tests", "fixtures", "fields.S")
+            subprocess.run(["powerpc64le-linux-gnu-as", "-mpower9", "-o", path, source],
+                           check=True)
+            result = self.compare([path])
+        self.assertLessEqual({"TOC16_DS", "TOC16_LO_DS", "TOC16_HI", "REL14", "ADDR32"},
                              {model.TYPES[kind][0] for kind in result.report.types})
 
     def test_a_sample_of_debians_modules(self):
@@ -113,7 +125,6 @@ class Alter(unittest.TestCase):
                 for index, offset, at in chosen.sample(all_places, min(8, len(all_places))):
                     width = model.TYPES[kind][1] or 4
                     byte = chosen.randrange(width)
-                    # The low bits of a branch or a DS form are the field's neighbours.
                     found = self.altered(module, data, image, at + byte, 1 << chosen.randrange(8))
                     name = f"{module.elf.sections[index].name}+{offset:#x}"
                     self.assertIn((name, model.type_name(kind)),

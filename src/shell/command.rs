@@ -106,8 +106,11 @@ pub enum Command {
         /// Only functions that match.
         glob: Option<String>,
     },
-    /// Compare module text with what it should be.
-    Audit,
+    /// Compare what was linked with what is there now.
+    Audit {
+        /// With every patched site, and by whom.
+        verbose: bool,
+    },
     /// Show the journal of text changes.
     Journal,
     /// The function tracer.

@@ -74,7 +74,7 @@ impl Kernel {
             Command::Sections { module } => sections::sections(module),
             Command::Relocs { module, count } => look::relocs(module, *count),
             Command::Sites { glob } => look::sites(glob.as_deref()),
-            Command::Audit => patch::audit(),
+            Command::Audit { verbose } => patch::audit(*verbose),
             Command::Journal => patch::journal(self.timebase_hz),
             Command::Trace(action) => trace(action),
             Command::Livepatch(action) => livepatch(action),

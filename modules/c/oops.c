@@ -94,14 +94,14 @@ static void (*const constant)(void) = oops_store_text;
 static void (*variable)(void) = oops_store_text;
 
 /* Changes the constant behind the compiler's back. */
-noinline void oops_store_constant(void)
+noinline notrace void oops_store_constant(void)
 {
 	void (*volatile *at)(void) = (void (*volatile *)(void))&constant;
 
 	*at = oops_store;
 }
 
-noinline void oops_store_variable(void)
+noinline notrace void oops_store_variable(void)
 {
 	*(void (*volatile *)(void))&variable = oops_store;
 }

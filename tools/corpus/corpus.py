@@ -88,9 +88,14 @@ class Module:
 def boot(commands, paths):
     """Runs commands in a machine that has these modules; blocks of lines."""
     with tempfile.TemporaryDirectory() as scratch:
+        # A folder, because one variable does not hold so many paths.
+        folder = os.path.join(scratch, "modules")
+        os.mkdir(folder)
+        for path in paths:
+            os.symlink(os.path.abspath(path), os.path.join(folder, os.path.basename(path)))
         settings = {
             "CMD": "\n".join(["set -x", "set +e", *commands]),
-            "MODULES": " ".join(f'"{os.path.abspath(path)}"' for path in paths),
+            "MODULES": f'"{folder}"',
             "CONSOLE_LOG": os.path.join(scratch, "console.log"),
             "FIRMWARE": "vof", "TIMEOUT": "900",
         }

@@ -46,9 +46,10 @@ KERNEL_FLAGS = --locked --release --target boot/ppc64le-none.json -Zjson-target-
                -Zbuild-std=core,alloc,compiler_builtins -Zbuild-std-features=compiler-builtins-mem
 KERNEL_ELF   = target/ppc64le-none/release/tocsin-kernel
 KSYMS        = target/debug/ksyms
+CORPUS_LINK  = target/debug/corpus-link
 
-.PHONY: help deps run debug test test-host test-qemu test-matrix lint kernel module modules \
-        bad-modules debian-modules bench book clean FORCE
+.PHONY: help deps run debug test test-host test-qemu test-matrix corpus lint kernel module \
+         modules bad-modules debian-modules bench book clean FORCE
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -71,7 +72,7 @@ debug: kernel modules ## the same, stopped at its first instruction, under gdb
 
 # --- testing ---------------------------------------------------------------
 
-test: kernel bad-modules debian-modules ## every host test and every QEMU test
+test: kernel bad-modules debian-modules $(CORPUS_LINK) ## every host test and every QEMU test
 	@tools/deps.sh run test
 	@$(with_debian) exec tools/test.sh host qemu
 
@@ -79,7 +80,7 @@ test-host: modules debian-modules ## tests of the pure code and of the scripts
 	@tools/deps.sh build test
 	@$(with_debian) exec tools/test.sh host
 
-test-qemu: kernel bad-modules debian-modules ## console transcripts (qemu/cases); CASES='name ...' for some
+test-qemu: kernel bad-modules debian-modules $(CORPUS_LINK) ## console transcripts (qemu/cases); CASES='name ...' for some
 	@tools/deps.sh run test
 	@$(with_debian) exec tools/test.sh qemu
 
@@ -87,9 +88,14 @@ test-qemu: kernel bad-modules debian-modules ## console transcripts (qemu/cases)
 # once on a processor that has to look like an older one. MATRIX='...' for some.
 MATRIX = $(foreach smp,1 2 4 8,power8-hash-$(smp) power9-radix-$(smp) power9-hash-$(smp) \
          power10-radix-$(smp)) power9-radix-1-slof power9-like8-2
-test-matrix: kernel bad-modules debian-modules ## the transcripts on every machine, or on MATRIX='power8-hash-2 ...'
+test-matrix: kernel bad-modules debian-modules $(CORPUS_LINK) ## the transcripts on every machine, or on MATRIX='power8-hash-2 ...'
 	@tools/deps.sh run test
 	@$(with_debian) exec tools/test.sh $(MATRIX)
+
+# MODULES here is what to compare instead of Debian's package.
+corpus: kernel modules debian-modules $(CORPUS_LINK) ## link all Debian modules (or MODULES) twice, check every field
+	@tools/deps.sh build run
+	@$(with_debian) exec tools/corpus/corpus.py
 
 # Debian's modules are test input. A folder of yours comes before ours.
 with_debian = if [ -z "$$TOCSIN_MODULES_DIR" ] && [ -e target/debian/complete ]; then \
@@ -133,6 +139,10 @@ $(KERNEL_ELF): FORCE
 $(KSYMS): FORCE
 	@tools/deps.sh build
 	@cargo build --locked --bin ksyms >&2
+
+$(CORPUS_LINK): FORCE
+	@tools/deps.sh build
+	@cargo build --locked --bin corpus-link >&2
 
 target/tocsin: $(KERNEL_ELF) $(KSYMS) tools/kernel-image.sh
 	@tools/kernel-image.sh $(KSYMS) $(KERNEL_ELF) $@

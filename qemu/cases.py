@@ -25,6 +25,9 @@ is where its output is cut.
 name in TOCSIN_MODULES_DIR, the unpacked modules of a Debian kernel. A case that
 needs one of those is skipped while that variable is not set.
 
+At the end every case audits what is still loaded (AUDIT=1): text, constants or
+relocated data that differ from what was linked are lines that no case expects.
+
 The environment (CPU, FIRMWARE, ICOUNT, QEMUFLAGS, ...) reaches every machine;
 what a case says of its own machine comes first. A case for one CPU is skipped
 when another is asked for.
@@ -238,6 +241,7 @@ def environment(case):
         raise Skipped(f"is for CPU={case.machine['CPU']}")
     env = {"FIRMWARE": "vof", "TIMEOUT": "60", **env}
     env.update(case.machine)
+    env["AUDIT"] = "1"
     env["CMD"] = "\n".join(["set -x"] + [command for command, _ in case.steps])
     env["MODULES"] = " ".join(f'"{find_module(name)}"' for name in case.modules)
     env["CONSOLE_LOG"] = os.path.join(ROOT, "target", "cases", case.name + ".log")

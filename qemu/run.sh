@@ -17,9 +17,10 @@
 #   QEMUFLAGS  more words for QEMU, as they are (quotes group words)
 #   TIMEOUT    seconds before the run is given up (120; none for a person)
 #   GDB        a port: QEMU waits there for gdb before the first instruction
+#   AUDIT      1: modules that are loaded at the end are audited, a drift fails
 #   KERNEL CONSOLE_LOG CALLER   for the Makefile and the tests, see below
 #
-# What the kernel gets as bootargs: `[interactive] [mmu=...] [cas] -- COMMANDS`.
+# What the kernel gets as bootargs: `[interactive] [audit] [mmu=...] [cas] -- COMMANDS`.
 # Who watches the run, filters the console and knows the verdict: watch.py.
 set -euo pipefail
 
@@ -102,6 +103,7 @@ else
     # A kernel that reboots in a loop ends here too.
     qemu+=(-no-reboot)
 fi
+[ "${AUDIT:-0}" != 1 ] || bootargs+=(audit)
 [ -z "${MMU:-}" ] || bootargs+=("mmu=$MMU")
 [ "${CAS:-0}" = 0 ] || bootargs+=(cas)
 

@@ -37,6 +37,7 @@ class Booted(unittest.TestCase):
         env = {k: v for k, v in os.environ.items()
                if k not in OWN and (v or k not in cases.SETTINGS)}
         env.setdefault("FIRMWARE", "vof")
+        env["AUDIT"] = "1"  # a drift is one more line, and a failure
         env["CONSOLE_LOG"] = os.path.join(self.dir, "console.log")
         return env | settings
 
@@ -123,6 +124,19 @@ class Verdicts(Booted):
                          r"^tocsin: oops in call: oops_trap: ")
         lines, verdict = self.verdict("insmod oops; ! call oops_trap; echo a")
         self.assertEqual((lines[-1], verdict), ("a", "tocsin: ok"))
+
+    def test_what_has_drifted_at_the_end_is_a_failure(self):
+        spoil = "insmod oops; call oops_store_text"
+        drift = r"audit: 0x[0-9a-f]+ oops: expected 7c0802a6, found 60000000"
+        lines, verdict = self.verdict(spoil, MMU="off")
+        self.assertRegex(lines[-1], drift)
+        self.assertEqual(verdict, "tocsin: failed: audit at the end: "
+                         "1 words differ and nobody planned it (see journal)")
+        # A failure that came first stays the verdict; the line is there all the same.
+        lines, verdict = self.verdict(f"{spoil}; foo", MMU="off")
+        self.assertRegex(lines[-1], drift)
+        self.assertEqual(verdict, "tocsin: failed: foo: unknown command (see help)")
+        self.assertEqual(self.verdict(spoil, MMU="off", AUDIT="0")[1], "tocsin: ok")
 
     def test_what_never_ends_is_given_up(self):
         status, _, lines = self.boot("insmod oops; call oops_loop", TIMEOUT="2")

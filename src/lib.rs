@@ -16,6 +16,7 @@
 //! ksyms/      the kernel's own symbols, packed into its image
 //! mmu/        what an address may be used for: radix tree, hash table
 //! memory/     which pages are free; initrd.rs the files that came along
+//! digest.rs   do these bytes equal those elsewhere?
 //! ------------ above: pure, runs under `cargo test`; below: the machine only
 //! kernel/     loaded modules, exports, command bodies, console
 //! machine/    every `unsafe`, every instruction that a host cannot execute
@@ -31,6 +32,7 @@ extern crate alloc;
 
 pub mod addr;
 pub mod compat;
+pub mod digest;
 pub mod initrd;
 pub mod isa;
 pub mod ksyms;

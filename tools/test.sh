@@ -2,7 +2,8 @@
 # Runs tests and adds up what they count: test.sh host|qemu|power8|power9|power10 ...
 #
 #   host      cargo test and the tests of the scripts under qemu/ and bench/
-#   qemu      the console transcripts of qemu/cases, and qemu/test_kernel.py
+#   qemu      the console transcripts of qemu/cases, qemu/test_kernel.py, and a
+#             sample of `make corpus`
 #   powerN    the same on that CPU
 #   powerN-MMU-SMP[-FIRMWARE]   the transcripts on that machine: power9-hash-4;
 #              with like8 for MMU, on one that has to look like a POWER8
@@ -61,7 +62,10 @@ for what in "$@"; do
     # shellcheck disable=SC2086 # CASES holds several words
     qemu)
         count qemu of_cases qemu/cases.py ${CASES:-}
-        [ -n "${CASES:-}" ] || count kernel of_unittest python3 qemu/test_kernel.py
+        if [ -z "${CASES:-}" ]; then
+            count kernel of_unittest python3 qemu/test_kernel.py
+            count corpus of_unittest python3 tools/corpus/test_corpus.py
+        fi
         ;;
     power*-*-*)
         older=''

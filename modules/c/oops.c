@@ -88,6 +88,24 @@ noinline void oops_store_text(void)
 	*(volatile unsigned int *)oops_trap = 0x60000000;
 }
 
+/* Two pointers that the loader has relocated: nobody may write to the first, the
+   module itself to the second. */
+static void (*const constant)(void) = oops_store_text;
+static void (*variable)(void) = oops_store_text;
+
+/* Changes the constant behind the compiler's back. */
+noinline notrace void oops_store_constant(void)
+{
+	void (*volatile *at)(void) = (void (*volatile *)(void))&constant;
+
+	*at = oops_store;
+}
+
+noinline notrace void oops_store_variable(void)
+{
+	*(void (*volatile *)(void))&variable = oops_store;
+}
+
 /* Spoils a call site where translation is off: the word behind `mflr r0`. */
 noinline notrace void oops_store_site(void)
 {

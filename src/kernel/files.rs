@@ -1,7 +1,7 @@
 //! Control files: the words and places that Linux users know, and the initrd.
 //!
 //! ```text
-//! /proc/modules /proc/kallsyms
+//! /proc/{modules,kallsyms,exports}
 //! /sys/module/M/{refcnt,coresize,sections/S}
 //! /sys/kernel/tracing/{available_tracers,current_tracer,available_filter_functions,
 //!                      set_ftrace_filter,enabled_functions,trace}
@@ -18,7 +18,7 @@ use alloc::vec::Vec;
 use core::fmt::Write as _;
 
 use super::modules::{self, Failure};
-use super::{console, initrd, ksyms, livepatch, tracing};
+use super::{console, exports, initrd, ksyms, livepatch, tracing};
 use crate::kprintln;
 use crate::patch::state::SiteState;
 
@@ -35,7 +35,7 @@ const TRACING_FILES: [&str; 6] = [
 /// Every path that there is now, without the leading slash.
 fn paths() -> Vec<String> {
     let mut paths: Vec<String> = initrd::all().map(|file| file.path.to_string()).collect();
-    paths.extend(["proc/modules".to_string(), "proc/kallsyms".to_string()]);
+    paths.extend(["modules", "kallsyms", "exports"].map(|file| format!("proc/{file}")));
     // Directories that are there when nothing is in them.
     paths.extend(["sys/module/".to_string(), "sys/kernel/livepatch/".to_string()]);
     paths.extend(TRACING_FILES.iter().map(|file| format!("{TRACING}/{file}")));
@@ -94,6 +94,7 @@ fn content(name: &str) -> Option<String> {
     match name {
         "proc/modules" => Some(proc_modules()),
         "proc/kallsyms" => Some(kallsyms()),
+        "proc/exports" => Some(proc_exports()),
         _ => {
             if let Some(file) = name.strip_prefix(TRACING).and_then(|rest| rest.strip_prefix('/')) {
                 return trace_file(file);
@@ -130,6 +131,20 @@ fn proc_modules() -> String {
         }
         let (size, base) = (module.size(), module.linked.base.0);
         let _ = writeln!(text, "{} {size} {} {names} Live {base:#018x}", module.name, users.len());
+    }
+    text
+}
+
+/// What modules may import: address, name, and the module that it is of.
+fn proc_exports() -> String {
+    let mut text = String::new();
+    for export in exports::table() {
+        let _ = writeln!(text, "{:016x} {}", export.addr.0, export.name);
+    }
+    for module in modules::all().iter().filter(|module| !module.options.link_only) {
+        for export in &module.linked.exports {
+            let _ = writeln!(text, "{:016x} {}\t[{}]", export.addr.0, export.name, module.name);
+        }
     }
     text
 }

@@ -13,6 +13,7 @@
 //! tracing     call sites on and off
 //! records     what they recorded, as text
 //! livepatch   redirecting functions of loaded modules
+//! audit       whether modules are in memory as they were linked
 //! oops        what an exception means; registers and back trace
 //! unwind      walking the stack through trace and patch frames
 //! files       control files under /proc and /sys
@@ -22,6 +23,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod audit;
 pub mod call;
 pub mod commands;
 pub mod compat;

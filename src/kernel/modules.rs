@@ -205,6 +205,12 @@ impl Module {
         all().iter().filter(uses).map(|module| module.name.clone()).collect()
     }
 
+    /// True if somebody may have written to its data: its own code, or whoever
+    /// gave it parameters.
+    pub fn may_have_written(&self) -> bool {
+        !self.options.link_only || !self._texts.is_empty()
+    }
+
     /// Bytes of memory, in whole pages.
     pub fn size(&self) -> u64 {
         self.pages.size()

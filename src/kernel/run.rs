@@ -1,17 +1,22 @@
 //! Boot arguments and the shell's loop.
 //!
 //! ```text
-//!  bootargs:  [interactive] [mmu=...] [cas] [-- COMMANDS]
+//!  bootargs:  [interactive] [audit] [mmu=...] [cas] [-- COMMANDS]
 //! ```
+//!
+//! With the word `audit`, whatever modules there are at the end are audited: every
+//! test does it. What has drifted is a failure, also of commands that went well.
 //!
 //! With commands the kernel runs them and powers off; without, or with the word
 //! `interactive`, it then gives the prompt. `mmu=` and `cas`: `mmu::negotiate`.
 
+use alloc::format;
 use alloc::string::ToString;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::commands::Kernel;
-use super::{console, exports, initrd, jobs, records};
+use super::{audit, console, exports, initrd, jobs, records};
 use crate::kprintln;
 use crate::machine::lock::pause;
 use crate::machine::platform::{self, MachineFacts, Platform};
@@ -55,6 +60,7 @@ pub fn run(facts: &MachineFacts) -> ! {
     exports::table(); // made now: `mem` shows no difference after the first insmod
     let (words, commands) = split(&facts.bootargs);
     let interactive = words.iter().any(|word| *word == b"interactive");
+    AUDITS.store(words.iter().any(|word| *word == b"audit"), Ordering::Relaxed);
     console::set_interactive(interactive);
 
     let mut kernel = Kernel { timebase_hz: facts.timebase_hz };
@@ -68,8 +74,17 @@ pub fn run(facts: &MachineFacts) -> ! {
     }
 }
 
+/// The boot arguments want an audit before the end.
+static AUDITS: AtomicBool = AtomicBool::new(false);
+
 /// Prints the verdict and ends the machine as it says.
 fn finish(platform: &dyn Platform, verdict: &Verdict, ending: Ending) -> ! {
+    let mut faults = Vec::new();
+    if AUDITS.load(Ordering::Relaxed) {
+        faults = audit::all(None, &mut |line| kprintln!("audit: {line}"));
+    }
+    let drifted = Verdict::Failed(format!("audit at the end: {}", faults.join("; ")));
+    let verdict = if faults.is_empty() || *verdict != Verdict::Ok { verdict } else { &drifted };
     kprintln!("{verdict}");
     match (verdict, ending) {
         (_, Ending::Reboot) => platform.reboot(),

@@ -91,6 +91,11 @@ pub enum Command {
         /// Its name.
         module: String,
     },
+    /// List a module's sections in memory, each with its digest.
+    Sections {
+        /// Its name.
+        module: String,
+    },
     /// List a module's relocations.
     Relocs {
         /// Its name.
@@ -103,8 +108,11 @@ pub enum Command {
         /// Only functions that match.
         glob: Option<String>,
     },
-    /// Compare module text with what it should be.
-    Audit,
+    /// Compare what was linked with what is there now.
+    Audit {
+        /// With every patched site, and by whom.
+        verbose: bool,
+    },
     /// Show the journal of text changes.
     Journal,
     /// The function tracer.

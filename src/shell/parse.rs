@@ -317,6 +317,10 @@ pub(super) fn stubs(words: &mut Words<'_>) -> Result<Command, Problem> {
     words.module("MOD").map(|module| Command::Stubs { module })
 }
 
+pub(super) fn sections(words: &mut Words<'_>) -> Result<Command, Problem> {
+    words.module("MOD").map(|module| Command::Sections { module })
+}
+
 pub(super) fn relocs(words: &mut Words<'_>) -> Result<Command, Problem> {
     Ok(Command::Relocs { module: words.module("MOD")?, count: words.optional_count("COUNT")? })
 }
@@ -326,8 +330,8 @@ pub(super) fn sites(words: &mut Words<'_>) -> Result<Command, Problem> {
     Ok(Command::Sites { glob })
 }
 
-pub(super) fn audit(_: &mut Words<'_>) -> Result<Command, Problem> {
-    Ok(Command::Audit)
+pub(super) fn audit(words: &mut Words<'_>) -> Result<Command, Problem> {
+    Ok(Command::Audit { verbose: words.option("-v") })
 }
 
 pub(super) fn journal(_: &mut Words<'_>) -> Result<Command, Problem> {

@@ -9,6 +9,7 @@ mod dis;
 mod look;
 mod modules;
 mod patch;
+mod sections;
 mod step;
 
 use alloc::string::String;
@@ -72,9 +73,10 @@ impl Kernel {
             Command::Examine { place, len } => look::examine(place, *len),
             Command::Dis { target, count } => dis::dis(target, *count),
             Command::Stubs { module } => look::stubs(module),
+            Command::Sections { module } => sections::sections(module),
             Command::Relocs { module, count } => look::relocs(module, *count),
             Command::Sites { glob } => look::sites(glob.as_deref()),
-            Command::Audit => patch::audit(),
+            Command::Audit { verbose } => patch::audit(*verbose),
             Command::Journal => patch::journal(self.timebase_hz),
             Command::Trace(action) => trace(action),
             Command::Livepatch(action) => livepatch(action),

@@ -23,8 +23,8 @@ mod kernel {
     #[panic_handler]
     fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
         match info.location() {
-            Some(place) => kernel::oops::die(format_args!("{} ({place})", info.message())),
-            None => kernel::oops::die(format_args!("{}", info.message())),
+            Some(place) => kernel::oops::panic(format_args!("{} ({place})", info.message())),
+            None => kernel::oops::panic(format_args!("{}", info.message())),
         }
     }
 }

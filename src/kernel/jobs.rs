@@ -128,6 +128,12 @@ fn take(cpu: u16) -> Option<(u32, Work)> {
     Some((job.number, job.work.clone()))
 }
 
+/// Runs `work` while the jobs are locked.
+pub fn while_locked(work: &mut dyn FnMut()) {
+    let _jobs = JOBS.lock();
+    work();
+}
+
 /// Waits until a job has ended, and takes it off the list.
 pub fn wait(number: u32) -> Result<Job, String> {
     loop {
@@ -142,6 +148,7 @@ pub fn wait(number: u32) -> Result<Job, String> {
             return Ok(job);
         }
         drop(jobs);
+        smp::rouse_the_deaf();
         pause();
     }
 }

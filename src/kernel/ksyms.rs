@@ -25,10 +25,16 @@ pub fn address_of(found: &Found) -> Vaddr {
     boot::image().0.offset(i64::from(found.offset))
 }
 
-/// The symbol that contains an address of the image.
-pub fn lookup(at: Vaddr) -> Option<Symbol> {
+/// The symbol that contains an address of the image, and how far in that is. Takes
+/// no memory.
+pub fn find(at: Vaddr) -> Option<(Found, u32)> {
     let offset = u32::try_from(at.since(boot::image().0)).ok()?;
-    let (found, offset) = table()?.at_offset(offset)?;
+    table()?.at_offset(offset)
+}
+
+/// As [`find`].
+pub fn lookup(at: Vaddr) -> Option<Symbol> {
+    let (found, offset) = find(at)?;
     Some(Symbol {
         name: found.name.as_str().to_string(),
         offset: u64::from(offset),

@@ -80,6 +80,8 @@ pub fn run(facts: &MachineFacts) -> ! {
 
 /// Prints the verdict and ends the machine as it says.
 fn finish(platform: &dyn Platform, verdict: &Verdict, ending: Ending) -> ! {
+    crate::machine::ending::claim(); // one verdict, and nothing behind it
+    console::fresh_line();
     kprintln!("{verdict}");
     match (verdict, ending) {
         (_, Ending::Reboot) => platform.reboot(),

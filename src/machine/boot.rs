@@ -13,23 +13,28 @@ pub const LINK_BASE: u64 = 0x400_0000;
 const _: () = assert!(LINK_BASE.is_multiple_of(0x1_0000), "one `lis` loads it");
 
 /// Bytes below a stack that are never mapped: a stack that overflows faults.
-pub const GUARD_BYTES: usize = 4096;
+///
+/// One `stdu` makes a frame of up to 32 KiB and stores at its far end; a guard of a
+/// page would be stepped over. Frames that a register's value makes (`stdux`) can
+/// be larger than any guard; the next tick finds r1 outside then.
+pub const GUARD_BYTES: usize = 64 * 1024;
+const _: () = assert!(GUARD_BYTES >= 0x8000 + 288, "a `stdu` and the protected zone below it");
 
 /// A stack: bytes that only `r1` ever points to.
 #[repr(C, align(4096))]
-pub struct Stack<const N: usize> {
-    guard: UnsafeCell<[u8; GUARD_BYTES]>,
+pub struct Stack<const N: usize, const G: usize = GUARD_BYTES> {
+    guard: UnsafeCell<[u8; G]>,
     bytes: UnsafeCell<[u8; N]>,
 }
 
 // SAFETY: Rust code never reads or writes the bytes through this type; each
 // stack is used by the one CPU whose r1 points into it.
-unsafe impl<const N: usize> Sync for Stack<N> {}
+unsafe impl<const N: usize, const G: usize> Sync for Stack<N, G> {}
 
-impl<const N: usize> Stack<N> {
+impl<const N: usize, const G: usize> Stack<N, G> {
     /// A stack of zeros.
     pub const fn zeros() -> Self {
-        Self { guard: UnsafeCell::new([0; GUARD_BYTES]), bytes: UnsafeCell::new([0; N]) }
+        Self { guard: UnsafeCell::new([0; G]), bytes: UnsafeCell::new([0; N]) }
     }
 
     /// Lowest address and the first address above.
@@ -38,9 +43,9 @@ impl<const N: usize> Stack<N> {
         (Vaddr(low), Vaddr(low + N as u64))
     }
 
-    /// The page that must not be mapped.
-    pub fn guard(&self) -> Vaddr {
-        Vaddr(self.guard.get() as u64)
+    /// The pages that must not be mapped: start and bytes.
+    pub fn guard(&self) -> (Vaddr, u64) {
+        (Vaddr(self.guard.get() as u64), G as u64)
     }
 }
 

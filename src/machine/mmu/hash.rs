@@ -106,6 +106,12 @@ pub fn unmap(start: Vaddr, len: u64) -> Result<(), MapError> {
     })
 }
 
+/// Runs `work` while what is known of the table is locked.
+pub fn while_locked(work: &mut dyn FnMut()) {
+    let _table = TABLE.lock();
+    work();
+}
+
 /// Reads the table back, page by page.
 pub fn regions(visit: &mut impl FnMut(Region)) {
     let end = TABLE.lock().segments * SEGMENT;
@@ -115,6 +121,13 @@ pub fn regions(visit: &mut impl FnMut(Region)) {
             visit(Region { start: Vaddr(at), len: PAGE, to: Vaddr(to), rights });
         }
     }
+}
+
+/// The window's page, if it has an entry.
+pub fn window() -> Option<Region> {
+    let (_, r) = find(ALIAS.0)?;
+    let (rights, to) = hash::meaning(r);
+    Some(Region { start: ALIAS, len: PAGE, to: Vaddr(to), rights })
 }
 
 /// Shows this CPU the window's segment.

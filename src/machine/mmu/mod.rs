@@ -110,11 +110,11 @@ pub fn init(facts: &MachineFacts, wanted: Option<Wanted>) {
     let page_up = |(start, end): (Vaddr, Vaddr)| (start, Vaddr(end.0.next_multiple_of(PAGE)));
     all(page_up(boot::text()), Rights::ReadExecute);
     all(page_up(boot::rodata()), Rights::Read);
-    // Stacks lie in the data, each above a page that stays unmapped.
+    // Stacks lie in the data, each above pages that stay unmapped.
     let (mut start, end) = page_up(boot::data());
-    for guard in paca::boot_guards() {
+    for (guard, len) in paca::boot_guards() {
         all((start, guard), Rights::ReadWrite);
-        start = guard.offset(PAGE.cast_signed());
+        start = guard.offset(len.cast_signed());
     }
     all((start, end), Rights::ReadWrite);
     if let Some((start, len)) = facts.initrd {
@@ -132,7 +132,7 @@ pub fn turn_on() {
         Some(Kind::Hash) => hash::load(),
         None => return,
     }
-    paca::set_kernel_msr(spr::msr() | spr::msr::IR | spr::msr::DR);
+    paca::set_kernel_msr(spr::kernel_msr() | spr::msr::IR | spr::msr::DR);
     spr::translation_on();
 }
 
@@ -202,6 +202,16 @@ pub struct Alias {
 /// One patching CPU at a time.
 static PATCHING: Mutex<()> = Mutex::new(());
 
+/// Runs `work` while the window and the tables are locked.
+pub fn while_locked(work: &mut dyn FnMut()) {
+    let _window = PATCHING.lock();
+    match kind() {
+        Some(Kind::Radix) => radix::while_locked(work),
+        Some(Kind::Hash) => hash::while_locked(work),
+        None => work(),
+    }
+}
+
 impl Alias {
     /// Runs `work` with an alias; interrupts are off meanwhile.
     pub fn with<T>(work: impl FnOnce(&mut Self) -> T) -> T {
@@ -249,6 +259,15 @@ impl Alias {
             self.page = Some(page);
         }
         alias_base().offset((at.0 & (PAGE - 1)).cast_signed())
+    }
+}
+
+/// The window as the live tables have it; `None` if it leads nowhere. Nobody sees it
+/// but a CPU that patches, so [`regions`] does not list it.
+pub fn window() -> Option<Region> {
+    match kind()? {
+        Kind::Radix => radix::window(),
+        Kind::Hash => hash::window(),
     }
 }
 

@@ -38,13 +38,14 @@ const POOL_RESERVE: u64 = 3;
 
 struct Tree {
     kernel_root: u64,
+    patching_root: u64,
     /// The leaf table whose first entry is the window.
     window: u64,
     /// Tables not yet used: next and end.
     pool: (u64, u64),
 }
 
-static TREE: Mutex<Tree> = Mutex::new(Tree { kernel_root: 0, window: 0, pool: (0, 0) });
+static TREE: Mutex<Tree> = Mutex::new(Tree { kernel_root: 0, patching_root: 0, window: 0, pool: (0, 0) });
 
 impl Tables for Tree {
     fn get(&self, table: u64, index: usize) -> u64 {
@@ -88,7 +89,7 @@ pub fn init() {
     let (process_table, kernel_root, patching_root, pool) =
         tables().expect("there is memory for the first translation tables");
     let mut tree = TREE.lock();
-    *tree = Tree { kernel_root, window: 0, pool: (pool, pool + POOL_BYTES) };
+    *tree = Tree { kernel_root, patching_root, window: 0, pool: (pool, pool + POOL_BYTES) };
     for (pid, root) in [(KERNEL_PID, kernel_root), (PATCHING_PID, patching_root)] {
         // An entry has two doublewords.
         tree.set(process_table, pid as usize * 2, radix::process_entry(root));
@@ -213,6 +214,12 @@ pub fn change(start: Vaddr, len: u64, rights: Option<Rights>) -> Result<(), MapE
     Ok(())
 }
 
+/// Runs `work` while the tree is locked.
+pub fn while_locked(work: &mut dyn FnMut()) {
+    let _tree = TREE.lock();
+    work();
+}
+
 /// Walks the live tree.
 pub fn regions(visit: &mut impl FnMut(Region)) {
     let tree = TREE.lock();
@@ -220,6 +227,19 @@ pub fn regions(visit: &mut impl FnMut(Region)) {
         let (start, to) = (Vaddr(leaf.start), Vaddr(leaf.to));
         visit(Region { start, len: leaf.len, to, rights: leaf.rights });
     });
+}
+
+/// What the patching root has beyond the kernel's: the window.
+pub fn window() -> Option<Region> {
+    let tree = TREE.lock();
+    let mut found = None;
+    radix::walk(&*tree, tree.patching_root, &mut |leaf| {
+        if leaf.start >= ALIAS.0 {
+            let (start, to) = (Vaddr(leaf.start), Vaddr(leaf.to));
+            found = Some(Region { start, len: leaf.len, to, rights: leaf.rights });
+        }
+    });
+    found
 }
 
 /// Shows this CPU the window.

@@ -64,7 +64,7 @@ pub fn write_bytes(bytes: &[u8]) {
 pub fn write_plain(bytes: &[u8]) {
     let (Some(platform), Some(last)) = (platform::get(), bytes.last()) else { return };
     let _turn = turn();
-    AT_EDGE.store(*last == b'\n', Ordering::Relaxed);
+    AT_EDGE.store(false, Ordering::Relaxed); // a fault may come half-way
     if interactive() {
         for (index, line) in bytes.split(|&byte| byte == b'\n').enumerate() {
             if index > 0 {
@@ -75,6 +75,7 @@ pub fn write_plain(bytes: &[u8]) {
     } else {
         platform.console_write(bytes);
     }
+    AT_EDGE.store(*last == b'\n', Ordering::Relaxed);
 }
 
 /// Keeps bytes for `dmesg` without showing them.

@@ -29,7 +29,8 @@ pub fn address_of(found: &Found) -> Vaddr {
 /// no memory.
 pub fn find(at: Vaddr) -> Option<(Found, u32)> {
     let offset = u32::try_from(at.since(boot::image().0)).ok()?;
-    table()?.at_offset(offset)
+    // The TOC base is in the middle of data that have other names.
+    table()?.at_offset(offset).filter(|(found, _)| found.name.as_str() != ".TOC.")
 }
 
 /// As [`find`].

@@ -53,7 +53,7 @@ pub fn wanted_mmu(facts: &MachineFacts) -> Option<mmu::Wanted> {
 }
 
 /// Runs what the boot arguments ask for; ends the machine with the verdict.
-pub fn run(facts: &MachineFacts) -> ! {
+pub extern "C" fn run(facts: &MachineFacts) -> ! {
     let platform = platform::get().expect("the platform was found before the shell starts");
     initrd::init(facts.initrd);
     records::init(facts.timebase_hz);

@@ -104,7 +104,11 @@ pub fn walk(nip: Vaddr, lr: Vaddr, r1: Vaddr, visit: &mut dyn FnMut(Frame)) -> E
         }
         let (mut stack, mut next) = (r1, first);
         let interrupted = loop {
-            let Some((caller, at)) = next else { return End::Broken(stack) };
+            let Some((caller, at)) = next else {
+                // Where a CPU starts, the chain ends with 0.
+                let last = paca::stack_around(stack).and_then(|_| memory::read_u64(stack));
+                return if last == Some(0) { End::Whole } else { End::Broken(stack) };
+            };
             if at == call::return_address() || at.0 == 0 {
                 return End::Whole;
             }

@@ -82,6 +82,14 @@ struct KernelHeap {
 /// Start and end of everything that is RAM; told once.
 static ALL: Once<(u64, u64)> = Once::new();
 
+/// The first address above the pages that can be taken.
+static PAGES_END: Once<u64> = Once::new();
+
+/// Between the tops of two stacks. What lies between is seldom taken, for pages are
+/// taken from below, and what is not taken is not mapped: a frame of a mebibyte that
+/// steps over the guard faults all the same.
+const STACK_GAP: u64 = 4 << 20;
+
 struct Ram {
     pages: FreePages,
     page_bytes: u64,
@@ -172,7 +180,9 @@ pub fn init(facts: &MachineFacts) {
     unsafe { HEAP.heap.lock().init(heap as *mut u8, HEAP_STEP) };
     let first = heap + reserve;
     let mut pages = FreePages::with_room(FREE_RUNS);
-    pages.give(Vaddr(first), (usable - first) & !0xffff);
+    let len = (usable - first) & !0xffff;
+    pages.give(Vaddr(first), len);
+    PAGES_END.call_once(|| first + len);
     let mut ram = RAM.lock();
     ram.page_bytes = pages.free_bytes();
     ram.pages = pages;
@@ -373,6 +383,15 @@ impl Pages {
     /// Zeroed pages for `len` bytes, anywhere.
     pub fn take(len: u64) -> Option<Self> {
         Self::own(RAM.lock().pages.take(len)?, len)
+    }
+
+    /// Zeroed pages for the stack of a CPU, from the top of memory, where below them
+    /// is nothing; anywhere if that is taken.
+    pub fn take_for_stack(cpu: u16, len: u64) -> Option<Self> {
+        let len = len.next_multiple_of(crate::memory::PAGE);
+        let end = PAGES_END.get()?.checked_sub(u64::from(cpu) * STACK_GAP)?;
+        let at = Vaddr(end.checked_sub(len)?);
+        Self::take_within(len, at, Vaddr(end - 1)).or_else(|| Self::take(len))
     }
 
     /// Keeps the pages for ever, for a CPU; where they begin.

@@ -27,7 +27,9 @@ use core::mem::{offset_of, size_of};
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::addr::Vaddr;
-use crate::machine::boot::{BOOT_STACK, Stack, kernel_toc};
+use crate::machine::boot::{
+    BOOT_STACK, OWN_GUARD_BYTES, SHELL_STACK_BYTES, Stack, kernel_toc,
+};
 use crate::machine::lock::{Mutex, briefly};
 use crate::machine::memory::{self, Pages};
 use crate::machine::mmu;
@@ -76,9 +78,6 @@ pub const CANARY: u64 = 0x746f_6373_696e_0d0a;
 /// Bytes of the stack that an exception takes when r1 cannot be believed.
 pub const EMERGENCY_STACK_BYTES: usize = 32 * 1024;
 
-/// Bytes of the guard below an emergency stack: only the kernel's own code runs
-/// there, which touches every page of a large frame (`stack-probes`).
-const EMERGENCY_GUARD_BYTES: usize = 4096;
 
 /// Bytes of the stack of every CPU but the first.
 const SECONDARY_STACK_BYTES: usize = 32 * 1024;
@@ -234,7 +233,7 @@ struct PerCpu {
     paca: UnsafeCell<Paca>,
     task: UnsafeCell<[u8; TASK_BYTES]>,
     shadow: UnsafeCell<[ShadowEntry; SHADOW_ENTRIES]>,
-    emergency: Stack<EMERGENCY_STACK_BYTES, EMERGENCY_GUARD_BYTES>,
+    emergency: Stack<EMERGENCY_STACK_BYTES, OWN_GUARD_BYTES>,
 }
 
 // SAFETY: after `init_boot` only the CPU that owns a block writes it, through
@@ -254,9 +253,9 @@ static BOOT_CPU: PerCpu = PerCpu {
 /// # Safety
 /// `per_cpu` is valid for ever and nobody else has or gets a reference into its
 /// PACA; `stack` is a stack that only this CPU will use.
-unsafe fn fill<const N: usize>(
+unsafe fn fill<const N: usize, const G: usize>(
     per_cpu: &'static PerCpu,
-    stack: &Stack<N>,
+    stack: &Stack<N, G>,
     number: u16,
     hardware: u32,
 ) -> Vaddr {
@@ -300,10 +299,24 @@ struct Secondary {
 /// Ranges that are never mapped, one below each stack: start and bytes.
 static GUARDS: Mutex<Vec<(Vaddr, u64)>> = Mutex::new(Vec::new());
 
+/// What CPUs keep of the pages: whose, start and end.
+static KEPT: Mutex<Vec<(u16, Vaddr, Vaddr)>> = Mutex::new(Vec::new());
+
+/// The memory with the stacks of each CPU: whose, start and end.
+pub fn kept() -> Vec<(u16, Vaddr, Vaddr)> {
+    KEPT.lock().clone()
+}
+
+fn keep(pages: Pages, number: u16) -> Vaddr {
+    let end = pages.start().offset(pages.size().cast_signed());
+    KEPT.lock().push((number, pages.start(), end));
+    pages.keep_for_cpu()
+}
+
 /// Makes the PACA and the stacks of one more CPU; `None` if there is no memory.
 pub fn build_secondary(number: u16, hardware: u32) -> Option<Vaddr> {
-    let pages = Pages::take(size_of::<Secondary>() as u64)?;
-    let place = pages.keep_for_cpu().0 as *const Secondary;
+    let pages = Pages::take_for_stack(number, size_of::<Secondary>() as u64)?;
+    let place = keep(pages, number).0 as *const Secondary;
     // SAFETY: zeroed pages that are kept for ever, aligned to a page; all zero is
     // a value of every field.
     let secondary: &'static Secondary = unsafe { &*place };
@@ -314,6 +327,24 @@ pub fn build_secondary(number: u16, hardware: u32) -> Option<Vaddr> {
     GUARDS.lock().extend(guards);
     // SAFETY: the block is new, so nobody refers to it.
     Some(unsafe { fill(&secondary.per_cpu, &secondary.stack, number, hardware) })
+}
+
+/// Makes the stack that CPU 0 keeps, and says so to its exceptions; the first address
+/// above it. `None` if there is no memory.
+pub fn build_shell_stack() -> Option<Vaddr> {
+    type ShellStack = Stack<SHELL_STACK_BYTES>;
+    let pages = Pages::take_for_stack(0, size_of::<ShellStack>() as u64)?;
+    let place = keep(pages, 0).0 as *const ShellStack;
+    // SAFETY: zeroed pages that are kept for ever, aligned to a page; all zero is
+    // a value of every field.
+    let stack: &'static ShellStack = unsafe { &*place };
+    let (start, len) = stack.guard();
+    mmu::unmap(start, len).ok()?;
+    GUARDS.lock().push((start, len));
+    let (low, high) = stack.range();
+    write!(stack_low, low.0 + HANDLER_BYTES);
+    write!(stack_high, high.0);
+    Some(high)
 }
 
 /// True if the address lies in the guard pages of some stack.

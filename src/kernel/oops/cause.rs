@@ -11,7 +11,7 @@ use crate::kernel::{livepatch, modules};
 use crate::loader::stubs::StubKind;
 use crate::machine::spr::msr;
 use crate::machine::trap::TrapFrame;
-use crate::machine::{hooks, mmu, paca, text, tick};
+use crate::machine::{hooks, memory, mmu, paca, text, tick};
 
 /// SRR1 bits of a program interrupt (Power ISA Book III, "Program Interrupt").
 const PROGRAM_ILLEGAL: u64 = 0x8_0000;
@@ -37,6 +37,9 @@ impl fmt::Display for Cause<'_> {
         match frame.vector {
             SYSTEM_RESET => f.write_str(reset(frame)),
             0x200 => f.write_str("machine check"),
+            0x300 if paca::in_guard(frame.dar) => {
+                write!(f, "stack overflow: the guard page at {:#x} was reached", frame.dar)
+            }
             0x300 => {
                 let how = if frame.dsisr & DSISR_STORE != 0 { "store to" } else { "load from" };
                 let why = match frame.dsisr {
@@ -107,8 +110,12 @@ fn reset(frame: &TrapFrame) -> &'static str {
 /// The cause in words, with what the kernel knows beyond the registers.
 pub fn in_words(frame: &TrapFrame) -> String {
     let nip = Vaddr(frame.nip);
-    if frame.vector == 0x300 && paca::in_guard(frame.dar) {
-        return format!("stack overflow: the guard page at {:#x} was reached", frame.dar);
+    let storage = matches!(frame.vector, 0x300 | 0x380) && !paca::in_guard(frame.dar);
+    if storage && makes_frame(nip) {
+        return format!(
+            "stack overflow: a frame from {:#x} down to {:#x}, where there is no stack",
+            frame.gpr[1], frame.dar
+        );
     }
     if is_overflow(frame) {
         return "the shadow stack is full: redirected calls or tail calls nest too deep"
@@ -126,6 +133,12 @@ pub fn in_words(frame: &TrapFrame) -> String {
         Some(symbol) => format!("call of {symbol}, which nobody exports"),
         None => Cause(frame).to_string(),
     }
+}
+
+/// True for `stdu r1,D(r1)` and `stdux r1,r1,RB`: how every frame is made.
+fn makes_frame(at: Vaddr) -> bool {
+    let word = memory::read_u32(at).unwrap_or(0);
+    word & 0xffff_0003 == 0xf821_0001 || word & 0xffff_07fe == 0x7c21_016a
 }
 
 fn trapped(frame: &TrapFrame) -> bool {

@@ -128,8 +128,8 @@ noinline void attack_chain(unsigned long chain)
 {
 	unsigned long self = chain == 1;
 
-	__asm__ __volatile__("cmpdi %1,0\n\tbeq 1f\n\tmr %0,1\n1:\tstd %0,0(1)\n\ttrap"
-			     : "+r"(chain) : "r"(self) : "memory", "cr0");
+	__asm__ __volatile__("cmpdi %1,0\n\tbeq 1f\n\tmr %0,1\n1:\tstd %0,0(1)\n\tli 0,0\n\tmtlr 0\n\ttrap"
+			     : "+r"(chain) : "r"(self) : "memory", "cr0", "r0");
 }
 
 /* Returns by an address that it has overwritten on the stack. */

@@ -236,27 +236,19 @@ fn rights() -> Result<(), String> {
 /// What the tables say now: nothing both writable and executable, `text` executable
 /// only, and the window onto it there or not.
 fn check_rights(text: Vaddr, window: bool) -> Result<(), String> {
-    let (mut bad, mut text_rights) = (None, None);
-    let mut look = |region: mmu::Region| {
+    let mut bad = None;
+    mmu::entries(|region| {
         if region.rights.is_none() {
             bad = bad.or(Some(region.start));
         }
-        let end = region.start.offset(region.len.cast_signed());
-        if region.start <= text && text < end {
-            text_rights = region.rights;
-        }
-    };
-    mmu::regions(&mut look);
-    let found = mmu::window();
-    if let Some(region) = found {
-        look(region);
-    }
+    });
     if let Some(at) = bad {
         return Err(format!("{at} has rights that nobody gave"));
     }
-    if text_rights != Some(Rights::ReadExecute) {
+    if mmu::rights_at(text) != Some(Rights::ReadExecute) {
         return Err(format!("{text} is text and not r-x"));
     }
+    let found = mmu::window();
     match found {
         None if !window => Ok(()),
         Some(region) if window && region.rights == Some(Rights::ReadWrite) && region.to == text => {

@@ -123,6 +123,25 @@ pub fn regions(visit: &mut impl FnMut(Region)) {
     }
 }
 
+/// Every entry of the table in the order of the table, whoever made it: `start` is
+/// where it leads, for the address that is translated cannot be read off it.
+pub fn entries(visit: &mut impl FnMut(Region)) {
+    let groups = TABLE.lock().groups;
+    for slot in 0..groups * GROUP {
+        let Some((v, r)) = hcall::hash_read(slot) else { continue };
+        if v & 1 != 0 {
+            let (rights, to) = hash::meaning(r);
+            visit(Region { start: Vaddr(to), len: PAGE, to: Vaddr(to), rights });
+        }
+    }
+}
+
+/// What may be done at an address.
+pub fn rights_at(at: Vaddr) -> Option<Rights> {
+    let (_, r) = find(at.0 & !(PAGE - 1))?;
+    hash::meaning(r).0
+}
+
 /// The window's page, if it has an entry.
 pub fn window() -> Option<Region> {
     let (_, r) = find(ALIAS.0)?;

@@ -262,6 +262,26 @@ impl Alias {
     }
 }
 
+/// Hands every translation that any CPU could use to `visit`, the window's too.
+pub fn entries(mut visit: impl FnMut(Region)) {
+    match kind() {
+        Some(Kind::Radix) => {
+            radix::regions(&mut visit);
+            radix::window().into_iter().for_each(visit);
+        }
+        Some(Kind::Hash) => hash::entries(&mut visit),
+        None => {}
+    }
+}
+
+/// What the live tables let be done at an address; `None` for nothing.
+pub fn rights_at(at: Vaddr) -> Option<Rights> {
+    match kind()? {
+        Kind::Radix => radix::rights_at(at),
+        Kind::Hash => hash::rights_at(at),
+    }
+}
+
 /// The window as the live tables have it; `None` if it leads nowhere. Nobody sees it
 /// but a CPU that patches, so [`regions`] does not list it.
 pub fn window() -> Option<Region> {

@@ -229,6 +229,12 @@ pub fn regions(visit: &mut impl FnMut(Region)) {
     });
 }
 
+/// What may be done at an address.
+pub fn rights_at(at: Vaddr) -> Option<Rights> {
+    let tree = TREE.lock();
+    radix::rights_at(&*tree, tree.kernel_root, at.0)
+}
+
 /// What the patching root has beyond the kernel's: the window.
 pub fn window() -> Option<Region> {
     let tree = TREE.lock();

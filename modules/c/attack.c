@@ -39,7 +39,7 @@ noinline void attack_jump(unsigned long at)
 	barrier();
 }
 
-/* r12 = 0, then into a stub behind the words that set it: mtctr r12; bctr. */
+/* r12 = 0, then into a stub behind the words that set it: ...; mtctr r12; bctr. */
 noinline void attack_jump_bare(unsigned long at)
 {
 	__asm__ __volatile__("mtctr %0\n\tli 12,0\n\tbctrl"

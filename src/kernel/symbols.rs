@@ -31,7 +31,9 @@ impl fmt::Display for Plain {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:#018x}", self.0.0)?;
         match super::ksyms::find(self.0) {
-            Some((found, offset)) => write!(f, " {}+{offset:#x}/{:#x}", found.name.as_str(), found.size),
+            Some((found, offset)) => {
+                write!(f, " {}+{offset:#x}/{:#x}", found.name.as_str(), found.size)
+            }
             None => Ok(()),
         }
     }

@@ -139,4 +139,3 @@ pub fn await_tick() {
     }
     spr::interrupts_restore(old);
 }
-

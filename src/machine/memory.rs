@@ -99,12 +99,8 @@ struct Ram {
     cpu_bytes: u64,
 }
 
-static RAM: Mutex<Ram> = Mutex::new(Ram {
-    pages: FreePages::new(),
-    page_bytes: 0,
-    table_bytes: 0,
-    cpu_bytes: 0,
-});
+static RAM: Mutex<Ram> =
+    Mutex::new(Ram { pages: FreePages::new(), page_bytes: 0, table_bytes: 0, cpu_bytes: 0 });
 
 #[global_allocator]
 static HEAP: KernelHeap = KernelHeap {

@@ -27,9 +27,7 @@ use core::mem::{offset_of, size_of};
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::addr::Vaddr;
-use crate::machine::boot::{
-    BOOT_STACK, OWN_GUARD_BYTES, SHELL_STACK_BYTES, Stack, kernel_toc,
-};
+use crate::machine::boot::{BOOT_STACK, OWN_GUARD_BYTES, SHELL_STACK_BYTES, Stack, kernel_toc};
 use crate::machine::lock::{Mutex, briefly};
 use crate::machine::memory::{self, Pages};
 use crate::machine::mmu;
@@ -78,12 +76,11 @@ pub const CANARY: u64 = 0x746f_6373_696e_0d0a;
 /// Bytes of the stack that an exception takes when r1 cannot be believed.
 pub const EMERGENCY_STACK_BYTES: usize = 32 * 1024;
 
-
 /// Bytes of the stack of every CPU but the first.
 const SECONDARY_STACK_BYTES: usize = 32 * 1024;
 
-/// Bytes of stack that the report of a fault may need.
-const HANDLER_BYTES: u64 = 12 * 1024;
+/// Bytes of stack that are left to the report of a fault, which takes about half.
+const HANDLER_BYTES: u64 = 8 * 1024;
 
 /// One entry of the shadow stack: a call whose return passes through the kernel.
 ///
@@ -133,7 +130,8 @@ pub struct Paca {
     pub stack_low: u64,
     /// The CPU's stack, first address above.
     pub stack_high: u64,
-    /// The emergency stack, lowest address.
+    /// The lowest r1 from which an exception goes on with the emergency stack; below
+    /// it the same stack begins anew, for what is on it has run off it.
     pub emergency_low: u64,
     /// The emergency stack, first address above.
     pub emergency_high: u64,
@@ -277,7 +275,7 @@ unsafe fn fill<const N: usize, const G: usize>(
     fields.shadow_limit = shadow + ((SHADOW_ENTRIES - 1) * size_of::<ShadowEntry>()) as u64;
     fields.stack_low = stack_low.0 + HANDLER_BYTES;
     fields.stack_high = stack_high.0;
-    fields.emergency_low = emergency_low.0;
+    fields.emergency_low = emergency_low.0 + HANDLER_BYTES;
     fields.emergency_high = emergency_high.0;
     fields.kernel_msr = super::spr::kernel_msr();
     fields.hardware = hardware.into();
@@ -358,7 +356,7 @@ pub fn in_guard(at: u64) -> bool {
 /// its lowest address and the first above.
 pub fn stack_around(at: Vaddr) -> Option<(Vaddr, Vaddr)> {
     let main = (Vaddr(read!(stack_low) - HANDLER_BYTES), Vaddr(read!(stack_high)));
-    let emergency = (Vaddr(read!(emergency_low)), Vaddr(read!(emergency_high)));
+    let emergency = (Vaddr(read!(emergency_low) - HANDLER_BYTES), Vaddr(read!(emergency_high)));
     [main, emergency].into_iter().find(|(low, high)| at >= *low && at < *high)
 }
 

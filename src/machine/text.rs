@@ -163,8 +163,7 @@ pub fn while_locked(work: &mut dyn FnMut()) {
 pub fn is_executable(at: Vaddr) -> bool {
     let kernel = super::boot::text();
     // A fault may be reported while the engine works: then nothing is known.
-    let registered =
-        || briefly(&ENGINE).is_some_and(|engine| contains(&engine.memory.text, at, 4));
+    let registered = || briefly(&ENGINE).is_some_and(|engine| contains(&engine.memory.text, at, 4));
     at.is_aligned(4) && ((kernel.0..kernel.1).contains(&at) || registered())
 }
 

@@ -45,7 +45,8 @@ struct Tree {
     pool: (u64, u64),
 }
 
-static TREE: Mutex<Tree> = Mutex::new(Tree { kernel_root: 0, patching_root: 0, window: 0, pool: (0, 0) });
+static TREE: Mutex<Tree> =
+    Mutex::new(Tree { kernel_root: 0, patching_root: 0, window: 0, pool: (0, 0) });
 
 impl Tables for Tree {
     fn get(&self, table: u64, index: usize) -> u64 {

@@ -19,7 +19,7 @@ static INTERACTIVE: AtomicBool = AtomicBool::new(false);
 static GREETED: AtomicBool = AtomicBool::new(false);
 
 /// Who prints.
-static TURN: Turn = Turn::new();
+static TURN: Turn = Turn::free();
 
 /// The last byte shown was a line's end.
 static AT_EDGE: AtomicBool = AtomicBool::new(true);

@@ -77,8 +77,8 @@ pub struct Turn {
 pub struct TurnGuard<'a>(Option<&'a Turn>);
 
 impl Turn {
-    /// Nobody's turn.
-    pub const fn new() -> Self {
+    /// A turn that nobody has.
+    pub const fn free() -> Self {
         Self { owner: AtomicU64::new(0) }
     }
 

@@ -186,11 +186,13 @@ pub struct Paca {
     pub stopped: u64,
     /// Global entry of the function that the running call began with.
     pub call_entry: u64,
-    /// Time base at the last tick.
-    pub tick_at: u64,
+    /// How often other CPUs have looked at this one since its last tick.
+    pub looks: u64,
+    /// Time base at the last of them.
+    pub looked_at: u64,
     /// The platform's number of this CPU.
     pub hardware: u64,
-    _pad1096: [u8; 1144 - 1096],
+    _pad1104: [u8; 1144 - 1104],
     /// Stack protector canary (newer kernels).
     _canary_new: u64,
     _pad1152: [u8; 2312 - 1152],
@@ -211,7 +213,7 @@ const _: () = {
     assert!(offset_of!(Paca, _current) == 2312);
     assert!(offset_of!(Paca, _canary) == 3192);
     assert!(offset_of!(Paca, online) + 8 == 240, "ours ends below theirs");
-    assert!(offset_of!(Paca, reporting) == 1032 && offset_of!(Paca, hardware) == 1088);
+    assert!(offset_of!(Paca, reporting) == 1032 && offset_of!(Paca, hardware) == 1096);
     assert!(size_of::<Paca>().is_multiple_of(128));
     // DS form: a multiple of 4; `li`-sized.
     assert!(
@@ -389,22 +391,32 @@ pub fn ticks_of(paca: Vaddr) -> u64 {
 
 /// Asks the CPU with this PACA to end the call that it runs.
 pub fn ask_stop(paca: Vaddr) {
-    let now = super::spr::timebase().max(1);
-    field_of(paca, offset_of!(Paca, stop_asked)).store(now, Ordering::Relaxed);
+    field_of(paca, offset_of!(Paca, stop_asked)).store(1, Ordering::Relaxed);
 }
 
-/// True if the CPU with this PACA runs a call that should have ended, and has taken
-/// no tick for `patience` ticks of the time base: it keeps interrupts off.
-pub fn is_deaf(paca: Vaddr, patience: u64) -> bool {
-    let field = |offset| field_of(paca, offset).load(Ordering::Relaxed);
-    let now = super::spr::timebase();
-    let asked = field(offset_of!(Paca, stop_asked));
-    let since = field(offset_of!(Paca, stop_at)).min(if asked != 0 { asked } else { u64::MAX });
-    let passed = |from: u64| now > from.saturating_add(patience);
-    field(offset_of!(Paca, job_sp)) != 0
-        && field(offset_of!(Paca, trap_depth)) == 0
-        && passed(since)
-        && passed(field(offset_of!(Paca, tick_at)))
+/// Looks at the CPU with this PACA: true if it runs a call that should have ended,
+/// and has taken no tick while it was looked at `patience` times, each `apart` ticks of
+/// the time base after the one before. Says so once, then begins anew.
+pub fn is_deaf(paca: Vaddr, patience: u64, apart: u64) -> bool {
+    let field = |offset| field_of(paca, offset);
+    let get = |offset| field(offset).load(Ordering::Relaxed);
+    let (now, last) = (super::spr::timebase(), get(offset_of!(Paca, looked_at)));
+    let mine = |at: &AtomicU64, from, to| {
+        at.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    };
+    if now.saturating_sub(last) < apart
+        || !mine(field(offset_of!(Paca, looked_at)), last, now)
+        || field(offset_of!(Paca, looks)).fetch_add(1, Ordering::Relaxed) < patience
+    {
+        return false;
+    }
+    let asked = get(offset_of!(Paca, stop_asked)) != 0 || now > get(offset_of!(Paca, stop_at));
+    let deaf =
+        asked && get(offset_of!(Paca, job_sp)) != 0 && get(offset_of!(Paca, trap_depth)) == 0;
+    if deaf {
+        field(offset_of!(Paca, looks)).store(0, Ordering::Relaxed);
+    }
+    deaf
 }
 
 /// True once the CPU with this PACA has stopped for good.

@@ -88,11 +88,19 @@ pub fn visit() -> impl Iterator<Item = Cpu> {
     })
 }
 
+/// How often, for each CPU that there is, a CPU that takes no tick is looked at before
+/// it is taken for deaf, and how many ticks apart. An emulator that runs one CPU at a
+/// time gives each ten ticks in a row, so three times is three rounds; a busy host may
+/// stop them all for long, and that is one look.
+const LOOKS: u64 = 3;
+const LOOKS_APART: u64 = 10;
+
 /// Interrupts, by a system reset, the CPUs that should have ended a call and keep
-/// interrupts off. Cheap: for ticks, and for whoever waits.
+/// interrupts off. To be called once a tick.
 pub fn rouse_the_deaf() {
+    let patience = LOOKS * visit().count() as u64;
     for cpu in visit().filter(|cpu| cpu.paca != paca::r13()) {
-        if paca::is_deaf(cpu.paca, 8 * tick::period())
+        if paca::is_deaf(cpu.paca, patience, LOOKS_APART * tick::period())
             && let Some(platform) = platform::get()
         {
             platform.reset_cpu(cpu.hardware);

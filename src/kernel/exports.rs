@@ -77,7 +77,8 @@ pub fn table() -> &'static [KernelExport] {
 
 /// The exported name of an address.
 pub fn name_of(addr: Vaddr) -> Option<&'static str> {
-    table().iter().find(|export| export.addr == addr).map(|export| export.name)
+    // Not `table`: the fault that is reported may have come while it was made.
+    TABLE.get()?.iter().find(|export| export.addr == addr).map(|export| export.name)
 }
 
 /// The address of an exported name.

@@ -29,7 +29,7 @@ use crate::loader::{
     self, Group, KernelAbi, Layout, LinkOptions, Linked, LoadError, Modinfo, Object, Owner,
     Resolved, Resolver, Span, params,
 };
-use crate::machine::lock::Mutex;
+use crate::machine::lock::{Mutex, briefly};
 use crate::machine::memory::{Block, Pages};
 use crate::machine::{boot, hooks, memory, paca, text};
 use crate::memory::PAGE;
@@ -93,9 +93,16 @@ pub fn all() -> Vec<Arc<Module>> {
     MODULES.lock().clone()
 }
 
-/// As [`all`], for the report of a fault: nothing if the list is being changed.
-pub fn all_if_free() -> Vec<Arc<Module>> {
-    MODULES.try_lock().map(|modules| modules.clone()).unwrap_or_default()
+/// The first module that `fits`. For the report of a fault too: takes no memory, and
+/// finds nothing if somebody does not let go of the list.
+pub fn first(fits: impl Fn(&Module) -> bool) -> Option<Arc<Module>> {
+    briefly(&MODULES)?.iter().find(|module| fits(module)).cloned()
+}
+
+/// Runs `work` while the list is locked.
+pub fn while_locked(work: &mut dyn FnMut()) {
+    let _list = MODULES.lock();
+    work();
 }
 
 /// The module of that name; `-` and `_` are equal.
@@ -115,7 +122,7 @@ pub fn by_sites(id: ModuleId) -> Option<Arc<Module>> {
 
 /// The module whose memory contains the address.
 pub fn containing(at: Vaddr) -> Option<Arc<Module>> {
-    all_if_free().into_iter().find(|module| module.pages.contains(at, 1))
+    first(|module| module.pages.contains(at, 1))
 }
 
 impl Module {

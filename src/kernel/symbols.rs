@@ -24,6 +24,21 @@ impl fmt::Display for Symbolised {
     }
 }
 
+/// As [`Symbolised`], of the kernel's own code only, and without the heap or a lock.
+pub struct Plain(pub Vaddr);
+
+impl fmt::Display for Plain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#018x}", self.0.0)?;
+        match super::ksyms::find(self.0) {
+            Some((found, offset)) => {
+                write!(f, " {}+{offset:#x}/{:#x}", found.name.as_str(), found.size)
+            }
+            None => Ok(()),
+        }
+    }
+}
+
 /// A place in a function.
 struct Found {
     name: String,
@@ -79,7 +94,7 @@ fn find(at: Vaddr) -> Option<Found> {
 /// The redirect stub that contains an address, and the module that it serves.
 fn find_redirect(at: Vaddr) -> Option<Found> {
     let (sites, stub) = tracing::redirect_stub_at(at)?;
-    let module = modules::all_if_free().into_iter().find(|module| module.sites == sites)?;
+    let module = modules::first(|module| module.sites == sites)?;
     let to = modules::identify_redirect(&module, stub).and_then(function);
     Some(Found {
         name: format!("redirect stub to {}", to.as_deref().unwrap_or("?")),

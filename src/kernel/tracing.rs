@@ -20,7 +20,7 @@ use super::records;
 use crate::addr::Vaddr;
 use crate::ksyms::readable::readable;
 use crate::loader::stubs::StubKind;
-use crate::machine::lock::Mutex;
+use crate::machine::lock::{Mutex, briefly};
 use crate::machine::text;
 use crate::patch::state::{SiteState, Word};
 use crate::trace::filter::Filter;
@@ -249,10 +249,17 @@ pub fn redirect_stubs(module: ModuleId) -> Vec<(Vaddr, Row)> {
 /// the table is being changed, for the report of a fault asks too.
 pub fn redirect_stub_at(at: Vaddr) -> Option<(ModuleId, Vaddr)> {
     let slot = StubKind::Redirect.slot_bytes().cast_signed();
-    let sites = SITES.try_lock()?;
+    let sites = briefly(&SITES)?;
     let mut rows = sites.all().filter_map(|site| Some((site, sites.row(site)?.plan.redirect?)));
     let found = rows.find(|(_, stub)| (*stub..stub.offset(slot)).contains(&at));
     found.map(|(site, stub)| (site.module(), stub))
+}
+
+/// Runs `work` while sites and tracer are locked.
+pub fn while_locked(work: &mut dyn FnMut()) {
+    let _sites = SITES.lock();
+    let _tracer = TRACER.lock();
+    work();
 }
 
 /// The words that `current_tracer` starts with.

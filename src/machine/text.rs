@@ -14,7 +14,7 @@
 use alloc::vec::Vec;
 use core::arch::asm;
 
-use super::lock::Mutex;
+use super::lock::{Mutex, briefly};
 use super::memory::{self, Pages};
 use super::mmu::Alias;
 use super::spr::timebase;
@@ -153,12 +153,17 @@ pub fn withdraw(text: Range, targets: Range) {
     engine.memory.targets.shrink_to_fit();
 }
 
+/// Runs `work` while the engine and its window are locked.
+pub fn while_locked(work: &mut dyn FnMut()) {
+    let _engine = ENGINE.lock();
+    super::mmu::while_locked(work);
+}
+
 /// True if instructions at `at` may run: the kernel's text, or registered text.
 pub fn is_executable(at: Vaddr) -> bool {
     let kernel = super::boot::text();
     // A fault may be reported while the engine works: then nothing is known.
-    let registered =
-        || ENGINE.try_lock().is_some_and(|engine| contains(&engine.memory.text, at, 4));
+    let registered = || briefly(&ENGINE).is_some_and(|engine| contains(&engine.memory.text, at, 4));
     at.is_aligned(4) && ((kernel.0..kernel.1).contains(&at) || registered())
 }
 

@@ -134,6 +134,8 @@ pub enum Command {
     Selftest {
         /// One; all if absent.
         name: Option<String>,
+        /// Of the test `fault`: what is to go wrong; a list of all if absent.
+        kind: Option<String>,
     },
     /// Show the kernel's messages.
     Dmesg,

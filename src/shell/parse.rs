@@ -382,7 +382,11 @@ pub(super) fn mem(_: &mut Words<'_>) -> Result<Command, Problem> {
 
 pub(super) fn selftest(words: &mut Words<'_>) -> Result<Command, Problem> {
     let name = words.optional_name("NAME")?;
-    Ok(Command::Selftest { name })
+    let kind = match name.as_deref() {
+        Some("fault") => words.optional_name("KIND")?,
+        _ => None,
+    };
+    Ok(Command::Selftest { name, kind })
 }
 
 pub(super) fn dmesg(_: &mut Words<'_>) -> Result<Command, Problem> {

@@ -218,7 +218,9 @@ fn places() -> Vec<(Vaddr, Vaddr, String)> {
     add("kernel data", boot::data());
     add("initrd", crate::kernel::initrd::range());
     add("heap", memory::heap_range());
-    cpu::secondary_ranges().into_iter().for_each(|range| add("stacks and PACA", range));
+    for (number, start, end) in cpu::kept() {
+        add(&format!("stacks of cpu {number}"), (start, end));
+    }
     for module in modules::all() {
         let target_end = module.layout.targets.end();
         for (group, name) in [

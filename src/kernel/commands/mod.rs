@@ -6,6 +6,7 @@
 
 mod call;
 mod dis;
+mod faults;
 mod look;
 mod modules;
 mod patch;
@@ -84,7 +85,10 @@ impl Kernel {
             Command::Paca { cpu } => look::paca(*cpu),
             Command::Maps => look::maps(),
             Command::Mem => look::mem(),
-            Command::Selftest { name } => patch::selftest(name.as_deref()),
+            Command::Selftest { name: Some(name), kind } if name == "fault" => {
+                faults::fault(kind.as_deref())
+            }
+            Command::Selftest { name, .. } => patch::selftest(name.as_deref()),
             Command::Dmesg => {
                 super::console::write_plain(&super::console::log());
                 Ok(())

@@ -5,11 +5,13 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::Done;
+use crate::addr::Vaddr;
 use crate::isa::Insn;
 use crate::kernel::audit;
 use crate::kprintln;
 use crate::machine::{memory, mmu, text, trap};
 use crate::memory::PAGE;
+use crate::mmu::Rights;
 use crate::patch::journal::Why;
 use crate::patch::plan::{Batch, ColdEdit, NotLive};
 
@@ -43,8 +45,9 @@ pub fn journal(timebase_hz: u64) -> Done {
 /// A self-test: its name, what it shows, the test.
 type Test = (&'static str, &'static str, fn() -> Result<(), String>);
 
-const TESTS: [Test; 4] = [
+const TESTS: [Test; 5] = [
     ("alias", "text is written through a window that is gone afterwards", alias),
+    ("rights", "nothing is writable and executable, not while text is written either", rights),
     ("registers", "an exception with r13 and r2 destroyed finds the kernel", registers),
     ("pages", "module pages come back whole", pages),
     ("heap", "heap blocks come back whole", heap),
@@ -56,7 +59,11 @@ pub fn selftest(only: Option<&str>) -> Done {
         && TESTS.iter().all(|(known, ..)| *known != name)
     {
         let names: Vec<_> = TESTS.iter().map(|(name, ..)| *name).collect();
-        return Err(format!("{name}: no such self-test (there are {})", names.join(", ")).into());
+        return Err(format!(
+            "{name}: no such self-test (there are {}, and fault KIND)",
+            names.join(", ")
+        )
+        .into());
     }
     for (name, what, test) in
         TESTS.iter().filter(|(name, ..)| only.is_none_or(|only| only == *name))
@@ -98,6 +105,55 @@ fn alias() -> Result<(), String> {
         }
         (_, _, Some(_)) if mmu::kind().is_some() => Err("the window is still there".into()),
         _ => Ok(()),
+    }
+}
+
+/// Walks the live tables before, while and after the window lies on a page of text.
+fn rights() -> Result<(), String> {
+    if mmu::kind().is_none() {
+        return Ok(());
+    }
+    let mut pages = memory::Pages::take(PAGE).ok_or("no memory for a page")?;
+    let at = pages.start();
+    pages.bytes_mut()[..4].copy_from_slice(&Insn::NOP.0.to_le_bytes());
+    let (text, none) = ((at, at.offset(PAGE.cast_signed())), (at, at));
+    text::publish("selftest", &pages, text, none, none);
+    let before = check_rights(at, false);
+    let during = mmu::Alias::with(|alias| {
+        alias.address(at);
+        check_rights(at, true)
+    });
+    let after = check_rights(at, false);
+    text::withdraw(text, none);
+    let told = |when| move |why| format!("{when}: {why}");
+    before.map_err(told("before"))?;
+    during.map_err(told("while text is written"))?;
+    after.map_err(told("after"))
+}
+
+/// What the tables say now: nothing both writable and executable, `text` executable
+/// only, and the window onto it there or not.
+fn check_rights(text: Vaddr, window: bool) -> Result<(), String> {
+    let mut bad = None;
+    mmu::entries(|region| {
+        if region.rights.is_none() {
+            bad = bad.or(Some(region.start));
+        }
+    });
+    if let Some(at) = bad {
+        return Err(format!("{at} has rights that nobody gave"));
+    }
+    if mmu::rights_at(text) != Some(Rights::ReadExecute) {
+        return Err(format!("{text} is text and not r-x"));
+    }
+    let found = mmu::window();
+    match found {
+        None if !window => Ok(()),
+        Some(region) if window && region.rights == Some(Rights::ReadWrite) && region.to == text => {
+            Ok(())
+        }
+        Some(region) => Err(format!("the window leads to {}", region.to)),
+        None => Err("there is no window".into()),
     }
 }
 

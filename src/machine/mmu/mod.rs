@@ -75,8 +75,17 @@ trait Translation: Sync {
     /// Hands every mapped page or larger leaf to `visit`, by rising address.
     fn regions(&self, visit: &mut dyn FnMut(Region));
 
+    /// What may be done at an address; `None` for nothing.
+    fn rights_at(&self, at: Vaddr) -> Option<Rights>;
+
+    /// Runs `work` while what is known of the tables is locked: for tests of reports.
+    fn while_locked(&self, work: &mut dyn FnMut());
+
     /// Where the window lies: a page that no memory has.
     fn window(&self) -> Vaddr;
+
+    /// The window as it is now; `None` if it is on no page.
+    fn window_leads(&self) -> Option<Region>;
 
     /// Shows this CPU the window, or hides it.
     fn show_window(&self, shown: bool);
@@ -117,11 +126,11 @@ pub fn init(facts: &MachineFacts) {
     let page_up = |(start, end): (Vaddr, Vaddr)| (start, Vaddr(end.0.next_multiple_of(PAGE)));
     all(page_up(boot::text()), Rights::ReadExecute);
     all(page_up(boot::rodata()), Rights::Read);
-    // Stacks lie in the data, each above a page that stays unmapped.
+    // Stacks lie in the data, each above pages that stay unmapped.
     let (mut start, end) = page_up(boot::data());
-    for guard in paca::boot_guards() {
+    for (guard, len) in paca::boot_guards() {
         all((start, guard), Rights::ReadWrite);
-        start = guard.offset(PAGE.cast_signed());
+        start = guard.offset(len.cast_signed());
     }
     all((start, end), Rights::ReadWrite);
     if let Some((start, len)) = facts.initrd {
@@ -136,7 +145,7 @@ pub fn init(facts: &MachineFacts) {
 pub fn turn_on() {
     let Some(translation) = running() else { return };
     translation.load();
-    paca::set_kernel_msr(spr::msr() | spr::msr::IR | spr::msr::DR);
+    paca::set_kernel_msr(spr::kernel_msr() | spr::msr::IR | spr::msr::DR);
     spr::translation_on();
 }
 
@@ -192,6 +201,15 @@ pub struct Alias {
 /// One patching CPU at a time.
 static PATCHING: Mutex<()> = Mutex::new(());
 
+/// Runs `work` while the window and the tables are locked.
+pub fn while_locked(work: &mut dyn FnMut()) {
+    let _window = PATCHING.lock();
+    match running() {
+        Some(translation) => translation.while_locked(work),
+        None => work(),
+    }
+}
+
 impl Alias {
     /// Runs `work` with an alias; interrupts are off meanwhile.
     pub fn with<T>(work: impl FnOnce(&mut Self) -> T) -> T {
@@ -224,6 +242,24 @@ impl Alias {
         }
         translation.window().offset((at.0 & (PAGE - 1)).cast_signed())
     }
+}
+
+/// Hands every translation that any CPU could use to `visit`, the window's too.
+pub fn entries(mut visit: impl FnMut(Region)) {
+    let Some(translation) = running() else { return };
+    translation.regions(&mut visit);
+    translation.window_leads().into_iter().for_each(visit);
+}
+
+/// What the live tables let be done at an address; `None` for nothing.
+pub fn rights_at(at: Vaddr) -> Option<Rights> {
+    running()?.rights_at(at)
+}
+
+/// The window as the live tables have it; `None` if it leads nowhere. Nobody sees it
+/// but a CPU that patches, so [`regions`] does not list it.
+pub fn window() -> Option<Region> {
+    running()?.window_leads()
 }
 
 /// Where the window lies.

@@ -38,13 +38,15 @@ const POOL_RESERVE: u64 = 3;
 
 struct Tree {
     kernel_root: u64,
+    patching_root: u64,
     /// The leaf table whose first entry is the window.
     window: u64,
     /// Tables not yet used: next and end.
     pool: (u64, u64),
 }
 
-static TREE: Mutex<Tree> = Mutex::new(Tree { kernel_root: 0, window: 0, pool: (0, 0) });
+static TREE: Mutex<Tree> =
+    Mutex::new(Tree { kernel_root: 0, patching_root: 0, window: 0, pool: (0, 0) });
 
 impl Tables for Tree {
     fn get(&self, table: u64, index: usize) -> u64 {
@@ -88,7 +90,7 @@ pub fn init() -> &'static dyn Translation {
     let (process_table, kernel_root, patching_root, pool) =
         tables().expect("there is memory for the first translation tables");
     let mut tree = TREE.lock();
-    *tree = Tree { kernel_root, window: 0, pool: (pool, pool + POOL_BYTES) };
+    *tree = Tree { kernel_root, patching_root, window: 0, pool: (pool, pool + POOL_BYTES) };
     for (pid, root) in [(KERNEL_PID, kernel_root), (PATCHING_PID, patching_root)] {
         // An entry has two doublewords.
         tree.set(process_table, pid as usize * 2, radix::process_entry(root));
@@ -271,8 +273,30 @@ impl Translation for Radix {
         });
     }
 
+    fn rights_at(&self, at: Vaddr) -> Option<Rights> {
+        let tree = TREE.lock();
+        radix::rights_at(&*tree, tree.kernel_root, at.0)
+    }
+
+    fn while_locked(&self, work: &mut dyn FnMut()) {
+        let _tree = TREE.lock();
+        work();
+    }
+
     fn window(&self) -> Vaddr {
         WINDOW
+    }
+
+    fn window_leads(&self) -> Option<Region> {
+        let tree = TREE.lock();
+        let mut found = None;
+        radix::walk(&*tree, tree.patching_root, &mut |leaf| {
+            if leaf.start == WINDOW.0 {
+                let (start, to) = (Vaddr(leaf.start), Vaddr(leaf.to));
+                found = Some(Region { start, len: leaf.len, to, rights: leaf.rights });
+            }
+        });
+        found
     }
 
     fn show_window(&self, shown: bool) {

@@ -176,8 +176,6 @@ pub fn init(facts: &MachineFacts) {
     );
     let reserve = ((usable - heap) / 4).min(0x1000_0000).next_multiple_of(0x1_0000);
     ALL.call_once(|| (start.0, end));
-    let mut ram = RAM.lock();
-    ram.usable = usable - image_start.0;
     HEAP.limit.store((heap + reserve) as usize, Ordering::Relaxed);
     HEAP.start.store(heap as usize, Ordering::Relaxed);
     // SAFETY: behind the image and the initrd, below the firmware: RAM that
@@ -189,6 +187,7 @@ pub fn init(facts: &MachineFacts) {
     pages.give(Vaddr(first), len);
     PAGES_END.call_once(|| first + len);
     let mut ram = RAM.lock();
+    ram.usable = usable - image_start.0;
     ram.page_bytes = pages.free_bytes();
     ram.pages = pages;
 }

@@ -2,6 +2,7 @@
 
 use core::arch::global_asm;
 use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::addr::Vaddr;
 
@@ -49,7 +50,7 @@ pub static BOOT_STACK: Stack<BOOT_STACK_BYTES> = Stack::zeros();
 
 unsafe extern "C" {
     /// Defined by the binary: the boot order.
-    fn kernel_main(initrd: u64, initrd_len: u64, firmware: u64) -> !;
+    fn kernel_main(initrd: u64, initrd_len: u64, firmware: u64, entered: u64) -> !;
     static _image_start: u8;
     static _text_end: u8;
     static _rodata_start: u8;
@@ -69,6 +70,19 @@ global_asm!(
     BOOT_STACK_TOP = const GUARD_BYTES + BOOT_STACK_BYTES,
     kernel_main = sym kernel_main,
 );
+
+/// The time base at the kernel's first instruction.
+static ENTERED: AtomicU64 = AtomicU64::new(0);
+
+/// Notes when the kernel was entered.
+pub fn set_entered(ticks: u64) {
+    ENTERED.store(ticks, Ordering::Relaxed);
+}
+
+/// The time base when the kernel was entered.
+pub fn entered() -> u64 {
+    ENTERED.load(Ordering::Relaxed)
+}
 
 /// The address of a linker symbol.
 macro_rules! symbol {

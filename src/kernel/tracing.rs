@@ -22,10 +22,10 @@ use crate::ksyms::readable::readable;
 use crate::loader::stubs::StubKind;
 use crate::machine::lock::Mutex;
 use crate::machine::text;
-use crate::patch::state::{SiteState, Word};
+use crate::patch::state::Word;
 use crate::trace::filter::Filter;
 use crate::trace::sites::{
-    AddError, Change, Counts, Functions, ModuleId, NewModule, Row, SiteId, SiteTable,
+    AddError, Change, Counts, Functions, ModuleId, NewModule, Plan, Row, Run, SiteId, SiteTable,
 };
 
 static SITES: Mutex<SiteTable> = Mutex::new(SiteTable::new());
@@ -96,8 +96,7 @@ pub fn module_came(module: &Module) {
     if let Some(filter) = filter {
         let functions = Loaded::now();
         let mut sites = SITES.lock();
-        let mut wanted = sites.select(&filter, &functions).sites;
-        wanted.retain(|site| site.module() == module.sites);
+        let wanted = sites.select_in(module.sites, &filter, &functions);
         // A refusal here leaves the module untraced, as the journal shows.
         let _ = change(&mut sites, &module.name, wanted, Change::Trace(true));
     }
@@ -113,19 +112,23 @@ pub fn module_goes(module: &Module) {
 fn change(
     sites: &mut SiteTable,
     who: &str,
-    which: Vec<SiteId>,
+    which: impl IntoIterator<Item = Run>,
     change: Change,
 ) -> Result<u64, String> {
-    let plan = sites.plan(who, which, change).map_err(|error| error.to_string())?;
-    let (batch, changed, change) = plan.into_parts();
-    let words = text::apply(batch).map_err(|refusal| refusal.to_string())?;
-    sites.commit(&changed, change);
+    let Plan { batch, changed } =
+        sites.plan(who, which, change).map_err(|error| error.to_string())?;
+    if changed.count() == 0 {
+        return Ok(0);
+    }
+    let words = text::apply_all(batch, &sites.switches(&changed));
+    let words = words.map_err(|refusal| refusal.to_string())?;
+    sites.commit(&changed);
     Ok(words)
 }
 
 /// Redirects sites, or leads them to their functions again: all or nothing.
 pub fn redirect(who: &str, which: Vec<SiteId>, on: bool) -> Result<u64, String> {
-    change(&mut SITES.lock(), who, which, Change::Redirect(on))
+    change(&mut SITES.lock(), who, which.into_iter().map(Run::from), Change::Redirect(on))
 }
 
 /// Gives a site its redirect stub.
@@ -175,14 +178,14 @@ pub type NamedRow = (Arc<Module>, Cow<'static, str>, Row);
 pub fn rows(filter: Option<&Filter>) -> Result<Vec<NamedRow>, String> {
     let functions = Loaded::now();
     let sites = SITES.lock();
-    let chosen = match filter {
+    let chosen: Vec<SiteId> = match filter {
         None => sites.all().collect(),
         Some(filter) => {
             let selection = sites.select(filter, &functions);
             if let Some(miss) = selection.misses.first() {
                 return Err(miss.to_string());
             }
-            selection.sites
+            selection.sites().collect()
         }
     };
     let row = |site: SiteId| {
@@ -204,13 +207,10 @@ pub fn on(words: &[String]) -> Result<usize, String> {
     if let Some(miss) = selection.misses.first() {
         return Err(miss.to_string());
     }
-    let traced: Vec<_> = sites.in_state(SiteState::TRACED).collect();
-    let wanted = |site: &SiteId| selection.sites.binary_search(site).is_ok();
-    let stop = traced.into_iter().filter(|site| !wanted(site)).collect();
-    let count = selection.sites.len();
+    let (count, others) = (selection.count(), sites.others(&selection.runs));
     records::start()?;
-    change(&mut sites, "trace", selection.sites.clone(), Change::Trace(true))?;
-    change(&mut sites, "trace", stop, Change::Trace(false))?;
+    change(&mut sites, "trace", selection.runs, Change::Trace(true))?;
+    change(&mut sites, "trace", others, Change::Trace(false))?;
     let mut tracer = TRACER.lock();
     tracer.filter = Some(filter);
     tracer.words = words.to_vec();
@@ -220,8 +220,8 @@ pub fn on(words: &[String]) -> Result<usize, String> {
 /// Stops tracing; the records stay, and the filter for the next time.
 pub fn off() -> Result<(), String> {
     let mut sites = SITES.lock();
-    let traced = sites.in_state(SiteState::TRACED).collect();
-    change(&mut sites, "trace", traced, Change::Trace(false))?;
+    let all = sites.others(&[]);
+    change(&mut sites, "trace", all, Change::Trace(false))?;
     records::stop();
     TRACER.lock().filter = None;
     Ok(())

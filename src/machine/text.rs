@@ -13,6 +13,7 @@
 
 use alloc::vec::Vec;
 use core::arch::asm;
+use core::cell::Cell;
 
 use super::lock::Mutex;
 use super::memory::{self, Pages};
@@ -21,9 +22,10 @@ use super::spr::timebase;
 use crate::addr::Vaddr;
 use crate::isa::Insn;
 use crate::mmu::Rights;
+use crate::mmu::radix::PAGE;
 use crate::patch::engine::{self, CodeMem, Refusal};
 use crate::patch::journal::{Entry, Journal, Kind, Label, Why};
-use crate::patch::plan::{Batch, Change, TargetEdit};
+use crate::patch::plan::{Batch, Change, Changes, TargetEdit};
 
 /// Records that the journal keeps.
 const JOURNAL_ENTRIES: usize = 128;
@@ -57,28 +59,77 @@ fn contains(ranges: &[Range], at: Vaddr, len: i64) -> bool {
 struct Writable<'a> {
     memory: &'a LiveText,
     alias: &'a mut Alias,
+    /// The range that was last read from: where it begins, how many words it has.
+    reading: Cell<(Vaddr, u64)>,
+    /// The page that is being written, and where its window is.
+    page: Vaddr,
+    window: Vaddr,
+}
+
+impl<'a> Writable<'a> {
+    fn new(memory: &'a LiveText, alias: &'a mut Alias) -> Self {
+        let nowhere = Vaddr(u64::MAX); // nothing lies less than a page above it
+        let reading = Cell::new((nowhere, 0));
+        Self { memory, alias, reading, page: nowhere, window: nowhere }
+    }
+
+    /// Turns to the range with `at`; false if no text is registered there.
+    #[cold]
+    fn turn_reading(&self, at: Vaddr) -> bool {
+        let found = self.memory.text.iter().find(|(start, end)| (*start..*end).contains(&at));
+        let Some(&(start, end)) = found else { return false };
+        self.reading.set((start, end.since(start).cast_unsigned() / 4));
+        at.is_aligned(4)
+    }
+
+    /// Where the word at `at` can be written.
+    #[inline]
+    fn through(&mut self, at: Vaddr) -> Vaddr {
+        if at.0.wrapping_sub(self.page.0) >= PAGE {
+            self.turn_page(at);
+        }
+        self.window.offset((at.0 & (PAGE - 1)).cast_signed())
+    }
+
+    #[cold]
+    fn turn_page(&mut self, at: Vaddr) {
+        let LiveText { text, targets } = self.memory;
+        assert!(contains(text, at, 4) || contains(targets, at, 8), "no text at {at}");
+        self.page = Vaddr(at.0 & !(PAGE - 1));
+        self.window = self.alias.open(self.page);
+    }
 }
 
 impl CodeMem for Writable<'_> {
+    #[inline]
     fn read(&self, at: Vaddr) -> Option<Insn> {
-        if !contains(&self.memory.text, at, 4) {
+        let inside = || {
+            let (start, words) = self.reading.get();
+            // What is not aligned becomes a number beyond all words.
+            at.0.wrapping_sub(start.0).rotate_right(2) < words
+        };
+        if !inside() && !self.turn_reading(at) {
             return None;
         }
-        memory::read_u32(at).map(Insn)
+        // SAFETY: aligned, and in text that is registered: its owner keeps it
+        // mapped until it is withdrawn, which needs the lock that is held here.
+        Some(Insn(unsafe { (at.0 as *const u32).read_volatile() }))
     }
 
+    #[inline]
     fn write(&mut self, at: Vaddr, insn: Insn) {
-        assert!(contains(&self.memory.text, at, 4) && at.is_aligned(4));
-        let to = self.alias.address(at);
-        // SAFETY: registered text through its writable alias, aligned, and the
-        // only writer holds the lock. Words of live text are of the patch class,
-        // which other CPUs may fetch while they change (Book II, "Concurrent
-        // Modification and Execution").
+        let to = self.through(Vaddr(at.0 & !3));
+        // SAFETY: an aligned word in the window of a page that has registered
+        // text, which shares its pages with nothing else; the only writer holds
+        // the lock. Words of live text are of the patch class, which other CPUs
+        // may fetch while they change (Book II, "Concurrent Modification and
+        // Execution").
         unsafe { (to.0 as *mut u32).write_volatile(insn.0) };
     }
 
+    #[inline]
     fn clean(&mut self, at: Vaddr) {
-        let through = self.alias.address(at);
+        let through = self.through(at);
         // SAFETY: writes a cache block back; contents stay.
         unsafe { asm!("dcbst 0, {}", in(reg) through.0, options(nostack, preserves_flags)) };
     }
@@ -88,6 +139,7 @@ impl CodeMem for Writable<'_> {
         unsafe { asm!("sync", options(nostack, preserves_flags)) };
     }
 
+    #[inline]
     fn invalidate(&mut self, at: Vaddr) {
         // SAFETY: forgets cached copies of a block.
         unsafe { asm!("icbi 0, {}", in(reg) at.0, options(nostack, preserves_flags)) };
@@ -107,7 +159,7 @@ impl CodeMem for Writable<'_> {
 
     fn write_data(&mut self, at: Vaddr, value: u64) {
         assert!(contains(&self.memory.targets, at, 8) && at.is_aligned(8));
-        let to = self.alias.address(at);
+        let to = self.through(at);
         // SAFETY: a registered target word through its writable alias, aligned:
         // one `std`, so a stub that loads it finds the old target or the new one.
         unsafe { (to.0 as *mut u64).write_volatile(value) };
@@ -165,7 +217,17 @@ pub fn is_executable(at: Vaddr) -> bool {
 /// Applies a batch whole, or refuses it and changes nothing; the words changed.
 pub fn apply<C: Change>(batch: Batch<C>) -> Result<u64, Refusal> {
     let Engine { memory, journal } = &mut *ENGINE.lock();
-    Alias::with(|alias| engine::apply(&mut Writable { memory, alias }, journal, timebase(), batch))
+    Alias::with(|alias| {
+        engine::apply(&mut Writable::new(memory, alias), journal, timebase(), batch)
+    })
+}
+
+/// Applies a batch and, with it, many more words: all or nothing.
+pub fn apply_all(batch: Batch, more: &impl Changes) -> Result<u64, Refusal> {
+    let Engine { memory, journal } = &mut *ENGINE.lock();
+    Alias::with(|alias| {
+        engine::apply_all(&mut Writable::new(memory, alias), journal, timebase(), batch, more)
+    })
 }
 
 /// Whether [`apply`] would take the batch, and [`retarget`] the changes; nothing
@@ -173,7 +235,7 @@ pub fn apply<C: Change>(batch: Batch<C>) -> Result<u64, Refusal> {
 pub fn check<C: Change>(batch: Batch<C>, changes: &[TargetEdit]) -> Result<(), Refusal> {
     let Engine { memory, .. } = &*ENGINE.lock();
     Alias::with(|alias| {
-        let writable = Writable { memory, alias };
+        let writable = Writable::new(memory, alias);
         engine::check(&writable, batch)?;
         engine::check_targets(&writable, changes)
     })
@@ -183,7 +245,7 @@ pub fn check<C: Change>(batch: Batch<C>, changes: &[TargetEdit]) -> Result<(), R
 pub fn retarget(who: &str, why: Why, changes: &[TargetEdit]) -> Result<(), Refusal> {
     let Engine { memory, journal } = &mut *ENGINE.lock();
     Alias::with(|alias| {
-        let mut writable = Writable { memory, alias };
+        let mut writable = Writable::new(memory, alias);
         engine::retarget(&mut writable, journal, timebase(), (who, why), changes)
     })
 }

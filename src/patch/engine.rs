@@ -3,10 +3,10 @@
 //! ```text
 //!   validate   every word of every phase: aligned, readable, as expected
 //!   --------   until here nothing has changed, and a refusal ends it
-//!   per phase  store all words      through the writable alias
-//!              dcbst each line      out of the data cache (the alias)
+//!   per phase  store; dcbst         each word, through the writable alias, and
+//!                                   its line leaves the data cache
 //!              sync                 before
-//!              icbi each line       old copies go (the executing address)
+//!              icbi                 old copies go (the executing address)
 //!              sync; isync          everywhere, and what this CPU prefetched
 //! ```
 //!
@@ -27,12 +27,15 @@
 //! Execution of Instructions".
 //!
 //! Linux does the whole sequence for each word. One a phase is enough, and is
-//! most of the difference in the cost of switching ten thousand sites.
+//! most of the difference in the cost of switching ten thousand sites. Where two
+//! words share a line it is flushed twice: functions are longer than a line as a
+//! rule, and to look for the exceptions would cost more than they do.
 
+use core::convert::Infallible;
 use core::fmt;
 
 use super::journal::{Entry, Journal, Kind, Label, Why};
-use super::plan::{Batch, Change, PHASES, TargetEdit};
+use super::plan::{Batch, Change, Changes, Edit, PHASES, TargetEdit};
 use crate::addr::Vaddr;
 use crate::isa::Insn;
 
@@ -45,15 +48,15 @@ pub const LINE_BYTES: u64 = 128;
 /// All addresses are those at which the text is executed; where it is written
 /// through another mapping is the implementation's business.
 pub trait CodeMem {
-    /// The word at `at`, or `None` if it cannot be read, or is no text that the
-    /// kernel may change. Must not fault.
+    /// The word at `at`, or `None` if it is not aligned, cannot be read, or is no
+    /// text that the kernel may change. Must not fault.
     fn read(&self, at: Vaddr) -> Option<Insn>;
 
     /// Stores `insn` with one aligned 4-byte store. `at` has been read before.
     fn write(&mut self, at: Vaddr, insn: Insn);
 
-    /// Moves the line with `at` from the data cache to memory: `dcbst`, on the
-    /// address that was written through.
+    /// Moves the line with `at`, the word written last, from the data cache to
+    /// memory: `dcbst`, on the address that was written through.
     fn clean(&mut self, at: Vaddr);
 
     /// Completes what `clean` began: `sync`.
@@ -137,25 +140,60 @@ pub fn apply<M: CodeMem, C: Change, const N: usize>(
     mem: &mut M,
     journal: &mut Journal<N>,
     time: u64,
+    batch: Batch<C>,
+) -> Result<u64, Refusal> {
+    const NO_MORE: [Edit; 0] = [];
+    apply_all(mem, journal, time, batch, &NO_MORE[..])
+}
+
+/// As [`apply`], with many more words that do not depend on one another nor on
+/// the batch's: they are one more phase, and all is applied or nothing.
+pub fn apply_all<M: CodeMem, C: Change, const N: usize>(
+    mem: &mut M,
+    journal: &mut Journal<N>,
+    time: u64,
     mut batch: Batch<C>,
+    more: &(impl Changes + ?Sized),
 ) -> Result<u64, Refusal> {
     batch.sort();
     validate(mem, &batch)?;
-    for phase in batch.phases().iter().filter(|phase| !phase.is_empty()) {
-        for edit in phase {
-            mem.write(edit.at(), edit.write());
+    for edit in batch.phases().iter().flatten() {
+        if more.touches(edit.at()) {
+            return Err(Refusal::Twice { at: edit.at() });
         }
-        lines(phase).for_each(|line| mem.clean(line));
-        mem.sync();
-        lines(phase).for_each(|line| mem.invalidate(line));
-        mem.finish();
     }
-    let count = batch.len() as u64;
-    if let Some((first, last)) = batch.span() {
+    more.each(|edit| expected(mem, edit))?;
+    write(mem, more);
+    for phase in batch.phases() {
+        write(mem, &phase[..]);
+    }
+    let count = (batch.len() + more.count()) as u64;
+    let spans = [batch.span(), more.span()];
+    let first = spans.iter().flatten().map(|span| span.0).min();
+    let last = spans.iter().flatten().map(|span| span.1).max();
+    if let (Some(first), Some(last)) = (first, last) {
         let (who, why) = (batch.who(), batch.why());
         journal.push(Entry { time, who, why, first, last, count, kind: Kind::Text });
     }
     Ok(count)
+}
+
+/// Makes changes that have been checked, and has every CPU fetch them.
+fn write<M: CodeMem>(mem: &mut M, phase: &(impl Changes + ?Sized)) {
+    if phase.count() == 0 {
+        return;
+    }
+    let Ok(()) = phase.each(|edit| {
+        mem.write(edit.at(), edit.write());
+        mem.clean(edit.at());
+        Ok::<_, Infallible>(())
+    });
+    mem.sync();
+    let Ok(()) = phase.each(|edit| {
+        mem.invalidate(edit.at());
+        Ok::<_, Infallible>(())
+    });
+    mem.finish();
 }
 
 /// Whether [`apply`] would take this batch now; nothing is changed.
@@ -209,35 +247,33 @@ fn validate<M: CodeMem, C: Change>(mem: &M, batch: &Batch<C>) -> Result<(), Refu
         let mut before = None;
         for edit in phase {
             let at = edit.at();
-            if !at.is_aligned(4) {
-                return Err(Refusal::Unaligned { at });
-            }
             let earlier = &batch.phases()[..number.min(PHASES)];
-            if before == Some(at) || earlier.iter().any(|other| contains(other, at)) {
+            if before == Some(at) || earlier.iter().any(|other| other[..].touches(at)) {
                 return Err(Refusal::Twice { at });
             }
-            let found = mem.read(at).ok_or(Refusal::Unreadable { at })?;
-            if found != edit.expect() {
-                return Err(Refusal::Mismatch { at, expected: edit.expect(), found });
-            }
+            expected(mem, *edit)?;
             before = Some(at);
         }
     }
     Ok(())
 }
 
-/// True if a sorted phase changes the word at `at`.
-fn contains<C: Change>(phase: &[C], at: Vaddr) -> bool {
-    !phase.is_empty() && phase.binary_search_by_key(&at, Change::at).is_ok()
+/// Whether the word is there that a change expects.
+#[inline]
+fn expected<M: CodeMem>(mem: &M, edit: impl Change) -> Result<(), Refusal> {
+    match mem.read(edit.at()) {
+        Some(found) if found == edit.expect() => Ok(()),
+        found => Err(unexpected(edit.at(), edit.expect(), found)),
+    }
 }
 
-/// The cache lines of a sorted phase, each once.
-fn lines<C: Change>(phase: &[C]) -> impl Iterator<Item = Vaddr> {
-    let mut before = None;
-    phase.iter().filter_map(move |edit| {
-        let line = Vaddr(edit.at().0 & !(LINE_BYTES - 1));
-        (before.replace(line) != Some(line)).then_some(line)
-    })
+#[cold]
+fn unexpected(at: Vaddr, expected: Insn, found: Option<Insn>) -> Refusal {
+    match found {
+        _ if !at.is_aligned(4) => Refusal::Unaligned { at },
+        None => Refusal::Unreadable { at },
+        Some(found) => Refusal::Mismatch { at, expected, found },
+    }
 }
 
 #[cfg(test)]
@@ -271,14 +307,14 @@ mod tests {
     fn a_batch_is_written_flushed_and_journaled() {
         let (mut mem, mut journal) = (nops(), Journal::<4>::new());
         let new = bl(0x1104, 0x1000);
-        let edits = batch(&[(0, 0x1104, NOP, new), (0, 0x1000, NOP, NOP), (0, 0x1004, NOP, NOP)]);
+        let edits = batch(&[(0, 0x1104, NOP, new), (0, 0x1000, NOP, NOP), (0, 0x1084, NOP, NOP)]);
         assert_eq!(apply(&mut mem, &mut journal, 77, edits), Ok(3));
         assert_eq!(mem.execute(Vaddr(0x1104)), new.insn());
         let stored: Vec<_> = mem.stores.iter().map(|(at, _)| at.0).collect();
-        assert_eq!(stored, [0x1000, 0x1004, 0x1104], "sorted within the phase");
+        assert_eq!(stored, [0x1000, 0x1084, 0x1104], "sorted within the phase");
         let lines: Vec<_> = mem.lines.iter().map(|(step, line)| (*step, line.0)).collect();
-        let (clean, drop) = (Step::Clean, Step::Invalidate);
-        assert_eq!(lines, [(clean, 0x1000), (clean, 0x1100), (drop, 0x1000), (drop, 0x1100)]);
+        let of = |step: Step| [0x1000, 0x1080, 0x1100].map(|line| (step, line));
+        assert_eq!(lines, [of(Step::Clean), of(Step::Invalidate)].concat());
         let entry = *journal.entries().next().unwrap().1;
         assert_eq!((entry.time, entry.count, entry.kind), (77, 3, Kind::Text));
         assert_eq!((entry.first, entry.last), (Vaddr(0x1000), Vaddr(0x1104)));

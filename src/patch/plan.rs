@@ -41,6 +41,48 @@ pub trait Change: Copy {
     fn write(&self) -> Insn;
 }
 
+/// Changes that are made in one step: by rising address, and no word twice.
+///
+/// A list has them at hand. A set of many thousand words may rather make each
+/// when it is asked (`trace::sites::Switches`), for it is asked three times, and
+/// to write a list and read it back costs more.
+pub trait Changes {
+    /// Which kind of change.
+    type Item: Change;
+
+    /// Hands over each change until `see` refuses one.
+    fn each<E>(&self, see: impl FnMut(Self::Item) -> Result<(), E>) -> Result<(), E>;
+
+    /// How many there are.
+    fn count(&self) -> usize;
+
+    /// The lowest and the highest address.
+    fn span(&self) -> Option<(Vaddr, Vaddr)>;
+
+    /// True if the word at `at` is to be changed.
+    fn touches(&self, at: Vaddr) -> bool;
+}
+
+impl<C: Change> Changes for [C] {
+    type Item = C;
+
+    fn each<E>(&self, see: impl FnMut(C) -> Result<(), E>) -> Result<(), E> {
+        self.iter().copied().try_for_each(see)
+    }
+
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn span(&self) -> Option<(Vaddr, Vaddr)> {
+        Some((self.first()?.at(), self.last()?.at()))
+    }
+
+    fn touches(&self, at: Vaddr) -> bool {
+        self.binary_search_by_key(&at, Change::at).is_ok()
+    }
+}
+
 /// One word of live text, to be changed under running CPUs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Edit {

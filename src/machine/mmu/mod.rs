@@ -191,12 +191,13 @@ pub fn regions(mut visit: impl FnMut(Region)) {
     }
 }
 
-/// A writable window onto one page of text, for this CPU alone.
+/// Writable windows onto pages of text, for this CPU alone.
 ///
-/// While it exists the CPU runs with a second address for one page at a time;
-/// dropping it takes that address away.
+/// While it exists the CPU runs with a second address for some pages; dropping it
+/// takes those addresses away.
 pub struct Alias {
-    page: Option<u64>,
+    /// Windows that are open; they are taken away together.
+    open: u64,
 }
 
 /// One patching CPU at a time.
@@ -212,7 +213,7 @@ impl Alias {
             Some(Kind::Hash) => hash::alias_begin(),
             None => {}
         }
-        let mut alias = Self { page: None };
+        let mut alias = Self { open: 0 };
         let result = work(&mut alias);
         alias.close();
         match kind() {
@@ -225,34 +226,36 @@ impl Alias {
     }
 
     fn close(&mut self) {
-        if self.page.take().is_some() {
-            match kind() {
-                Some(Kind::Radix) => radix::alias_unmap(),
-                Some(Kind::Hash) => hash::alias_unmap(),
-                None => {}
-            }
+        let open = core::mem::take(&mut self.open);
+        match kind() {
+            Some(Kind::Radix) if open > 0 => radix::alias_unmap(open),
+            Some(Kind::Hash) if open > 0 => hash::alias_unmap(),
+            _ => {}
         }
     }
 
-    /// The address through which `at` can be written until the next call.
-    pub fn address(&mut self, at: Vaddr) -> Vaddr {
-        let page = at.0 & !(PAGE - 1);
-        if kind().is_none() {
-            return at;
-        }
-        if self.page != Some(page) {
+    /// The address through which the page at `page` can be written until the
+    /// next call.
+    pub fn open(&mut self, page: Vaddr) -> Vaddr {
+        let windows = match kind() {
+            Some(Kind::Radix) => radix::WINDOWS,
+            Some(Kind::Hash) => 1,
+            None => return page,
+        };
+        if self.open == windows {
             self.close();
-            match kind() {
-                Some(Kind::Radix) => radix::alias_map(Vaddr(page)),
-                _ => hash::alias_map(Vaddr(page)),
-            }
-            self.page = Some(page);
         }
-        alias_base().offset((at.0 & (PAGE - 1)).cast_signed())
+        let window = alias_base().offset((self.open * PAGE).cast_signed());
+        match kind() {
+            Some(Kind::Radix) => radix::alias_map(self.open, page),
+            _ => hash::alias_map(page),
+        }
+        self.open += 1;
+        window
     }
 }
 
-/// Where the window lies.
+/// Where the first window lies.
 pub fn alias_base() -> Vaddr {
     match kind() {
         Some(Kind::Radix) => radix::ALIAS,

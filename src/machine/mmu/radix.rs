@@ -4,18 +4,21 @@
 //!  process table   PID 0: nothing    PID 1: kernel root    PID 2: patching root
 //!
 //!  kernel root   [0] -> tables of the first 512 GiB
-//!  patching root [0] -> the same tables      [1] -> the alias window
+//!  patching root [0] -> the same tables      [1] -> a table of windows
 //! ```
 //!
-//! A CPU that patches loads PID 2 and sees the window; all others, and itself
+//! A CPU that patches loads PID 2 and sees the windows; all others, and itself
 //! afterwards, run with PID 1 and do not. Translations are kept by PID, so none
-//! of the window is left when PID 1 is back.
+//! of a window is left when PID 1 is back. A batch opens a window for each of its
+//! pages, one beside the other, and all of them are taken away at once: to make
+//! every CPU forget a page costs the machine more than to write all words in it.
 //!
 //! # References
 //! Power ISA 3.0B Book III, "Radix Tree Translation", "TLB Invalidate Entry";
 //! LoPAPR, "H_REGISTER_PROC_TBL".
 
 use core::arch::asm;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::{MapError, Region};
 use crate::addr::Vaddr;
@@ -25,8 +28,10 @@ use crate::machine::platform::hcall;
 use crate::mmu::Rights;
 use crate::mmu::radix::{self, Grain, PAGE, RadixError, Tables};
 
-/// The window: the first page of the second half-tebibyte.
+/// The windows: the first pages of the second half-tebibyte.
 pub const ALIAS: Vaddr = Vaddr(1 << 39);
+/// How many there are: one table of leaves.
+pub const WINDOWS: u64 = radix::TABLE_ENTRIES as u64;
 
 const KERNEL_PID: u64 = 1;
 const PATCHING_PID: u64 = 2;
@@ -38,13 +43,16 @@ const POOL_RESERVE: u64 = 3;
 
 struct Tree {
     kernel_root: u64,
-    /// The leaf table whose first entry is the window.
-    window: u64,
     /// Tables not yet used: next and end.
     pool: (u64, u64),
 }
 
-static TREE: Mutex<Tree> = Mutex::new(Tree { kernel_root: 0, window: 0, pool: (0, 0) });
+static TREE: Mutex<Tree> = Mutex::new(Tree { kernel_root: 0, pool: (0, 0) });
+
+/// The table of windows, set once. Not in [`TREE`], whose lock the CPU that
+/// patches would have to take for each page: nobody else comes here
+/// (`mmu::PATCHING`).
+static WINDOW_TABLE: AtomicU64 = AtomicU64::new(0);
 
 impl Tables for Tree {
     fn get(&self, table: u64, index: usize) -> u64 {
@@ -88,12 +96,12 @@ pub fn init() {
     let (process_table, kernel_root, patching_root, pool) =
         tables().expect("there is memory for the first translation tables");
     let mut tree = TREE.lock();
-    *tree = Tree { kernel_root, window: 0, pool: (pool, pool + POOL_BYTES) };
+    *tree = Tree { kernel_root, pool: (pool, pool + POOL_BYTES) };
     for (pid, root) in [(KERNEL_PID, kernel_root), (PATCHING_PID, patching_root)] {
         // An entry has two doublewords.
         tree.set(process_table, pid as usize * 2, radix::process_entry(root));
     }
-    // The kernel's half-tebibyte, shared by both trees, and the window's tables.
+    // The kernel's half-tebibyte, shared by both trees, and the tables for windows.
     let mut path = [0; 4];
     for table in &mut path {
         *table = tree.new_table().expect("the pool is fresh");
@@ -104,7 +112,7 @@ pub fn init() {
     tree.set(patching_root, 1, radix::directory_entry(second));
     tree.set(second, 0, radix::directory_entry(third));
     tree.set(third, 0, radix::directory_entry(window));
-    tree.window = window;
+    WINDOW_TABLE.store(window, Ordering::Relaxed);
     for (start, len) in [
         (process_table, PAGE),
         (kernel_root, ROOT_BYTES),
@@ -144,6 +152,20 @@ fn forget(at: u64, pid: u64) {
         asm!(
             "tlbie {rb}, {rs}, 0, 1, 1",
             rb = in(reg) at & !(PAGE - 1),
+            rs = in(reg) pid << 32,
+            options(nostack, preserves_flags),
+        );
+    }
+}
+
+/// Makes every CPU forget all pages of `pid`.
+fn forget_all(pid: u64) {
+    // RB: 1 in IS, all entries of a PID; RS: PID.
+    // SAFETY: as above.
+    unsafe {
+        asm!(
+            "tlbie {rb}, {rs}, 0, 1, 1",
+            rb = in(reg) 1_u64 << 10,
             rs = in(reg) pid << 32,
             options(nostack, preserves_flags),
         );
@@ -222,30 +244,35 @@ pub fn regions(visit: &mut impl FnMut(Region)) {
     });
 }
 
-/// Shows this CPU the window.
+/// Shows this CPU the windows.
 pub fn alias_begin() {
     set_pid(PATCHING_PID);
 }
 
-/// Hides it again.
+/// Hides them again.
 pub fn alias_end() {
     set_pid(KERNEL_PID);
 }
 
-/// Puts the window onto a page.
-pub fn alias_map(page: Vaddr) {
-    let mut tree = TREE.lock();
-    let window = tree.window;
-    tree.set(window, 0, radix::leaf(page.0, Rights::ReadWrite));
+/// Stores a window's leaf, or takes it away.
+fn set_window(number: u64, leaf: u64) {
+    assert!(number < WINDOWS);
+    let at = (WINDOW_TABLE.load(Ordering::Relaxed) as *mut u64).wrapping_add(number as usize);
+    // SAFETY: an entry of the table of windows (`init`), which has this many; one
+    // aligned store, and the only CPU that patches stores here.
+    unsafe { at.write_volatile(leaf.to_be()) };
+}
+
+/// Puts a window, of which nothing is mapped, onto a page.
+pub fn alias_map(number: u64, page: Vaddr) {
+    set_window(number, radix::leaf(page.0, Rights::ReadWrite));
     settle();
 }
 
-/// Takes the window away.
-pub fn alias_unmap() {
-    let mut tree = TREE.lock();
-    let window = tree.window;
-    tree.set(window, 0, 0);
+/// Takes the first windows away.
+pub fn alias_unmap(count: u64) {
+    (0..count).for_each(|number| set_window(number, 0));
     settle();
-    forget(ALIAS.0, PATCHING_PID);
+    forget_all(PATCHING_PID);
     finish();
 }

@@ -15,7 +15,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
 
-use super::{Module, ModuleId, SiteId, SiteTable};
+use super::{Module, ModuleId, Run, SiteId, SiteTable};
 use crate::addr::Vaddr;
 use crate::trace::filter::{Filter, Pattern};
 
@@ -43,39 +43,22 @@ impl SiteTable {
     /// The sites that a filter means, and a reason for each of its words that
     /// means none.
     pub fn select(&self, filter: &Filter, functions: &impl Functions) -> Selection {
-        let mut sites = Vec::new();
+        let mut runs = Vec::new();
         for module in &self.modules {
-            self.select_in(module, filter, functions, &mut sites);
+            select_in(module, filter, functions, &mut runs);
         }
         let adding = filter.patterns().iter().filter(|pattern| !pattern.is_negative());
         let misses = adding.filter_map(|pattern| self.miss(pattern, functions)).collect();
-        Selection { sites, misses }
+        Selection { runs, misses }
     }
 
-    fn select_in(
-        &self,
-        module: &Module,
-        filter: &Filter,
-        functions: &impl Functions,
-        sites: &mut Vec<SiteId>,
-    ) {
-        if filter.is_everything() {
-            sites.extend(self.sites_of(module.id));
-            return;
+    /// The sites of one module that a filter means.
+    pub fn select_in(&self, id: ModuleId, filter: &Filter, functions: &impl Functions) -> Vec<Run> {
+        let mut runs = Vec::new();
+        if let Some(module) = self.module(id) {
+            select_in(module, filter, functions, &mut runs);
         }
-        if let Some(found) = indexed(module, filter, functions) {
-            sites.extend(found.into_iter().map(|index| module.id_of(index)));
-            return;
-        }
-        for (index, site) in (0_u32..).zip(&module.sites) {
-            let name = functions.name_of(module.id, site.function());
-            let wanted = |name: Cow<'_, str>| {
-                filter.wants_any(&module.name, &[&name, &functions.readable(&name)])
-            };
-            if name.is_some_and(wanted) {
-                sites.push(module.id_of(index));
-            }
-        }
+        runs
     }
 
     /// Why `pattern` means no site, or `None` if it does mean one.
@@ -125,6 +108,31 @@ impl SiteTable {
     }
 }
 
+/// Adds the sites of `module` that a filter means to `runs`.
+fn select_in(module: &Module, filter: &Filter, functions: &impl Functions, runs: &mut Vec<Run>) {
+    if filter.is_everything() {
+        runs.push(module.all());
+        return;
+    }
+    let mut add = |index| match runs.last_mut() {
+        Some(run) if run.module == module.id && run.end == index => run.end += 1,
+        _ => runs.push(Run::from(module.id_of(index))),
+    };
+    if let Some(found) = indexed(module, filter, functions) {
+        found.into_iter().for_each(add);
+        return;
+    }
+    for (index, site) in (0_u32..).zip(&module.sites) {
+        let name = functions.name_of(module.id, site.function());
+        let wanted = |name: Cow<'_, str>| {
+            filter.wants_any(&module.name, &[&name, &functions.readable(&name)])
+        };
+        if name.is_some_and(wanted) {
+            add(index);
+        }
+    }
+}
+
 /// The sites of a filter that names functions without wildcards only, through the
 /// index by name; `None` if it is no such filter or there is no index.
 fn indexed(module: &Module, filter: &Filter, functions: &impl Functions) -> Option<Vec<u32>> {
@@ -151,9 +159,22 @@ fn site_in(module: &Module, range: &Range<Vaddr>) -> Option<u32> {
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
     /// The sites, module by module, ascending.
-    pub sites: Vec<SiteId>,
+    pub runs: Vec<Run>,
     /// The words that mean no site.
     pub misses: Vec<Miss>,
+}
+
+impl Selection {
+    /// Each of the sites.
+    pub fn sites(&self) -> impl Iterator<Item = SiteId> {
+        self.runs.iter().flat_map(|run| run.sites())
+    }
+
+    /// How many sites.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.runs.iter().map(|run| run.count()).sum()
+    }
 }
 
 /// A word of a filter that means no site.

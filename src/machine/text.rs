@@ -59,7 +59,7 @@ fn contains(ranges: &[Range], at: Vaddr, len: i64) -> bool {
 struct Writable<'a> {
     memory: &'a LiveText,
     alias: &'a mut Alias,
-    /// The range that was last read from: where it begins, how many words it has.
+    /// The range that was last read from: where it begins, and its length.
     reading: Cell<(Vaddr, u64)>,
     /// The page that is being written, and where its window is.
     page: Vaddr,
@@ -73,16 +73,23 @@ impl<'a> Writable<'a> {
         Self { memory, alias, reading, page: nowhere, window: nowhere }
     }
 
-    /// Turns to the range with `at`; false if no text is registered there.
+    /// True if `at` lies in registered text.
+    #[inline]
+    fn is_text(&self, at: Vaddr) -> bool {
+        let (start, len) = self.reading.get();
+        at.0.wrapping_sub(start.0) < len || self.turn_reading(at)
+    }
+
+    /// Turns to the range with `at`, if there is one.
     #[cold]
     fn turn_reading(&self, at: Vaddr) -> bool {
         let found = self.memory.text.iter().find(|(start, end)| (*start..*end).contains(&at));
         let Some(&(start, end)) = found else { return false };
-        self.reading.set((start, end.since(start).cast_unsigned() / 4));
-        at.is_aligned(4)
+        self.reading.set((start, end.since(start).cast_unsigned()));
+        true
     }
 
-    /// Where the word at `at` can be written.
+    /// Where the byte at `at` can be written.
     #[inline]
     fn through(&mut self, at: Vaddr) -> Vaddr {
         if at.0.wrapping_sub(self.page.0) >= PAGE {
@@ -93,8 +100,7 @@ impl<'a> Writable<'a> {
 
     #[cold]
     fn turn_page(&mut self, at: Vaddr) {
-        let LiveText { text, targets } = self.memory;
-        assert!(contains(text, at, 4) || contains(targets, at, 8), "no text at {at}");
+        assert!(self.is_text(at) || contains(&self.memory.targets, at, 8), "no text at {at}");
         self.page = Vaddr(at.0 & !(PAGE - 1));
         self.window = self.alias.open(self.page);
     }
@@ -103,35 +109,32 @@ impl<'a> Writable<'a> {
 impl CodeMem for Writable<'_> {
     #[inline]
     fn read(&self, at: Vaddr) -> Option<Insn> {
-        let inside = || {
-            let (start, words) = self.reading.get();
-            // What is not aligned becomes a number beyond all words.
-            at.0.wrapping_sub(start.0).rotate_right(2) < words
-        };
-        if !inside() && !self.turn_reading(at) {
+        if !self.is_text(at) {
             return None;
         }
-        // SAFETY: aligned, and in text that is registered: its owner keeps it
-        // mapped until it is withdrawn, which needs the lock that is held here.
-        Some(Insn(unsafe { (at.0 as *const u32).read_volatile() }))
+        let word: u32;
+        // SAFETY: text that is registered: its owner keeps it mapped until it is
+        // withdrawn, which needs the lock that is held here. Ranges are whole
+        // words; one that is not aligned can be loaded, too.
+        unsafe {
+            asm!("lwz {}, 0({})", out(reg) word, in(reg_nonzero) at.0,
+                options(readonly, nostack, preserves_flags));
+        }
+        Some(Insn(word))
     }
 
     #[inline]
     fn write(&mut self, at: Vaddr, insn: Insn) {
-        let to = self.through(Vaddr(at.0 & !3));
-        // SAFETY: an aligned word in the window of a page that has registered
-        // text, which shares its pages with nothing else; the only writer holds
-        // the lock. Words of live text are of the patch class, which other CPUs
-        // may fetch while they change (Book II, "Concurrent Modification and
-        // Execution").
-        unsafe { (to.0 as *mut u32).write_volatile(insn.0) };
-    }
-
-    #[inline]
-    fn clean(&mut self, at: Vaddr) {
-        let through = self.through(at);
-        // SAFETY: writes a cache block back; contents stay.
-        unsafe { asm!("dcbst 0, {}", in(reg) through.0, options(nostack, preserves_flags)) };
+        let to = self.through(at);
+        // SAFETY: a word in the window of a page that has registered text, which
+        // shares its pages with nothing else; the only writer holds the lock.
+        // Words of live text are of the patch class, which other CPUs may fetch
+        // while they change (Book II, "Concurrent Modification and Execution").
+        // dcbst writes a block back, whose contents stay.
+        unsafe {
+            asm!("stw {}, 0({to})", "dcbst 0, {to}", in(reg) insn.0, to = in(reg_nonzero) to.0,
+                options(nostack, preserves_flags));
+        }
     }
 
     fn sync(&mut self) {

@@ -48,18 +48,16 @@ pub const LINE_BYTES: u64 = 128;
 /// All addresses are those at which the text is executed; where it is written
 /// through another mapping is the implementation's business.
 pub trait CodeMem {
-    /// The word at `at`, or `None` if it is not aligned, cannot be read, or is no
-    /// text that the kernel may change. Must not fault.
+    /// The word at `at`, or `None` if it cannot be read, or is no text that the
+    /// kernel may change. Must not fault.
     fn read(&self, at: Vaddr) -> Option<Insn>;
 
-    /// Stores `insn` with one aligned 4-byte store. `at` has been read before.
+    /// Stores `insn` with one aligned 4-byte store, and begins to move its line
+    /// from the data cache to memory: `dcbst`, on the address that was written
+    /// through. `at` has been read before.
     fn write(&mut self, at: Vaddr, insn: Insn);
 
-    /// Moves the line with `at`, the word written last, from the data cache to
-    /// memory: `dcbst`, on the address that was written through.
-    fn clean(&mut self, at: Vaddr);
-
-    /// Completes what `clean` began: `sync`.
+    /// Completes what `write` began: `sync`.
     fn sync(&mut self);
 
     /// Drops the line with `at` from the instruction caches: `icbi`, on the
@@ -185,7 +183,6 @@ fn write<M: CodeMem>(mem: &mut M, phase: &(impl Changes + ?Sized)) {
     }
     let Ok(()) = phase.each(|edit| {
         mem.write(edit.at(), edit.write());
-        mem.clean(edit.at());
         Ok::<_, Infallible>(())
     });
     mem.sync();
@@ -247,6 +244,9 @@ fn validate<M: CodeMem, C: Change>(mem: &M, batch: &Batch<C>) -> Result<(), Refu
         let mut before = None;
         for edit in phase {
             let at = edit.at();
+            if !at.is_aligned(4) {
+                return Err(Refusal::Unaligned { at });
+            }
             let earlier = &batch.phases()[..number.min(PHASES)];
             if before == Some(at) || earlier.iter().any(|other| other[..].touches(at)) {
                 return Err(Refusal::Twice { at });
@@ -270,7 +270,6 @@ fn expected<M: CodeMem>(mem: &M, edit: impl Change) -> Result<(), Refusal> {
 #[cold]
 fn unexpected(at: Vaddr, expected: Insn, found: Option<Insn>) -> Refusal {
     match found {
-        _ if !at.is_aligned(4) => Refusal::Unaligned { at },
         None => Refusal::Unreadable { at },
         Some(found) => Refusal::Mismatch { at, expected, found },
     }

@@ -100,6 +100,16 @@ impl Model {
         }
     }
 
+    /// The second half of `write`.
+    fn clean(&mut self, at: Vaddr) {
+        self.lines.push((Step::Clean, Self::line_of(at)));
+        if self.without != Some(Step::Clean) {
+            let line = Self::line_of(at);
+            let dirty = self.dirty.range(line..line.offset(LINE_BYTES as i64));
+            self.cleaning.extend(dirty.map(|(at, word)| (*at, *word)));
+        }
+    }
+
     fn is_flushed(&self, at: Vaddr) -> bool {
         self.executed.get(&at).copied() == self.read(at)
     }
@@ -119,15 +129,7 @@ impl CodeMem for Model {
         }
         self.stores.push((at, insn));
         self.dirty.insert(at, insn);
-    }
-
-    fn clean(&mut self, at: Vaddr) {
-        self.lines.push((Step::Clean, Self::line_of(at)));
-        if self.without != Some(Step::Clean) {
-            let line = Self::line_of(at);
-            let dirty = self.dirty.range(line..line.offset(LINE_BYTES as i64));
-            self.cleaning.extend(dirty.map(|(at, word)| (*at, *word)));
-        }
+        self.clean(at);
     }
 
     fn sync(&mut self) {

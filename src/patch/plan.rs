@@ -41,7 +41,7 @@ pub trait Change: Copy {
     fn write(&self) -> Insn;
 }
 
-/// Changes that are made in one step: by rising address, and no word twice.
+/// Changes that are made in one step: of aligned words, and none of them twice.
 ///
 /// A list has them at hand. A set of many thousand words may rather make each
 /// when it is asked (`trace::sites::Switches`), for it is asked three times, and

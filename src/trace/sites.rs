@@ -122,6 +122,11 @@ pub enum AddError {
     },
     /// More sites than a number of 32 bits counts, or symbols than one of 30.
     TooMany,
+    /// A site lies above 4 GiB.
+    TooHigh {
+        /// The site.
+        at: Vaddr,
+    },
     /// A site cannot reach its stub.
     OutOfReach {
         /// The site.
@@ -137,6 +142,7 @@ impl fmt::Display for AddError {
             Self::Duplicate => f.write_str("its call sites are in the table already"),
             Self::Unsorted { at } => write!(f, "{at}: call sites are not in ascending order"),
             Self::TooMany => f.write_str("too many call sites or symbols"),
+            Self::TooHigh { at } => write!(f, "{at}: call sites lie below 4 GiB"),
             Self::OutOfReach { at, range } => write!(f, "{at}: its stub is out of reach: {range}"),
         }
     }
@@ -145,7 +151,8 @@ impl fmt::Display for AddError {
 /// A site as the table keeps it: [`CallSite`] made ready to be switched.
 #[derive(Clone, Copy, Debug)]
 struct Site {
-    /// Bytes from the base.
+    /// Its address: modules lie within 2 GiB above the kernel's TOC, or else their
+    /// profiling stubs could not find the tracer.
     at: u32,
     /// What its word is while it is on and not redirected.
     on: PatchClass,
@@ -157,18 +164,17 @@ struct Site {
 const KIND_SHIFT: u32 = 30;
 
 impl Site {
-    fn new(site: CallSite) -> Result<Self, AddError> {
+    fn new(site: CallSite, base: Vaddr) -> Result<Self, AddError> {
         if site.function() >> KIND_SHIFT != 0 {
             return Err(AddError::TooMany);
         }
-        // The distance is the same wherever the module lies.
-        let (at, stub) = (site.at(Vaddr(0)), site.stub(Vaddr(0)));
+        let (at, stub) = (site.at(base), site.stub(base));
         let on = match site.kind() {
             SiteKind::Patchable => PatchClass::b(at, stub),
             _ => PatchClass::bl(at, stub),
         };
         Ok(Self {
-            at: site.offset(),
+            at: u32::try_from(at.0).map_err(|_| AddError::TooHigh { at })?,
             on: on.map_err(|range| AddError::OutOfReach { at, range })?,
             function_and_kind: site.function() | (site.kind() as u32) << KIND_SHIFT,
         })
@@ -187,13 +193,13 @@ impl Site {
         self.function_and_kind & ((1 << KIND_SHIFT) - 1)
     }
 
-    fn at(self, base: Vaddr) -> Vaddr {
-        base.offset(self.at.into())
+    const fn at(self) -> Vaddr {
+        Vaddr(self.at as u64)
     }
 
     /// The stub that `on` leads to.
-    fn stub(self, base: Vaddr) -> Vaddr {
-        branch::target_of(self.on.insn(), self.at(base)).unwrap_or_default()
+    fn stub(self) -> Vaddr {
+        branch::target_of(self.on.insn(), self.at()).unwrap_or_default()
     }
 }
 
@@ -201,7 +207,6 @@ impl Site {
 struct Module {
     id: ModuleId,
     name: String,
-    base: Vaddr,
     sites: Vec<Site>,
     traced: Bits,
     redirected: Bits,
@@ -221,14 +226,14 @@ impl Module {
 
     fn site_plan(&self, index: u32) -> Option<SitePlan> {
         let site = *self.sites.get(index as usize)?;
-        let stub = site.stub(self.base);
+        let stub = site.stub();
         let (shape, profile) = match site.kind() {
             SiteKind::Profile | SiteKind::ProfileStd => (Shape::Early, stub),
             SiteKind::Late => (Shape::Late, stub),
             SiteKind::Patchable => (Shape::Patchable { ool: stub }, self.profile),
         };
         let redirect = self.redirects.get(&index).copied();
-        Some(SitePlan { at: site.at(self.base), shape, profile, redirect })
+        Some(SitePlan { at: site.at(), shape, profile, redirect })
     }
 
     /// All of its sites.
@@ -271,18 +276,18 @@ impl Module {
 
     /// Number of the first site at or above `at`.
     fn lower_bound(&self, at: Vaddr) -> usize {
-        self.sites.partition_point(|site| site.at(self.base) < at)
+        self.sites.partition_point(|site| site.at() < at)
     }
 
     fn find(&self, at: Vaddr) -> Option<u32> {
         let index = self.lower_bound(at);
-        (self.sites.get(index)?.at(self.base) == at).then_some(index as u32)
+        (self.sites.get(index)?.at() == at).then_some(index as u32)
     }
 
     /// True if no address of the module's sites can be `at`, found cheaply.
     fn excludes(&self, at: Vaddr) -> bool {
         match (self.sites.first(), self.sites.last()) {
-            (Some(first), Some(last)) => at < first.at(self.base) || at > last.at(self.base),
+            (Some(first), Some(last)) => at < first.at() || at > last.at(),
             _ => true,
         }
     }
@@ -387,9 +392,21 @@ pub struct Switches<'t> {
 }
 
 impl Switches<'_> {
+    fn each_site<E>(&self, mut see: impl FnMut(Site) -> Result<(), E>) -> Result<(), E> {
+        for run in self.runs {
+            // `plan` has seen that the sites are there.
+            let module = self.table.module(run.module);
+            let sites = module.and_then(|it| it.sites.get(run.start as usize..run.end as usize));
+            for site in sites.unwrap_or_default() {
+                see(*site)?;
+            }
+        }
+        Ok(())
+    }
+
     fn at(&self, module: ModuleId, index: u32) -> Option<Vaddr> {
         let module = self.table.module(module)?;
-        module.sites.get(index as usize).map(|site| site.at(module.base))
+        module.sites.get(index as usize).map(|site| site.at())
     }
 }
 
@@ -397,17 +414,13 @@ impl Changes for Switches<'_> {
     type Item = Edit;
 
     fn each<E>(&self, mut see: impl FnMut(Edit) -> Result<(), E>) -> Result<(), E> {
-        for run in self.runs {
-            // `plan` has seen that the sites are there.
-            let Some(module) = self.table.module(run.module) else { continue };
-            let sites = module.sites.get(run.start as usize..run.end as usize);
-            for site in sites.unwrap_or_default() {
-                let (off, on) = (PatchClass::NOP, site.on);
-                let (expect, write) = if self.on { (off, on) } else { (on, off) };
-                see(Edit::new(site.at(module.base), expect, write))?;
-            }
+        const OFF: PatchClass = PatchClass::NOP;
+        // Asked once, and not for each site.
+        if self.on {
+            self.each_site(|site| see(Edit::new(site.at(), OFF, site.on)))
+        } else {
+            self.each_site(|site| see(Edit::new(site.at(), site.on, OFF)))
         }
-        Ok(())
     }
 
     fn count(&self) -> usize {
@@ -475,11 +488,12 @@ impl SiteTable {
             return Err(AddError::Unsorted { at: pair[1].at(base) });
         }
         // In place: what comes out is as large as what goes in.
-        let sites: Vec<_> = sites.into_iter().map(Site::new).collect::<Result<_, _>>()?;
+        let sites: Vec<_> =
+            sites.into_iter().map(|site| Site::new(site, base)).collect::<Result<_, _>>()?;
         let mut by_stub: Vec<_> = (0_u32..)
             .zip(&sites)
             .filter(|(_, site)| site.kind() == SiteKind::Patchable)
-            .map(|(index, site)| (site.stub(base), index))
+            .map(|(index, site)| (site.stub(), index))
             .collect();
         by_stub.sort_unstable();
         let id = ModuleId(self.next_id);
@@ -490,7 +504,6 @@ impl SiteTable {
         self.modules.push(Module {
             id,
             name,
-            base,
             sites,
             traced,
             redirected,
@@ -533,7 +546,7 @@ impl SiteTable {
         let site = *module.sites.get(id.index as usize)?;
         Some(Row {
             id,
-            at: site.at(module.base),
+            at: site.at(),
             kind: site.kind(),
             function: site.function(),
             state: module.state(id.index),
@@ -555,7 +568,7 @@ impl SiteTable {
         self.modules.iter().find_map(|module| {
             let index = module.lower_bound(range.start);
             let site = module.sites.get(index)?;
-            (site.at(module.base) < range.end).then(|| module.id_of(index as u32))
+            (site.at() < range.end).then(|| module.id_of(index as u32))
         })
     }
 

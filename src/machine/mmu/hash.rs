@@ -131,9 +131,10 @@ pub fn alias_end() {
     }
 }
 
-/// Puts the window onto a page.
-pub fn alias_map(page: Vaddr) {
+/// Puts the window onto a page; where it lies.
+pub fn alias_map(page: Vaddr) -> Vaddr {
     enter(ALIAS.0, page.0, Rights::ReadWrite).expect("the hash table has room for one page");
+    ALIAS
 }
 
 /// Takes the window away.

@@ -196,8 +196,11 @@ pub fn regions(mut visit: impl FnMut(Region)) {
 /// While it exists the CPU runs with a second address for some pages; dropping it
 /// takes those addresses away.
 pub struct Alias {
+    kind: Option<Kind>,
     /// Windows that are open; they are taken away together.
     open: u64,
+    /// How many can be.
+    limit: u64,
 }
 
 /// One patching CPU at a time.
@@ -208,15 +211,20 @@ impl Alias {
     pub fn with<T>(work: impl FnOnce(&mut Self) -> T) -> T {
         let _only = PATCHING.lock();
         let enabled = spr::interrupts_off();
-        match kind() {
+        let kind = kind();
+        let limit = match kind {
+            Some(Kind::Radix) => radix::WINDOWS,
+            _ => 1,
+        };
+        match kind {
             Some(Kind::Radix) => radix::alias_begin(),
             Some(Kind::Hash) => hash::alias_begin(),
             None => {}
         }
-        let mut alias = Self { open: 0 };
+        let mut alias = Self { kind, open: 0, limit };
         let result = work(&mut alias);
         alias.close();
-        match kind() {
+        match kind {
             Some(Kind::Radix) => radix::alias_end(),
             Some(Kind::Hash) => hash::alias_end(),
             None => {}
@@ -227,7 +235,7 @@ impl Alias {
 
     fn close(&mut self) {
         let open = core::mem::take(&mut self.open);
-        match kind() {
+        match self.kind {
             Some(Kind::Radix) if open > 0 => radix::alias_unmap(open),
             Some(Kind::Hash) if open > 0 => hash::alias_unmap(),
             _ => {}
@@ -237,21 +245,16 @@ impl Alias {
     /// The address through which the page at `page` can be written until the
     /// next call.
     pub fn open(&mut self, page: Vaddr) -> Vaddr {
-        let windows = match kind() {
-            Some(Kind::Radix) => radix::WINDOWS,
-            Some(Kind::Hash) => 1,
-            None => return page,
-        };
-        if self.open == windows {
+        if self.open == self.limit {
             self.close();
         }
-        let window = alias_base().offset((self.open * PAGE).cast_signed());
-        match kind() {
-            Some(Kind::Radix) => radix::alias_map(self.open, page),
-            _ => hash::alias_map(page),
-        }
+        let number = self.open;
         self.open += 1;
-        window
+        match self.kind {
+            Some(Kind::Radix) => radix::alias_map(number, page),
+            Some(Kind::Hash) => hash::alias_map(page),
+            None => page,
+        }
     }
 }
 

@@ -263,10 +263,11 @@ fn set_window(number: u64, leaf: u64) {
     unsafe { at.write_volatile(leaf.to_be()) };
 }
 
-/// Puts a window, of which nothing is mapped, onto a page.
-pub fn alias_map(number: u64, page: Vaddr) {
+/// Puts a window, of which nothing is mapped, onto a page; where it lies.
+pub fn alias_map(number: u64, page: Vaddr) -> Vaddr {
     set_window(number, radix::leaf(page.0, Rights::ReadWrite));
     settle();
+    ALIAS.offset((number * PAGE).cast_signed())
 }
 
 /// Takes the first windows away.

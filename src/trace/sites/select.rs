@@ -152,7 +152,7 @@ fn indexed(module: &Module, filter: &Filter, functions: &impl Functions) -> Opti
 /// Number of the first site in `range`.
 fn site_in(module: &Module, range: &Range<Vaddr>) -> Option<u32> {
     let index = module.lower_bound(range.start);
-    (module.sites.get(index)?.at(module.base) < range.end).then_some(index as u32)
+    (module.sites.get(index)?.at() < range.end).then_some(index as u32)
 }
 
 /// What a filter means.

@@ -215,6 +215,11 @@ fn modules_come_once_sorted_and_go_for_good() {
         let at = Vaddr(0x3_0000 + u64::from(unsorted[1]));
         assert_eq!(table.add(module("new", &unsorted)), Err(AddError::Unsorted { at }));
     }
+    let high = NewModule { base: Vaddr(0xffff_fffc), ..module("new", &[0, 4]) };
+    assert_eq!(table.add(high), Err(AddError::TooHigh { at: Vaddr(0x1_0000_0000) }));
+    let far = CallSite::new(4, SiteKind::Profile, 0, 0x200_0004);
+    let far = NewModule { sites: [far].into(), ..module("new", &[]) };
+    assert!(matches!(table.add(far), Err(AddError::OutOfReach { at: Vaddr(0x3_0004), .. })));
     let id = table.add(module("new", &[4, 8])).unwrap();
     let site = table.find(Vaddr(0x3_0004)).unwrap();
     assert!(table.remove(id));

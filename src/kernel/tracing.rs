@@ -120,7 +120,10 @@ fn change(
     if changed.count() == 0 {
         return Ok(0);
     }
-    let words = text::apply_all(batch, &sites.switches(&changed));
+    let words = match change {
+        Change::Trace(true) => text::apply_all(batch, &sites.switches::<true>(&changed)),
+        _ => text::apply_all(batch, &sites.switches::<false>(&changed)),
+    };
     let words = words.map_err(|refusal| refusal.to_string())?;
     sites.commit(&changed);
     Ok(words)

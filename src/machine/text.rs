@@ -59,50 +59,29 @@ fn contains(ranges: &[Range], at: Vaddr, len: i64) -> bool {
 struct Writable<'a> {
     memory: &'a LiveText,
     alias: &'a mut Alias,
-    /// The range that was last read from: where it begins, and its length.
-    reading: Cell<(Vaddr, u64)>,
-    /// The page that is being written, and where its window is.
-    page: Vaddr,
-    window: Vaddr,
+    /// The range that was last asked for: where it begins, and its length.
+    range: Cell<(Vaddr, u64)>,
 }
 
 impl<'a> Writable<'a> {
     fn new(memory: &'a LiveText, alias: &'a mut Alias) -> Self {
-        let nowhere = Vaddr(u64::MAX); // nothing lies less than a page above it
-        let reading = Cell::new((nowhere, 0));
-        Self { memory, alias, reading, page: nowhere, window: nowhere }
+        Self { memory, alias, range: Cell::new((Vaddr(0), 0)) }
     }
 
     /// True if `at` lies in registered text.
     #[inline]
     fn is_text(&self, at: Vaddr) -> bool {
-        let (start, len) = self.reading.get();
-        at.0.wrapping_sub(start.0) < len || self.turn_reading(at)
+        let (start, len) = self.range.get();
+        at.0.wrapping_sub(start.0) < len || self.turn_to(at)
     }
 
     /// Turns to the range with `at`, if there is one.
     #[cold]
-    fn turn_reading(&self, at: Vaddr) -> bool {
+    fn turn_to(&self, at: Vaddr) -> bool {
         let found = self.memory.text.iter().find(|(start, end)| (*start..*end).contains(&at));
         let Some(&(start, end)) = found else { return false };
-        self.reading.set((start, end.since(start).cast_unsigned()));
+        self.range.set((start, end.since(start).cast_unsigned()));
         true
-    }
-
-    /// Where the byte at `at` can be written.
-    #[inline]
-    fn through(&mut self, at: Vaddr) -> Vaddr {
-        if at.0.wrapping_sub(self.page.0) >= PAGE {
-            self.turn_page(at);
-        }
-        self.window.offset((at.0 & (PAGE - 1)).cast_signed())
-    }
-
-    #[cold]
-    fn turn_page(&mut self, at: Vaddr) {
-        assert!(self.is_text(at) || contains(&self.memory.targets, at, 8), "no text at {at}");
-        self.page = Vaddr(at.0 & !(PAGE - 1));
-        self.window = self.alias.open(self.page);
     }
 }
 
@@ -123,18 +102,28 @@ impl CodeMem for Writable<'_> {
         Some(Insn(word))
     }
 
-    #[inline]
-    fn write(&mut self, at: Vaddr, insn: Insn) {
-        let to = self.through(at);
-        // SAFETY: a word in the window of a page that has registered text, which
-        // shares its pages with nothing else; the only writer holds the lock.
-        // Words of live text are of the patch class, which other CPUs may fetch
-        // while they change (Book II, "Concurrent Modification and Execution").
-        // dcbst writes a block back, whose contents stay.
-        unsafe {
-            asm!("stw {}, 0({to})", "dcbst 0, {to}", in(reg) insn.0, to = in(reg_nonzero) to.0,
-                options(nostack, preserves_flags));
-        }
+    fn write(&mut self, words: &(impl Changes + ?Sized)) {
+        let mut page = Vaddr(u64::MAX); // nothing lies less than a page above it
+        let mut window = page;
+        words.each(|change| {
+            let at = change.at();
+            if at.0.wrapping_sub(page.0) >= PAGE {
+                assert!(self.is_text(at), "no text there");
+                page = Vaddr(at.0 & !(PAGE - 1));
+                window = self.alias.open(page);
+            }
+            let (insn, offset) = (change.write(), at.0 & (PAGE - 1));
+            // SAFETY: a word in the window of a page that has registered text,
+            // which shares its pages with nothing else; the only writer holds the
+            // lock. Words of live text are of the patch class, which other CPUs
+            // may fetch while they change (Book II, "Concurrent Modification and
+            // Execution"). dcbst writes a block back, whose contents stay.
+            unsafe {
+                asm!("stwx {}, {window}, {offset}", "dcbst {window}, {offset}", in(reg) insn.0,
+                    window = in(reg_nonzero) window.0, offset = in(reg) offset,
+                    options(nostack, preserves_flags));
+            }
+        });
     }
 
     fn sync(&mut self) {
@@ -162,7 +151,8 @@ impl CodeMem for Writable<'_> {
 
     fn write_data(&mut self, at: Vaddr, value: u64) {
         assert!(contains(&self.memory.targets, at, 8) && at.is_aligned(8));
-        let to = self.through(at);
+        let page = Vaddr(at.0 & !(PAGE - 1));
+        let to = self.alias.open(page).offset(at.since(page));
         // SAFETY: a registered target word through its writable alias, aligned:
         // one `std`, so a stub that loads it finds the old target or the new one.
         unsafe { (to.0 as *mut u64).write_volatile(value) };

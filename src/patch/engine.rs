@@ -31,7 +31,6 @@
 //! words share a line it is flushed twice: functions are longer than a line as a
 //! rule, and to look for the exceptions would cost more than they do.
 
-use core::convert::Infallible;
 use core::fmt;
 
 use super::journal::{Entry, Journal, Kind, Label, Why};
@@ -52,10 +51,10 @@ pub trait CodeMem {
     /// kernel may change. Must not fault.
     fn read(&self, at: Vaddr) -> Option<Insn>;
 
-    /// Stores `insn` with one aligned 4-byte store, and begins to move its line
-    /// from the data cache to memory: `dcbst`, on the address that was written
-    /// through. `at` has been read before.
-    fn write(&mut self, at: Vaddr, insn: Insn);
+    /// Stores each word with one aligned 4-byte store, and begins to move its
+    /// line from the data cache to memory: `dcbst`, on the address that was
+    /// written through. The words have been read before.
+    fn write(&mut self, words: &(impl Changes + ?Sized));
 
     /// Completes what `write` began: `sync`.
     fn sync(&mut self);
@@ -160,7 +159,7 @@ pub fn apply_all<M: CodeMem, C: Change, const N: usize>(
             return Err(Refusal::Twice { at: edit.at() });
         }
     }
-    more.each(|edit| expected(mem, edit))?;
+    more.try_each(|edit| expected(mem, edit))?;
     write(mem, more);
     for phase in batch.phases() {
         write(mem, &phase[..]);
@@ -181,15 +180,9 @@ fn write<M: CodeMem>(mem: &mut M, phase: &(impl Changes + ?Sized)) {
     if phase.count() == 0 {
         return;
     }
-    let Ok(()) = phase.each(|edit| {
-        mem.write(edit.at(), edit.write());
-        Ok::<_, Infallible>(())
-    });
+    mem.write(phase);
     mem.sync();
-    let Ok(()) = phase.each(|edit| {
-        mem.invalidate(edit.at());
-        Ok::<_, Infallible>(())
-    });
+    phase.each(|edit| mem.invalidate(edit.at()));
     mem.finish();
 }
 
@@ -346,8 +339,8 @@ mod tests {
         // The model does notice: in one phase the site, at the lower address, is
         // stored first, but a stub stored and not flushed counts as well.
         let mut mem = nops();
-        mem.write(Vaddr(0x1100), stub.insn());
-        mem.write(Vaddr(0x1004), site.insn());
+        mem.store(Vaddr(0x1100), stub.insn());
+        mem.store(Vaddr(0x1004), site.insn());
         assert_eq!(mem.too_early, [Vaddr(0x1004)]);
     }
 

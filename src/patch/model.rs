@@ -19,6 +19,7 @@ use std::collections::BTreeMap;
 use std::vec::Vec;
 
 use super::engine::{CodeMem, LINE_BYTES};
+use super::plan::{Change, Changes};
 use crate::addr::Vaddr;
 use crate::isa::{Insn, branch};
 
@@ -100,7 +101,20 @@ impl Model {
         }
     }
 
-    /// The second half of `write`.
+    /// Writes a word.
+    pub fn store(&mut self, at: Vaddr, insn: Insn) {
+        assert!(self.memory.contains_key(&at), "a write outside of the text, at {at}");
+        if let Some(target) = branch::target_of(insn, at)
+            && !(0..STUB_WORDS).all(|word| self.is_flushed(target.offset(word * 4)))
+        {
+            self.too_early.push(at);
+        }
+        self.stores.push((at, insn));
+        self.dirty.insert(at, insn);
+        self.clean(at);
+    }
+
+    /// The second half of `store`.
     fn clean(&mut self, at: Vaddr) {
         self.lines.push((Step::Clean, Self::line_of(at)));
         if self.without != Some(Step::Clean) {
@@ -120,16 +134,8 @@ impl CodeMem for Model {
         self.dirty.get(&at).or_else(|| self.memory.get(&at)).copied()
     }
 
-    fn write(&mut self, at: Vaddr, insn: Insn) {
-        assert!(self.memory.contains_key(&at), "a write outside of the text, at {at}");
-        if let Some(target) = branch::target_of(insn, at)
-            && !(0..STUB_WORDS).all(|word| self.is_flushed(target.offset(word * 4)))
-        {
-            self.too_early.push(at);
-        }
-        self.stores.push((at, insn));
-        self.dirty.insert(at, insn);
-        self.clean(at);
+    fn write(&mut self, words: &(impl Changes + ?Sized)) {
+        words.each(|change| self.store(change.at(), change.write()));
     }
 
     fn sync(&mut self) {

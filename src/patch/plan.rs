@@ -21,6 +21,7 @@
 //! Power ISA Book II, "Concurrent Modification and Execution of Instructions".
 
 use alloc::vec::Vec;
+use core::convert::Infallible;
 use core::fmt;
 
 use super::journal::{Label, Why};
@@ -51,7 +52,15 @@ pub trait Changes {
     type Item: Change;
 
     /// Hands over each change until `see` refuses one.
-    fn each<E>(&self, see: impl FnMut(Self::Item) -> Result<(), E>) -> Result<(), E>;
+    fn try_each<E>(&self, see: impl FnMut(Self::Item) -> Result<(), E>) -> Result<(), E>;
+
+    /// Hands over each change.
+    fn each(&self, mut see: impl FnMut(Self::Item)) {
+        let Ok(()) = self.try_each(|change| {
+            see(change);
+            Ok::<_, Infallible>(())
+        });
+    }
 
     /// How many there are.
     fn count(&self) -> usize;
@@ -66,7 +75,7 @@ pub trait Changes {
 impl<C: Change> Changes for [C] {
     type Item = C;
 
-    fn each<E>(&self, see: impl FnMut(C) -> Result<(), E>) -> Result<(), E> {
+    fn try_each<E>(&self, see: impl FnMut(C) -> Result<(), E>) -> Result<(), E> {
         self.iter().copied().try_for_each(see)
     }
 

@@ -330,7 +330,7 @@ mod tests {
                 }
                 let mut replay = start();
                 for (at, insn) in &mem.stores {
-                    replay.write(*at, *insn);
+                    replay.store(*at, *insn);
                     let seen = observe(&replay);
                     assert!(seen == from || seen == to, "{shape:?} {from} to {to}: {seen}");
                 }

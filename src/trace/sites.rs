@@ -383,44 +383,35 @@ impl Changed {
     }
 }
 
-/// Sites that are switched between nop and their branch, for the text engine.
+/// Sites that are switched from nop to their branch (`ON`) or back, for the text
+/// engine. A type for each, so that no step has to ask for each site which it is.
 #[derive(Clone, Copy, Debug)]
-pub struct Switches<'t> {
+pub struct Switches<'t, const ON: bool> {
     table: &'t SiteTable,
     runs: &'t [Run],
-    on: bool,
 }
 
-impl Switches<'_> {
-    fn each_site<E>(&self, mut see: impl FnMut(Site) -> Result<(), E>) -> Result<(), E> {
+impl<const ON: bool> Switches<'_, ON> {
+    fn at(&self, module: ModuleId, index: u32) -> Option<Vaddr> {
+        self.table.module(module)?.sites.get(index as usize).map(|site| site.at())
+    }
+}
+
+impl<const ON: bool> Changes for Switches<'_, ON> {
+    type Item = Edit;
+
+    fn try_each<E>(&self, mut see: impl FnMut(Edit) -> Result<(), E>) -> Result<(), E> {
         for run in self.runs {
             // `plan` has seen that the sites are there.
             let module = self.table.module(run.module);
             let sites = module.and_then(|it| it.sites.get(run.start as usize..run.end as usize));
             for site in sites.unwrap_or_default() {
-                see(*site)?;
+                let (off, on) = (PatchClass::NOP, site.on);
+                let (expect, write) = if ON { (off, on) } else { (on, off) };
+                see(Edit::new(site.at(), expect, write))?;
             }
         }
         Ok(())
-    }
-
-    fn at(&self, module: ModuleId, index: u32) -> Option<Vaddr> {
-        let module = self.table.module(module)?;
-        module.sites.get(index as usize).map(|site| site.at())
-    }
-}
-
-impl Changes for Switches<'_> {
-    type Item = Edit;
-
-    fn each<E>(&self, mut see: impl FnMut(Edit) -> Result<(), E>) -> Result<(), E> {
-        const OFF: PatchClass = PatchClass::NOP;
-        // Asked once, and not for each site.
-        if self.on {
-            self.each_site(|site| see(Edit::new(site.at(), OFF, site.on)))
-        } else {
-            self.each_site(|site| see(Edit::new(site.at(), site.on, OFF)))
-        }
     }
 
     fn count(&self) -> usize {
@@ -674,11 +665,12 @@ impl SiteTable {
         Ok(Plan { batch, changed })
     }
 
-    /// The part of a plan of this table that is not in its batch.
+    /// The part of a plan of this table that is not in its batch: `ON` if the plan
+    /// was [`Change::Trace`] of `true`.
     #[must_use]
-    pub fn switches<'t>(&'t self, changed: &'t Changed) -> Switches<'t> {
-        let on = changed.change == Change::Trace(true);
-        Switches { table: self, runs: &changed.runs, on }
+    pub fn switches<'t, const ON: bool>(&'t self, changed: &'t Changed) -> Switches<'t, ON> {
+        debug_assert!(changed.runs.is_empty() || changed.change == Change::Trace(ON));
+        Switches { table: self, runs: &changed.runs }
     }
 
     /// Notes that the engine has applied a plan of this table.

@@ -233,6 +233,7 @@ impl Alias {
         result
     }
 
+    #[cold]
     fn close(&mut self) {
         let open = core::mem::take(&mut self.open);
         match self.kind {
@@ -244,6 +245,7 @@ impl Alias {
 
     /// The address through which the page at `page` can be written until the
     /// next call.
+    #[inline]
     pub fn open(&mut self, page: Vaddr) -> Vaddr {
         if self.open == self.limit {
             self.close();

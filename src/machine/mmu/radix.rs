@@ -255,6 +255,7 @@ pub fn alias_end() {
 }
 
 /// Stores a window's leaf, or takes it away.
+#[inline]
 fn set_window(number: u64, leaf: u64) {
     assert!(number < WINDOWS);
     let at = (WINDOW_TABLE.load(Ordering::Relaxed) as *mut u64).wrapping_add(number as usize);
@@ -264,6 +265,7 @@ fn set_window(number: u64, leaf: u64) {
 }
 
 /// Puts a window, of which nothing is mapped, onto a page; where it lies.
+#[inline]
 pub fn alias_map(number: u64, page: Vaddr) -> Vaddr {
     set_window(number, radix::leaf(page.0, Rights::ReadWrite));
     settle();
@@ -272,7 +274,7 @@ pub fn alias_map(number: u64, page: Vaddr) -> Vaddr {
 
 /// Takes the first windows away.
 pub fn alias_unmap(count: u64) {
-    (0..count).for_each(|number| set_window(number, 0));
+    (0..count.min(WINDOWS)).for_each(|number| set_window(number, 0));
     settle();
     forget_all(PATCHING_PID);
     finish();

@@ -172,8 +172,14 @@ fn a_plan_changes_text_and_the_table_together() {
     let mut run = |table: &mut SiteTable, sites: Vec<SiteId>, change| {
         let Plan { batch, changed } =
             table.plan("test", sites.into_iter().map(Run::from), change).unwrap();
-        let more = table.switches(&changed);
-        let words = engine::apply_all(&mut mem, &mut journal, 0, batch, &more).unwrap();
+        let words = if change == Change::Trace(true) {
+            let more = table.switches::<true>(&changed);
+            engine::apply_all(&mut mem, &mut journal, 0, batch, &more)
+        } else {
+            let more = table.switches::<false>(&changed);
+            engine::apply_all(&mut mem, &mut journal, 0, batch, &more)
+        };
+        let words = words.unwrap();
         assert_eq!(words == 0, changed.count() == 0);
         table.commit(&changed);
         (words, table.counts(None))

@@ -104,24 +104,23 @@ impl CodeMem for Writable<'_> {
 
     fn write(&mut self, words: &(impl Changes + ?Sized)) {
         let mut page = Vaddr(u64::MAX); // nothing lies less than a page above it
-        let mut window = page;
+        let mut distance = 0; // from there to its window
         words.each(|change| {
             let at = change.at();
             if at.0.wrapping_sub(page.0) >= PAGE {
                 assert!(self.is_text(at), "no text there");
                 page = Vaddr(at.0 & !(PAGE - 1));
-                window = self.alias.open(page);
+                distance = self.alias.open(page).since(page);
             }
-            let (insn, offset) = (change.write(), at.0 & (PAGE - 1));
             // SAFETY: a word in the window of a page that has registered text,
             // which shares its pages with nothing else; the only writer holds the
             // lock. Words of live text are of the patch class, which other CPUs
             // may fetch while they change (Book II, "Concurrent Modification and
             // Execution"). dcbst writes a block back, whose contents stay.
             unsafe {
-                asm!("stwx {}, {window}, {offset}", "dcbst {window}, {offset}", in(reg) insn.0,
-                    window = in(reg_nonzero) window.0, offset = in(reg) offset,
-                    options(nostack, preserves_flags));
+                asm!("stwx {}, {at}, {distance}", "dcbst {at}, {distance}",
+                    in(reg) change.write().0, at = in(reg_nonzero) at.0,
+                    distance = in(reg) distance, options(nostack, preserves_flags));
             }
         });
     }

@@ -248,30 +248,25 @@ impl Module {
             Change::Trace(on) => (&self.traced, on),
             Change::Redirect(on) => (&self.redirected, on),
         };
-        // A short way for what is most often asked: nothing was on.
         if bits.count() == 0 && !on {
             return;
         }
         let differs = |index| if on { !bits.word(index) } else { bits.word(index) };
-        // While a site is not redirected, tracing changes its own word only.
-        let alone = |index| match change {
-            Change::Trace(_) => !self.redirected.word(index),
-            Change::Redirect(_) => 0,
+        let redirected = |index| self.redirected.word(index);
+        let single = |index| match change {
+            // While a site is not redirected, tracing changes its own word only.
+            Change::Trace(_) => differs(index) & redirected(index),
+            Change::Redirect(_) => differs(index),
         };
-        bits::runs(
-            range.clone(),
-            |index| differs(index) & alone(index),
-            |run| {
-                found.runs.push(Run { module, start: run.start, end: run.end });
-            },
-        );
-        bits::runs(
-            range,
-            |index| differs(index) & !alone(index),
-            |run| {
+        let alike = |index| differs(index) & !single(index);
+        bits::runs(range.clone(), alike, |Range { start, end }| {
+            found.runs.push(Run { module, start, end });
+        });
+        if self.redirected.count() > 0 || matches!(change, Change::Redirect(_)) {
+            bits::runs(range, single, |run| {
                 found.single.extend(run.map(|index| SiteId { module, index }));
-            },
-        );
+            });
+        }
     }
 
     /// Number of the first site at or above `at`.

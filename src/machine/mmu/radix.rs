@@ -257,8 +257,8 @@ pub fn alias_end() {
 /// Stores a window's leaf, or takes it away.
 #[inline]
 fn set_window(number: u64, leaf: u64) {
-    assert!(number < WINDOWS);
-    let at = (WINDOW_TABLE.load(Ordering::Relaxed) as *mut u64).wrapping_add(number as usize);
+    let table = WINDOW_TABLE.load(Ordering::Relaxed) as *mut u64;
+    let at = table.wrapping_add((number % WINDOWS) as usize);
     // SAFETY: an entry of the table of windows (`init`), which has this many; one
     // aligned store, and the only CPU that patches stores here.
     unsafe { at.write_volatile(leaf.to_be()) };

@@ -96,7 +96,7 @@ pub fn module_came(module: &Module) {
     if let Some(filter) = filter {
         let functions = Loaded::now();
         let mut sites = SITES.lock();
-        let wanted = sites.select_in(module.sites, &filter, &functions);
+        let wanted = sites.select_of(module.sites, &filter, &functions);
         // A refusal here leaves the module untraced, as the journal shows.
         let _ = change(&mut sites, &module.name, wanted, Change::Trace(true));
     }

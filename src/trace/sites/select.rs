@@ -43,22 +43,15 @@ impl SiteTable {
     /// The sites that a filter means, and a reason for each of its words that
     /// means none.
     pub fn select(&self, filter: &Filter, functions: &impl Functions) -> Selection {
-        let mut runs = Vec::new();
-        for module in &self.modules {
-            select_in(module, filter, functions, &mut runs);
-        }
-        let adding = filter.patterns().iter().filter(|pattern| !pattern.is_negative());
-        let misses = adding.filter_map(|pattern| self.miss(pattern, functions)).collect();
+        let (runs, suspects) = select_in(&self.modules, filter, functions);
+        let misses = suspects.into_iter().filter_map(|word| self.miss(word, functions)).collect();
         Selection { runs, misses }
     }
 
     /// The sites of one module that a filter means.
-    pub fn select_in(&self, id: ModuleId, filter: &Filter, functions: &impl Functions) -> Vec<Run> {
-        let mut runs = Vec::new();
-        if let Some(module) = self.module(id) {
-            select_in(module, filter, functions, &mut runs);
-        }
-        runs
+    pub fn select_of(&self, id: ModuleId, filter: &Filter, functions: &impl Functions) -> Vec<Run> {
+        let module = self.module(id).map(core::slice::from_ref);
+        select_in(module.unwrap_or_default(), filter, functions).0
     }
 
     /// Why `pattern` means no site, or `None` if it does mean one.
@@ -108,45 +101,69 @@ impl SiteTable {
     }
 }
 
-/// Adds the sites of `module` that a filter means to `runs`.
-fn select_in(module: &Module, filter: &Filter, functions: &impl Functions, runs: &mut Vec<Run>) {
+/// The sites of some modules that a filter means, and those of its words that may
+/// mean none.
+fn select_in<'f>(
+    modules: &[Module],
+    filter: &'f Filter,
+    functions: &impl Functions,
+) -> (Vec<Run>, Vec<&'f Pattern>) {
     if filter.is_everything() {
-        runs.push(module.all());
-        return;
+        return (modules.iter().map(Module::all).collect(), Vec::new());
     }
-    let mut add = |index| match runs.last_mut() {
-        Some(run) if run.module == module.id && run.end == index => run.end += 1,
-        _ => runs.push(Run::from(module.id_of(index))),
-    };
-    if let Some(found) = indexed(module, filter, functions) {
-        found.into_iter().for_each(add);
-        return;
+    if let Some(found) = named(modules, filter, functions) {
+        return found;
     }
-    for (index, site) in (0_u32..).zip(&module.sites) {
-        let name = functions.name_of(module.id, site.function());
-        let wanted = |name: Cow<'_, str>| {
-            filter.wants_any(&module.name, &[&name, &functions.readable(&name)])
-        };
-        if name.is_some_and(wanted) {
-            add(index);
+    let mut runs = Vec::new();
+    for module in modules {
+        for (index, site) in (0_u32..).zip(&module.sites) {
+            let name = functions.name_of(module.id, site.function());
+            let wanted = |name: Cow<'_, str>| {
+                filter.wants_any(&module.name, &[&name, &functions.readable(&name)])
+            };
+            if name.is_some_and(wanted) {
+                add(&mut runs, module.id_of(index));
+            }
         }
+    }
+    let adding = filter.patterns().iter().filter(|pattern| !pattern.is_negative());
+    (runs, adding.collect())
+}
+
+/// Adds a site behind all others.
+fn add(runs: &mut Vec<Run>, site: SiteId) {
+    match runs.last_mut() {
+        Some(run) if run.module == site.module && run.end == site.index => run.end += 1,
+        _ => runs.push(Run::from(site)),
     }
 }
 
-/// The sites of a filter that names functions without wildcards only, through the
-/// index by name; `None` if it is no such filter or there is no index.
-fn indexed(module: &Module, filter: &Filter, functions: &impl Functions) -> Option<Vec<u32>> {
-    let mut sites = Vec::new();
+/// As [`select_in`], through the index by name; `None` if there is none, or if the
+/// filter has other words than names without wildcards.
+fn named<'f>(
+    modules: &[Module],
+    filter: &'f Filter,
+    functions: &impl Functions,
+) -> Option<(Vec<Run>, Vec<&'f Pattern>)> {
+    let (mut sites, mut without) = (Vec::new(), Vec::new());
     for pattern in filter.patterns() {
         let name = pattern.literal().filter(|_| !pattern.is_negative())?;
-        if pattern.covers(&module.name) {
+        let before = sites.len();
+        for module in modules.iter().filter(|module| pattern.covers(&module.name)) {
             let ranges = functions.ranges(module.id, name)?;
-            sites.extend(ranges.iter().filter_map(|range| site_in(module, range)));
+            let found = ranges.iter().filter_map(|range| site_in(module, range));
+            sites.extend(found.map(|index| module.id_of(index)));
+        }
+        if sites.len() == before {
+            without.push(pattern);
         }
     }
+    // Modules have ascending numbers in the table.
     sites.sort_unstable();
     sites.dedup();
-    Some(sites)
+    let mut runs = Vec::new();
+    sites.into_iter().for_each(|site| add(&mut runs, site));
+    Some((runs, without))
 }
 
 /// Number of the first site in `range`.

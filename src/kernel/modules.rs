@@ -26,8 +26,8 @@ use crate::compat::errno;
 use crate::ksyms::readable::{may_be_made, readable};
 use crate::loader::stubs::{Stub, StubAbi, StubKind};
 use crate::loader::{
-    self, Group, KernelAbi, Layout, LinkOptions, Linked, LoadError, Modinfo, Object, Owner,
-    Resolved, Resolver, Span, params,
+    self, Function, Group, KernelAbi, Layout, LinkOptions, Linked, LoadError, Modinfo, Object,
+    Owner, Resolved, Resolver, Span, params,
 };
 use crate::machine::lock::Mutex;
 use crate::machine::memory::{Block, Pages};
@@ -129,15 +129,22 @@ impl Module {
         readable(self.symbol_name(symbol))
     }
 
+    /// Hands over each function of that name, in either form, by rising address.
+    pub fn each_named(&self, name: &str, mut see: impl FnMut(Function)) {
+        let functions = &self.linked.functions;
+        let mut named = functions.named(&self.object, name).peekable();
+        if named.peek().is_some() || !may_be_made(name) {
+            named.for_each(see);
+        } else {
+            let named = functions.iter().filter(|it| self.readable_name(it.symbol) == name);
+            named.for_each(&mut see);
+        }
+    }
+
     /// Global entries of the functions of that name, in either form, ascending.
     pub fn functions_named(&self, name: &str) -> Vec<Vaddr> {
-        let functions = &self.linked.functions;
-        let named = functions.named(&self.object, name);
-        let mut entries: Vec<_> = named.map(|function| self.address(function.at)).collect();
-        if entries.is_empty() && may_be_made(name) {
-            let named = functions.iter().filter(|it| self.readable_name(it.symbol) == name);
-            entries.extend(named.map(|function| self.address(function.at)));
-        }
+        let mut entries = Vec::new();
+        self.each_named(name, |function| entries.push(self.address(function.at)));
         entries.dedup(); // aliases
         entries
     }

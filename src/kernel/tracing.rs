@@ -29,19 +29,25 @@ use crate::trace::sites::{
 };
 
 static SITES: Mutex<SiteTable> = Mutex::new(SiteTable::new());
-static TRACER: Mutex<Tracer> = Mutex::new(Tracer::new());
+static TRACER: Mutex<Tracer> = Mutex::new(Tracer { filter: None, on: false });
 
 struct Tracer {
-    /// What is traced; `None` while the tracer is off.
-    filter: Option<Filter>,
-    /// The filter's words, for `set_ftrace_filter`.
-    words: Vec<String>,
+    /// What is traced, or will be when the tracer is on again; nothing was ever
+    /// said if it is `None`, and that means everything.
+    filter: Option<Arc<Filter>>,
+    on: bool,
 }
 
 impl Tracer {
-    const fn new() -> Self {
-        Self { filter: None, words: Vec::new() }
+    /// The filter, if the tracer is on.
+    fn active(&self) -> Option<Arc<Filter>> {
+        self.filter.clone().filter(|_| self.on)
     }
+}
+
+/// The words of a filter as they were given.
+fn words_of(filter: &Filter) -> Vec<String> {
+    filter.patterns().iter().map(|pattern| pattern.text().to_owned()).collect()
 }
 
 /// Function names out of the loaded modules' symbol tables.
@@ -73,16 +79,24 @@ impl Functions for Loaded {
         }
     }
 
-    fn ranges(&self, module: ModuleId, name: &str) -> Option<Vec<Range<Vaddr>>> {
-        let module = self.module(module)?;
-        let entries = module.functions_named(name).into_iter();
-        Some(entries.map(|entry| entry..entry.offset(function_len(module, entry))).collect())
+    fn ranges(&self, module: ModuleId, name: &str, see: &mut dyn FnMut(Range<Vaddr>)) -> bool {
+        let Some(module) = self.module(module) else { return false };
+        module.each_named(name, |function| {
+            let size = module.object.symbol(function.symbol).map_or(0, |symbol| symbol.st_size);
+            let entry = module.address(function.at);
+            see(entry..entry.offset(at_least_one_word(size)));
+        });
+        true
     }
 }
 
 /// Bytes of the function at `entry`, at least one instruction.
 fn function_len(module: &Module, entry: Vaddr) -> i64 {
-    module.function_at(entry).map_or(4, |(_, _, size)| size.cast_signed().max(4))
+    module.function_at(entry).map_or(4, |(_, _, size)| at_least_one_word(size))
+}
+
+fn at_least_one_word(size: u64) -> i64 {
+    size.cast_signed().max(4)
 }
 
 /// Adds a module's sites, all off.
@@ -92,8 +106,7 @@ pub fn add(new: NewModule) -> Result<ModuleId, AddError> {
 
 /// Traces a module that has just been listed, if the filter means it.
 pub fn module_came(module: &Module) {
-    let filter = TRACER.lock().filter.clone();
-    if let Some(filter) = filter {
+    if let Some(filter) = active_filter() {
         let functions = Loaded::now();
         let mut sites = SITES.lock();
         let wanted = sites.select_of(module.sites, &filter, &functions);
@@ -200,23 +213,41 @@ pub fn rows(filter: Option<&Filter>) -> Result<Vec<NamedRow>, String> {
     Ok(chosen.into_iter().filter_map(row).collect())
 }
 
+/// The filter, if the tracer is on.
+fn active_filter() -> Option<Arc<Filter>> {
+    TRACER.lock().active()
+}
+
+fn parse(words: &[String]) -> Result<Filter, String> {
+    Filter::parse(words.iter().map(String::as_str)).map_err(|error| error.to_string())
+}
+
 /// Traces the functions that the words mean, and no others; the number of sites.
 pub fn on(words: &[String]) -> Result<usize, String> {
-    let filter =
-        Filter::parse(words.iter().map(String::as_str)).map_err(|error| error.to_string())?;
+    trace_only(Arc::new(parse(words)?))
+}
+
+/// Traces what the filter's words mean, as they were left.
+pub fn on_again() -> Result<usize, String> {
+    let filter = TRACER.lock().filter.clone();
+    trace_only(filter.unwrap_or_else(|| Arc::new(Filter::EVERYTHING)))
+}
+
+fn trace_only(filter: Arc<Filter>) -> Result<usize, String> {
     let functions = Loaded::now();
     let mut sites = SITES.lock();
     let selection = sites.select(&filter, &functions);
     if let Some(miss) = selection.misses.first() {
         return Err(miss.to_string());
     }
-    let (count, others) = (selection.count(), sites.others(&selection.runs));
     records::start()?;
+    let count = selection.count();
+    let others = (sites.counts(None).traced > 0).then(|| sites.others(&selection.runs));
     change(&mut sites, "trace", selection.runs, Change::Trace(true))?;
-    change(&mut sites, "trace", others, Change::Trace(false))?;
-    let mut tracer = TRACER.lock();
-    tracer.filter = Some(filter);
-    tracer.words = words.to_vec();
+    if sites.counts(None).traced > count {
+        change(&mut sites, "trace", others.unwrap_or_default(), Change::Trace(false))?;
+    }
+    *TRACER.lock() = Tracer { filter: Some(filter), on: true };
     Ok(count)
 }
 
@@ -226,7 +257,7 @@ pub fn off() -> Result<(), String> {
     let all = sites.others(&[]);
     change(&mut sites, "trace", all, Change::Trace(false))?;
     records::stop();
-    TRACER.lock().filter = None;
+    TRACER.lock().on = false;
     Ok(())
 }
 
@@ -260,30 +291,28 @@ pub fn redirect_stub_at(at: Vaddr) -> Option<(ModuleId, Vaddr)> {
 
 /// The words that `current_tracer` starts with.
 pub fn pending_words() -> Vec<String> {
-    TRACER.lock().words.clone()
+    TRACER.lock().filter.as_ref().map_or_else(Vec::new, |filter| words_of(filter))
 }
 
 /// Sets the filter's words, or adds to them; at once if the tracer is on.
 pub fn set_words(new: Vec<String>, append: bool) -> Result<(), String> {
     let mut words = if append { pending_words() } else { Vec::new() };
     words.extend(new);
-    if TRACER.lock().filter.is_some() {
+    if TRACER.lock().on {
         return on(&words).map(|_| ());
     }
-    let filter =
-        Filter::parse(words.iter().map(String::as_str)).map_err(|error| error.to_string())?;
+    let filter = parse(&words)?;
     let selection = SITES.lock().select(&filter, &Loaded::now());
     if let Some(miss) = selection.misses.first() {
         return Err(miss.to_string());
     }
-    TRACER.lock().words = words;
+    TRACER.lock().filter = Some(Arc::new(filter));
     Ok(())
 }
 
 /// The words of the filter while the tracer is on.
 pub fn filter_words() -> Option<Vec<String>> {
-    let tracer = TRACER.lock();
-    tracer.filter.as_ref().map(|_| tracer.words.clone())
+    active_filter().map(|filter| words_of(&filter))
 }
 
 /// What `trace status` says: one fact a line.
@@ -309,5 +338,5 @@ pub fn status() -> String {
 
 /// The trace as Linux's `trace` file shows it, handed over in pieces.
 pub fn show(out: impl FnMut(&str)) {
-    records::show(TRACER.lock().filter.is_some(), out);
+    records::show(TRACER.lock().on, out);
 }

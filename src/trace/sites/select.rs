@@ -32,10 +32,11 @@ pub trait Functions {
     /// Hands over the name of every function of `module`, with a site or without.
     fn each(&self, module: ModuleId, visit: &mut dyn FnMut(&str));
 
-    /// Where the functions of that name lie in `module`; static ones may share
-    /// it. `None` if there is no index by name: then every site is looked at.
-    fn ranges(&self, _module: ModuleId, _name: &str) -> Option<Vec<Range<Vaddr>>> {
-        None
+    /// Hands over where each function of that name lies in `module`; static ones
+    /// may share it. False if there is no index by name: then every site is looked
+    /// at.
+    fn ranges(&self, _module: ModuleId, _name: &str, _see: &mut dyn FnMut(Range<Vaddr>)) -> bool {
+        false
     }
 }
 
@@ -70,11 +71,11 @@ impl SiteTable {
                 let name = functions.name_of(module.id, function);
                 name.is_some_and(|name| means(&name))
             };
-            let found = match pattern.literal().and_then(|name| functions.ranges(module.id, name)) {
-                Some(ranges) => ranges.iter().any(|range| site_in(module, range).is_some()),
-                None => module.sites.iter().any(|site| matches(site.function())),
-            };
-            if found {
+            let mut found = false;
+            let mut see = |range| found |= site_in(module, &range).is_some();
+            let indexed =
+                pattern.literal().is_some_and(|name| functions.ranges(module.id, name, &mut see));
+            if found || !indexed && module.sites.iter().any(|site| matches(site.function())) {
                 return None;
             }
             functions.each(module.id, &mut |name| {
@@ -150,9 +151,10 @@ fn named<'f>(
         let name = pattern.literal().filter(|_| !pattern.is_negative())?;
         let before = sites.len();
         for module in modules.iter().filter(|module| pattern.covers(&module.name)) {
-            let ranges = functions.ranges(module.id, name)?;
-            let found = ranges.iter().filter_map(|range| site_in(module, range));
-            sites.extend(found.map(|index| module.id_of(index)));
+            let mut see = |range| sites.extend(site_in(module, &range).map(|it| module.id_of(it)));
+            if !functions.ranges(module.id, name, &mut see) {
+                return None;
+            }
         }
         if sites.len() == before {
             without.push(pattern);

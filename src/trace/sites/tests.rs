@@ -39,9 +39,10 @@ impl Functions for Symbols {
         }
     }
 
-    fn ranges(&self, module: ModuleId, wanted: &str) -> Option<Vec<Range<Vaddr>>> {
+    fn ranges(&self, module: ModuleId, wanted: &str, see: &mut dyn FnMut(Range<Vaddr>)) -> bool {
         let found = SCSI.iter().filter(|(name, _)| module.0 == 0 && *name == wanted);
-        self.indexed.then(|| found.map(|(_, range)| Vaddr(range.start)..Vaddr(range.end)).collect())
+        found.for_each(|(_, range)| see(Vaddr(range.start)..Vaddr(range.end)));
+        self.indexed
     }
 }
 

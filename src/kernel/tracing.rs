@@ -15,7 +15,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use super::modules::{self, Module};
+use super::modules::{self, Module, Snapshot};
 use super::records;
 use crate::addr::Vaddr;
 use crate::ksyms::readable::readable;
@@ -51,11 +51,11 @@ fn words_of(filter: &Filter) -> Vec<String> {
 }
 
 /// Function names out of the loaded modules' symbol tables.
-struct Loaded(Vec<Arc<Module>>);
+struct Loaded(Snapshot);
 
 impl Loaded {
     fn now() -> Self {
-        Self(modules::all())
+        Self(modules::snapshot())
     }
 
     fn module(&self, id: ModuleId) -> Option<&Arc<Module>> {
@@ -125,7 +125,7 @@ pub fn module_goes(module: &Module) {
 fn change(
     sites: &mut SiteTable,
     who: &str,
-    which: impl IntoIterator<Item = Run>,
+    which: Vec<Run>,
     change: Change,
 ) -> Result<u64, String> {
     let Plan { batch, changed } =
@@ -144,7 +144,8 @@ fn change(
 
 /// Redirects sites, or leads them to their functions again: all or nothing.
 pub fn redirect(who: &str, which: Vec<SiteId>, on: bool) -> Result<u64, String> {
-    change(&mut SITES.lock(), who, which.into_iter().map(Run::from), Change::Redirect(on))
+    let which = which.into_iter().map(Run::from).collect();
+    change(&mut SITES.lock(), who, which, Change::Redirect(on))
 }
 
 /// Gives a site its redirect stub.

@@ -34,7 +34,7 @@
 use core::fmt;
 
 use super::journal::{Entry, Journal, Kind, Label, Why};
-use super::plan::{Batch, Change, Changes, Edit, PHASES, TargetEdit};
+use super::plan::{Batch, Change, Changes, Edit, Step, TargetEdit};
 use crate::addr::Vaddr;
 use crate::isa::Insn;
 
@@ -139,7 +139,7 @@ pub fn apply<M: CodeMem, C: Change, const N: usize>(
     time: u64,
     batch: Batch<C>,
 ) -> Result<u64, Refusal> {
-    const NO_MORE: [Edit; 0] = [];
+    const NO_MORE: [Step<Edit>; 0] = [];
     apply_all(mem, journal, time, batch, &NO_MORE[..])
 }
 
@@ -153,18 +153,13 @@ pub fn apply_all<M: CodeMem, C: Change, const N: usize>(
     mut batch: Batch<C>,
     more: &(impl Changes + ?Sized),
 ) -> Result<u64, Refusal> {
-    batch.sort();
-    validate(mem, &batch)?;
-    for edit in batch.phases().iter().flatten() {
-        if more.touches(edit.at()) {
-            return Err(Refusal::Twice { at: edit.at() });
-        }
+    check_all(mem, &mut batch)?;
+    if let Some(both) = batch.changes().find(|change| more.touches(change.at())) {
+        return Err(Refusal::Twice { at: both.at() });
     }
     more.try_each(|edit| expected(mem, edit))?;
     write(mem, more);
-    for phase in batch.phases() {
-        write(mem, &phase[..]);
-    }
+    batch.phases().for_each(|phase| write(mem, phase));
     let count = (batch.len() + more.count()) as u64;
     let spans = [batch.span(), more.span()];
     let first = spans.iter().flatten().map(|span| span.0).min();
@@ -189,8 +184,7 @@ fn write<M: CodeMem>(mem: &mut M, phase: &(impl Changes + ?Sized)) {
 
 /// Whether [`apply`] would take this batch now; nothing is changed.
 pub fn check<M: CodeMem, C: Change>(mem: &M, mut batch: Batch<C>) -> Result<(), Refusal> {
-    batch.sort();
-    validate(mem, &batch)
+    check_all(mem, &mut batch)
 }
 
 /// Swings the data words of live stubs to other targets: all or none, and one
@@ -232,22 +226,20 @@ pub fn check_targets<M: CodeMem>(mem: &M, changes: &[TargetEdit]) -> Result<(), 
     Ok(())
 }
 
-/// Checks everything that can be wrong with a sorted batch.
-fn validate<M: CodeMem, C: Change>(mem: &M, batch: &Batch<C>) -> Result<(), Refusal> {
-    for (number, phase) in batch.phases().iter().enumerate() {
-        let mut before = None;
-        for edit in phase {
-            let at = edit.at();
-            if !at.is_aligned(4) {
-                return Err(Refusal::Unaligned { at });
-            }
-            let earlier = &batch.phases()[..number.min(PHASES)];
-            if before == Some(at) || earlier.iter().any(|other| other[..].touches(at)) {
-                return Err(Refusal::Twice { at });
-            }
-            expected(mem, *edit)?;
-            before = Some(at);
+/// Sorts a batch, and checks everything that can be wrong with it.
+fn check_all<M: CodeMem, C: Change>(mem: &M, batch: &mut Batch<C>) -> Result<(), Refusal> {
+    if batch.is_empty() {
+        return Ok(());
+    }
+    batch.sort();
+    if let Some(at) = batch.twice() {
+        return Err(Refusal::Twice { at });
+    }
+    for change in batch.changes() {
+        if !change.at().is_aligned(4) {
+            return Err(Refusal::Unaligned { at: change.at() });
         }
+        expected(mem, change)?;
     }
     Ok(())
 }
@@ -288,7 +280,7 @@ mod tests {
         PatchClass::bl(Vaddr(at), Vaddr(to)).unwrap()
     }
 
-    fn batch(edits: &[(usize, u64, PatchClass, PatchClass)]) -> Batch {
+    fn batch(edits: &[(u8, u64, PatchClass, PatchClass)]) -> Batch {
         let mut batch = Batch::new("test", Why::Test);
         for (phase, at, expect, write) in edits {
             batch.push(*phase, Edit::new(Vaddr(*at), *expect, *write));

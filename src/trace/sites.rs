@@ -64,7 +64,7 @@ impl SiteId {
 }
 
 /// Neighbouring sites of one module.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Run {
     module: ModuleId,
     /// Number of the first, and of the one behind the last.
@@ -241,8 +241,9 @@ impl Module {
         Run { module: self.id, start: 0, end: self.sites.len() as u32 }
     }
 
-    /// Sorts out the sites of `run` that `change` makes another state of.
-    fn differing(&self, run: Run, change: Change, found: &mut Changed) {
+    /// Adds the sites of `run` that the change makes another state of.
+    fn differing(&self, run: Run, found: &mut Changed) {
+        let change = found.change;
         let (range, module) = (run.start..run.end, self.id);
         let (bits, on) = match change {
             Change::Trace(on) => (&self.traced, on),
@@ -635,28 +636,27 @@ impl SiteTable {
 
     /// What `change` needs at the sites of `runs`; those that are in the wanted
     /// state already are left out. `who` is for the journal.
-    pub fn plan(
-        &self,
-        who: &str,
-        runs: impl IntoIterator<Item = Run>,
-        change: Change,
-    ) -> Result<Plan, PlanError> {
+    pub fn plan(&self, who: &str, runs: Vec<Run>, change: Change) -> Result<Plan, PlanError> {
         let mut batch = Batch::new(who, change.why());
-        let mut changed = Changed { change, runs: Vec::new(), single: Vec::new() };
-        for run in runs {
+        // What is found is put behind what was asked.
+        let asked = runs.len();
+        let mut changed = Changed { change, runs, single: Vec::new() };
+        for place in 0..asked {
+            let run = changed.runs[place];
             let gone = PlanError::Gone(SiteId { module: run.module, index: run.start });
             let module = self.module(run.module).ok_or(gone)?;
             if run.end as usize > module.sites.len() {
                 return Err(gone);
             }
             let first_single = changed.single.len();
-            module.differing(run, change, &mut changed);
+            module.differing(run, &mut changed);
             for id in &changed.single[first_single..] {
-                let (from, site) =
-                    (module.state(id.index), module.site_plan(id.index).ok_or(gone)?);
+                let (from, site) = (module.state(id.index), module.site_plan(id.index));
+                let site = site.ok_or(gone)?;
                 site.plan(from, change.of(from), &mut batch).map_err(PlanError::State)?;
             }
         }
+        changed.runs.drain(..asked);
         Ok(Plan { batch, changed })
     }
 

@@ -146,12 +146,15 @@ fn named<'f>(
     filter: &'f Filter,
     functions: &impl Functions,
 ) -> Option<(Vec<Run>, Vec<&'f Pattern>)> {
-    let (mut sites, mut without) = (Vec::new(), Vec::new());
+    let (mut sites, mut without): (Vec<Run>, _) = (Vec::new(), Vec::new());
     for pattern in filter.patterns() {
         let name = pattern.literal().filter(|_| !pattern.is_negative())?;
         let before = sites.len();
         for module in modules.iter().filter(|module| pattern.covers(&module.name)) {
-            let mut see = |range| sites.extend(site_in(module, &range).map(|it| module.id_of(it)));
+            let mut see = |range| {
+                let found = site_in(module, &range).map(|index| module.id_of(index));
+                sites.extend(found.map(Run::from));
+            };
             if !functions.ranges(module.id, name, &mut see) {
                 return None;
             }
@@ -163,9 +166,7 @@ fn named<'f>(
     // Modules have ascending numbers in the table.
     sites.sort_unstable();
     sites.dedup();
-    let mut runs = Vec::new();
-    sites.into_iter().for_each(|site| add(&mut runs, site));
-    Some((runs, without))
+    Some((sites, without))
 }
 
 /// Number of the first site in `range`.

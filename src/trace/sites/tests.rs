@@ -147,7 +147,7 @@ fn a_redirect_stub_can_be_taken_back_only_while_no_call_goes_there() {
     assert!(!table.take_redirect_stub(early), "there is none");
     assert!(table.set_redirect_stub(early, REDIRECT));
     for on in [true, false] {
-        let plan = table.plan("test", [early.into()], Change::Redirect(on)).unwrap();
+        let plan = table.plan("test", [early.into()].into(), Change::Redirect(on)).unwrap();
         assert_eq!(plan.changed.count(), 1);
         table.commit(&plan.changed);
         assert_eq!(table.take_redirect_stub(early), !on);
@@ -172,7 +172,7 @@ fn a_plan_changes_text_and_the_table_together() {
 
     let mut run = |table: &mut SiteTable, sites: Vec<SiteId>, change| {
         let Plan { batch, changed } =
-            table.plan("test", sites.into_iter().map(Run::from), change).unwrap();
+            table.plan("test", sites.into_iter().map(Run::from).collect(), change).unwrap();
         let words = if change == Change::Trace(true) {
             let more = table.switches::<true>(&changed);
             engine::apply_all(&mut mem, &mut journal, 0, batch, &more)
@@ -204,7 +204,7 @@ fn a_plan_changes_text_and_the_table_together() {
 fn a_late_site_refuses_the_whole_redirect() {
     let table = table();
     let late = table.find(BASE.offset(0x150)).unwrap();
-    let error = table.plan("test", [late.into()], Change::Redirect(true)).unwrap_err();
+    let error = table.plan("test", [late.into()].into(), Change::Redirect(true)).unwrap_err();
     assert!(matches!(error, PlanError::State(StateError::Late { .. })));
 }
 
@@ -232,7 +232,7 @@ fn modules_come_once_sorted_and_go_for_good() {
     assert!(table.remove(id));
     assert!(!table.remove(id));
     assert_eq!(table.find(Vaddr(0x3_0004)), None);
-    let error = table.plan("test", [site.into()], Change::Trace(true)).unwrap_err();
+    let error = table.plan("test", [site.into()].into(), Change::Trace(true)).unwrap_err();
     assert_eq!(error, PlanError::Gone(site));
     let again = table.add(module("new", &[4])).unwrap();
     assert_ne!(again, id);

@@ -27,8 +27,8 @@ use crate::compat::errno;
 use crate::ksyms::readable::{may_be_made, readable};
 use crate::loader::stubs::{Stub, StubAbi, StubKind};
 use crate::loader::{
-    self, Function, Group, KernelAbi, Layout, LinkOptions, Linked, LoadError, Modinfo, Object,
-    Owner, Resolved, Resolver, Span, params,
+    self, Function, Group, KernelAbi, Layout, LinkOptions, Linked, LoadError, Modinfo, Name,
+    Object, Owner, Resolved, Resolver, Span, params,
 };
 use crate::machine::lock::Mutex;
 use crate::machine::memory::{Block, Pages};
@@ -161,21 +161,23 @@ impl Module {
     }
 
     /// Hands over each function of that name, in either form, by rising address.
-    pub fn each_named(&self, name: &str, mut see: impl FnMut(Function)) {
+    pub fn each_named(&self, name: &Name<'_>, mut see: impl FnMut(Function)) {
         let functions = &self.linked.functions;
-        let mut named = functions.named(&self.object, name).peekable();
-        if named.peek().is_some() || !may_be_made(name) {
+        let mut found = false;
+        functions.each_named(&self.object, name, |function| {
+            found = true;
+            see(function);
+        });
+        if !found && may_be_made(name.text) {
+            let named = functions.iter().filter(|it| self.readable_name(it.symbol) == name.text);
             named.for_each(see);
-        } else {
-            let named = functions.iter().filter(|it| self.readable_name(it.symbol) == name);
-            named.for_each(&mut see);
         }
     }
 
     /// Global entries of the functions of that name, in either form, ascending.
     pub fn functions_named(&self, name: &str) -> Vec<Vaddr> {
         let mut entries = Vec::new();
-        self.each_named(name, |function| entries.push(self.address(function.at)));
+        self.each_named(&Name::new(name), |function| entries.push(self.address(function.at)));
         entries.dedup(); // aliases
         entries
     }

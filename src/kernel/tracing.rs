@@ -19,6 +19,7 @@ use super::modules::{self, Module, Snapshot};
 use super::records;
 use crate::addr::Vaddr;
 use crate::ksyms::readable::readable;
+use crate::loader::Name;
 use crate::loader::stubs::StubKind;
 use crate::machine::lock::Mutex;
 use crate::machine::text;
@@ -79,7 +80,7 @@ impl Functions for Loaded {
         }
     }
 
-    fn ranges(&self, module: ModuleId, name: &str, see: &mut dyn FnMut(Range<Vaddr>)) -> bool {
+    fn ranges(&self, module: ModuleId, name: &Name<'_>, see: &mut dyn FnMut(Range<Vaddr>)) -> bool {
         let Some(module) = self.module(module) else { return false };
         module.each_named(name, |function| {
             let size = module.object.symbol(function.symbol).map_or(0, |symbol| symbol.st_size);

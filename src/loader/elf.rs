@@ -177,10 +177,14 @@ impl<'a> Object<'a> {
     #[must_use]
     #[inline]
     pub fn is_named(&self, symbol: &Sym, name: &str) -> bool {
-        let rest = self.strings.get(symbol.st_name as usize..).unwrap_or(&[]);
-        rest.first() == Some(name.as_bytes().first().unwrap_or(&0))
-            && rest.starts_with(name.as_bytes())
-            && rest.get(name.len()) == Some(&0)
+        begins_with_name(self.strings.get(symbol.st_name as usize..).unwrap_or(&[]), name)
+    }
+
+    /// As [`is_named`](Self::is_named), for the symbol at an index.
+    #[must_use]
+    #[inline]
+    pub fn is_called(&self, symbol: u32, name: &str) -> bool {
+        begins_with_name(self.name_onwards(symbol), name)
     }
 
     /// True if `symbol` is where code begins: a function, or an untyped symbol
@@ -555,6 +559,14 @@ fn parse_relocations<'a>(
 
 fn refuse_section(sections: &[Section], index: usize, fault: SectionFault) -> LoadError {
     LoadError::Section { index: index as u32, name: sections[index].name.into(), fault }
+}
+
+/// True if a part of a table of names begins with `name` and its NUL.
+#[inline]
+fn begins_with_name(rest: &[u8], name: &str) -> bool {
+    rest.first() == Some(name.as_bytes().first().unwrap_or(&0))
+        && rest.starts_with(name.as_bytes())
+        && rest.get(name.len()) == Some(&0)
 }
 
 /// The file's bytes from `offset`, `size` of them, if it has them.

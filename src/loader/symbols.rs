@@ -16,6 +16,8 @@ use alloc::vec::Vec;
 
 use goblin::elf64::sym::Sym;
 
+pub use self::names::Name;
+
 use self::names::Names;
 use super::{
     elf::{Object, local_entry},
@@ -146,17 +148,27 @@ impl Functions {
         Some(unpack(self.entries[first]))
     }
 
-    /// Every function called `name`, by rising address; static functions of
-    /// different files may share one.
-    pub fn named<'s>(
-        &'s self,
-        object: &'s Object,
-        name: &'s str,
-    ) -> impl Iterator<Item = Function> + 's {
-        let candidates = self.names.find(name).map(|number| unpack(self.entries[number as usize]));
-        candidates.filter(move |function| {
-            object.symbol(function.symbol).is_some_and(|symbol| object.is_named(&symbol, name))
-        })
+    /// Every function called `name`, by rising address.
+    #[must_use]
+    pub fn named(&self, object: &Object, name: &str) -> Vec<Function> {
+        let mut named = Vec::new();
+        self.each_named(object, &Name::new(name), |function| named.push(function));
+        named
+    }
+
+    /// Hands over every function called `name`, by rising address; static functions
+    /// of different files may share one.
+    pub fn each_named(&self, object: &Object, name: &Name<'_>, mut see: impl FnMut(Function)) {
+        let mut next = self.names.first(name);
+        while let Some(number) = next {
+            let function = self.entries.get(number as usize).map(|&entry| unpack(entry));
+            if let Some(function) = function
+                && object.is_called(function.symbol, name.text)
+            {
+                see(function);
+            }
+            next = self.names.after(number);
+        }
     }
 }
 

@@ -12,6 +12,22 @@
 
 use alloc::vec::Vec;
 
+/// A name to look for, in any number of modules.
+#[derive(Clone, Copy, Debug)]
+pub struct Name<'n> {
+    /// The name.
+    pub text: &'n str,
+    hash: u64,
+}
+
+impl<'n> Name<'n> {
+    /// Makes a name ready.
+    #[must_use]
+    pub fn new(text: &'n str) -> Self {
+        Self { text, hash: hash(text.as_bytes()) }
+    }
+}
+
 /// Numbers of functions by the hash of their names.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Names {
@@ -28,29 +44,31 @@ impl Names {
         names: impl DoubleEndedIterator<Item = &'n [u8]> + ExactSizeIterator,
     ) -> Self {
         let count = names.len();
-        let mut heads = alloc::vec![0; count.next_power_of_two()];
+        let chains = count.next_power_of_two();
+        let mut heads = alloc::vec![0; chains];
         let mut next = alloc::vec![0; count];
         // From the last, so that chains ascend.
         for (number, name) in names.enumerate().rev() {
-            let head = &mut heads[place(name, count.next_power_of_two())];
+            let head = &mut heads[hash(name) as usize & (chains - 1)];
             next[number] = core::mem::replace(head, number as u32 + 1);
         }
         Self { heads, next }
     }
 
-    /// The numbers that `name` may have, ascending; some have another name.
-    pub(super) fn find(&self, name: &str) -> impl Iterator<Item = u32> + '_ {
-        let head = match self.heads.len() {
-            0 => 0,
-            len => self.heads[place(name.as_bytes(), len)],
-        };
-        let number = |link: u32| link.checked_sub(1);
-        core::iter::successors(number(head), move |at| number(self.next[*at as usize]))
+    /// The first number in the chain of `name`; it may have another name.
+    pub(super) fn first(&self, name: &Name<'_>) -> Option<u32> {
+        let chain = name.hash as usize & self.heads.len().wrapping_sub(1);
+        self.heads.get(chain)?.checked_sub(1)
+    }
+
+    /// The number that follows in a chain.
+    pub(super) fn after(&self, number: u32) -> Option<u32> {
+        self.next.get(number as usize)?.checked_sub(1)
     }
 }
 
-/// Where the chain of a name begins, of `len` places, a power of two.
-fn place(name: &[u8], len: usize) -> usize {
+/// Mixes the bytes of a name, up to its first NUL or its end.
+fn hash(name: &[u8]) -> u64 {
     // Odd, without a pattern: 2^64 divided by the golden ratio.
     const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
     let mut hash = 0_u64;
@@ -60,7 +78,7 @@ fn place(name: &[u8], len: usize) -> usize {
         hash = (hash ^ word).wrapping_mul(FACTOR);
         hash ^= hash >> 32;
         if word >> 56 == 0 {
-            return hash as usize & (len - 1);
+            return hash;
         }
         rest = &rest[8..];
     }
@@ -101,27 +119,32 @@ mod tests {
         }
     }
 
+    fn chain(names: &Names, text: &str) -> Vec<u32> {
+        let first = names.first(&Name::new(text));
+        core::iter::successors(first, |number| names.after(*number)).collect()
+    }
+
     #[test]
     fn equal_names_are_found_in_the_order_of_their_numbers() {
         let table = [&b"crc\0x"[..], b"twelve_bytes\0", b"crc\0", b"eight_by\0", b"crc"];
         let names = Names::new(table.into_iter());
-        let found = |name| {
-            names
-                .find(name)
-                .filter(move |number| table[*number as usize].starts_with(name.as_bytes()))
+        let found = |name: &str| {
+            let mut found = chain(&names, name);
+            found.retain(|number| table[*number as usize].starts_with(name.as_bytes()));
+            found
         };
-        assert_eq!(found("crc").collect::<Vec<_>>(), [0, 2, 4]);
-        assert_eq!(found("eight_by").collect::<Vec<_>>(), [3]);
-        assert_eq!(found("twelve_bytes").collect::<Vec<_>>(), [1]);
-        assert_eq!(found("crd").count(), 0);
-        assert_eq!(Names::new([].into_iter()).find("crc").count(), 0);
-        assert_eq!(Names::default().find("crc").count(), 0);
+        assert_eq!(found("crc"), [0, 2, 4]);
+        assert_eq!(found("eight_by"), [3]);
+        assert_eq!(found("twelve_bytes"), [1]);
+        assert_eq!(found("crd"), []);
+        assert_eq!(chain(&Names::new([].into_iter()), "crc"), []);
+        assert_eq!(chain(&Names::default(), "crc"), []);
     }
 
     #[test]
     fn a_hundred_thousand_equal_names_make_one_long_chain_at_once() {
         let names = Names::new(core::iter::repeat_n(&b"same\0"[..], 100_000));
-        assert_eq!(names.find("same").count(), 100_000);
+        assert_eq!(chain(&names, "same").len(), 100_000);
     }
 
     proptest! {
@@ -130,7 +153,7 @@ mod tests {
             let ended: Vec<_> = words.iter().map(|word| [word.as_bytes(), b"\0rest"].concat()).collect();
             let names = Names::new(ended.iter().map(Vec::as_slice));
             for (number, word) in words.iter().enumerate() {
-                prop_assert!(names.find(word).any(|found| found as usize == number));
+                prop_assert!(chain(&names, word).contains(&(number as u32)));
             }
         }
     }

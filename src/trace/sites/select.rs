@@ -17,6 +17,7 @@ use core::ops::Range;
 
 use super::{Module, ModuleId, Run, SiteId, SiteTable};
 use crate::addr::Vaddr;
+use crate::loader::Name;
 use crate::trace::filter::{Filter, Pattern};
 
 /// Names of functions, from whoever holds the symbols.
@@ -35,7 +36,12 @@ pub trait Functions {
     /// Hands over where each function of that name lies in `module`; static ones
     /// may share it. False if there is no index by name: then every site is looked
     /// at.
-    fn ranges(&self, _module: ModuleId, _name: &str, _see: &mut dyn FnMut(Range<Vaddr>)) -> bool {
+    fn ranges(
+        &self,
+        _module: ModuleId,
+        _name: &Name<'_>,
+        _see: &mut dyn FnMut(Range<Vaddr>),
+    ) -> bool {
         false
     }
 }
@@ -58,6 +64,7 @@ impl SiteTable {
     /// Why `pattern` means no site, or `None` if it does mean one.
     fn miss(&self, pattern: &Pattern, functions: &impl Functions) -> Option<Miss> {
         let refuse = |why| Some(Miss { pattern: pattern.text().to_owned(), why });
+        let name = pattern.literal().map(Name::new);
         let mut without_site: Option<(String, &Module)> = None;
         let mut others = 0;
         let mut covered = false;
@@ -74,7 +81,7 @@ impl SiteTable {
             let mut found = false;
             let mut see = |range| found |= site_in(module, &range).is_some();
             let indexed =
-                pattern.literal().is_some_and(|name| functions.ranges(module.id, name, &mut see));
+                name.as_ref().is_some_and(|name| functions.ranges(module.id, name, &mut see));
             if found || !indexed && module.sites.iter().any(|site| matches(site.function())) {
                 return None;
             }
@@ -148,14 +155,14 @@ fn named<'f>(
 ) -> Option<(Vec<Run>, Vec<&'f Pattern>)> {
     let (mut sites, mut without): (Vec<Run>, _) = (Vec::new(), Vec::new());
     for pattern in filter.patterns() {
-        let name = pattern.literal().filter(|_| !pattern.is_negative())?;
+        let name = Name::new(pattern.literal().filter(|_| !pattern.is_negative())?);
         let before = sites.len();
         for module in modules.iter().filter(|module| pattern.covers(&module.name)) {
             let mut see = |range| {
                 let found = site_in(module, &range).map(|index| module.id_of(index));
                 sites.extend(found.map(Run::from));
             };
-            if !functions.ranges(module.id, name, &mut see) {
+            if !functions.ranges(module.id, &name, &mut see) {
                 return None;
             }
         }

@@ -2,6 +2,7 @@
 //! (and a function without one), `crc7` without any.
 use super::*;
 use crate::isa::Insn;
+use crate::loader::Name;
 use crate::patch::engine::{self, CodeMem};
 use crate::patch::journal::Journal;
 use crate::patch::model::Model;
@@ -39,8 +40,13 @@ impl Functions for Symbols {
         }
     }
 
-    fn ranges(&self, module: ModuleId, wanted: &str, see: &mut dyn FnMut(Range<Vaddr>)) -> bool {
-        let found = SCSI.iter().filter(|(name, _)| module.0 == 0 && *name == wanted);
+    fn ranges(
+        &self,
+        module: ModuleId,
+        wanted: &Name<'_>,
+        see: &mut dyn FnMut(Range<Vaddr>),
+    ) -> bool {
+        let found = SCSI.iter().filter(|(name, _)| module.0 == 0 && *name == wanted.text);
         found.for_each(|(_, range)| see(Vaddr(range.start)..Vaddr(range.end)));
         self.indexed
     }

@@ -30,16 +30,22 @@ use crate::trace::sites::{
 };
 
 static SITES: Mutex<SiteTable> = Mutex::new(SiteTable::new());
-static TRACER: Mutex<Tracer> = Mutex::new(Tracer { filter: None, on: false });
+static TRACER: Mutex<Tracer> = Mutex::new(Tracer::new());
 
 struct Tracer {
     /// What is traced, or will be when the tracer is on again; nothing was ever
     /// said if it is `None`, and that means everything.
     filter: Option<Arc<Filter>>,
+    /// The sites that it meant when the table had changed this often.
+    meant: (u64, Vec<Run>),
     on: bool,
 }
 
 impl Tracer {
+    const fn new() -> Self {
+        Self { filter: None, meant: (0, Vec::new()), on: false }
+    }
+
     /// The filter, if the tracer is on.
     fn active(&self) -> Option<Arc<Filter>> {
         self.filter.clone().filter(|_| self.on)
@@ -226,30 +232,56 @@ fn parse(words: &[String]) -> Result<Filter, String> {
 
 /// Traces the functions that the words mean, and no others; the number of sites.
 pub fn on(words: &[String]) -> Result<usize, String> {
-    trace_only(Arc::new(parse(words)?))
+    let filter = parse(words)?;
+    let mut sites = SITES.lock();
+    set_filter(&sites, filter)?;
+    trace_filter(&mut sites)
 }
 
 /// Traces what the filter's words mean, as they were left.
 pub fn on_again() -> Result<usize, String> {
-    let filter = TRACER.lock().filter.clone();
-    trace_only(filter.unwrap_or_else(|| Arc::new(Filter::EVERYTHING)))
+    let mut sites = SITES.lock();
+    let (filter, seen) = {
+        let tracer = TRACER.lock();
+        (tracer.filter.clone(), tracer.meant.0)
+    };
+    match filter {
+        Some(_) if seen == sites.changes() => {}
+        filter => set_filter(&sites, filter.map_or(Filter::EVERYTHING, Arc::unwrap_or_clone))?,
+    }
+    trace_filter(&mut sites)
 }
 
-fn trace_only(filter: Arc<Filter>) -> Result<usize, String> {
-    let functions = Loaded::now();
-    let mut sites = SITES.lock();
-    let selection = sites.select(&filter, &functions);
+/// Makes `filter` the tracer's if each of its words means something.
+fn set_filter(sites: &SiteTable, filter: Filter) -> Result<(), String> {
+    let selection = sites.select(&filter, &Loaded::now());
     if let Some(miss) = selection.misses.first() {
         return Err(miss.to_string());
     }
+    let mut tracer = TRACER.lock();
+    tracer.filter = Some(Arc::new(filter));
+    tracer.meant = (sites.changes(), selection.runs);
+    Ok(())
+}
+
+/// Traces the sites that the tracer's filter means, and no others.
+fn trace_filter(sites: &mut SiteTable) -> Result<usize, String> {
+    let wanted = {
+        let tracer = TRACER.lock();
+        let mut wanted = Vec::with_capacity(tracer.meant.1.len() * 2); // as `plan` needs
+        wanted.extend_from_slice(&tracer.meant.1);
+        wanted
+    };
+    let count = wanted.iter().map(|run| run.count()).sum();
     records::start()?;
-    let count = selection.count();
-    let others = (sites.counts(None).traced > 0).then(|| sites.others(&selection.runs));
-    change(&mut sites, "trace", selection.runs, Change::Trace(true))?;
-    if sites.counts(None).traced > count {
-        change(&mut sites, "trace", others.unwrap_or_default(), Change::Trace(false))?;
+    let others = (sites.counts(None).traced > 0).then(|| sites.others(&wanted));
+    change(sites, "trace", wanted, Change::Trace(true))?;
+    if let Some(others) = others
+        && sites.counts(None).traced > count
+    {
+        change(sites, "trace", others, Change::Trace(false))?;
     }
-    *TRACER.lock() = Tracer { filter: Some(filter), on: true };
+    TRACER.lock().on = true;
     Ok(count)
 }
 
@@ -303,13 +335,7 @@ pub fn set_words(new: Vec<String>, append: bool) -> Result<(), String> {
     if TRACER.lock().on {
         return on(&words).map(|_| ());
     }
-    let filter = parse(&words)?;
-    let selection = SITES.lock().select(&filter, &Loaded::now());
-    if let Some(miss) = selection.misses.first() {
-        return Err(miss.to_string());
-    }
-    TRACER.lock().filter = Some(Arc::new(filter));
-    Ok(())
+    set_filter(&SITES.lock(), parse(&words)?)
 }
 
 /// The words of the filter while the tracer is on.

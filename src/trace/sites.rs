@@ -244,14 +244,13 @@ impl Module {
     /// Adds the sites of `run` that the change makes another state of.
     fn differing(&self, run: Run, found: &mut Changed) {
         let change = found.change;
-        let (range, module) = (run.start..run.end, self.id);
+        let module = self.id;
         let (bits, on) = match change {
             Change::Trace(on) => (&self.traced, on),
             Change::Redirect(on) => (&self.redirected, on),
         };
-        if bits.count() == 0 && !on {
-            return;
-        }
+        let all = run.start..run.end;
+        let range = if on { all } else { bits.within(&all) };
         let differs = |index| if on { !bits.word(index) } else { bits.word(index) };
         let redirected = |index| self.redirected.word(index);
         let single = |index| match change {
@@ -453,13 +452,14 @@ impl fmt::Display for PlanError {
 pub struct SiteTable {
     modules: Vec<Module>,
     next_id: u32,
+    changes: u64,
 }
 
 impl SiteTable {
     /// An empty table.
     #[must_use]
     pub const fn new() -> Self {
-        Self { modules: Vec::new(), next_id: 0 }
+        Self { modules: Vec::new(), next_id: 0, changes: 0 }
     }
 
     /// Adds a module; without sites too, so that its absence can be explained.
@@ -485,6 +485,7 @@ impl SiteTable {
         by_stub.sort_unstable();
         let id = ModuleId(self.next_id);
         self.next_id += 1;
+        self.changes += 1;
         let (traced, redirected) = (Bits::none(sites.len()), Bits::none(sites.len()));
         let redirects = BTreeMap::new();
         self.modules.reserve_exact(1); // `remove` gives back what this takes
@@ -506,7 +507,15 @@ impl SiteTable {
         let before = self.modules.len();
         self.modules.retain(|module| module.id != id);
         self.modules.shrink_to_fit();
+        self.changes += 1;
         self.modules.len() < before
+    }
+
+    /// How often modules came or went: while it is the same, a filter means the
+    /// same sites.
+    #[must_use]
+    pub const fn changes(&self) -> u64 {
+        self.changes
     }
 
     /// The modules in the order of their arrival.

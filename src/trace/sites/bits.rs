@@ -20,17 +20,26 @@ const WORD: u32 = u64::BITS;
 pub struct Bits {
     words: Vec<u64>,
     count: usize,
+    /// No place outside of this is in it.
+    span: Range<u32>,
 }
 
 impl Bits {
     /// The empty set, with room for places below `len`.
     pub fn none(len: usize) -> Self {
-        Self { words: alloc::vec![0; len.div_ceil(WORD as usize)], count: 0 }
+        Self { words: alloc::vec![0; len.div_ceil(WORD as usize)], count: 0, span: 0..0 }
     }
 
     /// How many places are in it.
     pub const fn count(&self) -> usize {
         self.count
+    }
+
+    /// The part of `range` that places in it may lie in: one place that is looked
+    /// for among ten thousand is found at once.
+    pub fn within(&self, range: &Range<u32>) -> Range<u32> {
+        let start = range.start.max(self.span.start);
+        start..range.end.min(self.span.end).max(start)
     }
 
     /// True if `place` is in it.
@@ -55,6 +64,13 @@ impl Bits {
             *word = if on { *word | mask } else { *word & !mask };
             self.count = self.count + word.count_ones() as usize - before as usize;
             at = end;
+        }
+        if self.count == 0 {
+            self.span = 0..0;
+        } else if on && self.span.is_empty() {
+            self.span = places;
+        } else if on {
+            self.span = self.span.start.min(places.start)..self.span.end.max(places.end);
         }
     }
 }
@@ -131,6 +147,11 @@ mod tests {
                 before = Some(run.end);
                 found[run.start as usize..run.end as usize].fill(true);
             });
+            let mut narrowed = Vec::new();
+            runs(bits.within(&(from..end)), |index| bits.word(index), |run| narrowed.push(run));
+            let mut wide = Vec::new();
+            runs(from..end, |index| bits.word(index), |run| wide.push(run));
+            prop_assert_eq!(narrowed, wide);
             for place in 0..300 {
                 let inside = (from..end).contains(&(place as u32));
                 prop_assert_eq!(found[place], inside && plain[place]);

@@ -344,7 +344,8 @@ pub struct Pages {
 impl Pages {
     /// Zeroed pages for `len` bytes, anywhere.
     pub fn take(len: u64) -> Option<Self> {
-        Self::own(RAM.lock().pages.take(len)?, len)
+        let start = RAM.lock().pages.take(len)?;
+        Self::own(start, len)
     }
 
     /// Keeps the pages for ever, for a CPU; where they begin.
@@ -359,14 +360,17 @@ impl Pages {
 
     /// Zeroed pages that lie wholly inside `low..=high`.
     pub fn take_within(len: u64, low: Vaddr, high: Vaddr) -> Option<Self> {
-        Self::own(RAM.lock().pages.take_within(len, low.0, high.0)?, len)
+        let start = RAM.lock().pages.take_within(len, low.0, high.0)?;
+        Self::own(start, len)
     }
 
     /// As [`take`](Self::take), at a multiple of `align`, a power of two.
     pub fn take_aligned(len: u64, align: u64) -> Option<Self> {
-        Self::own(RAM.lock().pages.take_aligned(len, align)?, len)
+        let start = RAM.lock().pages.take_aligned(len, align)?;
+        Self::own(start, len)
     }
 
+    /// Not under the lock of [`RAM`]: to map them may take memory for tables.
     fn own(start: Vaddr, len: u64) -> Option<Self> {
         let len = len.max(1).next_multiple_of(crate::memory::PAGE);
         if mmu::map(start, len, Rights::ReadWrite, Grain::Page).is_err() {

@@ -36,18 +36,29 @@ pub const WINDOWS: u64 = radix::TABLE_ENTRIES as u64;
 const KERNEL_PID: u64 = 1;
 const PATCHING_PID: u64 = 2;
 const ROOT_BYTES: u64 = radix::ROOT_ENTRIES as u64 * 8;
-/// Tables are taken from memory in pieces of this many bytes.
-const POOL_BYTES: u64 = 64 * PAGE;
-/// Tables that mapping a new piece may need.
-const POOL_RESERVE: u64 = 3;
+/// Tables are taken from memory in pieces of this many bytes: the first serves the
+/// kernel and some small modules, and a module needs one table for 2 MiB.
+const POOL_BYTES: u64 = 16 * PAGE;
+/// Tables that mapping a new piece may need, and then what was to be mapped.
+const POOL_RESERVE: u64 = 2 * 3;
+
+/// Pages that every CPU is made to forget one by one; of more, it forgets all.
+const FORGET_PAGES: u64 = 32;
 
 struct Tree {
     kernel_root: u64,
-    /// Tables not yet used: next and end.
+    /// Tables not yet used: next and end; and those that come after them.
     pool: (u64, u64),
+    spare: (u64, u64),
 }
 
-static TREE: Mutex<Tree> = Mutex::new(Tree { kernel_root: 0, pool: (0, 0) });
+impl Tree {
+    fn tables_left(&self) -> u64 {
+        (self.pool.1 - self.pool.0 + self.spare.1 - self.spare.0) / PAGE
+    }
+}
+
+static TREE: Mutex<Tree> = Mutex::new(Tree { kernel_root: 0, pool: (0, 0), spare: (0, 0) });
 
 /// The table of windows, set once. Not in [`TREE`], whose lock the CPU that
 /// patches would have to take for each page: nobody else comes here
@@ -71,6 +82,9 @@ impl Tables for Tree {
     }
 
     fn new_table(&mut self) -> Option<u64> {
+        if self.pool.0 == self.pool.1 {
+            self.pool = core::mem::take(&mut self.spare);
+        }
         let (next, end) = self.pool;
         (next < end).then(|| {
             self.pool.0 += PAGE;
@@ -96,7 +110,7 @@ pub fn init() {
     let (process_table, kernel_root, patching_root, pool) =
         tables().expect("there is memory for the first translation tables");
     let mut tree = TREE.lock();
-    *tree = Tree { kernel_root, pool: (pool, pool + POOL_BYTES) };
+    *tree = Tree { kernel_root, pool: (pool, pool + POOL_BYTES), spare: (0, 0) };
     for (pid, root) in [(KERNEL_PID, kernel_root), (PATCHING_PID, patching_root)] {
         // An entry has two doublewords.
         tree.set(process_table, pid as usize * 2, radix::process_entry(root));
@@ -208,16 +222,15 @@ pub fn map(start: Vaddr, len: u64, rights: Rights, grain: Grain) -> Result<(), M
 
 /// Sees to it that a few tables are free.
 fn refill(tree: &mut Tree) -> Option<()> {
-    let left = (tree.pool.1 - tree.pool.0) / PAGE;
-    if left > 2 * POOL_RESERVE {
+    if tree.tables_left() > POOL_RESERVE {
         return Some(());
     }
-    let pool = take(POOL_BYTES, PAGE)?;
+    let piece = take(POOL_BYTES, PAGE)?;
     let root = tree.kernel_root;
-    radix::map(tree, root, (pool, POOL_BYTES), Rights::ReadWrite, Grain::Page).ok()?;
+    radix::map(tree, root, (piece, POOL_BYTES), Rights::ReadWrite, Grain::Page).ok()?;
     settle();
-    // What is left of the old piece is given up: at most a few pages.
-    tree.pool = (pool, pool + POOL_BYTES);
+    // The old piece is not empty yet, and so there is no other spare one.
+    tree.spare = (piece, piece + POOL_BYTES);
     Some(())
 }
 
@@ -227,9 +240,12 @@ pub fn change(start: Vaddr, len: u64, rights: Option<Rights>) -> Result<(), MapE
     let root = tree.kernel_root;
     radix::change(&mut *tree, root, (start.0, len), rights).map_err(|why| error(start, why))?;
     settle();
-    for page in (start.0..start.0 + len).step_by(PAGE as usize) {
-        forget(page, KERNEL_PID);
-        forget(page, PATCHING_PID);
+    for pid in [KERNEL_PID, PATCHING_PID] {
+        if len > FORGET_PAGES * PAGE {
+            forget_all(pid);
+        } else {
+            (start.0..start.0 + len).step_by(PAGE as usize).for_each(|page| forget(page, pid));
+        }
     }
     finish();
     Ok(())

@@ -212,16 +212,12 @@ impl Alias {
         let _only = PATCHING.lock();
         let enabled = spr::interrupts_off();
         let kind = kind();
-        let limit = match kind {
-            Some(Kind::Radix) => radix::WINDOWS,
-            _ => 1,
-        };
         match kind {
             Some(Kind::Radix) => radix::alias_begin(),
             Some(Kind::Hash) => hash::alias_begin(),
             None => {}
         }
-        let mut alias = Self { kind, open: 0, limit };
+        let mut alias = Self { kind, open: 0, limit: windows() };
         let result = work(&mut alias);
         alias.close();
         match kind {
@@ -257,6 +253,14 @@ impl Alias {
             Some(Kind::Hash) => hash::alias_map(page),
             None => page,
         }
+    }
+}
+
+/// How many pages of text can be written at a time.
+pub fn windows() -> u64 {
+    match kind() {
+        Some(Kind::Radix) => radix::WINDOWS,
+        _ => 1,
     }
 }
 

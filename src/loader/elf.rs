@@ -28,6 +28,8 @@
 //! the tables, and a module in a cpio archive is aligned to four bytes only, so
 //! each entry is decoded from its bytes (two or three loads on POWER).
 
+use core::ffi::CStr;
+
 use alloc::{string::String, vec::Vec};
 
 use goblin::elf64::{
@@ -341,8 +343,7 @@ pub fn loses_toc(symbol: &Sym) -> bool {
 #[must_use]
 pub fn text_at(table: &[u8], offset: u32) -> Option<&str> {
     let rest = table.get(offset as usize..)?;
-    let end = rest.iter().position(|&byte| byte == 0)?;
-    core::str::from_utf8(&rest[..end]).ok()
+    CStr::from_bytes_until_nul(rest).ok()?.to_str().ok()
 }
 
 fn parse_header(bytes: &[u8]) -> Result<Header, LoadError> {

@@ -25,7 +25,6 @@
 //! the target has no operating system: a pure file that reaches for the machine
 //! does not compile under `cargo test`.
 #![cfg_attr(not(test), no_std)]
-#![cfg_attr(target_os = "none", feature(optimize_attribute))]
 
 extern crate alloc;
 

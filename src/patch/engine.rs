@@ -145,7 +145,6 @@ pub fn apply<M: CodeMem, C: Change, const N: usize>(
 
 /// As [`apply`], with many more words that do not depend on one another nor on
 /// the batch's: they are one more phase, and all is applied or nothing.
-#[cfg_attr(target_os = "none", optimize(speed))]
 pub fn apply_all<M: CodeMem, C: Change, const N: usize>(
     mem: &mut M,
     journal: &mut Journal<N>,

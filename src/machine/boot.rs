@@ -119,7 +119,7 @@ pub fn kernel_toc() -> Vaddr {
 /// Room in the image for the packed symbols; `make kernel` fills it.
 #[used]
 #[unsafe(link_section = ".ksyms")]
-static KSYMS_ROOM: [u8; 96 * 1024] = [0; 96 * 1024];
+static KSYMS_ROOM: [u8; 56 * 1024] = [0; 56 * 1024];
 
 /// The packed symbols of the kernel (`ksyms`); all zero if the build left them out.
 pub fn ksyms() -> &'static [u8] {

@@ -116,8 +116,8 @@ mod tests {
             runs(range, |index| bits.word(index), |run| found.push(run));
             found
         };
-        assert_eq!(found(&bits, 0..200), [2..131]);
-        assert_eq!(found(&bits, 64..128), [64..128]);
+        assert!(found(&bits, 0..200).iter().eq([&(2..131)]));
+        assert!(found(&bits, 64..128).iter().eq([&(64..128)]));
         assert_eq!(
             (bits.count(), bits.has(1), bits.has(2), bits.has(131)),
             (129, false, true, false)

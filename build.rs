@@ -8,6 +8,6 @@ fn main() {
     }
     let root = std::env::var("CARGO_MANIFEST_DIR").expect("cargo sets CARGO_MANIFEST_DIR");
     println!("cargo::rustc-link-arg-bins=-T{root}/linker.ld");
-    println!("cargo::rustc-link-arg-bins=-zmax-page-size=0x10000");
+    println!("cargo::rustc-link-arg-bins=-zmax-page-size=0x1000");
     println!("cargo::rustc-link-arg-bins=--orphan-handling=error");
 }

@@ -9,7 +9,8 @@ mod kernel {
 
     /// Entered from `boot/entry.S`: relocated, on the boot stack, interrupts off.
     #[unsafe(no_mangle)]
-    extern "C" fn kernel_main(_initrd: u64, _initrd_len: u64, firmware: u64) -> ! {
+    extern "C" fn kernel_main(_initrd: u64, _initrd_len: u64, firmware: u64, entered: u64) -> ! {
+        boot::set_entered(entered); // `time` counts from there
         kernel::connect(); // whom the machine calls: exceptions, C names
         paca::init_boot(); // r13: from here on, stubs and exceptions find the kernel
         let (platform, facts) = platform::take_over(firmware); // asks all, sets up memory, quiesces

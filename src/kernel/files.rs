@@ -230,10 +230,7 @@ pub fn write(path: &str, text: &[u8], append: bool) -> Result<(), Failure> {
 fn write_trace(path: &str, file: &str, word: &str, append: bool) -> Result<(), String> {
     let words = || word.split_ascii_whitespace().map(ToString::to_string).collect::<Vec<_>>();
     match (file, word) {
-        ("current_tracer", "function") => {
-            let words = tracing::pending_words();
-            tracing::on(&words).map(|_| ())
-        }
+        ("current_tracer", "function") => tracing::on_again().map(|_| ()),
         ("current_tracer", "nop") => tracing::off(),
         ("current_tracer", _) => {
             Err(format!("{path}: no such tracer: {word} (see available_tracers)"))

@@ -17,6 +17,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::Deref;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::call::{self, CallEnd};
@@ -26,8 +27,8 @@ use crate::compat::errno;
 use crate::ksyms::readable::{may_be_made, readable};
 use crate::loader::stubs::{Stub, StubAbi, StubKind};
 use crate::loader::{
-    self, Group, KernelAbi, Layout, LinkOptions, Linked, LoadError, Modinfo, Object, Owner,
-    Resolved, Resolver, Span, params,
+    self, Function, Group, KernelAbi, Layout, LinkOptions, Linked, LoadError, Modinfo, Name,
+    Object, Owner, Resolved, Resolver, Span, params,
 };
 use crate::machine::lock::{Mutex, briefly};
 use crate::machine::memory::{Block, Pages};
@@ -63,7 +64,32 @@ pub struct Module {
     _texts: Vec<Block>,
 }
 
-static MODULES: Mutex<Vec<Arc<Module>>> = Mutex::new(Vec::new());
+/// The loaded modules at some moment, in the order in which they came.
+#[derive(Clone)]
+pub struct Snapshot(Option<Arc<Vec<Arc<Module>>>>);
+
+impl Deref for Snapshot {
+    type Target = [Arc<Module>];
+
+    fn deref(&self) -> &[Arc<Module>] {
+        self.0.as_ref().map_or(&[], |modules| modules)
+    }
+}
+
+impl Snapshot {
+    /// The same without the modules that `leave_out` says, and with one more.
+    fn changed(&self, leave_out: impl Fn(&Module) -> bool, more: Option<Arc<Module>>) -> Self {
+        let mut modules = Vec::with_capacity(self.len() + usize::from(more.is_some()));
+        modules.extend(self.iter().filter(|module| !leave_out(module)).cloned());
+        modules.extend(more);
+        modules.shrink_to_fit();
+        Self((!modules.is_empty()).then(|| Arc::new(modules)))
+    }
+}
+
+/// Never changed, but replaced: whoever looks takes what is there now, and looks
+/// without holding the lock.
+static MODULES: Mutex<Snapshot> = Mutex::new(Snapshot(None));
 static NEXT_NUMBER: AtomicU32 = AtomicU32::new(0);
 
 /// What modules are linked against.
@@ -90,6 +116,11 @@ pub fn stub_abi(module_toc: Vaddr) -> StubAbi {
 
 /// The loaded modules, in the order in which they came.
 pub fn all() -> Vec<Arc<Module>> {
+    snapshot().to_vec()
+}
+
+/// As [`all`], without copying the list.
+pub fn snapshot() -> Snapshot {
     MODULES.lock().clone()
 }
 
@@ -136,15 +167,24 @@ impl Module {
         readable(self.symbol_name(symbol))
     }
 
+    /// Hands over each function of that name, in either form, by rising address.
+    pub fn each_named(&self, name: &Name<'_>, mut see: impl FnMut(Function)) {
+        let functions = &self.linked.functions;
+        let mut found = false;
+        functions.each_named(&self.object, name, |function| {
+            found = true;
+            see(function);
+        });
+        if !found && may_be_made(name.text) {
+            let named = functions.iter().filter(|it| self.readable_name(it.symbol) == name.text);
+            named.for_each(see);
+        }
+    }
+
     /// Global entries of the functions of that name, in either form, ascending.
     pub fn functions_named(&self, name: &str) -> Vec<Vaddr> {
-        let functions = &self.linked.functions;
-        let named = functions.named(&self.object, name);
-        let mut entries: Vec<_> = named.map(|function| self.address(function.at)).collect();
-        if entries.is_empty() && may_be_made(name) {
-            let named = functions.iter().filter(|it| self.readable_name(it.symbol) == name);
-            entries.extend(named.map(|function| self.address(function.at)));
-        }
+        let mut entries = Vec::new();
+        self.each_named(&Name::new(name), |function| entries.push(self.address(function.at)));
         entries.dedup(); // aliases
         entries
     }
@@ -454,10 +494,7 @@ fn load(word: &str, options: LinkOptions, params: &[Param]) -> Result<Arc<Module
         stuck: AtomicBool::new(false),
         _texts: texts,
     });
-    let mut modules = MODULES.lock();
-    modules.reserve_exact(1); // `unlist` gives back what this takes
-    modules.push(module.clone());
-    drop(modules);
+    replace_list(|modules| modules.changed(|_| false, Some(module.clone())));
     tracing::module_came(&module);
     Ok(module)
 }
@@ -510,14 +547,20 @@ fn store_params(
     Ok(texts)
 }
 
+/// Replaces the list; the old one goes when nobody looks at it any more.
+fn replace_list(change: impl FnOnce(&Snapshot) -> Snapshot) {
+    let mut list = MODULES.lock();
+    let new = change(&list);
+    let old = core::mem::replace(&mut *list, new);
+    drop(list); // before a module in the old one is given back
+    drop(old);
+}
+
 /// Takes a module off the list and gives back its memory.
 fn unlist(module: &Arc<Module>) {
     tracing::module_goes(module);
     livepatch::module_gone(&module.name);
-    let mut modules = MODULES.lock();
-    modules.retain(|other| other.number != module.number);
-    modules.shrink_to_fit();
-    drop(modules);
+    replace_list(|modules| modules.changed(|other| other.number == module.number, None));
     let (base, layout) = (module.linked.base, &module.layout);
     text::withdraw(text_range(layout, base), target_range(layout, base));
 }

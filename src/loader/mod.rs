@@ -55,7 +55,7 @@ pub use layout::{Group, Layout, Span};
 pub use modinfo::Modinfo;
 pub use reloc_names::RelocName;
 pub use relocate::{Linked, PlacedSection};
-pub use symbols::{Function, Functions, LinkOptions, Owner, Resolved, Resolver, StubStyle};
+pub use symbols::{Function, Functions, LinkOptions, Name, Owner, Resolved, Resolver, StubStyle};
 
 /// A module in a buffer of its own: the stages in order.
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 
 use core::arch::global_asm;
 use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::addr::Vaddr;
 
@@ -61,7 +62,7 @@ pub static BOOT_STACK: Stack<BOOT_STACK_BYTES, OWN_GUARD_BYTES> = Stack::zeros()
 
 unsafe extern "C" {
     /// Defined by the binary: the boot order.
-    fn kernel_main(initrd: u64, initrd_len: u64, firmware: u64) -> !;
+    fn kernel_main(initrd: u64, initrd_len: u64, firmware: u64, entered: u64) -> !;
     static _image_start: u8;
     static _text_end: u8;
     static _rodata_start: u8;
@@ -117,6 +118,19 @@ pub fn leave_boot_stack<T>(work: extern "C" fn(&T) -> !, argument: &T) -> ! {
     unsafe { run_on_stack(top.0, work as *const () as u64, argument as *const T as u64) }
 }
 
+/// The time base at the kernel's first instruction.
+static ENTERED: AtomicU64 = AtomicU64::new(0);
+
+/// Notes when the kernel was entered.
+pub fn set_entered(ticks: u64) {
+    ENTERED.store(ticks, Ordering::Relaxed);
+}
+
+/// The time base when the kernel was entered.
+pub fn entered() -> u64 {
+    ENTERED.load(Ordering::Relaxed)
+}
+
 /// The address of a linker symbol.
 macro_rules! symbol {
     ($name:ident) => {
@@ -152,7 +166,7 @@ pub fn kernel_toc() -> Vaddr {
 /// Room in the image for the packed symbols; `make kernel` fills it.
 #[used]
 #[unsafe(link_section = ".ksyms")]
-static KSYMS_ROOM: [u8; 96 * 1024] = [0; 96 * 1024];
+static KSYMS_ROOM: [u8; 56 * 1024] = [0; 56 * 1024];
 
 /// The packed symbols of the kernel (`ksyms`); all zero if the build left them out.
 pub fn ksyms() -> &'static [u8] {

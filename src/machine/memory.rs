@@ -37,7 +37,11 @@ use crate::mmu::Rights;
 use crate::mmu::radix::Grain;
 use crate::patch::engine::LINE_BYTES;
 
-global_asm!(include_str!("../../boot/mem.S"));
+global_asm!(
+    include_str!("../../boot/mem.S"),
+    LINE = const LINE_BYTES,
+    LINE_SHIFT = const LINE_BYTES.ilog2(),
+);
 
 unsafe extern "C" {
     /// Copies bytes from any address until one faults; how many were copied.

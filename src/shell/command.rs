@@ -4,6 +4,7 @@
 //! the values, `kernel/` carries them out. Names are not looked up here: a
 //! command may name a module, symbol or file that does not exist.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -130,6 +131,9 @@ pub enum Command {
     Maps,
     /// Show free and used memory.
     Mem,
+    /// Run a command and say how long it took; without one, how long the kernel
+    /// has been running.
+    Time(Option<Box<Command>>),
     /// Run self-tests.
     Selftest {
         /// One; all if absent.

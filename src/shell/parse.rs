@@ -3,6 +3,7 @@
 //! One small function a command, named in `table`. Each takes words from the
 //! front of `Words`; what is left over afterwards is one word too many.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -378,6 +379,21 @@ pub(super) fn maps(_: &mut Words<'_>) -> Result<Command, Problem> {
 
 pub(super) fn mem(_: &mut Words<'_>) -> Result<Command, Problem> {
     Ok(Command::Mem)
+}
+
+pub(super) fn time(words: &mut Words<'_>) -> Result<Command, Problem> {
+    let timed = core::mem::take(&mut words.words).as_slice();
+    let Some(first) = timed.first() else {
+        return Ok(Command::Time(None));
+    };
+    match command(timed, false) {
+        // Changing how the run goes on takes no time.
+        Ok(Command::Time(_) | Command::Set(_) | Command::Reboot | Command::Poweroff) => {
+            Err(words.no_option(&first.bytes))
+        }
+        Ok(command) => Ok(Command::Time(Some(Box::new(command)))),
+        Err(refusal) => Err(Problem::Of(Box::new(refusal))),
+    }
 }
 
 pub(super) fn selftest(words: &mut Words<'_>) -> Result<Command, Problem> {

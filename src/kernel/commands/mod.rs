@@ -20,7 +20,8 @@ use super::{files, livepatch, records, tracing};
 use crate::addr::Vaddr;
 use crate::kprint;
 use crate::kprintln;
-use crate::machine::tick;
+use crate::machine::spr::timebase;
+use crate::machine::{boot, tick};
 use crate::shell::batch::{Host, Outcome};
 use crate::shell::command::{Command, LivepatchAction, TraceAction};
 use crate::shell::table;
@@ -85,6 +86,7 @@ impl Kernel {
             Command::Paca { cpu } => look::paca(*cpu),
             Command::Maps => look::maps(),
             Command::Mem => look::mem(),
+            Command::Time(command) => self.time(command.as_deref()),
             Command::Selftest { name: Some(name), kind } if name == "fault" => {
                 faults::fault(kind.as_deref())
             }
@@ -116,6 +118,24 @@ impl Kernel {
             // The batch rules keep these to themselves.
             Command::Set(_) | Command::Reboot | Command::Poweroff => Ok(()),
         }
+    }
+}
+
+impl Kernel {
+    /// Runs a command and says how long it took; it ends as the command does.
+    fn time(&self, command: Option<&Command>) -> Done {
+        let ns =
+            |ticks: u64| u128::from(ticks) * 1_000_000_000 / u128::from(self.timebase_hz.max(1));
+        let start = timebase();
+        let Some(command) = command else {
+            let ticks = start - boot::entered();
+            kprintln!("up: {} ns, {ticks} ticks", ns(ticks));
+            return Ok(());
+        };
+        let done = self.carry_out(command);
+        let ticks = timebase() - start;
+        kprintln!("time: {} ns, {ticks} ticks", ns(ticks));
+        done
     }
 }
 

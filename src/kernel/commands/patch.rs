@@ -46,7 +46,7 @@ pub fn journal(timebase_hz: u64) -> Done {
 type Test = (&'static str, &'static str, fn() -> Result<(), String>);
 
 const TESTS: [Test; 5] = [
-    ("alias", "text is written through a window that is gone afterwards", alias),
+    ("alias", "text is written through windows that are gone afterwards", alias),
     ("rights", "nothing is writable and executable, not while text is written either", rights),
     ("registers", "an exception with r13 and r2 destroyed finds the kernel", registers),
     ("pages", "module pages come back whole", pages),
@@ -78,32 +78,35 @@ fn registers() -> Result<(), String> {
     if trap::selftest() { Ok(()) } else { Err("r13 or r2 was not recovered".into()) }
 }
 
-/// Publishes a page of code, changes a word of it, and looks for ways to write it.
+/// Publishes more pages of code than can be written at once, changes a word in
+/// each, and looks for ways to write it.
 fn alias() -> Result<(), String> {
-    const BLR: u32 = 0x4e80_0020;
-    let mut pages = memory::Pages::take(PAGE).ok_or("no memory for a page")?;
-    let at = pages.start();
-    pages.bytes_mut()[..8].copy_from_slice(&[BLR.to_le_bytes(), BLR.to_le_bytes()].concat());
-    let (text, none) = ((at, at.offset(PAGE.cast_signed())), (at, at));
+    let count = mmu::windows() + 1;
+    let pages = memory::Pages::take(count * PAGE).ok_or("no memory for pages of code")?;
+    let at = |page: u64| pages.start().offset((page * PAGE + page % 1024 * 4).cast_signed());
+    let (first, last) = (pages.start(), pages.start().offset((count * PAGE).cast_signed()));
+    let (text, none) = ((first, last), (first, first));
     text::publish("selftest", &pages, text, none, none);
-    let edit = ColdEdit { at, expect: Insn(BLR), write: Insn::NOP };
-    let proof = NotLive { first: at, end: at.offset(4) };
-    let batch = Batch::cold("selftest", Why::Test, &proof, alloc::vec![edit]);
+    let edit = |page| ColdEdit { at: at(page), expect: Insn(0), write: Insn::NOP };
+    let proof = NotLive { first, end: last };
+    let batch = Batch::cold("selftest", Why::Test, &proof, (0..count).map(edit).collect());
     let applied = batch
         .map_err(|_| "the edit is outside".into())
         .and_then(|batch| text::apply(batch).map_err(|refusal| format!("{refusal}")));
-    let found = memory::read_u32(at);
-    let direct = memory::write_for_module(at, &[0; 4]);
-    let window = memory::read_u32(mmu::alias_base());
+    let wrong = (0..count).find(|page| memory::read_u32(at(*page)) != Some(Insn::NOP.0));
+    let direct = memory::write_for_module(first, &[0; 4]);
+    let window = |number: u64| mmu::alias_base().offset((number * PAGE).cast_signed());
+    let open = (0..mmu::windows()).find(|number| memory::read_u32(window(*number)).is_some());
     text::withdraw(text, none);
     applied?;
-    match (found, direct, window) {
-        (Some(word), false, None) if word == Insn::NOP.0 => Ok(()),
-        (Some(word), false, None) => Err(format!("{word:08x} is there, and not a nop")),
-        (_, true, _) if mmu::kind().is_some() => {
+    match (wrong, open) {
+        (Some(page), _) => Err(format!("{} is not what was written", at(page))),
+        (None, _) if direct && mmu::kind().is_some() => {
             Err("the text can be written where it runs".into())
         }
-        (_, _, Some(_)) if mmu::kind().is_some() => Err("the window is still there".into()),
+        (None, Some(number)) if mmu::kind().is_some() => {
+            Err(format!("window {number} is still there"))
+        }
         _ => Ok(()),
     }
 }
@@ -120,7 +123,7 @@ fn rights() -> Result<(), String> {
     text::publish("selftest", &pages, text, none, none);
     let before = check_rights(at, false);
     let during = mmu::Alias::with(|alias| {
-        alias.address(at);
+        alias.open(at);
         check_rights(at, true)
     });
     let after = check_rights(at, false);

@@ -191,7 +191,7 @@ impl Translation for Hash {
         work();
     }
 
-    fn show_window(&self, shown: bool) {
+    fn show_windows(&self, shown: bool) {
         if shown {
             return load_segment(WINDOW.0, WINDOW_SLB);
         }
@@ -202,12 +202,17 @@ impl Translation for Hash {
         }
     }
 
-    fn aim_window(&self, page: Vaddr) {
-        let entry = enter(WINDOW.0, page.0, Rights::ReadWrite);
-        TABLE.lock().window = Some(entry.expect("the hash table has room for one page"));
+    fn windows(&self) -> u64 {
+        1
     }
 
-    fn clear_window(&self) {
+    fn aim_window(&self, _: u64, page: Vaddr) -> Vaddr {
+        let entry = enter(WINDOW.0, page.0, Rights::ReadWrite);
+        TABLE.lock().window = Some(entry.expect("the hash table has room for one page"));
+        WINDOW
+    }
+
+    fn clear_windows(&self, _: u64) {
         let entry = TABLE.lock().window.take().expect("the window is on a page");
         assert!(hcall::hash_remove(entry), "the window's entry is where it was put");
     }

@@ -81,20 +81,23 @@ trait Translation: Sync {
     /// Runs `work` while what is known of the tables is locked: for tests of reports.
     fn while_locked(&self, work: &mut dyn FnMut());
 
-    /// Where the window lies: a page that no memory has.
+    /// How many windows there are.
+    fn windows(&self) -> u64;
+
+    /// Where the first window lies, and the others behind it: where no memory is.
     fn window(&self) -> Vaddr;
 
-    /// The window as it is now; `None` if it is on no page.
+    /// The first window that is on a page now.
     fn window_leads(&self) -> Option<Region>;
 
-    /// Shows this CPU the window, or hides it.
-    fn show_window(&self, shown: bool);
+    /// Shows this CPU the windows, or hides them.
+    fn show_windows(&self, shown: bool);
 
-    /// Puts the window, which is nowhere, onto a page of text.
-    fn aim_window(&self, page: Vaddr);
+    /// Puts a window, which is nowhere, onto a page of text; where it lies.
+    fn aim_window(&self, number: u64, page: Vaddr) -> Vaddr;
 
-    /// Takes the window from the page that it is on.
-    fn clear_window(&self);
+    /// Takes the first `count` windows from the pages that they are on.
+    fn clear_windows(&self, count: u64);
 }
 
 static RUNNING: Once<(Kind, &'static dyn Translation)> = Once::new();
@@ -190,12 +193,16 @@ pub fn regions(mut visit: impl FnMut(Region)) {
     }
 }
 
-/// A writable window onto one page of text, for this CPU alone.
+/// Writable windows onto pages of text, for this CPU alone.
 ///
-/// While it exists the CPU runs with a second address for one page at a time;
-/// dropping it takes that address away.
+/// While it exists the CPU runs with a second address for some pages; dropping it
+/// takes those addresses away.
 pub struct Alias {
-    page: Option<u64>,
+    translation: Option<&'static dyn Translation>,
+    /// Windows that are open; they are taken away together.
+    open: u64,
+    /// How many can be.
+    limit: u64,
 }
 
 /// One patching CPU at a time.
@@ -215,9 +222,11 @@ impl Alias {
     pub fn with<T>(work: impl FnOnce(&mut Self) -> T) -> T {
         let _only = PATCHING.lock();
         let enabled = spr::interrupts_off();
-        let show = |shown| running().into_iter().for_each(|it| it.show_window(shown));
+        let translation = running();
+        let show = |shown| translation.into_iter().for_each(|it| it.show_windows(shown));
         show(true);
-        let mut alias = Self { page: None };
+        let limit = translation.map_or(1, Translation::windows);
+        let mut alias = Self { translation, open: 0, limit };
         let result = work(&mut alias);
         alias.close();
         show(false);
@@ -225,26 +234,31 @@ impl Alias {
         result
     }
 
+    #[cold]
     fn close(&mut self) {
-        if let (Some(_), Some(translation)) = (self.page.take(), running()) {
-            translation.clear_window();
+        let open = core::mem::take(&mut self.open);
+        if let Some(translation) = self.translation.filter(|_| open > 0) {
+            translation.clear_windows(open);
         }
     }
 
-    /// The address through which `at` can be written until the next call.
-    pub fn address(&mut self, at: Vaddr) -> Vaddr {
-        let Some(translation) = running() else { return at };
-        let page = at.0 & !(PAGE - 1);
-        if self.page != Some(page) {
+    /// The address through which the page at `page` can be written until the
+    /// next call.
+    #[inline]
+    pub fn open(&mut self, page: Vaddr) -> Vaddr {
+        if self.open == self.limit {
             self.close();
-            translation.aim_window(Vaddr(page));
-            self.page = Some(page);
         }
-        translation.window().offset((at.0 & (PAGE - 1)).cast_signed())
+        let number = self.open;
+        self.open += 1;
+        match self.translation {
+            Some(translation) => translation.aim_window(number, page),
+            None => page,
+        }
     }
 }
 
-/// Hands every translation that any CPU could use to `visit`, the window's too.
+/// Hands every translation that any CPU could use to `visit`, the windows too.
 pub fn entries(mut visit: impl FnMut(Region)) {
     let Some(translation) = running() else { return };
     translation.regions(&mut visit);
@@ -256,13 +270,18 @@ pub fn rights_at(at: Vaddr) -> Option<Rights> {
     running()?.rights_at(at)
 }
 
-/// The window as the live tables have it; `None` if it leads nowhere. Nobody sees it
+/// The first window that leads somewhere, as the live tables have it. Nobody sees it
 /// but a CPU that patches, so [`regions`] does not list it.
 pub fn window() -> Option<Region> {
     running()?.window_leads()
 }
 
-/// Where the window lies.
+/// How many pages of text can be written at a time.
+pub fn windows() -> u64 {
+    running().map_or(1, Translation::windows)
+}
+
+/// Where the first window lies.
 pub fn alias_base() -> Vaddr {
     running().map_or(Vaddr(0), Translation::window)
 }

@@ -125,7 +125,9 @@ pub fn module_came(module: &Module) {
 /// Forgets a module's sites, and keeps what was recorded of it as text.
 pub fn module_goes(module: &Module) {
     records::archive();
-    SITES.lock().remove(module.sites);
+    let mut sites = SITES.lock();
+    sites.remove(module.sites);
+    TRACER.lock().meant = (0, Vec::new()); // sites of the past
 }
 
 /// Changes the state of sites through the text engine: all or nothing.

@@ -176,6 +176,7 @@ static REPORTING: Mutex<()> = Mutex::new(());
 
 fn report(frame: &TrapFrame, cause: &str) {
     let _only = REPORTING.lock();
+    console::set_quiet(false);
     let nip = Vaddr(frame.nip);
     crate::kernel::compat::print::end_open_line();
     kprintln!("oops: {cause} at {}", Symbolised(nip));
@@ -235,6 +236,7 @@ impl fmt::Write for OneLine {
 
 /// Ends the machine: the kernel itself is at fault.
 pub fn die(reason: fmt::Arguments<'_>) -> ! {
+    console::set_quiet(false);
     console::greet_if_silent();
     kprint!("tocsin: panic ");
     let _ = fmt::write(&mut OneLine, reason); // a Display that fails has printed what it could

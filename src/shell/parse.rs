@@ -8,11 +8,11 @@ use alloc::vec::Vec;
 
 use super::args::{Arg, MAX_ARGS, SymbolName, parse_int, parse_ranged, parse_size};
 use super::command::{
-    BatchFlag, CallRequest, Command, LivepatchAction, Param, Place, Redirect, StubChoice, Target,
-    TraceAction,
+    BatchFlag, CallRequest, Command, LivepatchAction, Param, Place, Redirect, Repeat, StubChoice,
+    Target, TraceAction, Until,
 };
 use super::error::{self, Problem, Refusal};
-use super::lex::Word;
+use super::lex::{self, Word};
 use super::table;
 use crate::addr::Vaddr;
 
@@ -395,6 +395,26 @@ pub(super) fn echo(words: &mut Words<'_>) -> Result<Command, Problem> {
         Some((_, None)) => return Err(Problem::BadRedirect),
     };
     Ok(Command::Echo { text, to })
+}
+
+pub(super) fn repeat(words: &mut Words<'_>) -> Result<Command, Problem> {
+    let quiet = words.option("-q");
+    let until = if words.option("-t") {
+        Until::Seconds(words.ranged("SECONDS", 1, MAX_SECONDS)? as u32)
+    } else {
+        match words.peek() {
+            Some(word) if word.bytes.starts_with(b"-") => return Err(words.no_option(&word.bytes)),
+            _ => Until::Rounds(words.ranged("COUNT", 1, u64::MAX)?),
+        }
+    };
+    let usage = words.usage;
+    let script = match words.words.as_slice() {
+        [] => return Err(Problem::Missing { what: "COMMAND", usage }),
+        [one] => one.bytes.clone(),
+        several => lex::source(several),
+    };
+    words.words = [].iter();
+    Ok(Command::Repeat(Repeat { until, quiet, script }))
 }
 
 pub(super) fn set(words: &mut Words<'_>) -> Result<Command, Problem> {

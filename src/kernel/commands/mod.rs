@@ -17,7 +17,7 @@ use super::{files, livepatch, records, tracing};
 use crate::addr::Vaddr;
 use crate::kprint;
 use crate::kprintln;
-use crate::machine::tick;
+use crate::machine::{spr, tick};
 use crate::shell::batch::{Host, Outcome};
 use crate::shell::command::{Command, LivepatchAction, TraceAction};
 use crate::shell::table;
@@ -48,6 +48,20 @@ impl Host for Kernel {
         super::compat::kernel::update_jiffies(self.timebase_hz);
         tick::forget_asked(); // a Ctrl-C was for the command before
         outcome(self.carry_out(command))
+    }
+
+    fn quiet(&mut self, on: bool) {
+        super::console::set_quiet(on);
+    }
+
+    fn micros(&self) -> u64 {
+        let micros = u128::from(spr::timebase()) * 1_000_000 / u128::from(self.timebase_hz.max(1));
+        micros as u64
+    }
+
+    fn interrupted(&mut self) -> bool {
+        super::console::look_for_interrupt();
+        tick::end_was_asked()
     }
 }
 
@@ -106,7 +120,7 @@ impl Kernel {
                 Ok(())
             }
             // The batch rules keep these to themselves.
-            Command::Set(_) | Command::Reboot | Command::Poweroff => Ok(()),
+            Command::Set(_) | Command::Repeat(_) | Command::Reboot | Command::Poweroff => Ok(()),
         }
     }
 }

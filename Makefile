@@ -21,7 +21,7 @@ export CARGO_CACHE_RUSTC_INFO := 0
 
 # What qemu/run.sh reads: in the environment alone, where no quote or semicolon
 # is ever looked at, and not handed down to modules/Makefile as assignments.
-export CMD MODULES CPU SMP MEM MMU MACHINE FIRMWARE ICOUNT QEMUFLAGS TIMEOUT
+export CMD MODULES CPU SMP MEM MMU MACHINE FIRMWARE ICOUNT THREADS QEMUFLAGS TIMEOUT
 MAKEOVERRIDES :=
 # Where relative paths in MODULES start: with `make -C` not the current folder,
 # but the one that it was called from. Only make's own command line tells.

@@ -102,7 +102,10 @@ pub enum Command {
         glob: Option<String>,
     },
     /// Compare module text with what it should be.
-    Audit,
+    Audit {
+        /// Afterwards, store every word of a call site once more.
+        rewrite: bool,
+    },
     /// Show the journal of text changes.
     Journal,
     /// The function tracer.

@@ -301,8 +301,8 @@ pub(super) fn sites(words: &mut Words<'_>) -> Result<Command, Problem> {
     Ok(Command::Sites { glob })
 }
 
-pub(super) fn audit(_: &mut Words<'_>) -> Result<Command, Problem> {
-    Ok(Command::Audit)
+pub(super) fn audit(words: &mut Words<'_>) -> Result<Command, Problem> {
+    Ok(Command::Audit { rewrite: words.option("--rewrite") })
 }
 
 pub(super) fn journal(_: &mut Words<'_>) -> Result<Command, Problem> {

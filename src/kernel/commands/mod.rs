@@ -86,7 +86,7 @@ impl Kernel {
             Command::Stubs { module } => look::stubs(module),
             Command::Relocs { module, count } => look::relocs(module, *count),
             Command::Sites { glob } => look::sites(glob.as_deref()),
-            Command::Audit => patch::audit(),
+            Command::Audit { rewrite } => patch::audit(*rewrite),
             Command::Journal => patch::journal(self.timebase_hz),
             Command::Trace(action) => trace(action),
             Command::Livepatch(action) => livepatch(action),

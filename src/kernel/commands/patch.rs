@@ -15,14 +15,17 @@ use crate::loader::stubs::Stub;
 use crate::machine::{memory, mmu, text, trap};
 use crate::memory::PAGE;
 use crate::patch::journal::Why;
-use crate::patch::plan::{Batch, ColdEdit, NotLive};
+use crate::patch::plan::{Batch, ColdEdit, Edit, NotLive};
 use crate::patch::state::{SiteState, Word};
 use crate::trace::sites::Row;
 
 /// Derives every word of every module's text again, with its stubs, their target
 /// words and what live patches added, and compares it with memory. A word that
 /// differs must be one that its call site's state explains.
-pub fn audit() -> Done {
+///
+/// `rewrite` then stores the words of call sites once more, each over itself: for a
+/// CPU that memory is right for, and that does something else (docs/testing.md).
+pub fn audit(rewrite: bool) -> Done {
     let mut drifted = 0;
     for module in modules::all() {
         let image = modules::relink(&module)?;
@@ -54,6 +57,13 @@ pub fn audit() -> Done {
     }
     if drifted > 0 {
         return Err(format!("{drifted} words differ and nobody planned it (see journal)").into());
+    }
+    if rewrite {
+        let mut batch = Batch::new("audit", Why::Test);
+        let words = modules::all().into_iter().flat_map(|it| tracing::planned_words(it.sites));
+        words.for_each(|word| batch.push(0, Edit::new(word.at, word.insn, word.insn)));
+        let words = text::apply(batch).map_err(|refusal| refusal.to_string())?;
+        kprintln!("{words} words of call sites stored again");
     }
     Ok(())
 }

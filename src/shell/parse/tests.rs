@@ -159,6 +159,13 @@ proptest! {
 }
 
 #[test]
+fn audit_has_one_option() {
+    assert_eq!(ok("audit"), Command::Audit { rewrite: false });
+    assert_eq!(ok("audit --rewrite"), Command::Audit { rewrite: true });
+    assert!(refusal("audit all").contains("all: one word too many"));
+}
+
+#[test]
 fn repeat_takes_one_quoted_script_or_the_words_of_one_command() {
     let repeat = |until, quiet, script: &str| {
         Command::Repeat(Repeat { until, quiet, script: script.as_bytes().to_vec() })

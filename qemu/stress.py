@@ -128,6 +128,9 @@ class Script:
         def same(lines):
             if lines != self.memory:
                 raise Wrong(f"memory before: {self.memory}\nand after: {lines}")
+        self.do("trace clear")  # the lines of modules that are gone
+        self.do("trace on")  # the filter's words
+        self.do("trace off")
         self.do("mem", same)
 
     def set_up(self):
@@ -276,7 +279,7 @@ def one_run(seed, cpus, multi, toggles):
     if toggles:
         script.toggles(toggles)
     else:
-        script.storms(count=6, rounds=20)
+        script.storms(count=3, rounds=10)
         script.settle()
         script.count_records()
         script.toggles(TIMES)

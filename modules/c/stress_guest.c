@@ -32,6 +32,7 @@ notrace long guest_run(void)
 		a++;
 		if (guest_step(a) != own + a)
 			wrong++;
+		asm volatile("or 1,1,1; or 2,2,2" : : : "memory");
 	}
 	return wrong;
 }

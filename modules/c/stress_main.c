@@ -232,8 +232,10 @@ notrace u64 stress_run(u64 rounds)
 
 	seed_tally(t, seed);
 	while (rounds ? round < rounds : !READ_ONCE(stop)) {
-		for (i = 0; i < TARGETS; i++)
+		for (i = 0; i < TARGETS; i++) {
 			probe_one(t, i);
+			take_turns(t);
+		}
 		round++;
 	}
 	return round;

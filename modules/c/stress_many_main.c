@@ -95,6 +95,7 @@ notrace u64 many_run(u64 rounds)
 			want = expected(n, t->probe.args);
 			count(t, "many", t->probe.result == want ? OLD : WRONG, want);
 			check_kept(t, "many");
+			take_turns(t);
 		}
 		round++;
 	}

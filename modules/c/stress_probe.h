@@ -47,7 +47,7 @@ _Static_assert(sizeof(struct probe) == PROBE_BYTES, "probes lie in an array");
 /* What one CPU has done. `lost` is calls - returned. */
 struct tally {
 	struct probe probe;
-	u64 random;
+	u64 random, turn;
 	u64 calls, returned, old, new;
 	u64 wrong; /* answers that are neither the old nor the new one */
 	u64 torn;  /* registers or stack words that were not kept */
@@ -203,6 +203,18 @@ static notrace __maybe_unused void check_seen(struct tally *t, const char *what,
 		fault(t, &t->torn, what, "r0 seen, which is not lr", p->seen_lr, p->back);
 	if (verdict == OLD ? p->seen_lr != p->back : !is_shadow(p->seen_lr))
 		fault(t, &t->torn, what, "lr seen", p->seen_lr, p->back);
+}
+
+/*
+ * After some calls, others go first: where CPUs take turns (ICOUNT=fine), CPU 0 is
+ * interrupted in the middle of a change, and each of the others sees it so.
+ */
+static notrace __maybe_unused void take_turns(struct tally *t)
+{
+	if (t->turn--)
+		return;
+	t->turn = random(t) >> 61;
+	asm volatile("or 1,1,1; or 2,2,2" : : : "memory");
 }
 
 /* Counts the answer. */

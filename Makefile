@@ -21,7 +21,8 @@ export CARGO_CACHE_RUSTC_INFO := 0
 
 # What qemu/run.sh reads: in the environment alone, where no quote or semicolon
 # is ever looked at, and not handed down to modules/Makefile as assignments.
-export CMD MODULES CPU SMP MEM MMU MACHINE FIRMWARE ICOUNT THREADS QEMUFLAGS TIMEOUT
+export CMD MODULES CPU SMP MEM MMU MACHINE FIRMWARE ICOUNT THREADS QEMUFLAGS TIMEOUT \
+       FOR SEED TOGGLES
 MAKEOVERRIDES :=
 # Where relative paths in MODULES start: with `make -C` not the current folder,
 # but the one that it was called from. Only make's own command line tells.
@@ -45,7 +46,7 @@ KERNEL_FLAGS = --locked --release --target boot/ppc64le-none.json -Zjson-target-
 KERNEL_ELF   = target/ppc64le-none/release/tocsin-kernel
 KSYMS        = target/debug/ksyms
 
-.PHONY: help deps run debug test test-host test-qemu test-matrix lint kernel module modules \
+.PHONY: help deps run debug test test-host test-qemu test-matrix stress lint kernel module modules \
         bad-modules debian-modules book clean FORCE
 
 help: ## list the targets
@@ -69,7 +70,7 @@ debug: kernel modules ## the same, stopped at its first instruction, under gdb
 
 # --- testing ---------------------------------------------------------------
 
-test: kernel bad-modules debian-modules ## every host test and every QEMU test
+test: kernel bad-modules debian-modules ## every host test and every QEMU test, with a minute of stress
 	@tools/deps.sh run test
 	@$(with_debian) exec tools/test.sh host qemu
 
@@ -87,6 +88,11 @@ MATRIX = $(foreach smp,1 2 4 8,power8-hash-$(smp) power9-radix-$(smp) power9-has
 test-matrix: kernel bad-modules debian-modules ## the transcripts on every CPU, translation and number of CPUs
 	@tools/deps.sh run test
 	@$(with_debian) exec tools/test.sh $(MATRIX)
+
+# qemu/stress.py says what it does and what its line means.
+stress: kernel modules ## change code under CPUs that run it: FOR=60 SEED=1 SMP=4 THREADS=multi TOGGLES=n
+	@tools/deps.sh run test
+	@exec qemu/stress.py
 
 # Debian's modules are test input. A folder of yours comes before ours.
 with_debian = if [ -z "$$TOCSIN_MODULES_DIR" ] && [ -e target/debian/complete ]; then \

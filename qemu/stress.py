@@ -14,7 +14,7 @@ register that did not survive is torn. A call that never came back, or a trace r
 that was not written, is lost.
 
 One machine after the other is booted, each with the next seed, until FOR seconds
-are over. Single-threaded, with ICOUNT=fine, a seed gives the same run to the last
+are over; even seeds translate with a hash table, unless MMU says otherwise. Single-threaded, with ICOUNT=fine, a seed gives the same run to the last
 instruction: `make stress FOR=1 SEED=17` shows again what seed 17 has shown.
 
 THREADS=multi gives each CPU a host thread. QEMU 7.2 may then go on with an
@@ -94,8 +94,7 @@ class Script:
         mixed = []
         while any(threads):
             mixed.append(pick.choice([thread for thread in threads if thread]).pop(0))
-        self.changes += rounds * len(mixed)
-        self.do(f'repeat -q {rounds} "{"; ".join(mixed)}"')
+        self.again(rounds, *mixed)
 
     def tracing(self):
         pick, words = self.random, []
@@ -134,25 +133,26 @@ class Script:
         self.do("mem", same)
 
     def set_up(self):
-        self.do("insmod stress_far")
+        """CPUs 1 and up call; so already when functions are replaced for the first time."""
+        self.says("insmod stress_far")
         self.says(f"insmod stress seed={self.seed}")
         self.says(f"insmod stress_many seed={self.seed}")
+        for cpu in range(1, max(self.cpus - 1, 2)):
+            self.start(cpu, "stress:stress_run 0 0")
         self.do("livepatch enable stress_fix")
         self.says("livepatch disable stress_fix")
-        self.do("insmod fix_any object=stress function=stress_answer")
+        self.do("insmod fix_any object=stress function=stress_answer "
+                "object2=stress_guest function2=guest_step")
         self.says("livepatch disable fix_any")
 
     def storms(self, count, rounds):
-        """CPUs 1 and up call; the last one, in a module that comes and goes."""
-        calls = ["stress:stress_run 0", "stress_many:many_run 0"]
+        """The last CPU is in a module that comes and goes."""
         last = self.cpus - 1
-        for cpu in range(1, max(last, 2)):
-            self.start(cpu, calls[(cpu - 1) % 2])
         for _ in range(count):
             self.storm(rounds)
             if last < 2:
                 continue
-            self.says("insmod stress_guest")
+            self.do("insmod stress_guest")
             job = self.start(last, "stress_guest:guest_run")
             busy = f"job {job} may be in it (wait {job}, or stop {job})"
             self.says("! rmmod stress_guest", f"rmmod: stress_guest: {busy}")
@@ -162,7 +162,33 @@ class Script:
             self.says(f"wait {job}", "= 0x0")
             self.settle_words()
             self.says("rmmod stress_guest")
+        self.small_changes()
         self.stop()
+
+    def small_changes(self):
+        """Often a few words that the others run: what is wrong for the length of one
+        instruction is met by somebody. In the end one function alone, and its stub's
+        target alone."""
+        on, off = "livepatch enable stress_fix", "livepatch disable stress_fix"
+        top, down = "livepatch enable fix_any", "livepatch disable fix_any"
+        self.again(300, "trace on stress:*", "trace off", "trace clear")
+        self.again(200, on, off)
+        self.only(9)  # stress_profile, which looks at r0 as well
+        self.again(1000, "trace on stress:stress_profile", "trace off", "trace clear")
+        self.only(1)  # stress_answer
+        self.do(on)
+        self.again(1500, top, down)
+        self.says(off)
+
+    def only(self, number):
+        """Every CPU calls this one of the functions."""
+        self.stop()
+        for cpu in range(1, self.cpus):
+            self.start(cpu, f"stress:stress_run 0 {number}")
+
+    def again(self, times, *commands):
+        self.do(f'repeat -q {times} "{"; ".join(commands)}"')
+        self.changes += times * len(commands)
 
     def stop(self):
         self.says("call stress:stress_stop", "= 0x0")
@@ -219,8 +245,7 @@ class Script:
         """A thousand call sites, on and off, while everybody calls them."""
         for cpu in range(1, self.cpus):
             self.start(cpu, "stress_many:many_run 0")
-        self.says(f'repeat -q {times} "trace on many_*; trace off"', f"{times} rounds")
-        self.changes += 2 * times
+        self.again(times, "trace on many_*", "trace off")
         self.stop()
 
     def take_down(self):
@@ -247,6 +272,8 @@ class Script:
         env.setdefault("TIMEOUT", "600")
         if not self.multi:
             env.setdefault("ICOUNT", "fine")
+        if self.seed % 2 == 0:
+            env.setdefault("MMU", "hash")
         env["SMP"] = str(self.cpus)
         env["CMD"] = "\n".join(["set -x"] + [command for command, _ in self.commands])
         env["CONSOLE_LOG"] = os.path.join(ROOT, "target", "stress.log")

@@ -2,7 +2,8 @@
 # Runs tests and adds up what they count: test.sh host|qemu|power8|power9|power10 ...
 #
 #   host      cargo test and the tests of the scripts under qemu/
-#   qemu      the console transcripts of qemu/cases, and qemu/test_kernel.py
+#   qemu      the console transcripts of qemu/cases, qemu/test_kernel.py, and a
+#             minute of qemu/stress.py
 #   powerN    the same on that CPU
 #   powerN-MMU-SMP[-FIRMWARE]   the transcripts on that machine: power9-hash-4
 #
@@ -60,6 +61,7 @@ for what in "$@"; do
     qemu)
         count qemu of_cases qemu/cases.py ${CASES:-}
         [ -n "${CASES:-}" ] || count kernel of_unittest python3 qemu/test_kernel.py
+        [ -n "${CASES:-}" ] || count stress of_cases qemu/stress.py
         ;;
     power*-*-*)
         IFS=- read -r cpu mmu smp firmware <<<"$what"

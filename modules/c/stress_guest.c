@@ -23,16 +23,17 @@ noinline long guest_step(long a)
 	return READ_ONCE(own) + a;
 }
 
-/* Until guest_stop; how often the answer was wrong. */
+/* fix_any may replace guest_step. Until guest_stop; how often the answer was wrong. */
 notrace long guest_run(void)
 {
-	long a = 0, wrong = 0;
+	long a = 0, wrong = 0, answer;
 
 	while (!READ_ONCE(stop) && !stress_stopped()) {
 		a++;
-		if (guest_step(a) != own + a)
+		answer = guest_step(a);
+		if (answer != own + a && answer != TOP_ANSWER)
 			wrong++;
-		asm volatile("or 1,1,1; or 2,2,2" : : : "memory");
+		asm volatile("or 1,1,1" : : : "memory"); /* as take_turns */
 	}
 	return wrong;
 }

@@ -3,7 +3,7 @@
  * has the picture.
  *
  *   insmod stress_far; insmod stress
- *   call -c 1 -b stress:stress_run 0         until stress_stop, or COUNT rounds
+ *   call -c 1 -b stress:stress_run 0 0         until stress_stop, or COUNT rounds
  *   livepatch enable stress_fix              and whatever else may disturb it
  *   call stress:stress_stop; wait
  *   call stress:stress_report                a line a CPU; = 0x0 if all was well
@@ -223,8 +223,11 @@ judged:
 
 /* --- what the shell calls ------------------------------------------------- */
 
-/* Rounds of calls of all functions: so many, or until stress_stop if 0. */
-notrace u64 stress_run(u64 rounds)
+/*
+ * Rounds of calls of all functions, or of one, numbered from 1: so many, or until
+ * stress_stop if 0.
+ */
+notrace u64 stress_run(u64 rounds, u64 only)
 {
 	struct tally *t = &tallies[this_cpu()];
 	u64 round = 0;
@@ -233,7 +236,7 @@ notrace u64 stress_run(u64 rounds)
 	seed_tally(t, seed);
 	while (rounds ? round < rounds : !READ_ONCE(stop)) {
 		for (i = 0; i < TARGETS; i++) {
-			probe_one(t, i);
+			probe_one(t, only ? (only - 1) % TARGETS : (u64)i);
 			take_turns(t);
 		}
 		round++;

@@ -206,15 +206,17 @@ static notrace __maybe_unused void check_seen(struct tally *t, const char *what,
 }
 
 /*
- * After some calls, others go first: where CPUs take turns (ICOUNT=fine), CPU 0 is
- * interrupted in the middle of a change, and each of the others sees it so.
+ * After some calls, others go first. Where CPUs take turns (ICOUNT=fine), a turn ends
+ * by `or 1,1,1`, or when the decrementer of any CPU runs out: set to anything, it
+ * interrupts CPU 0 between any two instructions of a change, and then each of the
+ * others makes a few calls. The kernel sets it to its usual period again.
  */
 static notrace __maybe_unused void take_turns(struct tally *t)
 {
 	if (t->turn--)
 		return;
-	t->turn = random(t) >> 61;
-	asm volatile("or 1,1,1; or 2,2,2" : : : "memory");
+	t->turn = random(t) >> 63;
+	asm volatile("mtdec %0; or 1,1,1" : : "r"(random(t) >> 44) : "memory");
 }
 
 /* Counts the answer. */

@@ -14,8 +14,9 @@ register that did not survive is torn. A call that never came back, or a trace r
 that was not written, is lost.
 
 One machine after the other is booted, each with the next seed, until FOR seconds
-are over; even seeds translate with a hash table, unless MMU says otherwise. Single-threaded, with ICOUNT=fine, a seed gives the same run to the last
-instruction: `make stress FOR=1 SEED=17` shows again what seed 17 has shown.
+are over; even seeds translate with a hash table, unless MMU says otherwise.
+Single-threaded, with ICOUNT=fine, a seed gives the same run to the last instruction:
+`make stress FOR=1 SEED=17` shows again what seed 17 has shown.
 
 THREADS=multi gives each CPU a host thread. QEMU 7.2 may then go on with an
 instruction that has been replaced (docs/testing.md). A CPU that does not answer as
@@ -40,7 +41,8 @@ GLOBS = ["stress_*", "*n*", "stress:stress_answer", "stress_deep stress_tail", "
          "*t* !many_*", "stress_far:*", "many_?5? stress_nop stress_late"]
 # On and off 100 times: 100,000 toggles of one site each.
 SITES, TIMES = 1000, 100
-COUNTS = re.compile(r"(\w+): cpu (\d+) calls (\d+) old (\d+) new (\d+) wrong (\d+) torn (\d+) lost (\d+)")
+KINDS = "calls old new wrong torn lost".split()
+COUNTS = re.compile(r"\w+: cpu \d+ " + " ".join(rf"{kind} (\d+)" for kind in KINDS))
 
 
 class Wrong(Exception):
@@ -157,7 +159,8 @@ class Script:
             busy = f"job {job} may be in it (wait {job}, or stop {job})"
             self.says("! rmmod stress_guest", f"rmmod: stress_guest: {busy}")
             self.storm(rounds)
-            self.says("! rmmod stress", "rmmod: stress: in use by stress_fix, stress_guest (rmmod that first)")
+            users = "stress_fix, stress_guest"
+            self.says("! rmmod stress", f"rmmod: stress: in use by {users} (rmmod that first)")
             self.says("call stress_guest:guest_stop", "= 0x0")
             self.says(f"wait {job}", "= 0x0")
             self.settle_words()
@@ -186,6 +189,11 @@ class Script:
         for cpu in range(1, self.cpus):
             self.start(cpu, f"stress:stress_run 0 {number}")
 
+    def calling(self):
+        """Every CPU calls all functions."""
+        for cpu in range(1, self.cpus):
+            self.start(cpu, "stress:stress_run 0 0")
+
     def again(self, times, *commands):
         self.do(f'repeat -q {times} "{"; ".join(commands)}"')
         self.changes += times * len(commands)
@@ -203,7 +211,7 @@ class Script:
             self.do("audit --rewrite")
 
     def settle(self):
-        """All is still: from now on every CPU answers one thing."""
+        """A change while all call; then all is still, and every CPU answers one thing."""
         def note(lines):
             if not re.fullmatch(r"= 0x[0-9a-f]+", lines[-1]):
                 raise Wrong(f"stress_settled: {lines}")
@@ -214,10 +222,14 @@ class Script:
 
         def must(lines):
             if lines[-1:] != ["= 0x0"]:
-                raise Wrong(f"functions {lines[-1][2:]} answer wrongly, though all words were stored again")
+                raise Wrong(f"functions {lines[-1][2:]} answer wrongly, and not by QEMU's fault: "
+                            "all words were stored again")
 
-        for new, command in [(1, "livepatch enable stress_fix"), (0, "livepatch disable stress_fix")]:
+        on, off = (1, "livepatch enable stress_fix"), (0, "livepatch disable stress_fix")
+        for new, command in [on, off] * (25 if self.multi else 3):
+            self.calling()
             self.do(command)
+            self.stop()
             self.on_each(f"stress:stress_settled {new}", note)
             if self.multi:
                 self.do("audit --rewrite")
@@ -252,7 +264,7 @@ class Script:
         def counts(lines):
             for line in lines:
                 if found := COUNTS.fullmatch(line):
-                    for name, value in zip("calls old new wrong torn lost".split(), found.groups()[2:]):
+                    for name, value in zip(KINDS, found.groups()):
                         self.counts[name] = self.counts.get(name, 0) + int(value)
             if lines[-1] != "= 0x0":
                 raise Wrong("\n".join(lines))

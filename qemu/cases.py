@@ -44,7 +44,9 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
 AT_ONCE = 2
-SETTINGS = {"CPU", "SMP", "MEM", "MMU", "CAS", "MACHINE", "FIRMWARE", "ICOUNT", "QEMUFLAGS", "TIMEOUT"}
+SETTINGS = {
+    "CPU", "SMP", "MEM", "MMU", "CAS", "MACHINE", "FIRMWARE", "ICOUNT", "THREADS", "QEMUFLAGS", "TIMEOUT",
+}
 
 
 class Malformed(Exception):

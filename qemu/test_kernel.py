@@ -315,6 +315,18 @@ class Attacks(Booted):
             self.assertEqual(before, after)
             self.assertEqual(lines[-1], "tocsin: ok")
 
+class InTheWay(Booted):
+    """A module stays while a job may be in it."""
+
+    def test_a_job_that_was_given_an_address_in_a_module_may_be_in_it(self):
+        load = "insmod late; insmod oops; "
+        _, _, lines = self.boot(load + "sym late_scale", SMP="2")
+        address = re.match(r"0x[0-9a-f]+", lines[1])[0]
+        _, _, lines = self.boot(
+            load + f"call -c 1 -b oops_loop {address}; ! rmmod late; stop 1; ! wait 1; rmmod late", SMP="2")
+        self.assertEqual(lines[2], "rmmod: late: job 1 may be in it (wait 1, or stop 1)")
+        self.assertEqual(lines[-1], "tocsin: ok")
+
 
 class Output(Booted):
     """Without a terminal, stdout has the kernel's lines and nothing else."""

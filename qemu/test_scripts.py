@@ -234,7 +234,7 @@ class Running(Folder):
         self.assertEqual(done.stderr, "other\n")
 
     def test_settings_that_do_not_exist_are_refused(self):
-        for name in ("CPU", "MMU", "FIRMWARE", "MACHINE", "ICOUNT", "TIMEOUT"):
+        for name in ("CPU", "MMU", "FIRMWARE", "MACHINE", "ICOUNT", "THREADS", "TIMEOUT"):
             done = self.run_with("exit 0", **{name: "no-such"})
             self.assertEqual(done.returncode, 2, name)
             self.assertIn(f"{name}=no-such: ", done.stderr)

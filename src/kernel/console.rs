@@ -5,7 +5,7 @@ use core::fmt::{self, Write as _};
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use crate::machine::lock::{Mutex, Turn, TurnGuard};
-use crate::machine::{paca, platform, tick};
+use crate::machine::{paca, platform, smp, tick};
 
 /// Bytes of console output that `dmesg` can show again.
 const LOG_BYTES: usize = 32 * 1024;
@@ -44,6 +44,14 @@ pub fn while_locked(work: &mut dyn FnMut()) {
     work();
 }
 
+/// What the shell's commands print goes to `dmesg` alone.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Says whether what this CPU prints is kept from the console.
+pub fn set_quiet(on: bool) {
+    QUIET.store(on, Ordering::Relaxed);
+}
+
 /// Says whether a person sits at the console.
 pub fn set_interactive(yes: bool) {
     INTERACTIVE.store(yes, Ordering::Relaxed);
@@ -56,7 +64,10 @@ pub fn interactive() -> bool {
 
 /// Writes bytes, and keeps them for `dmesg`.
 pub fn write_bytes(bytes: &[u8]) {
-    write_plain(bytes);
+    // Jobs on other CPUs are not the shell's commands.
+    if !(QUIET.load(Ordering::Relaxed) && smp::this_cpu() == 0) {
+        write_plain(bytes);
+    }
     log_bytes(bytes);
 }
 

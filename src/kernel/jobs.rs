@@ -207,11 +207,15 @@ pub fn doing(cpu: u16) -> String {
 }
 
 /// A job that may be in a module's code, if there is one: it was started there, or
-/// the module is a live patch, whose code anybody may be in.
+/// given an address there, or the module is a live patch, whose code anybody may be
+/// in. What a job's module imports is no question: its users keep a module loaded.
 pub fn in_the_way(module: &modules::Module) -> Option<u32> {
     let patch = livepatch::is_patch(&module.name);
     let jobs = JOBS.lock();
     let live = |job: &&Job| !matches!(job.state, State::Ended(_));
-    let inside = |job: &&Job| patch || module.pages.contains(job.work.entry, 4);
+    let own = |at: Vaddr| module.pages.contains(at, 1);
+    let inside = |job: &&Job| {
+        patch || own(job.work.entry) || job.work.args.iter().any(|arg| own(Vaddr(*arg)))
+    };
     jobs.list.iter().filter(live).find(inside).map(|job| job.number)
 }

@@ -499,11 +499,13 @@ fn load(word: &str, options: LinkOptions, params: &[Param]) -> Result<Arc<Module
     Ok(module)
 }
 
-/// The stub by which the module's sites reach the tracer: what its out-of-line
-/// stubs lead to.
+/// The stub by which patchable sites reach the tracer: what their out-of-line stubs
+/// lead to. It serves no symbol; the module's other profiling stubs do, one of them
+/// perhaps that of its late sites.
 fn profile_stub(linked: &Linked<'_>) -> Option<Vaddr> {
     let kinds = [StubKind::Profile, StubKind::SeedProfile, StubKind::LinuxProfile];
-    linked.stubs.iter().find(|entry| kinds.contains(&entry.kind)).map(|entry| entry.at)
+    let found = linked.stubs.iter().find(|entry| kinds.contains(&entry.kind) && entry.owner == 0);
+    found.map(|entry| entry.at)
 }
 
 /// Stores the parameters given on the `insmod` line; the texts to be kept.

@@ -36,6 +36,7 @@ pub fn on_trap(frame: &mut TrapFrame) -> Outcome {
     // Text on the heap: taken before the report has memory of its own.
     let given_up = call::given_up(Vaddr(frame.nip));
     let nested = scratch::begin();
+    console::set_quiet(false);
     if frame.vector == SYSTEM_RESET && only_asks(frame) {
         if nested == 0 && !tick::must_end() {
             let _turn = console::turn();
@@ -134,6 +135,7 @@ fn again(frame: &TrapFrame, nested: u64) -> ! {
 /// A panic of the kernel: what Rust's panic handler calls.
 pub fn panic(message: fmt::Arguments<'_>) -> ! {
     let nested = scratch::begin();
+    console::set_quiet(false);
     if nested == 0 {
         report::panicked(message);
     }

@@ -113,6 +113,8 @@ pub enum Command {
     Audit {
         /// With every patched site, and by whom.
         verbose: bool,
+        /// Afterwards, store every word of a call site once more.
+        rewrite: bool,
     },
     /// Show the journal of text changes.
     Journal,
@@ -160,6 +162,8 @@ pub enum Command {
         /// Where to, if not the console.
         to: Option<Redirect>,
     },
+    /// Run commands again and again; `batch` does it and `kernel/` never sees it.
+    Repeat(Repeat),
     /// Change a batch rule; `batch` does it and `kernel/` never sees it.
     Set(BatchFlag),
     /// Explain one command, or list them all.
@@ -200,6 +204,26 @@ pub struct StepRequest {
     pub symbol: SymbolName,
     /// Its arguments, at most [`super::args::MAX_ARGS`].
     pub args: Vec<Arg>,
+}
+
+/// What `repeat` was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repeat {
+    /// When it is enough.
+    pub until: Until,
+    /// Only failures and faults are shown.
+    pub quiet: bool,
+    /// The commands, as a person would type them.
+    pub script: Vec<u8>,
+}
+
+/// When [`Repeat`] ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// After so many rounds.
+    Rounds(u64),
+    /// After the round in which so many seconds have passed.
+    Seconds(u32),
 }
 
 /// Shapes of call stubs that the loader can build.

@@ -9,11 +9,11 @@ use alloc::vec::Vec;
 
 use super::args::{Arg, MAX_ARGS, SymbolName, parse_int, parse_ranged, parse_size};
 use super::command::{
-    BatchFlag, CallRequest, Command, LivepatchAction, Param, Place, Redirect, StepRequest,
-    StubChoice, Target, TraceAction,
+    BatchFlag, CallRequest, Command, LivepatchAction, Param, Place, Redirect, Repeat, StepRequest,
+    StubChoice, Target, TraceAction, Until,
 };
 use super::error::{self, Problem, Refusal};
-use super::lex::Word;
+use super::lex::{self, Word};
 use super::table;
 use crate::addr::Vaddr;
 
@@ -332,7 +332,7 @@ pub(super) fn sites(words: &mut Words<'_>) -> Result<Command, Problem> {
 }
 
 pub(super) fn audit(words: &mut Words<'_>) -> Result<Command, Problem> {
-    Ok(Command::Audit { verbose: words.option("-v") })
+    Ok(Command::Audit { verbose: words.option("-v"), rewrite: words.option("--rewrite") })
 }
 
 pub(super) fn journal(_: &mut Words<'_>) -> Result<Command, Problem> {
@@ -444,6 +444,26 @@ pub(super) fn echo(words: &mut Words<'_>) -> Result<Command, Problem> {
         Some((_, None)) => return Err(Problem::BadRedirect),
     };
     Ok(Command::Echo { text, to })
+}
+
+pub(super) fn repeat(words: &mut Words<'_>) -> Result<Command, Problem> {
+    let quiet = words.option("-q");
+    let until = if words.option("-t") {
+        Until::Seconds(words.ranged("SECONDS", 1, MAX_SECONDS)? as u32)
+    } else {
+        match words.peek() {
+            Some(word) if word.bytes.starts_with(b"-") => return Err(words.no_option(&word.bytes)),
+            _ => Until::Rounds(words.ranged("COUNT", 1, u64::MAX)?),
+        }
+    };
+    let usage = words.usage;
+    let script = match words.words.as_slice() {
+        [] => return Err(Problem::Missing { what: "COMMAND", usage }),
+        [one] => one.bytes.clone(),
+        several => lex::source(several),
+    };
+    words.words = [].iter();
+    Ok(Command::Repeat(Repeat { until, quiet, script }))
 }
 
 pub(super) fn set(words: &mut Words<'_>) -> Result<Command, Problem> {

@@ -53,6 +53,20 @@ impl Host for Kernel {
         tick::forget_asked(); // a Ctrl-C was for the command before
         outcome(self.carry_out(command))
     }
+
+    fn quiet(&mut self, on: bool) {
+        super::console::set_quiet(on);
+    }
+
+    fn micros(&self) -> u64 {
+        let micros = u128::from(timebase()) * 1_000_000 / u128::from(self.timebase_hz.max(1));
+        micros as u64
+    }
+
+    fn interrupted(&mut self) -> bool {
+        super::console::look_for_interrupt();
+        tick::end_was_asked()
+    }
 }
 
 impl Kernel {
@@ -78,7 +92,7 @@ impl Kernel {
             Command::Sections { module } => sections::sections(module),
             Command::Relocs { module, count } => look::relocs(module, *count),
             Command::Sites { glob } => look::sites(glob.as_deref()),
-            Command::Audit { verbose } => patch::audit(*verbose),
+            Command::Audit { verbose, rewrite } => patch::audit(*verbose, *rewrite),
             Command::Journal => patch::journal(self.timebase_hz),
             Command::Trace(action) => trace(action),
             Command::Livepatch(action) => livepatch(action),
@@ -116,7 +130,7 @@ impl Kernel {
                 Ok(())
             }
             // The batch rules keep these to themselves.
-            Command::Set(_) | Command::Reboot | Command::Poweroff => Ok(()),
+            Command::Set(_) | Command::Repeat(_) | Command::Reboot | Command::Poweroff => Ok(()),
         }
     }
 }

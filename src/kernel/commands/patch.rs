@@ -1,26 +1,37 @@
 //! audit, journal, selftest.
 
 use alloc::format;
-use alloc::string::String;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::Done;
 use crate::addr::Vaddr;
 use crate::isa::Insn;
-use crate::kernel::audit;
+use crate::kernel::{audit, modules, tracing};
 use crate::kprintln;
 use crate::machine::{memory, mmu, text, trap};
 use crate::memory::PAGE;
 use crate::mmu::Rights;
 use crate::patch::journal::Why;
-use crate::patch::plan::{Batch, ColdEdit, NotLive};
+use crate::patch::plan::{Batch, ColdEdit, Edit, NotLive};
 
 /// Derives every word again that was linked, and compares it with memory.
-pub fn audit(verbose: bool) -> Done {
-    match audit::all(Some(verbose), &mut |line| kprintln!("{line}")).as_slice() {
-        [] => Ok(()),
-        faults => Err(faults.join("; ").into()),
+///
+/// `rewrite` then stores the words of call sites once more, each over itself: for a
+/// CPU that memory is right for, and that does something else (docs/testing.md).
+pub fn audit(verbose: bool, rewrite: bool) -> Done {
+    let faults = audit::all(Some(verbose), &mut |line| kprintln!("{line}"));
+    if !faults.is_empty() {
+        return Err(faults.join("; ").into());
     }
+    if rewrite {
+        let mut batch = Batch::new("audit", Why::Test);
+        let words = modules::all().into_iter().flat_map(|it| tracing::planned_words(it.sites));
+        words.for_each(|word| batch.push(0, Edit::new(word.at, word.insn, word.insn)));
+        let words = text::apply(batch).map_err(|refusal| refusal.to_string())?;
+        kprintln!("{words} words of call sites stored again");
+    }
+    Ok(())
 }
 
 /// Shows the last changes of text.

@@ -20,7 +20,7 @@ const H_PUT_TERM_CHAR: u64 = 0x58;
 /// `H_CEDE`: sleeps with interrupts on until there is one.
 const H_CEDE: u64 = 0xe0;
 /// `H_PROD`: a CPU; ends its `H_CEDE`.
-const H_PROD: u64 = 0xe4;
+const H_PROD: u64 = 0xe8;
 /// `H_SIGNAL_SYS_RESET`: a CPU; a system reset interrupt comes there.
 const H_SIGNAL_SYS_RESET: u64 = 0x380;
 /// `H_SET_MODE`: flags, resource.

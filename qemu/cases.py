@@ -49,6 +49,18 @@ SETTINGS = {
 }
 
 
+def memory(lines):
+    """What `mem` says, so that it can be compared with what it says later.
+
+    Pages for translation tables are taken when there is first need for them, and
+    kept: they count as pages that modules could have.
+    """
+    text = "\n".join(lines)
+    tables = int(re.search(r"^tables (\d+)$", text, re.M)[1])
+    text = re.sub(r"^tables \d+\n", "", text, flags=re.M)
+    return re.sub(r"^modules (\d+)", lambda pages: f"pages {int(pages[1]) + tables}", text, flags=re.M)
+
+
 class Malformed(Exception):
     """A transcript that cannot be run: where and why."""
 

@@ -33,6 +33,8 @@ import subprocess
 import sys
 import time
 
+import cases
+
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
 # Modules that nobody calls: they come and go.
@@ -127,7 +129,7 @@ class Script:
 
     def memory_after(self):
         def same(lines):
-            if lines != self.memory:
+            if cases.memory(lines) != cases.memory(self.memory):
                 raise Wrong(f"memory before: {self.memory}\nand after: {lines}")
         self.do("trace clear")  # the lines of modules that are gone
         self.do("trace on")  # the filter's words

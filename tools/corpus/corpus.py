@@ -38,6 +38,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path[:0] = [os.path.join(ROOT, "qemu")]
 
+import cases  # noqa: E402
 import elf  # noqa: E402
 import mkinitrd  # noqa: E402
 import model  # noqa: E402
@@ -167,7 +168,7 @@ def load_all(modules):
     machine, facts = describe(blocks[: len(ABOUT)])
     rest = blocks[len(ABOUT) + len(warm) :]
     (_, before), (_, after) = rest[0], rest[-1]
-    if before != after:
+    if cases.memory(before) != cases.memory(after):
         raise Broken(f"memory before: {before}\nand after: {after}")
     for module, loaded, listed in zip(modules, rest[1:-1:3], rest[2:-1:3]):
         if loaded[1]:

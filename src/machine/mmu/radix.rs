@@ -256,12 +256,21 @@ fn change(start: Vaddr, len: u64, rights: Option<Rights>) -> Result<(), MapError
 }
 
 /// Stores a window's leaf, or takes it away.
+#[inline]
 fn set_window(number: u64, leaf: u64) {
     let table = WINDOW_TABLE.load(Ordering::Relaxed) as *mut u64;
     let at = table.wrapping_add((number % WINDOWS) as usize);
     // SAFETY: an entry of the table of windows (`init`), which has this many; one
     // aligned store, and the only CPU that patches stores here.
     unsafe { at.write_volatile(leaf.to_be()) };
+}
+
+/// Puts a window, of which nothing is mapped, onto a page; where it lies.
+#[inline]
+pub fn aim_window(number: u64, page: Vaddr) -> Vaddr {
+    set_window(number, radix::leaf(page.0, Rights::ReadWrite));
+    settle();
+    WINDOW.offset((number * PAGE).cast_signed())
 }
 
 /// The tree, as [`super`] uses it.
@@ -341,9 +350,7 @@ impl Translation for Radix {
     }
 
     fn aim_window(&self, number: u64, page: Vaddr) -> Vaddr {
-        set_window(number, radix::leaf(page.0, Rights::ReadWrite));
-        settle();
-        WINDOW.offset((number * PAGE).cast_signed())
+        aim_window(number, page)
     }
 
     fn clear_windows(&self, count: u64) {

@@ -176,8 +176,8 @@ proptest! {
 
 #[test]
 fn audit_has_one_option() {
-    assert_eq!(ok("audit"), Command::Audit { rewrite: false });
-    assert_eq!(ok("audit --rewrite"), Command::Audit { rewrite: true });
+    assert_eq!(ok("audit"), Command::Audit { verbose: false, rewrite: false });
+    assert_eq!(ok("audit --rewrite"), Command::Audit { verbose: false, rewrite: true });
     assert!(refusal("audit all").contains("all: one word too many"));
 }
 

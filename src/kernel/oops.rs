@@ -131,8 +131,8 @@ fn cause_text(frame: &TrapFrame) -> String {
     }
     let trapped = frame.vector == 0x700 && frame.msr & PROGRAM_TRAP != 0;
     let stub = modules::containing(Vaddr(frame.nip)).filter(|_| trapped).and_then(|module| {
-        let entry = module.linked.stubs.find(Vaddr(frame.nip))?;
-        (entry.kind == StubKind::Missing).then(|| module.readable_name(entry.owner))
+        let entry = module.linked().stubs.find(Vaddr(frame.nip))?;
+        (entry.kind == StubKind::Missing).then(|| module.readable_name(entry.owner).into_owned())
     });
     match stub {
         Some(symbol) => format!("call of {symbol}, which nobody exports"),
@@ -154,13 +154,13 @@ fn toc_owner(frame: &TrapFrame) -> String {
         "the kernel's TOC".to_string()
     } else {
         let modules = modules::all_if_free();
-        match modules.iter().find(|module| module.linked.toc.0 == toc) {
+        match modules.iter().find(|module| module.linked().toc.0 == toc) {
             Some(module) => format!("the TOC of {}", module.name),
             None => "nobody's TOC".to_string(),
         }
     };
     match ran {
-        Some(module) if module.linked.toc.0 == toc => {
+        Some(module) if module.linked().toc.0 == toc => {
             format!("{owner}, which fits the code that ran")
         }
         Some(module) if !module.sets_toc(Vaddr(frame.nip)) => {

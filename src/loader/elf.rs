@@ -16,7 +16,7 @@
 //!   relocation section has whole entries and a target. Only what a relocation
 //!   itself says (place, symbol, type) is checked later, where it is used.
 //! - Nothing is copied: sections, symbols and relocations are views of the file,
-//!   which therefore outlives the module (the initrd stays).
+//!   which therefore outlives the module.
 //! - A file may be longer than what its headers describe: Debian appends a
 //!   signature.
 //!

@@ -60,7 +60,7 @@ pub fn examine(place: &Place, len: Option<u64>) -> Done {
 /// Lists a module's stubs: address, kind, where it leads.
 pub fn stubs(word: &str) -> Done {
     let module = find_loaded(word)?;
-    for entry in module.linked.stubs.iter() {
+    for entry in module.linked().stubs.iter() {
         let owner = module.readable_name(entry.owner);
         match modules::identify_stub(&module, entry.at) {
             Some((_, Some(target), _)) => {
@@ -89,9 +89,9 @@ pub fn stubs(word: &str) -> Done {
 pub fn relocs(word: &str, count: Option<u64>) -> Done {
     let module = find_loaded(word)?;
     let mut left = count.unwrap_or(u64::MAX);
-    for list in module.object.relocations() {
+    for list in module.object().relocations() {
         let Some(base) = module.layout.offset_of(list.target) else { continue };
-        let section = module.object.sections()[list.target].name;
+        let section = module.object().sections()[list.target].name;
         for rela in list.iter() {
             if left == 0 {
                 return Ok(());
@@ -131,13 +131,13 @@ pub fn sites(glob: Option<&str>) -> Done {
         return Ok(());
     }
     for module in modules::all() {
-        if tracing::counts(Some(module.sites)).sites == 0 && !module.linked.functions.is_empty() {
+        if tracing::counts(Some(module.sites)).sites == 0 && !module.linked().functions.is_empty() {
             kprintln!(
                 "{}: no call sites: built without -mprofile-kernel or patchable entries",
                 module.name
             );
         }
-        for refused in &module.linked.refused {
+        for refused in &module.linked().refused {
             kprintln!(
                 "{} {}: not used: {}",
                 module.address(refused.at),

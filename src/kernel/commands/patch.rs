@@ -107,7 +107,7 @@ impl Audit<'_> {
         let name = &self.module.name;
         let word = livepatch::islands::target_word(stub);
         let word = word.ok_or_else(|| format!("{stub} {name}: its redirect stub is gone"))?;
-        let abi = modules::stub_abi(self.module.linked.toc);
+        let abi = modules::stub_abi(self.module.linked().toc);
         let words = Stub::Redirect { word, traced: None }
             .encode(stub, &abi)
             .map_err(|error| format!("{stub} {name}: {error}"))?;

@@ -27,6 +27,7 @@ use self_cell::self_cell;
 use crate::addr::Vaddr;
 use crate::compat::errno;
 use crate::ksyms::readable::{may_be_made, readable};
+use crate::loader::explain::Lens;
 use crate::loader::stubs::{Stub, StubAbi, StubKind};
 use crate::loader::{
     self, CallSite, Group, KernelAbi, Layout, LinkOptions, Linked, LoadError, Modinfo, Object,
@@ -636,6 +637,20 @@ pub fn relink(module: &Module) -> Result<Vec<u8>, String> {
     )
     .map_err(|error| format!("{}: {error}", module.name))?;
     Ok(image)
+}
+
+/// Looks at a loaded module's relocations, with the bindings of its load.
+pub fn with_lens<R>(module: &Module, look: impl FnOnce(&Lens<'_, '_>) -> R) -> Result<R, String> {
+    let (bound, abi) = (AsLoaded::new(module), kernel_abi());
+    let (object, layout, base) = (module.object(), &module.layout, module.linked().base);
+    let lens = Lens::new(object, layout, base, &bound, &abi, &module.options);
+    lens.map(|lens| look(&lens)).map_err(|error| format!("{}: {error}", module.name))
+}
+
+/// The name of the module with this number.
+pub fn name_by_number(number: u32) -> String {
+    let found = all().into_iter().find(|module| module.number == number);
+    found.map_or_else(|| "?".to_string(), |module| module.name.clone())
 }
 
 /// The words from `at` on that the largest stub could have.

@@ -9,6 +9,7 @@ mod dis;
 mod look;
 mod modules;
 mod patch;
+mod relocs;
 
 use alloc::string::String;
 
@@ -70,7 +71,10 @@ impl Kernel {
             Command::Examine { place, len } => look::examine(place, *len),
             Command::Dis { target, count } => dis::dis(target, *count),
             Command::Stubs { module } => look::stubs(module),
-            Command::Relocs { module, count } => look::relocs(module, *count),
+            Command::Relocs { module, first: Some(number), last: None } => {
+                relocs::explain(module, *number)
+            }
+            Command::Relocs { module, first, last } => relocs::list(module, *first, *last),
             Command::Sites { glob } => look::sites(glob.as_deref()),
             Command::Audit => patch::audit(),
             Command::Journal => patch::journal(self.timebase_hz),

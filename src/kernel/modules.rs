@@ -28,10 +28,11 @@ use crate::addr::Vaddr;
 use crate::compat::errno;
 use crate::ksyms::readable::{may_be_made, readable};
 use crate::loader::explain::Lens;
+use crate::loader::modinfo::module_name;
 use crate::loader::stubs::{Stub, StubAbi, StubKind};
 use crate::loader::{
-    self, CallSite, Group, KernelAbi, Layout, LinkOptions, Linked, LoadError, Modinfo, Object,
-    Owner, Resolved, Resolver, Span, params,
+    self, CallSite, Group, KernelAbi, Layout, LinkOptions, Linked, LoadError, Object, Owner,
+    Resolved, Resolver, Span, params,
 };
 use crate::machine::lock::Mutex;
 use crate::machine::memory::{Block, Pages};
@@ -306,14 +307,6 @@ impl Resolver for AsLoaded<'_> {
     }
 }
 
-/// The name under which a module file is listed: its own word, or the file's if
-/// that one could not be typed.
-pub fn name_of(object: &Object<'_>, base_name: &str) -> String {
-    let stem = base_name.split(".ko").next().unwrap_or(base_name);
-    let typed = |name: &&str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic());
-    Modinfo::of(object).name().filter(typed).unwrap_or(stem).replace('-', "_")
-}
-
 /// Loads the module that `word` (a name or a path) means, and runs its init.
 ///
 /// The error says why not, and begins with the module; nothing is left of it,
@@ -473,7 +466,7 @@ fn link<'f>(
 ) -> Result<(Views<'f>, Placed), Failure> {
     let refuse = |error: LoadError| Failure::Refused(format!("{word}: {error}"));
     let object = Object::parse(file.bytes()).map_err(refuse)?;
-    let name = name_of(&object, file.base_name());
+    let name = module_name(&object, file.base_name());
     if find(&name).is_some() {
         return Err(format!("{word}: {name} is loaded already (rmmod {name} first)").into());
     }

@@ -274,6 +274,12 @@ impl<'a> Relocations<'a> {
         self.entries.iter().map(decode_relocation)
     }
 
+    /// The relocation at `index`; quicker than passing over those before it.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<Rela> {
+        self.entries.get(index).map(decode_relocation)
+    }
+
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {

@@ -227,7 +227,7 @@ pub(super) fn apply_one(
     let addr = base.0.wrapping_add(start.into());
     let target = Target { file: section.data, addr, start, code: section.is_code() };
     let refuse = |fault| explain(object, relocations, number, fault);
-    let Some(Rela { r_offset, r_info, r_addend }) = relocations.iter().nth(number) else {
+    let Some(Rela { r_offset, r_info, r_addend }) = relocations.get(number) else {
         return Err(refuse(Fault::NoSymbol));
     };
     let kind = r_info as u32;
@@ -564,7 +564,7 @@ fn add_patchable(
 #[cold]
 fn explain(object: &Object, relocations: &Relocations, number: usize, fault: Fault) -> LoadError {
     let section = &object.sections()[relocations.target];
-    let relocation = match relocations.iter().nth(number) {
+    let relocation = match relocations.get(number) {
         Some(relocation) => relocation,
         None => Rela { r_offset: 0, r_info: 0, r_addend: 0 },
     };

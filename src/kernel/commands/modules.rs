@@ -8,8 +8,9 @@ use alloc::vec::Vec;
 use super::Done;
 use crate::kernel::livepatch;
 use crate::kernel::module_file::ModuleFile;
-use crate::kernel::modules::{self, Failure, Module, find, name_of};
+use crate::kernel::modules::{self, Failure, Module, find};
 use crate::kprintln;
+use crate::loader::modinfo::module_name;
 use crate::loader::{LinkOptions, Modinfo, Object, StubStyle};
 use crate::shell::command::{Param, StubChoice};
 use crate::shell::error::Shown;
@@ -123,7 +124,7 @@ pub fn modinfo(word: &str) -> Done {
         kprintln!("{:<15} {value}", format!("{}:", Shown(key.as_bytes())));
     }
     if Modinfo::of(&object).name().is_none() {
-        kprintln!("{:<15} {}", "name:", name_of(&object, file.base_name()));
+        kprintln!("{:<15} {}", "name:", module_name(&object, file.base_name()));
     }
     Ok(())
 }

@@ -127,6 +127,17 @@ impl Field {
         }
     }
 
+    /// The stored half of a value; `None` if all of it is stored.
+    #[must_use]
+    pub const fn take(self, value: i64) -> Option<u16> {
+        match self.part().as_bytes() {
+            b"lo" => Some(value as u16),
+            b"hi" => Some((value >> 16) as u16),
+            b"ha" => Some((value.wrapping_add(0x8000) >> 16) as u16),
+            _ => None,
+        }
+    }
+
     /// Where it is stored, and what fits.
     #[must_use]
     pub const fn text(self) -> &'static str {

@@ -171,7 +171,7 @@ impl<'l, 'a> Lens<'l, 'a> {
                 false
             }
         })?;
-        let entry = list.iter().nth(index)?;
+        let entry = list.get(index)?;
         let section = &object.sections()[list.target];
         let start = layout.offset_of(list.target);
         let p = base.offset(i64::from(start.unwrap_or(0))).offset(entry.r_offset.cast_signed());
@@ -347,6 +347,9 @@ impl Explained<'_> {
             Origin::None => f.write_str("none")?,
             Origin::Absolute => write!(f, "{}, a number", self.symbol)?,
             Origin::Toc => write!(f, "{}, this module's r2", self.symbol)?,
+            Origin::Section { name, kept: true } if name == self.symbol => {
+                write!(f, "{name}, a section")?;
+            }
             Origin::Section { name, kept: true } => write!(f, "{}, in {name}", self.symbol)?,
             Origin::Section { name, kept: false } => {
                 write!(f, "{}, in {name}, which is not in memory", self.symbol)?;
@@ -382,7 +385,12 @@ impl Explained<'_> {
             None => writeln!(f, "formula  {text}")?,
         }
         if let Some(value) = self.value() {
-            writeln!(f, "value    {text} = {}", Signed(value))?;
+            write!(f, "value    {text} = {}", Signed(value))?;
+            let part = self.formula.and_then(|(_, field)| Some((field.part(), field.take(value)?)));
+            match part {
+                Some((part, bits)) => writeln!(f, ", {part} of it {bits:#x}")?,
+                None => writeln!(f)?,
+            }
         }
         if let Some((_, field)) = self.formula {
             writeln!(f, "field    {}", field.text())?;

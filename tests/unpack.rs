@@ -111,7 +111,7 @@ fn sample() -> Vec<u8> {
 #[test]
 fn a_file_that_ends_anywhere_too_early_is_refused() {
     for line in LINES {
-        let whole = packed(line, &sample());
+        let whole = packed(line, &sample()[..1200]);
         assert!(unpack(&whole).is_ok());
         for len in 0..whole.len() {
             assert!(unpack(&whole[..len]).is_err(), "{line}: {len} of {} bytes", whole.len());
@@ -121,19 +121,19 @@ fn a_file_that_ends_anywhere_too_early_is_refused() {
 
 #[test]
 fn a_file_with_one_byte_changed_is_refused_or_comes_out_right() {
-    let right = sample();
+    let right = &sample()[..1200];
     for line in LINES {
         if line.contains("no-check") || line.contains("check=none") {
             continue; // nobody can tell
         }
-        let whole = packed(line, &right);
+        let whole = packed(line, right);
         let mut refused = 0;
         for at in 0..whole.len() {
             for change in [0x01, 0x80, 0xff] {
                 let mut spoiled = whole.clone();
                 spoiled[at] ^= change;
                 match unpack_at_most(1 << 18, &spoiled) {
-                    Ok(out) => assert!(out == right, "{line}: byte {at} ^ {change:#x}"),
+                    Ok(out) => assert!(out == *right, "{line}: byte {at} ^ {change:#x}"),
                     Err(_) => refused += 1,
                 }
             }

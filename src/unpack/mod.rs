@@ -32,8 +32,8 @@
 //! A module is unpacked whole, because the loader views relocations, symbols and
 //! names in place for as long as it lives. That makes decoders simple that may
 //! look back anywhere in their output. The crates for it (`ruzstd`, `xz4rust`)
-//! keep a window of their own on the heap, up to 128 MiB, panic if there is no
-//! memory for it, and made the image 90 KB larger.
+//! were tried: they keep a window of their own on the heap, up to 128 MiB, panic if
+//! there is no memory for it, and added 54 KB of code where this adds 21.
 #![forbid(unsafe_code)]
 
 pub mod bcj;

@@ -49,7 +49,7 @@ KSYMS        = target/debug/ksyms
 CORPUS_LINK  = target/debug/corpus-link
 
 .PHONY: help deps run debug test test-host test-qemu test-matrix stress corpus lint kernel \
-         module modules bad-modules debian-modules bench book clean FORCE
+         module modules bad-modules debian-modules ko bench book clean FORCE
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -134,6 +134,7 @@ modules: ## build the sample modules into target/modules
 
 # Modules that the kernel must refuse, made from the good ones.
 bad-modules: modules
+	@tools/deps.sh test
 	@$(MAKE) --no-print-directory -C modules bad >&2
 
 # Cargo knows what is out of date; make then sees whether the file has changed.
@@ -156,6 +157,13 @@ module: ## build a module of yours: SRC="x.c ..." OUT=x.ko, for Linux's headers 
 	@tools/deps.sh build
 	@$(MAKE) --no-print-directory -C modules module SRC='$(SRC)' OUT='$(OUT)' CALLER='$(CALLER)' \
 	  MODULE_FLAGS='$(MODULE_FLAGS)'
+
+# Relative paths in FILE and ARGS start where make was called.
+export FILE ARGS
+ko: ## what is in a module, and would it load: FILE=x.ko or a folder, ARGS='relocs 1' (ARGS=--help)
+	@tools/deps.sh build
+	@cargo build --quiet --locked --bin tocsin-ko >&2
+	@cd "$$CALLER" && $(CURDIR)/target/debug/tocsin-ko $$ARGS $${FILE:+"$$FILE"}
 
 # mdBook comes from crates.io: Debian 12 has no package. A few minutes, once.
 MDBOOK = $(or $(shell command -v mdbook),target/tools/bin/mdbook)

@@ -42,7 +42,7 @@ fn paths() -> Vec<String> {
     for module in modules::all() {
         let name = &module.name;
         paths.extend([format!("sys/module/{name}/refcnt"), format!("sys/module/{name}/coresize")]);
-        let sections = module.linked.sections.iter();
+        let sections = module.linked().sections.iter();
         paths
             .extend(sections.map(|section| format!("sys/module/{name}/sections/{}", section.name)));
         if livepatch::is_patch(name) {
@@ -111,7 +111,7 @@ fn content(name: &str) -> Option<String> {
                 "coresize" => Some(format!("{}\n", module.size())),
                 _ => {
                     let wanted = rest.strip_prefix("sections/")?;
-                    let mut sections = module.linked.sections.iter();
+                    let mut sections = module.linked().sections.iter();
                     let section = sections.find(|section| section.name == wanted)?;
                     Some(format!("{:#018x}\n", section.addr.0))
                 }
@@ -129,7 +129,7 @@ fn proc_modules() -> String {
         if names.is_empty() {
             names.push('-');
         }
-        let (size, base) = (module.size(), module.linked.base.0);
+        let (size, base) = (module.size(), module.linked().base.0);
         let _ = writeln!(text, "{} {size} {} {names} Live {base:#018x}", module.name, users.len());
     }
     text
@@ -142,7 +142,7 @@ fn proc_exports() -> String {
         let _ = writeln!(text, "{:016x} {}", export.addr.0, export.name);
     }
     for module in modules::all().iter().filter(|module| !module.options.link_only) {
-        for export in &module.linked.exports {
+        for export in &module.linked().exports {
             let _ = writeln!(text, "{:016x} {}\t[{}]", export.addr.0, export.name, module.name);
         }
     }
@@ -158,8 +158,8 @@ fn kallsyms() -> String {
             writeln!(text, "{:016x} {letter} {}", ksyms::address_of(&found).0, found.name.as_str());
     }
     for module in modules::all() {
-        for function in module.linked.functions.iter() {
-            let global = function.symbol >= module.object.first_global();
+        for function in module.linked().functions.iter() {
+            let global = function.symbol >= module.object().first_global();
             let letter = if global { 'T' } else { 't' };
             let at = module.address(function.at).0;
             let _ = writeln!(

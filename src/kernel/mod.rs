@@ -4,6 +4,7 @@
 //! console     lines out, bytes in, the log
 //! symbols     addresses to names and back: kernel, modules, stubs
 //! ksyms       the kernel's own symbols, packed in its image
+//! module_file a module's bytes, unpacked if they are compressed
 //! modules     the loaded modules: insmod, rmmod, use counts
 //! exports     the names that modules import from the kernel
 //! compat/     the C functions behind those names
@@ -34,6 +35,7 @@ pub mod initrd;
 pub mod jobs;
 pub mod ksyms;
 pub mod livepatch;
+pub mod module_file;
 pub mod modules;
 pub mod oops;
 pub mod records;

@@ -3,7 +3,7 @@
 //! ```text
 //!  file ─ parse ─ plan ─ pages ─ link ─ parameters ─ publish ─ listed ─ init
 //!   |        any refusal up to here leaves nothing behind      |
-//!   └── borrowed from the initrd, which stays                  └── a failing init unlists it
+//!   └── viewed for as long as the module lives                 └── a failing init unlists it
 //! ```
 //!
 //! # Invariants
@@ -21,13 +21,18 @@ use core::ops::Deref;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::call::{self, CallEnd};
-use super::{exports, initrd, jobs, livepatch, tracing};
+use super::module_file::ModuleFile;
+use super::{exports, jobs, livepatch, tracing};
+use self_cell::self_cell;
+
 use crate::addr::Vaddr;
 use crate::compat::errno;
 use crate::ksyms::readable::{may_be_made, readable};
+use crate::loader::explain::Lens;
+use crate::loader::modinfo::module_name;
 use crate::loader::stubs::{Stub, StubAbi, StubKind};
 use crate::loader::{
-    self, Function, Group, KernelAbi, Layout, LinkOptions, Linked, LoadError, Modinfo, Name,
+    self, CallSite, Function, Group, KernelAbi, Layout, LinkOptions, Linked, LoadError, Name,
     Object, Owner, Resolved, Resolver, Span, params,
 };
 use crate::machine::lock::{Mutex, briefly};
@@ -44,12 +49,10 @@ pub struct Module {
     pub number: u32,
     /// Its name, as `lsmod` shows it.
     pub name: String,
-    /// Its file, checked.
-    pub object: Object<'static>,
+    /// Its file, and what views it.
+    viewed: Viewed,
     /// Where everything lies in its image.
     pub layout: Layout,
-    /// What linking made of it.
-    pub linked: Linked<'static>,
     /// Its memory.
     pub pages: Pages,
     /// Its sites in the site table.
@@ -62,6 +65,21 @@ pub struct Module {
     stuck: AtomicBool,
     /// Texts that its `charp` parameters point to.
     _texts: Vec<Block>,
+}
+
+/// What was made of a module's file, and borrows from it.
+struct Views<'f> {
+    object: Object<'f>,
+    linked: Linked<'f>,
+}
+
+self_cell! {
+    /// A module's file and its views, in one value: neither goes without the other.
+    struct Viewed {
+        owner: ModuleFile,
+        #[covariant]
+        dependent: Views,
+    }
 }
 
 /// The loaded modules at some moment, in the order in which they came.
@@ -157,21 +175,36 @@ pub fn containing(at: Vaddr) -> Option<Arc<Module>> {
 }
 
 impl Module {
+    /// Its file.
+    pub fn file(&self) -> &ModuleFile {
+        self.viewed.borrow_owner()
+    }
+
+    /// Its file, checked.
+    pub fn object(&self) -> &Object<'_> {
+        &self.viewed.borrow_dependent().object
+    }
+
+    /// What linking made of it.
+    pub fn linked(&self) -> &Linked<'_> {
+        &self.viewed.borrow_dependent().linked
+    }
+
     /// The name of the symbol with this index.
-    pub fn symbol_name(&self, symbol: u32) -> &'static str {
-        self.object.symbol(symbol).map_or("?", |symbol| self.object.name(&symbol))
+    pub fn symbol_name(&self, symbol: u32) -> &str {
+        self.object().symbol(symbol).map_or("?", |symbol| self.object().name(&symbol))
     }
 
     /// The name of the symbol with this index, as people read it.
-    pub fn readable_name(&self, symbol: u32) -> Cow<'static, str> {
+    pub fn readable_name(&self, symbol: u32) -> Cow<'_, str> {
         readable(self.symbol_name(symbol))
     }
 
     /// Hands over each function of that name, in either form, by rising address.
     pub fn each_named(&self, name: &Name<'_>, mut see: impl FnMut(Function)) {
-        let functions = &self.linked.functions;
+        let functions = &self.linked().functions;
         let mut found = false;
-        functions.each_named(&self.object, name, |function| {
+        functions.each_named(self.object(), name, |function| {
             found = true;
             see(function);
         });
@@ -191,35 +224,35 @@ impl Module {
 
     /// The address of an offset in the image.
     pub fn address(&self, offset: u32) -> Vaddr {
-        self.linked.base.offset(i64::from(offset))
+        self.linked().base.offset(i64::from(offset))
     }
 
     /// The function that contains `at`: its name, its global entry, its size.
-    pub fn function_at(&self, at: Vaddr) -> Option<(&'static str, Vaddr, u64)> {
-        let offset = u32::try_from(at.since(self.linked.base)).ok()?;
-        let function = self.linked.functions.at(offset)?;
-        let symbol = self.object.symbol(function.symbol)?;
+    pub fn function_at(&self, at: Vaddr) -> Option<(&str, Vaddr, u64)> {
+        let offset = u32::try_from(at.since(self.linked().base)).ok()?;
+        let function = self.linked().functions.at(offset)?;
+        let symbol = self.object().symbol(function.symbol)?;
         let inside = u64::from(offset - function.at) < symbol.st_size.max(1)
             || (symbol.st_size == 0 && self.is_text(at));
-        inside.then(|| (self.object.name(&symbol), self.address(function.at), symbol.st_size))
+        inside.then(|| (self.object().name(&symbol), self.address(function.at), symbol.st_size))
     }
 
     /// True if the function that contains `at` sets up r2 at its entry.
     pub fn sets_toc(&self, at: Vaddr) -> bool {
-        let offset = u32::try_from(at.since(self.linked.base)).unwrap_or(u32::MAX);
-        let function = self.linked.functions.at(offset);
-        function.is_some_and(|function| function.local_entry(&self.object) != function.at)
+        let offset = u32::try_from(at.since(self.linked().base)).unwrap_or(u32::MAX);
+        let function = self.linked().functions.at(offset);
+        function.is_some_and(|function| function.local_entry(self.object()) != function.at)
     }
 
     /// The range of a part of the image.
     pub fn range(&self, span: Span) -> (Vaddr, Vaddr) {
-        let start = self.linked.base.offset(span.offset.cast_signed());
+        let start = self.linked().base.offset(span.offset.cast_signed());
         (start, start.offset(span.len.cast_signed()))
     }
 
     /// Everything executable: init code, code, stubs.
     pub fn text(&self) -> (Vaddr, Vaddr) {
-        text_range(&self.layout, self.linked.base)
+        text_range(&self.layout, self.linked().base)
     }
 
     /// True if one of its functions may begin there: its code, without the stubs.
@@ -248,7 +281,7 @@ impl Module {
 
     /// Names of the modules that use it.
     pub fn users(&self) -> Vec<String> {
-        let uses = |module: &&Arc<Module>| module.linked.owners.contains(&self.number);
+        let uses = |module: &&Arc<Module>| module.linked().owners.contains(&self.number);
         all().iter().filter(uses).map(|module| module.name.clone()).collect()
     }
 
@@ -258,9 +291,9 @@ impl Module {
         !self.options.link_only || !self._texts.is_empty()
     }
 
-    /// Bytes of memory, in whole pages.
+    /// Bytes of memory, in whole pages; with its file, if that was compressed.
     pub fn size(&self) -> u64 {
-        self.pages.size()
+        self.pages.size() + self.file().size()
     }
 }
 
@@ -294,7 +327,7 @@ impl Resolver for Everyone {
             return Some(Resolved { addr, owner: Owner::Kernel, gpl_only: false });
         }
         self.modules.iter().filter(|module| !module.options.link_only).find_map(|module| {
-            let export = module.linked.exports.iter().find(|export| export.name == name)?;
+            let export = module.linked().exports.iter().find(|export| export.name == name)?;
             let owner = Owner::Module(module.number);
             Some(Resolved { addr: export.addr, owner, gpl_only: export.gpl_only })
         })
@@ -311,7 +344,7 @@ struct AsLoaded<'m> {
 
 impl<'m> AsLoaded<'m> {
     fn new(module: &'m Module) -> Self {
-        let Linked { owners, missing, .. } = &module.linked;
+        let Linked { owners, missing, .. } = module.linked();
         let mut modules = all();
         modules.retain(|other| owners.binary_search(&other.number).is_ok());
         let mut missing: Vec<_> = missing.iter().map(|index| module.symbol_name(*index)).collect();
@@ -327,20 +360,22 @@ impl Resolver for AsLoaded<'_> {
     }
 }
 
-/// The name under which a module file is listed: its own word, or the file's if
-/// that one could not be typed.
-pub fn name_of(object: &Object<'_>, base_name: &str) -> String {
-    let stem = base_name.split(".ko").next().unwrap_or(base_name);
-    let typed = |name: &&str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic());
-    Modinfo::of(object).name().filter(typed).unwrap_or(stem).replace('-', "_")
-}
-
 /// Loads the module that `word` (a name or a path) means, and runs its init.
 ///
 /// The error says why not, and begins with the module; nothing is left of it,
 /// unless init succeeded and a callback of its live patch faulted.
 pub fn insmod(word: &str, options: LinkOptions, params: &[Param]) -> Result<Arc<Module>, Failure> {
-    let module = load(word, options, params)?;
+    insmod_file(word, ModuleFile::open(word)?, options, params)
+}
+
+/// As [`insmod`], for a file that has been opened.
+pub fn insmod_file(
+    word: &str,
+    file: ModuleFile,
+    options: LinkOptions,
+    params: &[Param],
+) -> Result<Arc<Module>, Failure> {
+    let module = load(word, file, options, params)?;
     if options.link_only {
         return Ok(module);
     }
@@ -351,7 +386,7 @@ pub fn insmod(word: &str, options: LinkOptions, params: &[Param]) -> Result<Arc<
             module.name
         )));
     }
-    let Some(init) = module.linked.init else { return Ok(module) };
+    let Some(init) = module.linked().init else { return Ok(module) };
     livepatch::take_oops(&module.name); // of an earlier one by that name
     match call::run(init, &[]) {
         // An int in r3.
@@ -413,59 +448,33 @@ impl From<String> for Failure {
     }
 }
 
+/// What linking a module gives besides its [`Views`].
+struct Placed {
+    name: String,
+    layout: Layout,
+    pages: Pages,
+    texts: Vec<Block>,
+    sites: Vec<CallSite>,
+    profile: Vaddr,
+}
+
 /// Everything up to init.
-fn load(word: &str, options: LinkOptions, params: &[Param]) -> Result<Arc<Module>, Failure> {
-    let file = initrd::find_module(word).ok_or_else(|| {
-        format!("{word}: no such module in the initrd (see ls /lib/modules; add it with MODULES=)")
+fn load(
+    word: &str,
+    file: ModuleFile,
+    options: LinkOptions,
+    params: &[Param],
+) -> Result<Arc<Module>, Failure> {
+    let mut placed = None;
+    let viewed = Viewed::try_new(file, |file| {
+        let (views, rest) = link(word, file, &options, params)?;
+        placed = Some(rest);
+        Ok::<_, Failure>(views)
     })?;
-    if file.path.ends_with(".xz") || file.path.ends_with(".zst") {
-        return Err(
-            format!("{word}: {} is compressed; unpack it on the host first", file.path).into()
-        );
-    }
-    let refuse = |error: LoadError| Failure::Refused(format!("{word}: {error}"));
-    let object = Object::parse(file.data).map_err(refuse)?;
-    let name = name_of(&object, file.base_name());
-    if find(&name).is_some() {
-        return Err(format!("{word}: {name} is loaded already (rmmod {name} first)").into());
-    }
-
-    let free = memory::usage().pages_free;
-    let layout = Layout::plan(&object, &options, PAGE).map_err(|error| match error {
-        // The planner knows what an image may take, not what there is.
-        LoadError::NoRoom { need, free: limit } => {
-            refuse(LoadError::NoRoom { need, free: free.min(limit) })
-        }
-        other => refuse(other),
-    })?;
-    let mut pages = Pages::take_aligned(layout.size, layout.align)
-        .ok_or_else(|| refuse(LoadError::NoRoom { need: layout.size, free }))?;
-    let base = pages.start();
-    let everyone = Everyone { modules: all() };
-    let abi = kernel_abi();
-    let mut linked = loader::relocate::link(
-        &object,
-        &layout,
-        base,
-        pages.bytes_mut(),
-        &everyone,
-        &abi,
-        &options,
-    )
-    .map_err(refuse)?;
-    let owner_name = |number: u32| {
-        let owner = everyone.modules.iter().find(|module| module.number == number);
-        owner.map_or_else(|| "?".to_string(), |module| format!("module {}", module.name))
+    let Some(Placed { name, layout, pages, texts, sites, profile }) = placed else {
+        return Err(format!("{word}: nothing was linked").into()); // not without an error
     };
-    if !options.link_only {
-        loader::exports::refuse_duplicates(&linked.exports, &everyone, owner_name)
-            .map_err(refuse)?;
-    }
-    let texts = store_params(&object, &layout, &mut pages, params)
-        .map_err(|reason| format!("{word}: {reason}"))?;
-
-    let profile = profile_stub(&linked).unwrap_or(Vaddr(0));
-    let sites = core::mem::take(&mut linked.sites);
+    let base = pages.start();
     text::publish(
         &name,
         &pages,
@@ -484,9 +493,8 @@ fn load(word: &str, options: LinkOptions, params: &[Param]) -> Result<Arc<Module
     let module = Arc::new(Module {
         number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
         name,
-        object,
+        viewed,
         layout,
-        linked,
         pages,
         sites: id,
         options,
@@ -497,6 +505,52 @@ fn load(word: &str, options: LinkOptions, params: &[Param]) -> Result<Arc<Module
     replace_list(|modules| modules.changed(|_| false, Some(module.clone())));
     tracing::module_came(&module);
     Ok(module)
+}
+
+/// Links a module into pages of its own, which nobody executes yet.
+fn link<'f>(
+    word: &str,
+    file: &'f ModuleFile,
+    options: &LinkOptions,
+    params: &[Param],
+) -> Result<(Views<'f>, Placed), Failure> {
+    let refuse = |error: LoadError| Failure::Refused(format!("{word}: {error}"));
+    let object = Object::parse(file.bytes()).map_err(refuse)?;
+    let name = module_name(&object, file.base_name());
+    if find(&name).is_some() {
+        return Err(format!("{word}: {name} is loaded already (rmmod {name} first)").into());
+    }
+
+    let free = memory::usage().pages_free;
+    let layout = Layout::plan(&object, options, PAGE).map_err(|error| match error {
+        // The planner knows what an image may take, not what there is.
+        LoadError::NoRoom { need, free: limit } => {
+            refuse(LoadError::NoRoom { need, free: free.min(limit) })
+        }
+        other => refuse(other),
+    })?;
+    let mut pages = Pages::take_aligned(layout.size, layout.align)
+        .ok_or_else(|| refuse(LoadError::NoRoom { need: layout.size, free }))?;
+    let base = pages.start();
+    let everyone = Everyone { modules: all() };
+    let abi = kernel_abi();
+    let mut linked =
+        loader::relocate::link(&object, &layout, base, pages.bytes_mut(), &everyone, &abi, options)
+            .map_err(refuse)?;
+    let owner_name = |number: u32| {
+        let owner = everyone.modules.iter().find(|module| module.number == number);
+        owner.map_or_else(|| "?".to_string(), |module| format!("module {}", module.name))
+    };
+    if !options.link_only {
+        loader::exports::refuse_duplicates(&linked.exports, &everyone, owner_name)
+            .map_err(refuse)?;
+    }
+    let texts = store_params(&object, &layout, &mut pages, params)
+        .map_err(|reason| format!("{word}: {reason}"))?;
+
+    let profile = profile_stub(&linked).unwrap_or(Vaddr(0));
+    let sites = core::mem::take(&mut linked.sites);
+    Ok((Views { object, linked }, Placed { name, layout, pages, texts, sites, profile }))
 }
 
 /// The stub by which patchable sites reach the tracer: what their out-of-line stubs
@@ -510,7 +564,7 @@ fn profile_stub(linked: &Linked<'_>) -> Option<Vaddr> {
 
 /// Stores the parameters given on the `insmod` line; the texts to be kept.
 fn store_params(
-    object: &Object<'static>,
+    object: &Object<'_>,
     layout: &Layout,
     pages: &mut Pages,
     given: &[Param],
@@ -563,7 +617,7 @@ fn unlist(module: &Arc<Module>) {
     tracing::module_goes(module);
     livepatch::module_gone(&module.name);
     replace_list(|modules| modules.changed(|other| other.number == module.number, None));
-    let (base, layout) = (module.linked.base, &module.layout);
+    let (base, layout) = (module.linked().base, &module.layout);
     text::withdraw(text_range(layout, base), target_range(layout, base));
 }
 
@@ -584,7 +638,7 @@ pub fn rmmod(name: &str) -> Result<(), Failure> {
         );
     }
     if !module.options.link_only {
-        match (module.linked.init, module.linked.cleanup) {
+        match (module.linked().init, module.linked().cleanup) {
             (Some(_), None) => {
                 return Err(
                     format!("{name}: it has an init but no exit function, so it stays").into()
@@ -616,7 +670,7 @@ pub fn rmmod(name: &str) -> Result<(), Failure> {
 /// Links a loaded module again, into a buffer, with the bindings of its load: what
 /// its image was before it ran, without the zeros at its end.
 pub fn relink(module: &Module) -> Result<Vec<u8>, String> {
-    let (object, layout, base) = (&module.object, &module.layout, module.linked.base);
+    let (object, layout, base) = (module.object(), &module.layout, module.linked().base);
     let size = layout.stored(object) as usize;
     let mut image = Vec::new();
     image.try_reserve_exact(size).map_err(|_| {
@@ -636,6 +690,20 @@ pub fn relink(module: &Module) -> Result<Vec<u8>, String> {
     Ok(image)
 }
 
+/// Looks at a loaded module's relocations, with the bindings of its load.
+pub fn with_lens<R>(module: &Module, look: impl FnOnce(&Lens<'_, '_>) -> R) -> Result<R, String> {
+    let (bound, abi) = (AsLoaded::new(module), kernel_abi());
+    let (object, layout, base) = (module.object(), &module.layout, module.linked().base);
+    let lens = Lens::new(object, layout, base, &bound, &abi, &module.options);
+    lens.map(|lens| look(&lens)).map_err(|error| format!("{}: {error}", module.name))
+}
+
+/// The name of the module with this number.
+pub fn name_by_number(number: u32) -> String {
+    let found = all().into_iter().find(|module| module.number == number);
+    found.map_or_else(|| "?".to_string(), |module| module.name.clone())
+}
+
 /// The words from `at` on that the largest stub could have.
 fn words_of_stub(at: Vaddr) -> [u32; crate::loader::stubs::MAX_WORDS] {
     core::array::from_fn(|index| memory::read_u32(at.offset(index as i64 * 4)).unwrap_or(0))
@@ -643,16 +711,16 @@ fn words_of_stub(at: Vaddr) -> [u32; crate::loader::stubs::MAX_WORDS] {
 
 /// What a stub at exactly this address is, if it is one of a loaded module.
 pub fn identify_stub(module: &Module, at: Vaddr) -> Option<(Stub, Option<Vaddr>, u32)> {
-    let (words, abi) = (words_of_stub(at), stub_abi(module.linked.toc));
+    let (words, abi) = (words_of_stub(at), stub_abi(module.linked().toc));
     let found =
-        loader::recognise::identify(&module.linked.stubs, at, &words, &abi, memory::read_u64);
+        loader::recognise::identify(&module.linked().stubs, at, &words, &abi, memory::read_u64);
     found.map(|(entry, recognised)| (recognised.stub, recognised.target, entry.owner))
 }
 
 /// Where the redirect stub of a module's function at exactly this address leads,
 /// if its words are those of one.
 pub fn identify_redirect(module: &Module, at: Vaddr) -> Option<Vaddr> {
-    let (words, abi) = (words_of_stub(at), stub_abi(module.linked.toc));
+    let (words, abi) = (words_of_stub(at), stub_abi(module.linked().toc));
     let found = loader::recognise::recognise(at, &words, &abi, memory::read_u64)?;
     found.target.filter(|_| found.kind() == StubKind::Redirect)
 }

@@ -76,7 +76,7 @@ fn find(at: Vaddr) -> Option<Found> {
             size,
         });
     }
-    let stub = module.linked.stubs.containing(at)?;
+    let stub = module.linked().stubs.containing(at)?;
     let callee = match modules::identify_stub(&module, stub.at) {
         Some((_, Some(target), _)) => function(target),
         Some((_, None, symbol)) => Some(module.readable_name(symbol).into_owned()),
@@ -115,7 +115,7 @@ pub fn stub(at: Vaddr) -> Option<(String, StubKind, String)> {
         return Some((module.name.clone(), StubKind::Redirect, to));
     }
     let module = modules::containing(at)?;
-    let stub = module.linked.stubs.containing(at)?;
+    let stub = module.linked().stubs.containing(at)?;
     let to = match modules::identify_stub(&module, stub.at) {
         Some((_, Some(target), _)) => qualified(target),
         Some((_, None, symbol)) => module.readable_name(symbol).into_owned(),
@@ -199,7 +199,8 @@ pub fn candidates(symbol: &SymbolName) -> Vec<(Option<String>, Vaddr)> {
         if named {
             let entries = module.functions_named(&symbol.name);
             // Exported data have names too, and no entry among the functions.
-            let exports = module.linked.exports.iter().filter(|export| export.name == symbol.name);
+            let exports =
+                module.linked().exports.iter().filter(|export| export.name == symbol.name);
             let data = exports.map(|export| export.addr).filter(|addr| !entries.contains(addr));
             let all = entries.iter().copied().chain(data);
             found.extend(all.map(|at| (Some(module.name.clone()), at)));

@@ -81,7 +81,7 @@ impl Functions for Loaded {
 
     fn each(&self, module: ModuleId, visit: &mut dyn FnMut(&str)) {
         let Some(module) = self.module(module) else { return };
-        for function in module.linked.functions.iter() {
+        for function in module.linked().functions.iter() {
             visit(module.symbol_name(function.symbol));
         }
     }
@@ -89,7 +89,7 @@ impl Functions for Loaded {
     fn ranges(&self, module: ModuleId, name: &Name<'_>, see: &mut dyn FnMut(Range<Vaddr>)) -> bool {
         let Some(module) = self.module(module) else { return false };
         module.each_named(name, |function| {
-            let size = module.object.symbol(function.symbol).map_or(0, |symbol| symbol.st_size);
+            let size = module.object().symbol(function.symbol).map_or(0, |symbol| symbol.st_size);
             let entry = module.address(function.at);
             see(entry..entry.offset(at_least_one_word(size)));
         });
@@ -189,7 +189,8 @@ pub fn hooked(ip: Vaddr) -> Option<Cow<'static, str>> {
     let row = sites.row(sites.hooked_site(ip)?)?;
     let module = row.id.module();
     drop(sites);
-    modules::by_sites(module).map(|module| module.readable_name(row.function))
+    let module = modules::by_sites(module)?;
+    Some(Cow::Owned(module.readable_name(row.function).into_owned()))
 }
 
 /// Counts over one module's sites, or over all.
@@ -198,7 +199,7 @@ pub fn counts(only: Option<ModuleId>) -> Counts {
 }
 
 /// A site with its module and its function's name, as people read it.
-pub type NamedRow = (Arc<Module>, Cow<'static, str>, Row);
+pub type NamedRow = (Arc<Module>, String, Row);
 
 /// The rows of all sites that a filter means, with module and function.
 pub fn rows(filter: Option<&Filter>) -> Result<Vec<NamedRow>, String> {
@@ -217,7 +218,7 @@ pub fn rows(filter: Option<&Filter>) -> Result<Vec<NamedRow>, String> {
     let row = |site: SiteId| {
         let row = sites.row(site)?;
         let module = functions.module(site.module())?.clone();
-        let name = module.readable_name(row.function);
+        let name = module.readable_name(row.function).into_owned();
         Some((module, name, row))
     };
     Ok(chosen.into_iter().filter_map(row).collect())

@@ -16,6 +16,7 @@
 //! | [`callsites`] | where a function can be traced or redirected |
 //! | [`symbols`] | the world outside, by name; functions, by address |
 //! | [`exports`], [`modinfo`], [`params`] | what a module offers, says and takes |
+//! | [`explain`] | one relocation, for people: what went in, what came out |
 //! | [`error`] | why a module was refused, in one line |
 //!
 //! # Invariants
@@ -31,6 +32,7 @@ pub mod bind;
 pub mod callsites;
 pub mod elf;
 pub mod error;
+pub mod explain;
 pub mod exports;
 pub mod fields;
 pub mod layout;

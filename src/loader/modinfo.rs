@@ -5,6 +5,7 @@
 //! Linux's `MODULE_LICENSE`, `MODULE_PARM_DESC` and so on write it, `modpost`
 //! adds `depends`, `name` and `vermagic`. Keys may repeat (`alias`, `parm`).
 
+use alloc::string::String;
 use core::ffi::CStr;
 
 use super::elf::Object;
@@ -94,4 +95,13 @@ impl<'a> Modinfo<'a> {
             .filter(move |(found, _)| *found == key)
             .filter_map(|(_, value)| value.split_once(':'))
     }
+}
+
+/// The name under which the module in a file called `base_name` is listed: its own
+/// word, or the file's if that one could not be typed.
+#[must_use]
+pub fn module_name(object: &Object, base_name: &str) -> String {
+    let stem = base_name.split(".ko").next().unwrap_or(base_name);
+    let typed = |name: &&str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic());
+    Modinfo::of(object).name().filter(typed).unwrap_or(stem).replace('-', "_")
 }

@@ -460,6 +460,16 @@ impl Pages {
             && len <= self.len - at.since(self.start) as u64
     }
 
+    /// Gives back the pages behind the first `len` bytes.
+    fn shrink(&mut self, len: u64) {
+        let len = len.max(1).next_multiple_of(crate::memory::PAGE);
+        let (tail, rest) = (self.start.offset(len.cast_signed()), self.len.saturating_sub(len));
+        if rest != 0 {
+            self.len = len;
+            drop(Self { start: tail, len: rest });
+        }
+    }
+
     /// Says what may be done in a part of the pages, whole pages of it.
     ///
     /// # Panics
@@ -490,6 +500,44 @@ impl Pages {
             unsafe { (at.0 as *mut u8).wrapping_add(index).write_volatile(*byte) };
         }
         true
+    }
+}
+
+/// A file in pages of its own: written once, then only read.
+#[derive(Debug)]
+pub struct FileCopy {
+    pages: Pages,
+    len: usize,
+}
+
+impl FileCopy {
+    /// Takes pages for at most `max` bytes, lets `write` fill them from the front,
+    /// and keeps as many as it says. `None` if there is no memory.
+    pub fn make<E>(
+        max: usize,
+        write: impl FnOnce(&mut [u8]) -> Result<usize, E>,
+    ) -> Option<Result<Self, E>> {
+        let mut pages = Pages::take(max as u64)?;
+        let len = match write(&mut pages.bytes_mut()[..max]) {
+            Ok(len) => len.min(max),
+            Err(error) => return Some(Err(error)),
+        };
+        pages.shrink(len as u64);
+        pages.protect((pages.start(), pages.start().offset(pages.len as i64)), Rights::Read);
+        Some(Ok(Self { pages, len }))
+    }
+
+    /// What is in it.
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: pages that this value owns alone, mapped and initialised. Only
+        // `make` wrote them; nobody else has them to call `store` on, and their
+        // translation refuses every other store.
+        unsafe { core::slice::from_raw_parts(self.pages.start.0 as *const u8, self.len) }
+    }
+
+    /// Bytes of memory.
+    pub fn size(&self) -> u64 {
+        self.pages.size()
     }
 }
 

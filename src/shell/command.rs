@@ -101,8 +101,10 @@ pub enum Command {
     Relocs {
         /// Its name.
         module: String,
-        /// How many; all if absent.
-        count: Option<u64>,
+        /// The one to explain, or the first to list; all if absent.
+        first: Option<u64>,
+        /// The last to list.
+        last: Option<u64>,
     },
     /// List call sites.
     Sites {

@@ -323,7 +323,9 @@ pub(super) fn sections(words: &mut Words<'_>) -> Result<Command, Problem> {
 }
 
 pub(super) fn relocs(words: &mut Words<'_>) -> Result<Command, Problem> {
-    Ok(Command::Relocs { module: words.module("MOD")?, count: words.optional_count("COUNT")? })
+    let module = words.module("MOD")?;
+    let (first, last) = (words.optional_count("N")?, words.optional_count("LAST")?);
+    Ok(Command::Relocs { module, first, last })
 }
 
 pub(super) fn sites(words: &mut Words<'_>) -> Result<Command, Problem> {

@@ -10,6 +10,7 @@ mod faults;
 mod look;
 mod modules;
 mod patch;
+mod relocs;
 mod sections;
 mod step;
 
@@ -90,7 +91,10 @@ impl Kernel {
             Command::Dis { target, count } => dis::dis(target, *count),
             Command::Stubs { module } => look::stubs(module),
             Command::Sections { module } => sections::sections(module),
-            Command::Relocs { module, count } => look::relocs(module, *count),
+            Command::Relocs { module, first: Some(number), last: None } => {
+                relocs::explain(module, *number)
+            }
+            Command::Relocs { module, first, last } => relocs::list(module, *first, *last),
             Command::Sites { glob } => look::sites(glob.as_deref()),
             Command::Audit { verbose, rewrite } => patch::audit(*verbose, *rewrite),
             Command::Journal => patch::journal(self.timebase_hz),

@@ -274,7 +274,7 @@ impl Aimed {
         let (at, word) = new_stub(&module)?;
         self.stubs.push(NewStub { site, at, edits: Vec::new() });
         let words = Stub::Redirect { word, traced: None }
-            .encode(at, &modules::stub_abi(module.linked.toc))
+            .encode(at, &modules::stub_abi(module.linked().toc))
             .map_err(|error| error.to_string())?;
         let edits = (0_i64..).zip(words.iter()).map(|(index, word)| ColdEdit {
             at: at.offset(index * 4),

@@ -126,8 +126,8 @@ pub fn in_words(frame: &TrapFrame) -> String {
         return format!("jump to {:#x}, which is no code", frame.nip);
     }
     let stub = modules::containing(nip).filter(|_| trapped(frame)).and_then(|module| {
-        let entry = module.linked.stubs.find(nip)?;
-        (entry.kind == StubKind::Missing).then(|| module.readable_name(entry.owner))
+        let entry = module.linked().stubs.find(nip)?;
+        (entry.kind == StubKind::Missing).then(|| module.readable_name(entry.owner).into_owned())
     });
     match stub {
         Some(symbol) => format!("call of {symbol}, which nobody exports"),

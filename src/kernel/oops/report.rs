@@ -149,7 +149,7 @@ fn toc_owner(frame: &TrapFrame) -> String {
     let owner = if kernels {
         "the kernel's TOC".to_string()
     } else {
-        match modules::first(|module| module.linked.toc.0 == toc) {
+        match modules::first(|module| module.linked().toc.0 == toc) {
             Some(module) => format!("the TOC of {}", module.name),
             None => "nobody's TOC".to_string(),
         }
@@ -159,7 +159,7 @@ fn toc_owner(frame: &TrapFrame) -> String {
     }
     let (start, end) = boot::text();
     match modules::containing(nip) {
-        Some(module) if module.linked.toc.0 == toc => {
+        Some(module) if module.linked().toc.0 == toc => {
             format!("{owner}, which fits the code that ran")
         }
         Some(module) if !module.sets_toc(nip) => {

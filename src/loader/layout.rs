@@ -186,6 +186,7 @@ impl Layout {
     /// [`LoadError::Section`] for a section that no group can take,
     /// [`LoadError::Reloc`] for a branch that is none, [`LoadError::TextTooLong`]
     /// and [`LoadError::NoRoom`] for a module that is too large.
+    #[inline(never)] // `make bench` counts it
     pub fn plan(object: &Object, options: &LinkOptions, page: u64) -> Result<Self, LoadError> {
         let needs = count_stubs(object, options)?;
         let patchable = callsites::patchable_entries(object);

@@ -69,6 +69,16 @@ case ${MMU:-} in
 '' | radix | hash | off) ;;
 *) refuse "MMU=$MMU: radix, hash or off" ;;
 esac
+case ${SMP:-1} in
+[1-9] | [1-9][0-9]) ;;
+*) refuse "SMP=$SMP: a number of CPUs, from 1 on" ;;
+esac
+# QEMU hands out memory in pieces of 256 MiB; a bare number is of MiB.
+mem=${MEM:-1G}
+[[ $mem =~ ^([1-9][0-9]{0,5})([MG]?)$ ]] || refuse "MEM=$mem: a size such as 256M or 2G"
+mebibytes=${BASH_REMATCH[1]}
+[ "${BASH_REMATCH[2]}" != G ] || mebibytes=$((mebibytes * 1024))
+[ $((mebibytes % 256)) = 0 ] || refuse "MEM=$mem: a multiple of 256M, such as 512M or 2G"
 case ${CAS:-0} in
 0 | 1) ;;
 *) refuse "CAS=$CAS: 1 or nothing" ;;

@@ -449,7 +449,7 @@ pub(super) fn echo(words: &mut Words<'_>) -> Result<Command, Problem> {
 }
 
 pub(super) fn repeat(words: &mut Words<'_>) -> Result<Command, Problem> {
-    let quiet = words.option("-q");
+    let mut quiet = words.option("-q");
     let until = if words.option("-t") {
         Until::Seconds(words.ranged("SECONDS", 1, MAX_SECONDS)? as u32)
     } else {
@@ -458,6 +458,10 @@ pub(super) fn repeat(words: &mut Words<'_>) -> Result<Command, Problem> {
             _ => Until::Rounds(words.ranged("COUNT", 1, u64::MAX)?),
         }
     };
+    quiet |= words.option("-q");
+    if let Some(word) = words.peek().filter(|word| word.bytes.starts_with(b"-")) {
+        return Err(words.no_option(&word.bytes));
+    }
     let usage = words.usage;
     let script = match words.words.as_slice() {
         [] => return Err(Problem::Missing { what: "COMMAND", usage }),

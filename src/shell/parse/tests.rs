@@ -196,5 +196,7 @@ fn repeat_takes_one_quoted_script_or_the_words_of_one_command() {
     );
     assert!(refusal("repeat -t 0 mem").contains("SECONDS 0: out of range"));
     assert!(refusal("repeat -z 1 mem").contains("-z: not an option"));
+    assert_eq!(ok("repeat -t 60 -q mem"), repeat(Until::Seconds(60), true, "mem"));
+    assert!(refusal("repeat 5 -z mem").contains("-z: not an option"));
     assert!(refusal("repeat 3").contains("COMMAND is missing"));
 }

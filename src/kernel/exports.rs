@@ -2,8 +2,8 @@
 
 use alloc::vec::Vec;
 
-use super::compat::{heap, kernel, param, print};
-use super::livepatch;
+use super::compat::{heap, kernel, library, param, print};
+use super::{livepatch, registry};
 use crate::addr::Vaddr;
 use crate::machine::lock::Once;
 use crate::machine::{cstring, hooks, varargs};
@@ -19,12 +19,15 @@ pub struct KernelExport {
 
 static TABLE: Once<Vec<KernelExport>> = Once::new();
 
-/// C functions written in Rust: name and global entry.
+/// C functions written in Rust: an iterator over name and global entry. The names
+/// are one text: an array of them would be twice as large in the image.
 macro_rules! functions {
-    ($($name:literal => $function:path),* $(,)?) => {
-        [$(($name, Vaddr($function as *const () as u64))),*]
+    ($($name:literal => $function:expr),* $(,)?) => {
+        concat!($($name, " "),*).split_ascii_whitespace()
+            .zip([$($crate::addr::Vaddr($function as *const () as u64)),*])
     };
 }
+pub(super) use functions;
 
 /// Every export, sorted by name.
 pub fn table() -> &'static [KernelExport] {
@@ -61,16 +64,21 @@ pub fn table() -> &'static [KernelExport] {
             "__cond_resched" => kernel::cond_resched,
             "klp_enable_patch" => livepatch::klp_enable_patch,
         };
-        let mut table: Vec<_> = rust
-            .into_iter()
-            .chain(cstring::exports())
-            .chain(varargs::exports())
-            .chain(kernel::data_exports())
-            .chain(param::exports())
-            .chain([("_mcount", hooks::mcount_address())])
-            .map(|(name, addr)| KernelExport { name, addr })
-            .collect();
-        table.sort_unstable_by_key(|export| export.name);
+        // Each in its place: less code than sorting, and done once.
+        let mut table: Vec<KernelExport> = Vec::new();
+        let mut put = |(name, addr): (&'static str, Vaddr)| {
+            let place = table.partition_point(|export| export.name < name);
+            table.insert(place, KernelExport { name, addr });
+        };
+        let put: &mut dyn FnMut((&'static str, Vaddr)) = &mut put;
+        rust.for_each(&mut *put);
+        cstring::exports().for_each(&mut *put);
+        varargs::exports().into_iter().for_each(&mut *put);
+        kernel::data_exports().into_iter().for_each(&mut *put);
+        library::exports().for_each(&mut *put);
+        registry::exports().for_each(&mut *put);
+        param::exports().for_each(&mut *put);
+        put(("_mcount", hooks::mcount_address()));
         table
     })
 }

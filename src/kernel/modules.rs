@@ -20,7 +20,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::call::{self, CallEnd};
-use super::{exports, initrd, jobs, livepatch, tracing};
+use super::{exports, initrd, jobs, livepatch, registry, tracing};
 use crate::addr::Vaddr;
 use crate::compat::errno;
 use crate::ksyms::readable::{may_be_made, readable};
@@ -507,6 +507,7 @@ fn store_params(
 fn unlist(module: &Arc<Module>) {
     tracing::module_goes(module);
     livepatch::module_gone(&module.name);
+    registry::module_gone(module);
     let mut modules = MODULES.lock();
     modules.retain(|other| other.number != module.number);
     modules.shrink_to_fit();
@@ -525,6 +526,9 @@ pub fn rmmod(name: &str) -> Result<(), Failure> {
     }
     if let Some(job) = jobs::in_the_way(&module) {
         return Err(format!("{name}: job {job} may be in it (wait {job}, or stop {job})").into());
+    }
+    if let Some(held) = registry::in_use(&module) {
+        return Err(format!("{name}: its {held} is held (rmmod who loaded it first)").into());
     }
     if livepatch::is_enabled(name) {
         return Err(

@@ -24,6 +24,11 @@ pub fn init(timebase_hz: u64) {
     PERIOD.store((timebase_hz / HZ).clamp(1, 0x7fff_ffff), Ordering::Relaxed);
 }
 
+/// Ticks of the time base in a second.
+pub fn timebase_hz() -> u64 {
+    PERIOD.load(Ordering::Relaxed) * HZ
+}
+
 /// Sets this CPU's decrementer going.
 pub fn start() {
     spr::set_decrementer(PERIOD.load(Ordering::Relaxed) as u32);

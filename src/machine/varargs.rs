@@ -9,7 +9,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use crate::addr::Vaddr;
 
 /// Global entries of the Rust functions, in the order of [`Targets`]'s fields.
-static TARGETS: [AtomicU64; 5] = [const { AtomicU64::new(0) }; 5];
+static TARGETS: [AtomicU64; 6] = [const { AtomicU64::new(0) }; 6];
 
 global_asm!(include_str!("../../boot/varargs.S"), targets = sym TARGETS);
 
@@ -25,6 +25,8 @@ pub struct Targets {
     pub snprintf: extern "C" fn(u64, u64, u64, u64) -> i32,
     /// Buffer, size, format, arguments; the length that was stored.
     pub scnprintf: extern "C" fn(u64, u64, u64, u64) -> i32,
+    /// Format, arguments.
+    pub warn_printk: extern "C" fn(u64, u64) -> i32,
 }
 
 /// Connects the C names; before that a call of one jumps to 0.
@@ -35,6 +37,7 @@ pub fn connect(targets: &Targets) {
         targets.dynamic_pr_debug as usize,
         targets.snprintf as usize,
         targets.scnprintf as usize,
+        targets.warn_printk as usize,
     ];
     for (slot, entry) in TARGETS.iter().zip(entries) {
         slot.store(entry as u64, Ordering::Relaxed);
@@ -46,6 +49,7 @@ unsafe extern "C" {
     fn sprintf();
     fn snprintf();
     fn scnprintf();
+    fn __warn_printk();
     fn __dynamic_pr_debug();
     fn memcpy();
     fn memmove();
@@ -54,13 +58,14 @@ unsafe extern "C" {
 }
 
 /// Assembly routines that modules import: C name, global entry.
-pub fn exports() -> [(&'static str, Vaddr); 9] {
+pub fn exports() -> [(&'static str, Vaddr); 10] {
     let at = |f: unsafe extern "C" fn()| Vaddr(f as *const () as u64);
     [
         ("_printk", at(_printk)),
         ("sprintf", at(sprintf)),
         ("snprintf", at(snprintf)),
         ("scnprintf", at(scnprintf)),
+        ("__warn_printk", at(__warn_printk)),
         ("__dynamic_pr_debug", at(__dynamic_pr_debug)),
         ("memcpy", at(memcpy)),
         ("memmove", at(memmove)),

@@ -47,7 +47,7 @@ impl Host for Kernel {
     }
 
     fn run(&mut self, command: &Command) -> Outcome {
-        super::compat::kernel::update_jiffies(self.timebase_hz);
+        super::compat::kernel::update_jiffies();
         tick::forget_asked(); // a Ctrl-C was for the command before
         outcome(self.carry_out(command))
     }

@@ -4,6 +4,7 @@
 //! print      _printk and the printf family
 //! heap       kmalloc, kfree and what they hold
 //! kernel     stack protector, lists, mutexes, jiffies, random bytes
+//! library    spin locks, delays, rate limits, packets' bytes, I2C transfers
 //! param      addresses that say what type a module's parameter has
 //! ```
 //!
@@ -12,5 +13,6 @@
 
 pub mod heap;
 pub mod kernel;
+pub mod library;
 pub mod param;
 pub mod print;

@@ -2,7 +2,7 @@
 
 use alloc::vec::Vec;
 
-use super::compat::{heap, kernel, library, param, print};
+use super::compat::{heap, kernel, library, packet, param, print, search};
 use super::{livepatch, registry};
 use crate::addr::Vaddr;
 use crate::machine::lock::Once;
@@ -76,6 +76,8 @@ pub fn table() -> &'static [KernelExport] {
         varargs::exports().into_iter().for_each(&mut *put);
         kernel::data_exports().into_iter().for_each(&mut *put);
         library::exports().for_each(&mut *put);
+        packet::exports().for_each(&mut *put);
+        search::exports().for_each(&mut *put);
         registry::exports().for_each(&mut *put);
         param::exports().for_each(&mut *put);
         put(("_mcount", hooks::mcount_address()));

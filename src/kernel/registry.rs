@@ -13,7 +13,7 @@
 //! - An entry's struct lies in the memory of a loaded module that has not faulted:
 //!   entries of others are dropped before anybody looks ([`entries`], [`module_gone`]).
 //! - The list's lock is not held while module code runs.
-//! - A module whose struct another one holds (`load_nls`) is not unloaded.
+//! - A module whose struct another one holds (`load_nls`, `textsearch_prepare`) is not unloaded.
 //!
 //! Nothing that Linux would do with the structs besides is pretended: who allocates
 //! a hash through the crypto API finds no such export.
@@ -302,35 +302,49 @@ pub fn exports() -> impl Iterator<Item = (&'static str, Vaddr)> {
     }
 }
 
-/// `load_nls(charset)`: the table of that name, held until `unload_nls`; its module
-/// is loaded if need be. Null if there is none.
-extern "C" fn load_nls(charset: u64) -> u64 {
-    let Some(name) = memory::read_cstr(Vaddr(charset), 64) else { return 0 };
+/// The struct of that kind and name, held by this call until [`release`]; the module
+/// `PREFIX_NAME` is loaded if need be, as Linux asks `modprobe` to do.
+pub fn hold(kind: Kind, prefix: &str, name: u64) -> Option<Vaddr> {
+    let name = memory::read_cstr(Vaddr(name), 64)?;
     let name = String::from_utf8_lossy(&name);
-    if let Some(table) = hold_nls(&name) {
-        return table;
-    }
-    if let Err(Failure::Refused(why) | Failure::Oops(why)) =
-        modules::insmod(&format!("nls_{name}"), LinkOptions::default(), &[])
-    {
-        kprintln!("load_nls: {why}");
-    }
-    hold_nls(&name).unwrap_or(0)
+    held(kind, &name).or_else(|| {
+        let module = format!("{prefix}_{name}");
+        if let Err(Failure::Refused(why) | Failure::Oops(why)) =
+            modules::insmod(&module, LinkOptions::default(), &[])
+        {
+            kprintln!("{module} is asked for: {why}");
+        }
+        held(kind, &name)
+    })
 }
 
 #[inline(never)]
-fn hold_nls(name: &str) -> Option<u64> {
+fn held(kind: Kind, name: &str) -> Option<Vaddr> {
     let mut entries = entries();
-    let its = |entry: &&mut Entry| entry.kind == Kind::Nls && entry.has_name(name);
+    let its = |entry: &&mut Entry| entry.kind == kind && entry.has_name(name);
     let entry = entries.iter_mut().find(its)?;
     entry.holders.push(call::current());
-    Some(entry.at.0)
+    Some(entry.at)
+}
+
+/// Ends a [`hold`]; false if nothing is registered there.
+pub fn release(at: Vaddr) -> bool {
+    let mut entries = entries();
+    let entry = entries.iter_mut().find(|entry| entry.at == at);
+    entry
+        .map(|entry| {
+            entry.holders.pop();
+            entry.holders.shrink_to_fit();
+        })
+        .is_some()
+}
+
+/// `load_nls(charset)`: null if there is none.
+extern "C" fn load_nls(charset: u64) -> u64 {
+    hold(Kind::Nls, "nls", charset).map_or(0, |table| table.0)
 }
 
 /// `unload_nls(table)`.
 extern "C" fn unload_nls(table: u64) {
-    if let Some(entry) = entries().iter_mut().find(|entry| entry.at.0 == table) {
-        entry.holders.pop();
-        entry.holders.shrink_to_fit();
-    }
+    release(Vaddr(table));
 }

@@ -31,6 +31,8 @@ const TFM_CONTEXT: usize = 32;
 pub const FLAGS: u16 = 32;
 /// See [`FLAGS`].
 pub const FLAGS_TYPE: u64 = 0xf;
+/// Flag of a hash that has a key, but needs none.
+pub const OPTIONAL_KEY: u64 = 0x4000;
 /// Type of a block cipher.
 pub const TYPE_CIPHER: u64 = 1;
 /// Type of a compressor.

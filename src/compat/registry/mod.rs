@@ -17,6 +17,7 @@
 //!
 //! - [`crypto`] lays out what a hash or a cipher is called with;
 //! - [`packet`] the `sk_buff` and the parameters of a packet match;
+//! - [`ipv6`] finds a packet's headers;
 //! - [`keys`] has the names of key codes.
 //!
 //! # What the layouts hold for
@@ -33,6 +34,7 @@
 //! `include/crypto/internal/scompress.h`.
 
 pub mod crypto;
+pub mod ipv6;
 pub mod keys;
 pub mod packet;
 
@@ -134,7 +136,7 @@ use Name::{Inline, Number, Pointer};
 rows! {
     Hash = "hash", 480, [Inline(280, CRYPTO_NAME), Inline(152, CRYPTO_NAME)], Unique::Name,
         "init@0 update@8 final@16 finup@24 digest@32 export@40 import@48 setkey@56 init_tfm@64 \
-         exit_tfm@72 descsize@80/4 digestsize@88/4 statesize@92/4 blocksize@132/4 ctxsize@136/4 \
+         exit_tfm@72 descsize@80/4 digestsize@88/4 statesize@92/4 flags@128/4 blocksize@132/4 ctxsize@136/4 \
          priority@144/4 cra_init@448 cra_exit@456";
     Cipher = "cipher", 384, [Inline(184, CRYPTO_NAME), Inline(56, CRYPTO_NAME)], Unique::Name,
         "blocksize@36/4 ctxsize@40/4 priority@48/4 min_keysize@320/4 max_keysize@324/4 setkey@328 \

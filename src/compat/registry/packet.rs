@@ -21,6 +21,7 @@
 use alloc::vec;
 use alloc::vec::Vec;
 
+use super::ipv6::{self, Header};
 use crate::addr::Vaddr;
 
 /// `NFPROTO_IPV4` and `NFPROTO_IPV6`; 0 is any.
@@ -55,24 +56,27 @@ pub struct Packet<'a> {
 }
 
 impl<'a> Packet<'a> {
-    /// Reads the IP header. `None` if the packet has no whole one.
-    ///
-    /// IPv6 extension headers are not followed: the transport header is behind the
-    /// fixed one.
+    /// Reads the IP header, and the extension headers of IPv6. `None` if they are not
+    /// all there.
     #[must_use]
     pub fn parse(bytes: &'a [u8]) -> Option<Self> {
         let first = *bytes.first()?;
-        let (family, header, fragoff) = match first >> 4 {
+        let (family, thoff, fragoff) = match first >> 4 {
             4 => {
                 let flags = u16::from_be_bytes([*bytes.get(6)?, *bytes.get(7)?]);
-                (IPV4, usize::from(first & 15) * 4, flags & 0x1fff)
+                let len = usize::from(first & 15) * 4;
+                (IPV4, (len >= 20).then_some(len)?, flags & 0x1fff)
             }
-            6 => (IPV6, 40, 0),
+            6 => {
+                let header = Header { kind: *bytes.get(6)?, at: ipv6::FIXED };
+                // A packet without one is asked about all the same.
+                let (last, offset) = ipv6::last(bytes, header).unwrap_or((header, 0));
+                (IPV6, last.at, offset / 8)
+            }
             _ => return None,
         };
-        let smallest = if family == IPV4 { 20 } else { 40 };
-        let fits = header >= smallest && bytes.len() >= header && bytes.len() <= 0xffff;
-        fits.then_some(Self { bytes, family, thoff: header as u16, fragoff })
+        let fits = thoff <= bytes.len() && bytes.len() <= 0xffff - HEADROOM;
+        fits.then_some(Self { bytes, family, thoff: thoff as u16, fragoff })
     }
 
     /// The buffer: room, packet, shared info.
@@ -126,6 +130,21 @@ impl<'a> Packet<'a> {
         bytes[1] = self.family;
         bytes
     }
+}
+
+/// Where `sk_buff` has priority and mark, 32 bits each.
+pub const SKB_PRIORITY: usize = 140;
+/// See [`SKB_PRIORITY`].
+pub const SKB_MARK: usize = 168;
+/// Where `sk_buff` has the offset of the network header, from its head.
+pub const SKB_NETWORK: i64 = 184;
+/// Pointer to the start of the buffer.
+pub const SKB_HEAD: i64 = 200;
+
+/// The packet in a [`buffer`](Packet::buffer), as long as the other is.
+#[must_use]
+pub fn of_buffer(buffer: &[u8], len: usize) -> &[u8] {
+    buffer.get(HEADROOM..HEADROOM + len).unwrap_or_default()
 }
 
 /// Where `xt_action_param` says that the packet is to be dropped.

@@ -9,6 +9,7 @@ mod dis;
 mod look;
 mod modules;
 mod patch;
+mod registered;
 mod sections;
 mod step;
 
@@ -80,6 +81,8 @@ impl Kernel {
             Command::Journal => patch::journal(self.timebase_hz),
             Command::Trace(action) => trace(action),
             Command::Livepatch(action) => livepatch(action),
+            Command::Registered { what } => registered::list(what.as_deref()),
+            Command::Use(request) => registered::put_to_use(request),
             Command::Cpus => look::cpus(),
             Command::Paca { cpu } => look::paca(*cpu),
             Command::Maps => look::maps(),

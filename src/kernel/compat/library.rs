@@ -1,5 +1,5 @@
 //! What drivers and protocol modules take from the kernel besides: delays, spin
-//! locks, rate limits, checksums' kin, buffers of packets, I2C.
+//! locks, rate limits, random numbers, UTF-8, I2C.
 //!
 //! Each does what Linux's does, as far as its caller can tell. Spin locks are the
 //! mutexes of `kernel`: a lock is known by its address, is waited for, and is given
@@ -11,7 +11,6 @@ use core::sync::atomic::AtomicU32;
 
 use super::kernel;
 use crate::addr::Vaddr;
-use crate::compat::registry::packet::{SKB_DATA, SKB_DATA_LEN, SKB_LEN};
 use crate::compat::{chacha, lz4};
 use crate::kernel::call::{self, CallEnd};
 use crate::kernel::exports::functions;
@@ -67,7 +66,6 @@ pub fn exports() -> impl Iterator<Item = (&'static str, Vaddr)> {
         "utf32_to_utf8" => utf32_to_utf8,
         "LZ4_decompress_safe" => lz4_decompress_safe,
         "chacha_block_generic" => chacha_block_generic,
-        "skb_copy_bits" => skb_copy_bits,
         "i2c_transfer" => i2c_transfer,
         "_ctype" => CTYPE.as_ptr(),
         "fips_enabled" => FIPS.as_ptr(),
@@ -213,24 +211,6 @@ extern "C" fn chacha_block_generic(state: u64, stream: u64, rounds: u32) {
     }
     memory::write_for_module(Vaddr(stream), &chacha::block(&words, rounds));
     memory::write_for_module(Vaddr(state + 48), &words[12].wrapping_add(1).to_le_bytes());
-}
-
-/// `skb_copy_bits(skb, offset, to, len)`: bytes of a packet; 0, or -EFAULT if it is
-/// shorter. Packets here are in one piece; one that is not ends the call.
-extern "C" fn skb_copy_bits(skb: u64, offset: i32, to: u64, len: i32) -> i32 {
-    let field = |at: i64| memory::read_u32(Vaddr(skb).offset(at)).unwrap_or(0);
-    if field(SKB_DATA_LEN) != 0 {
-        guarded::give_up("skb_copy_bits: a packet in fragments".into());
-    }
-    let end = i64::from(offset) + i64::from(len);
-    if offset < 0 || len < 0 || end > i64::from(field(SKB_LEN)) {
-        return -14;
-    }
-    let data = memory::read_u64(Vaddr(skb).offset(SKB_DATA)).unwrap_or(0);
-    let mut bytes = alloc::vec![0; len as usize];
-    let copied = memory::read(Vaddr(data).offset(offset.into()), &mut bytes)
-        && memory::write_for_module(Vaddr(to), &bytes);
-    if copied { 0 } else { -14 }
 }
 
 /// `i2c_transfer(adapter, messages, count)`: what the adapter's algorithm answers;

@@ -25,6 +25,7 @@ use crate::addr::Vaddr;
 use crate::compat::errno;
 use crate::ksyms::readable::{may_be_made, readable};
 use crate::loader::stubs::{Stub, StubAbi, StubKind};
+use crate::loader::symbols::find_global;
 use crate::loader::{
     self, Group, KernelAbi, Layout, LinkOptions, Linked, LoadError, Modinfo, Object, Owner,
     Resolved, Resolver, Span, params,
@@ -252,6 +253,20 @@ impl Resolver for Everyone {
             Some(Resolved { addr: export.addr, owner, gpl_only: export.gpl_only })
         })
     }
+}
+
+/// False if nothing that `object` lacks is in the module `dependency`: this kernel
+/// has some names itself that Linux has in modules (`x_tables`, `rc_core`).
+pub fn may_need(object: &Object<'_>, dependency: &str) -> bool {
+    let everyone = Everyone { modules: all() };
+    let mut missing = object.symbols().skip(1).filter(|symbol| symbol.st_shndx == 0);
+    let file = initrd::find_module(dependency).and_then(|file| Object::parse(file.data).ok());
+    missing.any(|symbol| {
+        let name = object.name(&symbol);
+        let there =
+            |file: &Object<'_>| find_global(file, name).is_some_and(|(_, s)| s.st_shndx != 0);
+        name != ".TOC." && everyone.resolve(name).is_none() && file.as_ref().is_none_or(there)
+    })
 }
 
 /// What a loaded module was linked against, and nothing that came later.

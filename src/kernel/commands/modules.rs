@@ -36,7 +36,7 @@ pub fn insmod(word: &str, link_only: bool, stubs: StubChoice, params: &[Param]) 
     }
 }
 
-/// Loads a module after what it depends on.
+/// Loads a module after what it depends on, as far as the kernel has not got it.
 pub fn modprobe(word: &str, params: &[Param]) -> Done {
     let mut path = Vec::new();
     probe(word, params, &mut path)
@@ -58,7 +58,9 @@ fn probe(word: &str, params: &[Param], path: &mut Vec<String>) -> Done {
         .ok_or_else(|| format!("{word}: no such module in the initrd (see ls /lib/modules)"))?;
     let object = Object::parse(file.data).map_err(|error| format!("{word}: {error}"))?;
     for dependency in Modinfo::of(&object).depends() {
-        probe(dependency, &[], path)?;
+        if modules::may_need(&object, dependency) {
+            probe(dependency, &[], path)?;
+        }
     }
     path.pop();
     insmod(word, false, StubChoice::Default, params)

@@ -212,13 +212,16 @@ impl Row {
 
 /// True if the layouts here are those of the kernel that a module was built for,
 /// by its `vermagic`: Debian's 6.1.0-50 and later, or an upstream 6.1.176 and later.
+/// Ours (`tocsin`) are built with headers of that layout.
 #[must_use]
 pub fn holds_for(vermagic: &str) -> bool {
     let number = |text: &str| {
         let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
         text[..end].parse::<u32>().ok()
     };
-    let Some(patch) = vermagic.strip_prefix("6.1.") else { return false };
+    let Some(patch) = vermagic.strip_prefix("6.1.") else {
+        return vermagic.starts_with("tocsin ");
+    };
     match patch.strip_prefix("0-") {
         Some(abi) => number(abi).is_some_and(|abi| abi >= 50),
         None => number(patch).is_some_and(|patch| patch >= 176),

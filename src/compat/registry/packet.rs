@@ -56,26 +56,29 @@ pub struct Packet<'a> {
 }
 
 impl<'a> Packet<'a> {
-    /// Reads the IP header, and the extension headers of IPv6. `None` if they are not
-    /// all there.
+    /// Reads the IP header, and the extension headers of IPv6. `None` if the packet is
+    /// shorter than its header says, or that makes no sense; what is behind it is left
+    /// off, as Linux does.
     #[must_use]
     pub fn parse(bytes: &'a [u8]) -> Option<Self> {
+        let number = |at: usize| Some(u16::from_be_bytes([*bytes.get(at)?, *bytes.get(at + 1)?]));
         let first = *bytes.first()?;
-        let (family, thoff, fragoff) = match first >> 4 {
-            4 => {
-                let flags = u16::from_be_bytes([*bytes.get(6)?, *bytes.get(7)?]);
-                let len = usize::from(first & 15) * 4;
-                (IPV4, (len >= 20).then_some(len)?, flags & 0x1fff)
-            }
-            6 => {
-                let header = Header { kind: *bytes.get(6)?, at: ipv6::FIXED };
-                // A packet without one is asked about all the same.
-                let (last, offset) = ipv6::last(bytes, header).unwrap_or((header, 0));
-                (IPV6, last.at, offset / 8)
-            }
+        let (family, len) = match first >> 4 {
+            4 => (IPV4, usize::from(number(2)?)),
+            6 => (IPV6, usize::from(number(4)?) + ipv6::FIXED),
             _ => return None,
         };
-        let fits = thoff <= bytes.len() && bytes.len() <= 0xffff - HEADROOM;
+        let bytes = bytes.get(..len)?;
+        let (thoff, fragoff) = if family == IPV4 {
+            let header = usize::from(first & 15) * 4;
+            ((header >= 20).then_some(header)?, number(6)? & 0x1fff)
+        } else {
+            let header = Header { kind: *bytes.get(6)?, at: ipv6::FIXED };
+            // A packet without one is asked about all the same.
+            let (last, offset) = ipv6::last(bytes, header).unwrap_or((header, 0));
+            (last.at, offset / 8)
+        };
+        let fits = thoff <= len && len <= 0xffff - HEADROOM;
         fits.then_some(Self { bytes, family, thoff: thoff as u16, fragoff })
     }
 
@@ -86,6 +89,12 @@ impl<'a> Packet<'a> {
         bytes.extend_from_slice(self.bytes);
         bytes.resize(self.end() + SHARED, 0);
         bytes
+    }
+
+    /// The packet as it is now in its [`buffer`](Self::buffer).
+    #[must_use]
+    pub fn in_buffer<'b>(&self, buffer: &'b [u8]) -> &'b [u8] {
+        buffer.get(HEADROOM..HEADROOM + self.bytes.len()).unwrap_or_default()
     }
 
     /// Where the shared info is, 8-byte aligned.
@@ -141,12 +150,6 @@ pub const SKB_NETWORK: i64 = 184;
 /// Pointer to the start of the buffer.
 pub const SKB_HEAD: i64 = 200;
 
-/// The packet in a [`buffer`](Packet::buffer), as long as the other is.
-#[must_use]
-pub fn of_buffer(buffer: &[u8], len: usize) -> &[u8] {
-    buffer.get(HEADROOM..HEADROOM + len).unwrap_or_default()
-}
-
 /// Where `xt_action_param` says that the packet is to be dropped.
 pub const HOTDROP: usize = 30;
 
@@ -192,15 +195,16 @@ mod tests {
     #[test]
     fn a_packet_needs_a_whole_ip_header() {
         let mut v4 = vec![0; 28];
-        v4[0] = 0x45;
+        (v4[0], v4[3]) = (0x45, 24);
         (v4[6], v4[7]) = (0x20, 0x03); // more fragments, offset 3
         let packet = Packet::parse(&v4).unwrap();
         assert_eq!((packet.family, packet.thoff, packet.fragoff), (2, 20, 3));
-        assert!(Packet::parse(&v4[..20]).is_some());
-        assert!(Packet::parse(&v4[..19]).is_none());
+        assert_eq!(packet.bytes.len(), 24);
+        assert!(Packet::parse(&v4[..24]).is_some());
+        assert!(Packet::parse(&v4[..23]).is_none());
         v4[0] = 0x44; // a header of 16 bytes
         assert!(Packet::parse(&v4).is_none());
-        v4[0] = 0x48; // of 32, in a packet of 28
+        v4[0] = 0x48; // of 32, in a packet of 24
         assert!(Packet::parse(&v4).is_none());
         let mut v6 = vec![0; 40];
         v6[0] = 0x60;
@@ -213,7 +217,7 @@ mod tests {
     #[test]
     fn the_buffer_holds_the_packet_where_the_skb_says() {
         let mut bytes = vec![7; 25];
-        bytes[0] = 0x45;
+        bytes[..4].copy_from_slice(&[0x45, 0, 0, 25]);
         let packet = Packet::parse(&bytes).unwrap();
         let (skb, buffer) = (packet.skb(Vaddr(0x1000)), packet.buffer());
         let word = |at: usize| u32::from_le_bytes(skb[at..at + 4].try_into().unwrap()) as usize;

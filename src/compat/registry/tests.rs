@@ -20,7 +20,12 @@ fn every_row_names_fields_inside_its_struct() {
 
 #[test]
 fn layouts_hold_from_debians_6_1_0_50_and_upstreams_6_1_176_on() {
-    for good in ["6.1.0-50-powerpc64le SMP mod_unload modversions ", "6.1.0-51-x", "6.1.176 SMP"] {
+    for good in [
+        "6.1.0-50-powerpc64le SMP mod_unload modversions ",
+        "6.1.0-51-x",
+        "6.1.176 SMP",
+        "tocsin ppc64le elfv2",
+    ] {
         assert!(holds_for(good), "{good}");
     }
     for bad in

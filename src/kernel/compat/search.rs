@@ -47,6 +47,11 @@ pub fn set_up(config: u64, algorithm: Vaddr, state: Vaddr, text: Vaddr, len: u64
     store(state.offset(STATE_TEXT + 8), len);
 }
 
+/// Makes the search go on at this offset.
+pub fn go_on(state: Vaddr, offset: u32) {
+    memory::write_for_module(state, &offset.to_le_bytes());
+}
+
 /// `get_next_block(consumed, &block, config, state)`: what of the text is left.
 extern "C" fn next_block(consumed: u32, block: u64, _config: u64, state: u64) -> u32 {
     let (text, len) = (load(state, STATE_TEXT), load(state, STATE_TEXT + 8));

@@ -1,6 +1,7 @@
 //! match, target: iptables' matches and targets, and the classifiers' ematches.
 
 use alloc::format;
+use alloc::string::String;
 
 use super::{Bytes, Done, Used, nothing, print_hex};
 use crate::compat::registry::Kind;
@@ -21,7 +22,7 @@ struct Laid<'a> {
 
 impl<'a> Laid<'a> {
     fn out(bytes: &'a [u8]) -> Result<Self, Failure> {
-        let packet = Packet::parse(bytes).ok_or_else(|| format!("no whole IP packet"))?;
+        let packet = Packet::parse(bytes).ok_or_else(|| String::from("no whole IP packet"))?;
         let buffer = Bytes::new(&packet.buffer())?;
         let skb = Bytes::new(&packet.skb(buffer.at))?;
         Ok(Self { packet, buffer, skb })
@@ -82,7 +83,7 @@ pub fn target(name: &str, info: &Arg, bytes: &Arg) -> Done {
         word(packet::SKB_MARK),
         word(packet::SKB_PRIORITY)
     );
-    print_hex(packet::of_buffer(&laid.buffer.read(laid.buffer.len), bytes.len()));
+    print_hex(laid.packet.in_buffer(&laid.buffer.read(laid.buffer.len)));
     Ok(())
 }
 

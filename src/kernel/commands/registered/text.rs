@@ -101,12 +101,19 @@ pub fn search(name: &str, pattern: &Arg, data: &Arg) -> Done {
     }
     let state = Bytes::zeroed(search::STATE_SIZE)?;
     search::set_up(config, algorithm.entry.at, state.at, data.at, data.len as u64);
+    let mut least = 0;
     loop {
         let place = algorithm.call("find", &[config, state.at.0])? as u32;
-        if place == u32::MAX {
+        if place < least || place as usize >= data.len {
             break;
         }
         kprintln!("{place}");
+        // Boyer-Moore's does not say where to go on.
+        least = place + 1;
+        let after = memory::read_u32(state.at).unwrap_or(0);
+        if after < least {
+            search::go_on(state.at, place.saturating_add(pattern.len as u32));
+        }
     }
     if algorithm.field("destroy") != 0 {
         algorithm.call("destroy", &[config])?;

@@ -3,16 +3,21 @@
 //! - [`printf`] formats as the kernel's `printk` and `snprintf` do;
 //! - [`klp`] reads a live patch out of a module's memory;
 //! - [`exports`] lists the names that the kernel offers them;
-//! - [`errno`] names the numbers that functions return.
+//! - [`errno`] names the numbers that functions return;
+//! - [`registry`] knows the structs that modules register: hashes, charsets, keymaps;
+//! - [`lz4`] and [`chacha`] are library functions that Linux's kernel has built in.
 //!
 //! All of it works on addresses that a module handed over, so nothing is
 //! dereferenced here: [`Memory`] is asked, and may say no.
 #![forbid(unsafe_code)]
 
+pub mod chacha;
 pub mod errno;
 pub mod exports;
 pub mod klp;
+pub mod lz4;
 pub mod printf;
+pub mod registry;
 
 use crate::addr::Vaddr;
 

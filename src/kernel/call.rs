@@ -4,6 +4,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::compat::{heap, kernel, print};
+use super::registry;
 use crate::addr::Vaddr;
 use crate::machine::call;
 use crate::machine::lock::Mutex;
@@ -40,6 +41,7 @@ pub fn run_limited(entry: Vaddr, args: &[u64], limit: Option<u64>) -> CallEnd {
         Err(call::Ended) => {
             heap::give_back(number);
             kernel::release_mutexes(number);
+            registry::give_back(number);
             let mut causes = CAUSES.lock();
             let mine = causes.iter().position(|(call, _)| *call == number);
             let cause = mine.map(|index| causes.swap_remove(index).1);

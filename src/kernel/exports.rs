@@ -4,10 +4,11 @@
 
 use alloc::vec::Vec;
 
-use super::compat::{heap, kernel, param, print};
-use super::livepatch;
+use super::compat::{heap, kernel, library, packet, param, print, search};
+use super::{livepatch, registry};
 use crate::addr::Vaddr;
 use crate::compat::exports::kernel_exports;
+use crate::compat::registry::Kind;
 use crate::machine::lock::Once;
 use crate::machine::{cstring, hooks, varargs};
 
@@ -24,10 +25,10 @@ static TABLE: Once<Vec<KernelExport>> = Once::new();
 
 /// Name and address of each; a function's is that of its global entry.
 macro_rules! with_addresses {
-    (functions { $($function:literal => $path:path,)* }
+    (functions { $($function:literal => $entry:expr,)* }
      addresses { $($data:literal => $at:expr,)* }) => {
         [
-            $(($function, Vaddr($path as *const () as u64)),)*
+            $(($function, Vaddr($entry as *const () as u64)),)*
             $(($data, $at),)*
         ]
     };

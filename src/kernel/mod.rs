@@ -13,6 +13,7 @@
 //! step/       calls that are shown one instruction at a time
 //! tracing     call sites on and off
 //! records     what they recorded, as text
+//! registry    what modules registered: hashes, charsets, keymaps, packet matches
 //! livepatch   redirecting functions of loaded modules
 //! audit       whether modules are in memory as they were linked
 //! oops        what an exception means; registers and back trace
@@ -39,6 +40,7 @@ pub mod module_file;
 pub mod modules;
 pub mod oops;
 pub mod records;
+pub mod registry;
 pub mod run;
 pub mod step;
 pub mod symbols;

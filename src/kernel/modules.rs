@@ -22,7 +22,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::call::{self, CallEnd};
 use super::module_file::ModuleFile;
-use super::{exports, jobs, livepatch, tracing};
+use super::{exports, jobs, livepatch, registry, tracing};
 use self_cell::self_cell;
 
 use crate::addr::Vaddr;
@@ -31,6 +31,7 @@ use crate::ksyms::readable::{may_be_made, readable};
 use crate::loader::explain::Lens;
 use crate::loader::modinfo::module_name;
 use crate::loader::stubs::{Stub, StubAbi, StubKind};
+use crate::loader::symbols::find_global;
 use crate::loader::{
     self, CallSite, Function, Group, KernelAbi, Layout, LinkOptions, Linked, LoadError, Name,
     Object, Owner, Resolved, Resolver, Span, params,
@@ -334,6 +335,21 @@ impl Resolver for Everyone {
     }
 }
 
+/// False if nothing that `object` lacks is in the module `dependency`: this kernel
+/// has some names itself that Linux has in modules (`x_tables`, `rc_core`).
+pub fn may_need(object: &Object<'_>, dependency: &str) -> bool {
+    let everyone = Everyone { modules: all() };
+    let mut missing = object.symbols().skip(1).filter(|symbol| symbol.st_shndx == 0);
+    let opened = ModuleFile::open(dependency).ok();
+    let file = opened.as_ref().and_then(|file| Object::parse(file.bytes()).ok());
+    missing.any(|symbol| {
+        let name = object.name(&symbol);
+        let there =
+            |file: &Object<'_>| find_global(file, name).is_some_and(|(_, s)| s.st_shndx != 0);
+        name != ".TOC." && everyone.resolve(name).is_none() && file.as_ref().is_none_or(there)
+    })
+}
+
 /// What a loaded module was linked against, and nothing that came later.
 struct AsLoaded<'m> {
     /// The modules whose exports it uses.
@@ -616,6 +632,7 @@ fn replace_list(change: impl FnOnce(&Snapshot) -> Snapshot) {
 fn unlist(module: &Arc<Module>) {
     tracing::module_goes(module);
     livepatch::module_gone(&module.name);
+    registry::module_gone(module);
     replace_list(|modules| modules.changed(|other| other.number == module.number, None));
     let (base, layout) = (module.linked().base, &module.layout);
     text::withdraw(text_range(layout, base), target_range(layout, base));
@@ -631,6 +648,9 @@ pub fn rmmod(name: &str) -> Result<(), Failure> {
     }
     if let Some(job) = jobs::in_the_way(&module) {
         return Err(format!("{name}: job {job} may be in it (wait {job}, or stop {job})").into());
+    }
+    if let Some(held) = registry::in_use(&module) {
+        return Err(format!("{name}: its {held} is held (rmmod who loaded it first)").into());
     }
     if livepatch::is_enabled(name) {
         return Err(

@@ -16,6 +16,21 @@ unsafe fn byte(text: *const c_char, index: usize) -> u8 {
     unsafe { text.add(index).cast::<u8>().read() }
 }
 
+/// A CRC whose polynomial has its bits in reverse.
+///
+/// # Safety
+/// `len` bytes at `start` may be read.
+unsafe fn reflected(polynomial: u32, mut crc: u32, start: *const c_char, len: usize) -> u32 {
+    for index in 0..len {
+        // SAFETY: inside those that may be read (caller).
+        crc ^= u32::from(unsafe { byte(start, index) });
+        for _ in 0..8 {
+            crc = (crc >> 1) ^ (polynomial & (crc & 1).wrapping_neg());
+        }
+    }
+    crc
+}
+
 macro_rules! c_functions {
     ($($(#[$doc:meta])* fn $name:ident($($arg:ident: $type:ty),*) $(-> $ret:ty)? $body:block)*) => {
         $(
@@ -33,7 +48,9 @@ macro_rules! c_functions {
         /// C name and global entry of each function here: a fault in one of them
         /// is its caller's. What is exported says `compat::exports`.
         pub fn exports() -> impl Iterator<Item = (&'static str, Vaddr)> {
-            [$((stringify!($name), Vaddr($name as *const () as u64))),*].into_iter()
+            // One text of all names: an array of them would be twice as large.
+            concat!($(stringify!($name), " "),*).split_ascii_whitespace()
+                .zip([$(Vaddr($name as *const () as u64)),*])
         }
     };
 }
@@ -193,6 +210,23 @@ c_functions! {
             }
         }
         core::ptr::null()
+    }
+
+    /// Sum of two texts, bit by bit: `to` may be one of them.
+    fn __crypto_xor(to: *mut u8, a: *const c_char, b: *const c_char, len: u32) {
+        for index in 0..len as usize {
+            to.add(index).write(byte(a, index) ^ byte(b, index));
+        }
+    }
+
+    /// CRC-32 with the low bit first, without inversions.
+    fn crc32_le(crc: u32, start: *const c_char, len: usize) -> u32 {
+        reflected(0xedb8_8320, crc, start, len)
+    }
+
+    /// CRC-32C, likewise.
+    fn __crc32c_le(crc: u32, start: *const c_char, len: usize) -> u32 {
+        reflected(0x82f6_3b78, crc, start, len)
     }
 
     /// 0 if equal; looks at every byte, so that the time tells nothing.

@@ -35,6 +35,9 @@ pub fn pause() {
 /// A mutex that yields while it waits.
 pub type Mutex<T> = spin::mutex::Mutex<T, Yield>;
 
+/// A mutex that is locked.
+pub type MutexGuard<'a, T> = spin::mutex::MutexGuard<'a, T>;
+
 /// A value written once.
 pub type Once<T> = spin::once::Once<T, Yield>;
 

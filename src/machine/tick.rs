@@ -30,6 +30,11 @@ pub fn period() -> u64 {
     PERIOD.load(Ordering::Relaxed)
 }
 
+/// Ticks of the time base in a second.
+pub fn timebase_hz() -> u64 {
+    PERIOD.load(Ordering::Relaxed) * HZ
+}
+
 /// Sets this CPU's decrementer going.
 pub fn start() {
     spr::set_decrementer(PERIOD.load(Ordering::Relaxed) as u32);

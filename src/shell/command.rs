@@ -124,6 +124,13 @@ pub enum Command {
     Trace(TraceAction),
     /// Live patches.
     Livepatch(LivepatchAction),
+    /// List what modules have registered.
+    Registered {
+        /// Only this kind or name, with all that is known of each.
+        what: Option<String>,
+    },
+    /// Use something that a module has registered.
+    Use(UseRequest),
     /// List CPUs.
     Cpus,
     /// Show a PACA.
@@ -226,6 +233,40 @@ pub enum Until {
     Rounds(u64),
     /// After the round in which so many seconds have passed.
     Seconds(u32),
+}
+
+/// What is done with something registered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verb {
+    /// Digest of a text, with a key if there is a second one.
+    Hash,
+    /// Encrypt a text (the second) with a key (the first).
+    Cipher,
+    /// Compress a text.
+    Compress,
+    /// Bytes to characters, or characters to bytes.
+    Nls,
+    /// List a remote control's keys.
+    Keymap,
+    /// Find a pattern (the first) in a text (the second).
+    Search,
+    /// Does a packet (the second) match what is looked for (the first)?
+    Match,
+    /// Do to a packet (the second) what is said (the first).
+    Target,
+}
+
+/// What one of the verbs was asked for.
+#[derive(Clone, Debug, PartialEq)]
+pub struct UseRequest {
+    /// What to do.
+    pub verb: Verb,
+    /// The other way round: decrypt, decompress.
+    pub back: bool,
+    /// Which one.
+    pub name: String,
+    /// What with; how many there may be depends on the verb.
+    pub args: Vec<Arg>,
 }
 
 /// Shapes of call stubs that the loader can build.

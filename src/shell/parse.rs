@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use super::args::{Arg, MAX_ARGS, SymbolName, parse_int, parse_ranged, parse_size};
 use super::command::{
     BatchFlag, CallRequest, Command, LivepatchAction, Param, Place, Redirect, Repeat, StepRequest,
-    StubChoice, Target, TraceAction, Until,
+    StubChoice, Target, TraceAction, Until, UseRequest, Verb,
 };
 use super::error::{self, Problem, Refusal};
 use super::lex::{self, Word};
@@ -364,6 +364,65 @@ pub(super) fn livepatch(words: &mut Words<'_>) -> Result<Command, Problem> {
         b"show" => LivepatchAction::Show(words.optional_name("MOD")?),
         word => return Err(words.no_option(word)),
     }))
+}
+
+pub(super) fn registered(words: &mut Words<'_>) -> Result<Command, Problem> {
+    Ok(Command::Registered { what: words.optional_name("NAME")? })
+}
+
+/// `VERB [-d] NAME ARG...`, with `required` arguments and up to `most`.
+fn verb(
+    words: &mut Words<'_>,
+    verb: Verb,
+    required: &[&'static str],
+    most: usize,
+) -> Result<Command, Problem> {
+    let turns = matches!(verb, Verb::Cipher | Verb::Compress);
+    let back = turns && words.option("-d");
+    let name = words.module("NAME")?;
+    let mut args = Vec::new();
+    while args.len() < most {
+        match words.words.next() {
+            Some(word) => args.push(Arg::parse(word)?),
+            None => break,
+        }
+    }
+    match required.get(args.len()) {
+        Some(what) => Err(Problem::Missing { what, usage: words.usage }),
+        None => Ok(Command::Use(UseRequest { verb, back, name, args })),
+    }
+}
+
+pub(super) fn hash(words: &mut Words<'_>) -> Result<Command, Problem> {
+    verb(words, Verb::Hash, &["DATA"], 2)
+}
+
+pub(super) fn cipher(words: &mut Words<'_>) -> Result<Command, Problem> {
+    verb(words, Verb::Cipher, &["KEY", "DATA"], 2)
+}
+
+pub(super) fn compress(words: &mut Words<'_>) -> Result<Command, Problem> {
+    verb(words, Verb::Compress, &["DATA"], 1)
+}
+
+pub(super) fn nls(words: &mut Words<'_>) -> Result<Command, Problem> {
+    verb(words, Verb::Nls, &["DATA"], usize::MAX)
+}
+
+pub(super) fn keymap(words: &mut Words<'_>) -> Result<Command, Problem> {
+    verb(words, Verb::Keymap, &[], 0)
+}
+
+pub(super) fn search(words: &mut Words<'_>) -> Result<Command, Problem> {
+    verb(words, Verb::Search, &["PATTERN", "DATA"], 2)
+}
+
+pub(super) fn matches(words: &mut Words<'_>) -> Result<Command, Problem> {
+    verb(words, Verb::Match, &["INFO", "PACKET"], 2)
+}
+
+pub(super) fn target(words: &mut Words<'_>) -> Result<Command, Problem> {
+    verb(words, Verb::Target, &["INFO", "PACKET"], 2)
 }
 
 pub(super) fn cpus(_: &mut Words<'_>) -> Result<Command, Problem> {

@@ -10,6 +10,7 @@ mod faults;
 mod look;
 mod modules;
 mod patch;
+mod registered;
 mod relocs;
 mod sections;
 mod step;
@@ -50,7 +51,7 @@ impl Host for Kernel {
     }
 
     fn run(&mut self, command: &Command) -> Outcome {
-        super::compat::kernel::update_jiffies(self.timebase_hz);
+        super::compat::kernel::update_jiffies();
         tick::forget_asked(); // a Ctrl-C was for the command before
         outcome(self.carry_out(command))
     }
@@ -100,6 +101,8 @@ impl Kernel {
             Command::Journal => patch::journal(self.timebase_hz),
             Command::Trace(action) => trace(action),
             Command::Livepatch(action) => livepatch(action),
+            Command::Registered { what } => registered::list(what.as_deref()),
+            Command::Use(request) => registered::put_to_use(request),
             Command::Cpus => look::cpus(),
             Command::Paca { cpu } => look::paca(*cpu),
             Command::Maps => look::maps(),

@@ -44,7 +44,7 @@ fn told(word: &str, load: impl FnOnce(&str) -> Result<Arc<Module>, Failure>) -> 
     }
 }
 
-/// Loads a module after what it depends on.
+/// Loads a module after what it depends on, as far as the kernel has not got it.
 pub fn modprobe(word: &str, params: &[Param]) -> Done {
     let mut path = Vec::new();
     probe(word, params, &mut path)
@@ -65,7 +65,9 @@ fn probe(word: &str, params: &[Param], path: &mut Vec<String>) -> Done {
     let file = ModuleFile::open(word)?;
     let object = Object::parse(file.bytes()).map_err(|error| format!("{word}: {error}"))?;
     for dependency in Modinfo::of(&object).depends() {
-        probe(dependency, &[], path)?;
+        if modules::may_need(&object, dependency) {
+            probe(dependency, &[], path)?;
+        }
     }
     path.pop();
     told(word, |word| modules::insmod_file(word, file, LinkOptions::default(), params))

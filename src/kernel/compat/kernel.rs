@@ -39,10 +39,14 @@ pub fn kmalloc_caches_address() -> Vaddr {
     Vaddr(KMALLOC_CACHES.as_ptr() as u64)
 }
 
+/// What `jiffies` would be now.
+pub fn jiffies_now() -> u64 {
+    spr::timebase() / (tick::timebase_hz() / HZ).max(1)
+}
+
 /// Brings `jiffies` up to date.
-pub fn update_jiffies(timebase_hz: u64) {
-    let ticks_per_jiffy = (timebase_hz / HZ).max(1);
-    JIFFIES.store(spr::timebase() / ticks_per_jiffy, Ordering::Relaxed);
+pub fn update_jiffies() {
+    JIFFIES.store(jiffies_now(), Ordering::Relaxed);
 }
 
 /// Unlocks what the call with this number has locked: it did not return.
@@ -138,20 +142,24 @@ pub extern "C" fn mutex_unlock(lock: u64) {
     }
 }
 
-/// `get_random_bytes(buffer, len)`: a fast generator seeded from the time base.
-/// Not for secrets.
-pub extern "C" fn get_random_bytes(buffer: u64, len: u64) {
+/// A random number: a fast generator seeded from the time base. Not for secrets.
+#[inline(never)]
+pub fn random() -> u64 {
     static STATE: AtomicU64 = AtomicU64::new(0);
+    // SplitMix64 (Steele, Lea, Flood 2014).
+    let step = spr::timebase().wrapping_add(0x9e37_79b9_7f4a_7c15);
+    let mut z = STATE.fetch_add(step, Ordering::Relaxed).wrapping_add(step);
+    z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+    z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+    z ^ (z >> 31)
+}
+
+/// `get_random_bytes(buffer, len)`.
+pub extern "C" fn get_random_bytes(buffer: u64, len: u64) {
     let mut bytes = alloc::vec![0; len as usize];
     for chunk in bytes.chunks_mut(8) {
-        // SplitMix64 (Steele, Lea, Flood 2014).
-        let step = spr::timebase().wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = STATE.fetch_add(step, Ordering::Relaxed).wrapping_add(step);
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^= z >> 31;
         let len = chunk.len();
-        chunk.copy_from_slice(&z.to_le_bytes()[..len]);
+        chunk.copy_from_slice(&random().to_le_bytes()[..len]);
     }
     memory::write_for_module(Vaddr(buffer), &bytes);
 }

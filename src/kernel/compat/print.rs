@@ -40,6 +40,7 @@ pub fn connect() {
         dynamic_pr_debug,
         snprintf: vsnprintf,
         scnprintf: vscnprintf,
+        warn_printk: printk,
     });
 }
 

@@ -247,19 +247,19 @@ fn element(kind: u8, at: u64, index: u32) -> u64 {
     at.wrapping_add(u64::from(index) * u64::from(size))
 }
 
-pub extern "C" fn register<const KIND: u8>(at: u64) -> i64 {
+pub(crate) extern "C" fn register<const KIND: u8>(at: u64) -> i64 {
     added(KIND, at)
 }
 
-pub extern "C" fn unregister<const KIND: u8>(at: u64) -> i64 {
+pub(crate) extern "C" fn unregister<const KIND: u8>(at: u64) -> i64 {
     removed(KIND, at)
 }
 
-pub extern "C" fn register_all<const KIND: u8>(at: u64, count: u32) -> i64 {
+pub(crate) extern "C" fn register_all<const KIND: u8>(at: u64, count: u32) -> i64 {
     all_added(KIND, at, count)
 }
 
-pub extern "C" fn unregister_all<const KIND: u8>(at: u64, count: u32) {
+pub(crate) extern "C" fn unregister_all<const KIND: u8>(at: u64, count: u32) {
     all_removed(KIND, at, count);
 }
 
@@ -301,11 +301,11 @@ pub fn release(at: Vaddr) -> bool {
 }
 
 /// `load_nls(charset)`: null if there is none.
-pub extern "C" fn load_nls(charset: u64) -> u64 {
+pub(crate) extern "C" fn load_nls(charset: u64) -> u64 {
     hold(Kind::Nls, "nls", charset).map_or(0, |table| table.0)
 }
 
 /// `unload_nls(table)`.
-pub extern "C" fn unload_nls(table: u64) {
+pub(crate) extern "C" fn unload_nls(table: u64) {
     release(Vaddr(table));
 }

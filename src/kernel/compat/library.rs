@@ -19,7 +19,7 @@ use crate::machine::{call as guarded, memory, spr, tick};
 /// `_ctype`: what each character is, in the bits of Linux's `ctype.h`: 1 upper
 /// case, 2 lower, 4 digit, 8 control, 16 punctuation, 32 space, 64 hexadecimal
 /// letter, 128 the blank itself. The upper half is Latin-1's.
-pub static CTYPE: [u8; 256] = {
+pub(crate) static CTYPE: [u8; 256] = {
     let mut table = [0; 256];
     let mut index = 0;
     while index < 256 {
@@ -42,38 +42,38 @@ pub static CTYPE: [u8; 256] = {
 };
 
 /// `fips_enabled`: no algorithm is forbidden.
-pub static FIPS: AtomicU32 = AtomicU32::new(0);
+pub(crate) static FIPS: AtomicU32 = AtomicU32::new(0);
 
-pub extern "C" fn spin_lock(lock: u64) {
+pub(crate) extern "C" fn spin_lock(lock: u64) {
     kernel::mutex_lock(lock);
 }
 
-pub extern "C" fn spin_lock_bh(lock: u64) {
+pub(crate) extern "C" fn spin_lock_bh(lock: u64) {
     kernel::mutex_lock(lock);
 }
 
 /// The flags that it returns are for `spin_unlock_irqrestore`, which needs none.
-pub extern "C" fn spin_lock_irqsave(lock: u64) -> u64 {
+pub(crate) extern "C" fn spin_lock_irqsave(lock: u64) -> u64 {
     kernel::mutex_lock(lock);
     0
 }
 
-pub extern "C" fn spin_unlock(lock: u64) {
+pub(crate) extern "C" fn spin_unlock(lock: u64) {
     kernel::mutex_unlock(lock);
 }
 
-pub extern "C" fn spin_unlock_bh(lock: u64) {
+pub(crate) extern "C" fn spin_unlock_bh(lock: u64) {
     kernel::mutex_unlock(lock);
 }
 
-pub extern "C" fn spin_unlock_irqrestore(lock: u64, _flags: u64) {
+pub(crate) extern "C" fn spin_unlock_irqrestore(lock: u64, _flags: u64) {
     kernel::mutex_unlock(lock);
 }
 
 /// `___ratelimit(state, name)`: 1 if it may go on. `ratelimit_state` counts: at 4
 /// the interval in jiffies, 8 how often in one, 12 how often it was, 16 how often it
 /// was not, 24 when the interval began.
-pub extern "C" fn ratelimit(state: u64, _name: u64) -> i32 {
+pub(crate) extern "C" fn ratelimit(state: u64, _name: u64) -> i32 {
     let at = |offset: u64| Vaddr(state + offset);
     let field = |offset: u64| memory::read_u32(at(offset)).unwrap_or(0);
     let (interval, burst, mut printed, mut missed) = (field(4), field(8), field(12), field(16));
@@ -105,38 +105,38 @@ fn wait(microseconds: u64) {
     }
 }
 
-pub extern "C" fn udelay(microseconds: u64) {
+pub(crate) extern "C" fn udelay(microseconds: u64) {
     wait(microseconds);
 }
 
-pub extern "C" fn usleep_range_state(least: u64, _most: u64, _state: u32) {
+pub(crate) extern "C" fn usleep_range_state(least: u64, _most: u64, _state: u32) {
     wait(least);
 }
 
-pub extern "C" fn msleep(milliseconds: u32) {
+pub(crate) extern "C" fn msleep(milliseconds: u32) {
     wait(u64::from(milliseconds) * 1000);
 }
 
 /// Nothing interrupts it: 0 milliseconds are left.
-pub extern "C" fn msleep_interruptible(milliseconds: u32) -> u64 {
+pub(crate) extern "C" fn msleep_interruptible(milliseconds: u32) -> u64 {
     wait(u64::from(milliseconds) * 1000);
     0
 }
 
-pub extern "C" fn get_random_u32() -> u32 {
+pub(crate) extern "C" fn get_random_u32() -> u32 {
     kernel::random() as u32
 }
 
-pub extern "C" fn get_random_u8() -> u8 {
+pub(crate) extern "C" fn get_random_u8() -> u8 {
     kernel::random() as u8
 }
 
-pub extern "C" fn get_random_u32_below(ceiling: u32) -> u32 {
+pub(crate) extern "C" fn get_random_u32_below(ceiling: u32) -> u32 {
     (u128::from(kernel::random()) * u128::from(ceiling) >> 64) as u32
 }
 
 /// `utf8_to_utf32(text, len, &code)`: bytes of the first character, or -1.
-pub extern "C" fn utf8_to_utf32(text: u64, len: i32, code: u64) -> i32 {
+pub(crate) extern "C" fn utf8_to_utf32(text: u64, len: i32, code: u64) -> i32 {
     let mut bytes = [0; 4];
     let got = memory::read_prefix(Vaddr(text), &mut bytes[..len.clamp(0, 4) as usize]);
     let first = (1..=got).find_map(|len| core::str::from_utf8(&bytes[..len]).ok()?.chars().next());
@@ -150,7 +150,7 @@ pub extern "C" fn utf8_to_utf32(text: u64, len: i32, code: u64) -> i32 {
 }
 
 /// `utf32_to_utf8(code, text, room)`: bytes stored, or -1.
-pub extern "C" fn utf32_to_utf8(code: u32, text: u64, room: i32) -> i32 {
+pub(crate) extern "C" fn utf32_to_utf8(code: u32, text: u64, room: i32) -> i32 {
     let mut bytes = [0; 4];
     let fits = |bytes: &&str| bytes.len() <= room.max(0) as usize;
     match char::from_u32(code).map(|code| &*code.encode_utf8(&mut bytes)).filter(fits) {
@@ -164,7 +164,7 @@ pub extern "C" fn utf32_to_utf8(code: u32, text: u64, room: i32) -> i32 {
 }
 
 /// `LZ4_decompress_safe(block, text, len, room)`: bytes of text, or -1.
-pub extern "C" fn lz4_decompress_safe(block: u64, text: u64, len: i32, room: i32) -> i32 {
+pub(crate) extern "C" fn lz4_decompress_safe(block: u64, text: u64, len: i32, room: i32) -> i32 {
     let mut bytes = alloc::vec![0; len.max(0) as usize];
     let decoded = memory::read(Vaddr(block), &mut bytes)
         .then(|| lz4::decode(&bytes, room.max(0) as usize))
@@ -174,7 +174,7 @@ pub extern "C" fn lz4_decompress_safe(block: u64, text: u64, len: i32, room: i32
 }
 
 /// `chacha_block_generic(state, stream, rounds)`: one block; its number goes up.
-pub extern "C" fn chacha_block_generic(state: u64, stream: u64, rounds: u32) {
+pub(crate) extern "C" fn chacha_block_generic(state: u64, stream: u64, rounds: u32) {
     let mut bytes = [0; 64];
     memory::read(Vaddr(state), &mut bytes);
     let mut words = [0; 16];
@@ -188,7 +188,7 @@ pub extern "C" fn chacha_block_generic(state: u64, stream: u64, rounds: u32) {
 /// `i2c_transfer(adapter, messages, count)`: what the adapter's algorithm answers;
 /// -EOPNOTSUPP if it has no `master_xfer`. Who brings the adapter brings that: there
 /// is no bus here. `i2c_adapter` has its algorithm at 16, and that the function at 0.
-pub extern "C" fn i2c_transfer(adapter: u64, messages: u64, count: i32) -> i32 {
+pub(crate) extern "C" fn i2c_transfer(adapter: u64, messages: u64, count: i32) -> i32 {
     let transfer = memory::read_u64(Vaddr(adapter).offset(16))
         .and_then(|algorithm| memory::read_u64(Vaddr(algorithm)));
     let Some(transfer) = transfer else {

@@ -43,17 +43,17 @@ fn within(skb: u64, offset: i32, len: i32) -> Option<Vaddr> {
 }
 
 /// `skb_copy_bits(skb, offset, to, len)`: 0, or -EFAULT if the packet is shorter.
-pub extern "C" fn skb_copy_bits(skb: u64, offset: i32, to: u64, len: i32) -> i32 {
+pub(crate) extern "C" fn skb_copy_bits(skb: u64, offset: i32, to: u64, len: i32) -> i32 {
     within(skb, offset, len).map_or(EFAULT, |from| copy(from, Vaddr(to), len as usize))
 }
 
 /// `skb_store_bits(skb, offset, from, len)`: likewise.
-pub extern "C" fn skb_store_bits(skb: u64, offset: i32, from: u64, len: i32) -> i32 {
+pub(crate) extern "C" fn skb_store_bits(skb: u64, offset: i32, from: u64, len: i32) -> i32 {
     within(skb, offset, len).map_or(EFAULT, |to| copy(Vaddr(from), to, len as usize))
 }
 
 /// `skb_ensure_writable(skb, len)`: 0, or -ENOMEM if the packet is shorter.
-pub extern "C" fn skb_ensure_writable(skb: u64, len: u32) -> i32 {
+pub(crate) extern "C" fn skb_ensure_writable(skb: u64, len: u32) -> i32 {
     if len <= linear(skb).1 { 0 } else { ENOMEM }
 }
 
@@ -69,7 +69,7 @@ fn bytes(skb: u64) -> Vec<u8> {
 /// and where, or -ENOENT, -EBADMSG. An offset that is not 0 is that of the IPv6
 /// header. Flags: 1 (out) fragmented; 2 stop at authentication; 4 skip routing
 /// headers without segments left.
-pub extern "C" fn ipv6_find_hdr(
+pub(crate) extern "C" fn ipv6_find_hdr(
     skb: u64,
     offset: u64,
     kind: i32,
@@ -112,7 +112,7 @@ fn network_offset(skb: u64) -> usize {
 }
 
 /// `ipv6_skip_exthdr(skb, start, &kind, &fragment)`: where the last header is, or -1.
-pub extern "C" fn ipv6_skip_exthdr(skb: u64, start: i32, kind: u64, fragment: u64) -> i32 {
+pub(crate) extern "C" fn ipv6_skip_exthdr(skb: u64, start: i32, kind: u64, fragment: u64) -> i32 {
     let mut first = [0];
     memory::read(Vaddr(kind), &mut first);
     let header = Header { kind: first[0], at: start.max(0) as usize };

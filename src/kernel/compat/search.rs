@@ -66,7 +66,7 @@ fn run(algorithm: u64, function: &str, args: &[u64]) -> u64 {
 
 /// `textsearch_prepare(algorithm, pattern, len, gfp, flags)`: a config, or an error
 /// as a pointer.
-pub extern "C" fn textsearch_prepare(
+pub(crate) extern "C" fn textsearch_prepare(
     name: u64,
     pattern: u64,
     len: u32,
@@ -90,7 +90,7 @@ pub extern "C" fn textsearch_prepare(
 }
 
 /// `textsearch_destroy(config)`.
-pub extern "C" fn textsearch_destroy(config: u64) {
+pub(crate) extern "C" fn textsearch_destroy(config: u64) {
     let algorithm = load(config, 0);
     if registry::release(Vaddr(algorithm)) {
         run(algorithm, "destroy", &[config]);
@@ -100,7 +100,7 @@ pub extern "C" fn textsearch_destroy(config: u64) {
 
 /// `skb_find_text(skb, from, to, config)`: the first place of the pattern, counted
 /// from `from`, or all ones.
-pub extern "C" fn skb_find_text(skb: u64, from: u32, to: u32, config: u64) -> u32 {
+pub(crate) extern "C" fn skb_find_text(skb: u64, from: u32, to: u32, config: u64) -> u32 {
     let (data, len) = packet::linear(skb);
     let text = data.offset(from.into());
     let len = len.min(to).saturating_sub(from);

@@ -31,7 +31,7 @@ use crate::loader::{
 };
 use crate::machine::lock::Mutex;
 use crate::machine::memory::{Block, Pages};
-use crate::machine::{boot, hooks, memory, paca, text};
+use crate::machine::{boot, hooks, memory, paca, spr, text};
 use crate::memory::PAGE;
 use crate::shell::args::module_name_eq;
 use crate::shell::command::Param;
@@ -72,6 +72,7 @@ pub fn kernel_abi() -> KernelAbi {
         stubs: stub_abi(Vaddr(0)),
         mcount: hooks::mcount_address(),
         mcount_late: hooks::mcount_late_address(),
+        prefixed: spr::has_prefixes(),
     }
 }
 

@@ -3,7 +3,7 @@
 use alloc::vec::Vec;
 
 use super::compat::{heap, kernel, param, print};
-use super::livepatch;
+use super::{livepatch, tables};
 use crate::addr::Vaddr;
 use crate::machine::lock::Once;
 use crate::machine::{cstring, hooks, varargs};
@@ -59,6 +59,15 @@ pub fn table() -> &'static [KernelExport] {
             "mutex_unlock" => kernel::mutex_unlock,
             "get_random_bytes" => kernel::get_random_bytes,
             "__cond_resched" => kernel::cond_resched,
+            "static_key_enable" => tables::static_key_enable,
+            "static_key_enable_cpuslocked" => tables::static_key_enable,
+            "static_key_disable" => tables::static_key_disable,
+            "static_key_disable_cpuslocked" => tables::static_key_disable,
+            "static_key_slow_inc" => tables::static_key_slow_inc,
+            "static_key_slow_inc_cpuslocked" => tables::static_key_slow_inc,
+            "static_key_slow_dec" => tables::static_key_slow_dec,
+            "static_key_slow_dec_cpuslocked" => tables::static_key_slow_dec,
+            "static_key_count" => tables::static_key_count,
             "klp_enable_patch" => livepatch::klp_enable_patch,
         };
         let mut table: Vec<_> = rust

@@ -42,7 +42,7 @@ fn paths() -> Vec<String> {
     for module in modules::all() {
         let name = &module.name;
         paths.extend([format!("sys/module/{name}/refcnt"), format!("sys/module/{name}/coresize")]);
-        let sections = module.linked.sections.iter();
+        let sections = module.sections();
         paths
             .extend(sections.map(|section| format!("sys/module/{name}/sections/{}", section.name)));
         if livepatch::is_patch(name) {
@@ -111,7 +111,7 @@ fn content(name: &str) -> Option<String> {
                 "coresize" => Some(format!("{}\n", module.size())),
                 _ => {
                     let wanted = rest.strip_prefix("sections/")?;
-                    let mut sections = module.linked.sections.iter();
+                    let mut sections = module.sections();
                     let section = sections.find(|section| section.name == wanted)?;
                     Some(format!("{:#018x}\n", section.addr.0))
                 }
@@ -158,7 +158,7 @@ fn kallsyms() -> String {
             writeln!(text, "{:016x} {letter} {}", ksyms::address_of(&found).0, found.name.as_str());
     }
     for module in modules::all() {
-        for function in module.linked.functions.iter() {
+        for function in module.functions() {
             let global = function.symbol >= module.object.first_global();
             let letter = if global { 'T' } else { 't' };
             let at = module.address(function.at).0;

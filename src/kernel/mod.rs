@@ -10,6 +10,7 @@
 //! call        the shell's `call`: arguments, buffers, what a fault leaves
 //! jobs        calls on the other CPUs
 //! step/       calls that are shown one instruction at a time
+//! tables      BUG, WARN, fixups after faults, static keys
 //! tracing     call sites on and off
 //! records     what they recorded, as text
 //! livepatch   redirecting functions of loaded modules
@@ -40,6 +41,7 @@ pub mod records;
 pub mod run;
 pub mod step;
 pub mod symbols;
+pub mod tables;
 pub mod tracing;
 pub mod unwind;
 

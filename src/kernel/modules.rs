@@ -20,14 +20,16 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::call::{self, CallEnd};
-use super::{exports, initrd, jobs, livepatch, tracing};
+use super::{exports, initrd, jobs, livepatch, tables, tracing};
 use crate::addr::Vaddr;
 use crate::compat::errno;
+use crate::kprintln;
 use crate::ksyms::readable::{may_be_made, readable};
 use crate::loader::stubs::{Stub, StubAbi, StubKind};
+use crate::loader::tables::Left;
 use crate::loader::{
-    self, Group, KernelAbi, Layout, LinkOptions, Linked, LoadError, Modinfo, Object, Owner,
-    Resolved, Resolver, Span, params,
+    self, Function, Group, KernelAbi, Layout, LinkOptions, Linked, LoadError, Modinfo, Object,
+    Owner, PlacedSection, Resolved, Resolver, Span, params,
 };
 use crate::machine::lock::Mutex;
 use crate::machine::memory::{Block, Pages};
@@ -57,6 +59,8 @@ pub struct Module {
     pub options: LinkOptions,
     /// It was ended by a fault.
     faulty: AtomicBool,
+    /// What only init used has been given back.
+    init_gone: AtomicBool,
     /// Its exit function has faulted: running it again would only fault again.
     stuck: AtomicBool,
     /// Texts that its `charp` parameters point to.
@@ -132,15 +136,52 @@ impl Module {
 
     /// Global entries of the functions of that name, in either form, ascending.
     pub fn functions_named(&self, name: &str) -> Vec<Vaddr> {
-        let functions = &self.linked.functions;
-        let named = functions.named(&self.object, name);
+        let named = self.linked.functions.named(&self.object, name);
+        let named = named.filter(|function| self.is_there(function));
         let mut entries: Vec<_> = named.map(|function| self.address(function.at)).collect();
         if entries.is_empty() && may_be_made(name) {
-            let named = functions.iter().filter(|it| self.readable_name(it.symbol) == name);
+            let named = self.functions().filter(|it| self.readable_name(it.symbol) == name);
             entries.extend(named.map(|function| self.address(function.at)));
         }
         entries.dedup(); // aliases
         entries
+    }
+
+    /// Its functions that are in memory, by rising address.
+    pub fn functions(&self) -> impl Iterator<Item = Function> + '_ {
+        let functions = self.linked.functions.iter();
+        functions.filter(|function| self.is_there(function))
+    }
+
+    fn is_there(&self, function: &Function) -> bool {
+        self.pages.contains(self.address(function.at), 1)
+    }
+
+    /// Its sections that are in memory, by rising address.
+    pub fn sections(&self) -> impl Iterator<Item = &PlacedSection<'static>> + '_ {
+        self.linked.sections.iter().filter(|section| !self.is_gone(section.group))
+    }
+
+    /// True if a part of the image has been given back.
+    pub fn is_gone(&self, group: Group) -> bool {
+        let init = matches!(group, Group::InitData | Group::InitText);
+        init && self.init_gone.load(Ordering::Relaxed)
+    }
+
+    /// Gives back what only init used. Redirected call sites keep it.
+    fn give_back_init(&self) {
+        let first = Group::ALL.into_iter().skip(2).map(|group| self.layout.group(group));
+        let Some(first) = first.filter(|span| span.len != 0).map(|span| span.offset).min() else {
+            return; // nothing else is in it
+        };
+        let end = self.linked.base.offset(first.cast_signed());
+        if first == 0 || !tracing::init_goes(self, end) {
+            return;
+        }
+        let text = self.text();
+        self.init_gone.store(true, Ordering::Relaxed);
+        text::withdraw_front(text, self.text().0);
+        self.pages.give_front(end);
     }
 
     /// The address of an offset in the image.
@@ -173,14 +214,14 @@ impl Module {
 
     /// Everything executable: init code, code, stubs.
     pub fn text(&self) -> (Vaddr, Vaddr) {
-        text_range(&self.layout, self.linked.base)
+        text_range(&self.layout, self.linked.base, self.is_gone(Group::InitText))
     }
 
     /// True if one of its functions may begin there: its code, without the stubs.
     pub fn is_code(&self, at: Vaddr) -> bool {
         let within = |group| {
             let (start, end) = self.range(self.layout.group(group));
-            at >= start && at < end
+            at >= start && at < end && !self.is_gone(group)
         };
         at.is_aligned(4) && (within(Group::Text) || within(Group::InitText))
     }
@@ -218,10 +259,10 @@ impl Module {
     }
 }
 
-fn text_range(layout: &Layout, base: Vaddr) -> (Vaddr, Vaddr) {
+fn text_range(layout: &Layout, base: Vaddr, init_gone: bool) -> (Vaddr, Vaddr) {
     let (init, core) = (layout.group(Group::InitText), layout.group(Group::Text));
-    let start = if init.len > 0 { init.offset } else { core.offset };
-    let end = core.end().max(layout.stubs.end()).max(init.end());
+    let start = if init.len > 0 && !init_gone { init.offset } else { core.offset };
+    let end = core.end().max(layout.stubs.end()).max(if init_gone { 0 } else { init.end() });
     (base.offset(start.cast_signed()), base.offset(end.cast_signed()))
 }
 
@@ -305,16 +346,22 @@ pub fn insmod(word: &str, options: LinkOptions, params: &[Param]) -> Result<Arc<
             module.name
         )));
     }
-    let Some(init) = module.linked.init else { return Ok(module) };
+    let Some(init) = module.linked.init else {
+        module.give_back_init();
+        return Ok(module);
+    };
     livepatch::take_oops(&module.name); // of an earlier one by that name
     match call::run(init, &[]) {
         // An int in r3.
         CallEnd::Returned(result) => match result as i32 {
             // A live patch's callback may have faulted meanwhile: the patch is on.
-            0.. => match livepatch::take_oops(&module.name) {
-                Some(cause) => Err(Failure::Oops(format!("{}: {cause}", module.name))),
-                None => Ok(module),
-            },
+            0.. => {
+                module.give_back_init();
+                match livepatch::take_oops(&module.name) {
+                    Some(cause) => Err(Failure::Oops(format!("{}: {cause}", module.name))),
+                    None => Ok(module),
+                }
+            }
             error => {
                 let number = error.unsigned_abs();
                 let name = errno::name(number).unwrap_or("unknown error");
@@ -415,6 +462,10 @@ fn load(word: &str, options: LinkOptions, params: &[Param]) -> Result<Arc<Module
         loader::exports::refuse_duplicates(&linked.exports, &everyone, owner_name)
             .map_err(refuse)?;
     }
+    let mut left = Vec::new();
+    if !options.link_only {
+        left = tables::settle(&object, &layout, base, pages.bytes_mut(), true);
+    }
     let texts = store_params(&object, &layout, &mut pages, params)
         .map_err(|reason| format!("{word}: {reason}"))?;
 
@@ -423,7 +474,7 @@ fn load(word: &str, options: LinkOptions, params: &[Param]) -> Result<Arc<Module
     text::publish(
         &name,
         &pages,
-        text_range(&layout, base),
+        text_range(&layout, base, false),
         constant_range(&layout, base),
         target_range(&layout, base),
     );
@@ -431,7 +482,7 @@ fn load(word: &str, options: LinkOptions, params: &[Param]) -> Result<Arc<Module
     let id = match tracing::add(new) {
         Ok(id) => id,
         Err(error) => {
-            text::withdraw(text_range(&layout, base), target_range(&layout, base));
+            text::withdraw(text_range(&layout, base, false), target_range(&layout, base));
             return Err(format!("{word}: {error}").into());
         }
     };
@@ -445,6 +496,7 @@ fn load(word: &str, options: LinkOptions, params: &[Param]) -> Result<Arc<Module
         sites: id,
         options,
         faulty: AtomicBool::new(false),
+        init_gone: AtomicBool::new(false),
         stuck: AtomicBool::new(false),
         _texts: texts,
     });
@@ -452,6 +504,9 @@ fn load(word: &str, options: LinkOptions, params: &[Param]) -> Result<Arc<Module
     modules.reserve_exact(1); // `unlist` gives back what this takes
     modules.push(module.clone());
     drop(modules);
+    for Left { section, count } in left {
+        kprintln!("{word}: {count} entries of {section} not applied");
+    }
     tracing::module_came(&module);
     Ok(module)
 }
@@ -513,7 +568,7 @@ fn unlist(module: &Arc<Module>) {
     modules.shrink_to_fit();
     drop(modules);
     let (base, layout) = (module.linked.base, &module.layout);
-    text::withdraw(text_range(layout, base), target_range(layout, base));
+    text::withdraw(module.text(), target_range(layout, base));
 }
 
 /// Unloads a module after its exit function.
@@ -582,6 +637,9 @@ pub fn relink(module: &Module) -> Result<Vec<u8>, String> {
         &module.options,
     )
     .map_err(|error| format!("{}: {error}", module.name))?;
+    if !module.options.link_only {
+        tables::settle(object, layout, base, &mut image, false);
+    }
     Ok(image)
 }
 

@@ -11,7 +11,7 @@ use core::fmt;
 
 use super::modules::{self, Module};
 use super::symbols::Symbolised;
-use super::{call as job, console, livepatch, unwind};
+use super::{call as job, console, livepatch, tables, unwind};
 use crate::addr::Vaddr;
 use crate::isa::Insn;
 use crate::isa::disasm::disassemble;
@@ -79,6 +79,9 @@ pub fn on_trap(frame: &mut TrapFrame, depth: u64) -> Outcome {
         // The report itself faulted: say the least that helps, and end.
         die(format_args!("{} at {:#x} while another was reported", Cause(frame), frame.nip));
     }
+    if tables::resume(frame) {
+        return Outcome::Resume;
+    }
     let given_up = call::given_up(Vaddr(frame.nip));
     let cause = given_up.clone().unwrap_or_else(|| cause_text(frame));
     report(frame, &cause);
@@ -131,6 +134,9 @@ fn cause_text(frame: &TrapFrame) -> String {
         return format!("jump to {:#x}, which is no code", frame.nip);
     }
     let trapped = frame.vector == 0x700 && frame.msr & PROGRAM_TRAP != 0;
+    if let Some(bug) = tables::bug_text(Vaddr(frame.nip)).filter(|_| trapped) {
+        return bug;
+    }
     let stub = modules::containing(Vaddr(frame.nip)).filter(|_| trapped).and_then(|module| {
         let entry = module.linked.stubs.find(Vaddr(frame.nip))?;
         (entry.kind == StubKind::Missing).then(|| module.readable_name(entry.owner))
@@ -211,6 +217,20 @@ fn report(frame: &TrapFrame, cause: &str) {
         let next = memory::read_u32(nip.offset(4)).map(Insn);
         kprintln!("instruction {word:08x} {}", disassemble(nip, Insn(word), next));
     }
+    print_steps(frame);
+}
+
+/// Prints where the code stands that goes on afterwards, in a line that `first`
+/// makes of it, and who called it.
+pub fn back_trace(frame: &TrapFrame, first: impl FnOnce(Symbolised)) {
+    let _only = REPORTING.lock();
+    crate::kernel::compat::print::end_open_line();
+    first(Symbolised(Vaddr(frame.nip)));
+    print_steps(frame);
+}
+
+fn print_steps(frame: &TrapFrame) {
+    let nip = Vaddr(frame.nip);
     kprintln!("back trace:");
     for step in unwind::back_trace(nip, Vaddr(frame.lr), Vaddr(frame.gpr[1])) {
         let note = match (step.shadowed, step.doubtful) {

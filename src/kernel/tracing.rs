@@ -68,7 +68,7 @@ impl Functions for Loaded {
 
     fn each(&self, module: ModuleId, visit: &mut dyn FnMut(&str)) {
         let Some(module) = self.module(module) else { return };
-        for function in module.linked.functions.iter() {
+        for function in module.functions() {
             visit(module.symbol_name(function.symbol));
         }
     }
@@ -107,6 +107,20 @@ pub fn module_came(module: &Module) {
 pub fn module_goes(module: &Module) {
     records::archive();
     SITES.lock().remove(module.sites);
+}
+
+/// Forgets a module's sites below `end`, where its init code was; true if nothing is
+/// left that leads there.
+pub fn init_goes(module: &Module, end: Vaddr) -> bool {
+    let mut sites = SITES.lock();
+    let first = sites.first_in(module.linked.base..end);
+    if first.is_none() {
+        return true;
+    }
+    drop(sites);
+    records::archive();
+    sites = SITES.lock();
+    sites.drop_below(module.sites, end) > 0
 }
 
 /// Changes the state of sites through the text engine: all or nothing.

@@ -16,6 +16,7 @@
 //! | [`callsites`] | where a function can be traced or redirected |
 //! | [`symbols`] | the world outside, by name; functions, by address |
 //! | [`exports`], [`modinfo`], [`params`] | what a module offers, says and takes |
+//! | [`tables`] | what it wants done at traps, faults, static branches |
 //! | [`error`] | why a module was refused, in one line |
 //!
 //! # Invariants
@@ -41,6 +42,7 @@ mod reloc_names;
 pub mod relocate;
 pub mod stubs;
 pub mod symbols;
+pub mod tables;
 
 use alloc::vec::Vec;
 

@@ -153,6 +153,14 @@ pub fn withdraw(text: Range, targets: Range) {
     engine.memory.targets.shrink_to_fit();
 }
 
+/// Forgets the part of `text` before `end`, which nobody runs any more.
+pub fn withdraw_front(text: Range, end: Vaddr) {
+    let mut engine = ENGINE.lock();
+    if let Some(range) = engine.memory.text.iter_mut().find(|range| **range == text) {
+        range.0 = end;
+    }
+}
+
 /// True if instructions at `at` may run: the kernel's text, or registered text.
 pub fn is_executable(at: Vaddr) -> bool {
     let kernel = super::boot::text();

@@ -54,10 +54,11 @@ unsafe extern "C" {
 }
 
 /// Assembly routines that modules import: C name, global entry.
-pub fn exports() -> [(&'static str, Vaddr); 9] {
+pub fn exports() -> [(&'static str, Vaddr); 10] {
     let at = |f: unsafe extern "C" fn()| Vaddr(f as *const () as u64);
     [
         ("_printk", at(_printk)),
+        ("__warn_printk", at(_printk)),
         ("sprintf", at(sprintf)),
         ("snprintf", at(snprintf)),
         ("scnprintf", at(scnprintf)),

@@ -97,6 +97,8 @@ struct Module {
     id: ModuleId,
     name: String,
     base: Vaddr,
+    /// Number of the first site: those before it have gone with the init code.
+    first: u32,
     sites: Vec<CallSite>,
     states: Vec<SiteState>,
     profile: Vaddr,
@@ -107,7 +109,7 @@ struct Module {
 
 impl Module {
     fn site_plan(&self, index: u32) -> Option<SitePlan> {
-        let site = *self.sites.get(index as usize)?;
+        let site = *self.sites.get(self.place(index)?)?;
         let stub = site.stub(self.base);
         let (shape, profile) = match site.kind() {
             SiteKind::Profile | SiteKind::ProfileStd => (Shape::Early, stub),
@@ -118,14 +120,25 @@ impl Module {
         Some(SitePlan { at: site.at(self.base), shape, profile, redirect })
     }
 
-    /// Number of the first site at or above `at`.
+    /// Where in the list the site with that number is.
+    fn place(&self, index: u32) -> Option<usize> {
+        let place = index.checked_sub(self.first)? as usize;
+        (place < self.sites.len()).then_some(place)
+    }
+
+    /// The sites with their numbers.
+    fn numbered(&self) -> impl Iterator<Item = (u32, &CallSite)> {
+        (self.first..).zip(&self.sites)
+    }
+
+    /// Place in the list of the first site at or above `at`.
     fn lower_bound(&self, at: Vaddr) -> usize {
         self.sites.partition_point(|site| site.at(self.base) < at)
     }
 
     fn find(&self, at: Vaddr) -> Option<u32> {
         let index = self.lower_bound(at);
-        (self.sites.get(index)?.at(self.base) == at).then_some(index as u32)
+        (self.sites.get(index)?.at(self.base) == at).then_some(self.first + index as u32)
     }
 
     /// True if no address of the module's sites can be `at`, found cheaply.
@@ -272,7 +285,18 @@ impl SiteTable {
         let states = alloc::vec![SiteState::OFF; sites.len()];
         let redirects = BTreeMap::new();
         self.modules.reserve_exact(1); // `remove` gives back what this takes
-        self.modules.push(Module { id, name, base, sites, states, profile, redirects, by_stub });
+        let first = 0;
+        self.modules.push(Module {
+            id,
+            name,
+            base,
+            first,
+            sites,
+            states,
+            profile,
+            redirects,
+            by_stub,
+        });
         Ok(id)
     }
 
@@ -284,6 +308,24 @@ impl SiteTable {
         self.modules.len() < before
     }
 
+    /// Forgets the sites of a module below `end`: they have gone with its init code.
+    /// How many; none if one of them is redirected.
+    pub fn drop_below(&mut self, id: ModuleId, end: Vaddr) -> usize {
+        let Some(module) = self.module_mut(id) else { return 0 };
+        let count = module.lower_bound(end);
+        let first = module.first + count as u32;
+        if module.redirects.keys().next().is_some_and(|index| *index < first) {
+            return 0;
+        }
+        module.sites.drain(..count);
+        module.states.drain(..count);
+        module.sites.shrink_to_fit();
+        module.states.shrink_to_fit();
+        module.by_stub.retain(|(_, index)| *index >= first);
+        module.first = first;
+        count
+    }
+
     /// The modules in the order of their arrival.
     pub fn modules(&self) -> impl Iterator<Item = (ModuleId, &str)> {
         self.modules.iter().map(|module| (module.id, module.name.as_str()))
@@ -292,8 +334,9 @@ impl SiteTable {
     /// The sites of one module, ascending.
     pub fn sites_of(&self, id: ModuleId) -> impl Iterator<Item = SiteId> {
         let module = self.module(id);
-        let count = module.map_or(0, |module| module.sites.len() as u32);
-        (0..count).map(move |index| SiteId { module: id, index })
+        let range =
+            module.map_or(0..0, |module| module.first..module.first + module.sites.len() as u32);
+        range.map(move |index| SiteId { module: id, index })
     }
 
     /// All sites, module by module.
@@ -305,13 +348,14 @@ impl SiteTable {
     #[must_use]
     pub fn row(&self, id: SiteId) -> Option<Row> {
         let module = self.module(id.module)?;
-        let site = *module.sites.get(id.index as usize)?;
+        let place = module.place(id.index)?;
+        let site = *module.sites.get(place)?;
         Some(Row {
             id,
             at: site.at(module.base),
             kind: site.kind(),
             function: site.function(),
-            state: *module.states.get(id.index as usize)?,
+            state: *module.states.get(place)?,
             plan: module.site_plan(id.index)?,
         })
     }
@@ -330,7 +374,7 @@ impl SiteTable {
         self.modules.iter().find_map(|module| {
             let index = module.lower_bound(range.start);
             let site = module.sites.get(index)?;
-            (site.at(module.base) < range.end).then(|| module.id_of(index as u32))
+            (site.at(module.base) < range.end).then(|| module.id_of(module.first + index as u32))
         })
     }
 
@@ -358,7 +402,7 @@ impl SiteTable {
         let Some(module) = self.module_mut(id.module) else {
             return false;
         };
-        if id.index as usize >= module.sites.len() {
+        if module.place(id.index).is_none() {
             return false;
         }
         *module.redirects.entry(id.index).or_insert(stub) == stub
@@ -370,7 +414,7 @@ impl SiteTable {
         let Some(module) = self.module_mut(id.module) else {
             return false;
         };
-        let state = module.states.get(id.index as usize);
+        let state = module.place(id.index).and_then(|place| module.states.get(place));
         if state.is_none_or(|state| state.contains(SiteState::REDIRECTED)) {
             return false;
         }
@@ -396,7 +440,7 @@ impl SiteTable {
     /// The sites that are in a state with all of `flags`.
     pub fn in_state(&self, flags: SiteState) -> impl Iterator<Item = SiteId> {
         self.modules.iter().flat_map(move |module| {
-            let states = (0_u32..).zip(&module.states);
+            let states = (module.first..).zip(&module.states);
             states
                 .filter(move |(_, state)| state.contains(flags))
                 .map(|(index, _)| module.id_of(index))
@@ -415,7 +459,8 @@ impl SiteTable {
         for id in sites {
             let gone = PlanError::Gone(id);
             let module = self.module(id.module).ok_or(gone)?;
-            let from = *module.states.get(id.index as usize).ok_or(gone)?;
+            let place = module.place(id.index).ok_or(gone)?;
+            let from = *module.states.get(place).ok_or(gone)?;
             let to = change.of(from);
             if from != to {
                 let site = module.site_plan(id.index).ok_or(gone)?;
@@ -429,8 +474,9 @@ impl SiteTable {
     /// Notes that the engine has applied a plan of this table.
     pub fn commit(&mut self, changed: &[SiteId], change: Change) {
         for id in changed {
-            let module = self.module_mut(id.module);
-            if let Some(state) = module.and_then(|m| m.states.get_mut(id.index as usize)) {
+            let Some(module) = self.module_mut(id.module) else { continue };
+            let place = module.place(id.index);
+            if let Some(state) = place.and_then(|place| module.states.get_mut(place)) {
                 *state = change.of(*state);
             }
         }

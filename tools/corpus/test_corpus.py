@@ -49,7 +49,7 @@ class Agree(unittest.TestCase):
         with tempfile.TemporaryDirectory() as scratch:
             paths = []
             for name in ("fields", "parts", "prefixed", "pcrel"):
-                paths.append(os.path.join(scratch, name + ".ko"))
+                paths.append(os.path.join(scratch, f"only_{name}.ko"))
                 source = os.path.join(corpus.ROOT, "tests", "fixtures", name + ".S")
                 subprocess.run(["powerpc64le-linux-gnu-as", "-mpower10", "-o", paths[-1], source],
                                check=True)

@@ -96,7 +96,7 @@ pub fn lsmod(verbose: bool) -> Done {
             module.linked.toc,
             module.linked.stubs.len()
         );
-        for section in &module.linked.sections {
+        for section in module.sections() {
             kprintln!("  {:<28} {} {}", section.name, section.addr, section.size);
         }
     }

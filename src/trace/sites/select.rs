@@ -67,7 +67,7 @@ impl SiteTable {
             sites.extend(found.into_iter().map(|index| module.id_of(index)));
             return;
         }
-        for (index, site) in (0_u32..).zip(&module.sites) {
+        for (index, site) in module.numbered() {
             let name = functions.name_of(module.id, site.function());
             let wanted = |name: Cow<'_, str>| {
                 filter.wants_any(&module.name, &[&name, &functions.readable(&name)])
@@ -144,7 +144,7 @@ fn indexed(module: &Module, filter: &Filter, functions: &impl Functions) -> Opti
 /// Number of the first site in `range`.
 fn site_in(module: &Module, range: &Range<Vaddr>) -> Option<u32> {
     let index = module.lower_bound(range.start);
-    (module.sites.get(index)?.at(module.base) < range.end).then_some(index as u32)
+    (module.sites.get(index)?.at(module.base) < range.end).then_some(module.first + index as u32)
 }
 
 /// What a filter means.

@@ -43,6 +43,7 @@ pub fn connect(targets: &Targets) {
 
 unsafe extern "C" {
     fn _printk();
+    fn __warn_printk();
     fn sprintf();
     fn snprintf();
     fn scnprintf();
@@ -58,7 +59,7 @@ pub fn exports() -> [(&'static str, Vaddr); 10] {
     let at = |f: unsafe extern "C" fn()| Vaddr(f as *const () as u64);
     [
         ("_printk", at(_printk)),
-        ("__warn_printk", at(_printk)),
+        ("__warn_printk", at(__warn_printk)),
         ("sprintf", at(sprintf)),
         ("snprintf", at(snprintf)),
         ("scnprintf", at(scnprintf)),

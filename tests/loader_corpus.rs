@@ -138,7 +138,7 @@ fn a_parameter_of_a_real_module_is_stored_where_its_code_reads_it() {
         return;
     };
     let loaded = Module::load(&file, &KERNEL, &LinkOptions::default()).unwrap();
-    let memory = params::Memory { base: loaded.linked.base, image: &loaded.image };
+    let memory = params::Memory::Image { base: loaded.linked.base, image: &loaded.image };
     let list = params::list_params(&loaded.object, &loaded.layout, memory).unwrap();
     let param = params::find_param(&list, "numdummies").unwrap();
     assert_eq!(param.ops, KERNEL.address_of("param_ops_int"));
@@ -158,7 +158,7 @@ fn every_table_of_parameters_and_exports_is_read() {
     for path in walk_modules(&dir) {
         let file = std::fs::read(&path).expect("readable");
         let loaded = Module::load(&file, &KERNEL, &LinkOptions::default()).unwrap();
-        let memory = params::Memory { base: loaded.linked.base, image: &loaded.image };
+        let memory = params::Memory::Image { base: loaded.linked.base, image: &loaded.image };
         let list = params::list_params(&loaded.object, &loaded.layout, memory);
         params += list.unwrap_or_else(|error| panic!("{}: {error}", path.display())).len();
         exports += loaded.linked.exports.len();

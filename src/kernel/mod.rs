@@ -5,6 +5,7 @@
 //! symbols     addresses to names and back: kernel, modules, stubs
 //! ksyms       the kernel's own symbols, packed in its image
 //! modules     the loaded modules: insmod, rmmod, use counts
+//! params      parameters of modules, at insmod and through their files
 //! exports     the names that modules import from the kernel
 //! compat/     the C functions behind those names
 //! call        the shell's `call`: arguments, buffers, what a fault leaves
@@ -37,6 +38,7 @@ pub mod ksyms;
 pub mod livepatch;
 pub mod modules;
 pub mod oops;
+pub mod params;
 pub mod records;
 pub mod run;
 pub mod step;

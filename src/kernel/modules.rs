@@ -20,7 +20,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::call::{self, CallEnd};
-use super::{exports, initrd, jobs, livepatch, tables, tracing};
+use super::{compat, exports, initrd, jobs, livepatch, params, tables, tracing};
 use crate::addr::Vaddr;
 use crate::compat::errno;
 use crate::kprintln;
@@ -29,10 +29,10 @@ use crate::loader::stubs::{Stub, StubAbi, StubKind};
 use crate::loader::tables::Left;
 use crate::loader::{
     self, Function, Group, KernelAbi, Layout, LinkOptions, Linked, LoadError, Modinfo, Object,
-    Owner, PlacedSection, Resolved, Resolver, Span, params,
+    Owner, PlacedSection, Resolved, Resolver, Span,
 };
 use crate::machine::lock::Mutex;
-use crate::machine::memory::{Block, Pages};
+use crate::machine::memory::Pages;
 use crate::machine::{boot, hooks, memory, paca, spr, text};
 use crate::memory::PAGE;
 use crate::shell::args::module_name_eq;
@@ -63,8 +63,8 @@ pub struct Module {
     init_gone: AtomicBool,
     /// Its exit function has faulted: running it again would only fault again.
     stuck: AtomicBool,
-    /// Texts that its `charp` parameters point to.
-    _texts: Vec<Block>,
+    /// Parameters were given, so its data are not as linked.
+    given: bool,
 }
 
 static MODULES: Mutex<Vec<Arc<Module>>> = Mutex::new(Vec::new());
@@ -250,7 +250,7 @@ impl Module {
     /// True if somebody may have written to its data: its own code, or whoever
     /// gave it parameters.
     pub fn may_have_written(&self) -> bool {
-        !self.options.link_only || !self._texts.is_empty()
+        !self.options.link_only || self.given
     }
 
     /// Bytes of memory, in whole pages.
@@ -415,7 +415,7 @@ impl From<String> for Failure {
 }
 
 /// Everything up to init.
-fn load(word: &str, options: LinkOptions, params: &[Param]) -> Result<Arc<Module>, Failure> {
+fn load(word: &str, options: LinkOptions, given: &[Param]) -> Result<Arc<Module>, Failure> {
     let file = initrd::find_module(word).ok_or_else(|| {
         format!("{word}: no such module in the initrd (see ls /lib/modules; add it with MODULES=)")
     })?;
@@ -466,8 +466,10 @@ fn load(word: &str, options: LinkOptions, params: &[Param]) -> Result<Arc<Module
     if !options.link_only {
         left = tables::settle(&object, &layout, base, pages.bytes_mut(), true);
     }
-    let texts = store_params(&object, &layout, &mut pages, params)
-        .map_err(|reason| format!("{word}: {reason}"))?;
+    let own = params::store_given(&object, &layout, base, given).map_err(|reason| {
+        compat::param::forget(base, layout.size);
+        format!("{word}: {reason}")
+    })?;
 
     let profile = profile_stub(&linked).unwrap_or(Vaddr(0));
     let sites = core::mem::take(&mut linked.sites);
@@ -483,6 +485,7 @@ fn load(word: &str, options: LinkOptions, params: &[Param]) -> Result<Arc<Module
         Ok(id) => id,
         Err(error) => {
             text::withdraw(text_range(&layout, base, false), target_range(&layout, base));
+            compat::param::forget(base, layout.size);
             return Err(format!("{word}: {error}").into());
         }
     };
@@ -498,7 +501,7 @@ fn load(word: &str, options: LinkOptions, params: &[Param]) -> Result<Arc<Module
         faulty: AtomicBool::new(false),
         init_gone: AtomicBool::new(false),
         stuck: AtomicBool::new(false),
-        _texts: texts,
+        given: !given.is_empty(),
     });
     let mut modules = MODULES.lock();
     modules.reserve_exact(1); // `unlist` gives back what this takes
@@ -508,6 +511,15 @@ fn load(word: &str, options: LinkOptions, params: &[Param]) -> Result<Arc<Module
         kprintln!("{word}: {count} entries of {section} not applied");
     }
     tracing::module_came(&module);
+    for (param, value) in own {
+        if let Err(failure) = params::set_own(&module, &param, value) {
+            unlist(&module);
+            return Err(match failure {
+                Failure::Refused(why) => format!("{word}: parameter {}: {why}", param.name).into(),
+                Failure::Oops(why) => Failure::Oops(format!("{word}: {why}")),
+            });
+        }
+    }
     Ok(module)
 }
 
@@ -516,47 +528,6 @@ fn load(word: &str, options: LinkOptions, params: &[Param]) -> Result<Arc<Module
 fn profile_stub(linked: &Linked<'_>) -> Option<Vaddr> {
     let kinds = [StubKind::Profile, StubKind::SeedProfile, StubKind::LinuxProfile];
     linked.stubs.iter().find(|entry| kinds.contains(&entry.kind)).map(|entry| entry.at)
-}
-
-/// Stores the parameters given on the `insmod` line; the texts to be kept.
-fn store_params(
-    object: &Object<'static>,
-    layout: &Layout,
-    pages: &mut Pages,
-    given: &[Param],
-) -> Result<Vec<Block>, String> {
-    let base = pages.start();
-    let type_of =
-        |ops: Vaddr| super::compat::param::name_of(ops).and_then(params::ParamType::of_export);
-    let mut texts = Vec::new();
-    // Also without any given: what it says is wrong with the file.
-    let image = params::Memory { base, image: pages.bytes_mut() };
-    params::list_params(object, layout, image).map_err(|error| error.to_string())?;
-    for Param { name, value } in given {
-        let value =
-            core::str::from_utf8(value).map_err(|_| format!("{name}: the value is no text"))?;
-        let image = params::Memory { base, image: pages.bytes_mut() };
-        let list = params::list_params(object, layout, image).map_err(|error| error.to_string())?;
-        let param = params::find_param(&list, name).map_err(|error| error.to_string())?;
-        let stores = params::plan_param(param, Some(value), &type_of, image)
-            .map_err(|error| error.to_string())?;
-        for store in stores {
-            let bytes = match store.what {
-                params::Stored::Bytes(bytes) => bytes,
-                params::Stored::AddressOf(text) => {
-                    let mut block = Block::take(text.len()).ok_or("no memory for a parameter")?;
-                    block.fill(&text);
-                    let address = block.start().0.to_le_bytes().to_vec();
-                    texts.push(block);
-                    address
-                }
-            };
-            if !pages.store(store.at, &bytes) {
-                return Err(format!("{name}: the variable is not in the module"));
-            }
-        }
-    }
-    Ok(texts)
 }
 
 /// Takes a module off the list and gives back its memory.
@@ -569,6 +540,7 @@ fn unlist(module: &Arc<Module>) {
     drop(modules);
     let (base, layout) = (module.linked.base, &module.layout);
     text::withdraw(module.text(), target_range(layout, base));
+    compat::param::forget(base, layout.size);
 }
 
 /// Unloads a module after its exit function.

@@ -6,6 +6,7 @@
 //! ksyms       the kernel's own symbols, packed in its image
 //! modules     the loaded modules: insmod, rmmod, use counts
 //! params      parameters of modules, at insmod and through their files
+//! versions    does a module fit this kernel, and what is missing
 //! exports     the names that modules import from the kernel
 //! compat/     the C functions behind those names
 //! call        the shell's `call`: arguments, buffers, what a fault leaves
@@ -46,6 +47,7 @@ pub mod symbols;
 pub mod tables;
 pub mod tracing;
 pub mod unwind;
+pub mod versions;
 
 /// Puts the kernel behind what the machine calls: exceptions and C names.
 pub fn connect() {

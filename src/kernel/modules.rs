@@ -20,7 +20,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::call::{self, CallEnd};
-use super::{compat, exports, initrd, jobs, livepatch, params, tables, tracing};
+use super::{compat, exports, initrd, jobs, livepatch, params, tables, tracing, versions};
 use crate::addr::Vaddr;
 use crate::compat::errno;
 use crate::kprintln;
@@ -424,8 +424,11 @@ fn load(word: &str, options: LinkOptions, given: &[Param]) -> Result<Arc<Module>
             format!("{word}: {} is compressed; unpack it on the host first", file.path).into()
         );
     }
-    let refuse = |error: LoadError| Failure::Refused(format!("{word}: {error}"));
+    let refuse = |error: LoadError| Failure::Refused(versions::refusal(word, error));
     let object = Object::parse(file.data).map_err(refuse)?;
+    if !options.force && !options.link_only {
+        versions::check_kernel(word, &object)?;
+    }
     let name = name_of(&object, file.base_name());
     if find(&name).is_some() {
         return Err(format!("{word}: {name} is loaded already (rmmod {name} first)").into());
@@ -461,6 +464,9 @@ fn load(word: &str, options: LinkOptions, given: &[Param]) -> Result<Arc<Module>
     if !options.link_only {
         loader::exports::refuse_duplicates(&linked.exports, &everyone, owner_name)
             .map_err(refuse)?;
+        if !options.force {
+            versions::check_imports(word, &object, &linked, &everyone.modules)?;
+        }
     }
     let mut left = Vec::new();
     if !options.link_only {

@@ -352,6 +352,13 @@ pub enum ExportFault {
         /// Bytes in the section.
         size: u64,
     },
+    /// Not a flag for each entry.
+    FlagCount {
+        /// Flags.
+        found: u64,
+        /// Entries.
+        count: u64,
+    },
     /// The name is not in a section of the module, or no text.
     Name {
         /// Its address.
@@ -633,6 +640,7 @@ impl fmt::Display for ExportFault {
             Self::PartialEntry { size } => {
                 write!(f, "size {size:#x} is no whole number of entries")
             }
+            Self::FlagCount { found, count } => write!(f, "{found} flags for {count} exports"),
             Self::Name { addr } => write!(f, "name at {addr:#x} is no text of the module"),
             Self::Outside { addr } => write!(f, "exports {addr:#x}, which is not in the module"),
         }

@@ -6,16 +6,23 @@ use alloc::vec::Vec;
 
 use super::Done;
 use crate::kernel::modules::{self, Failure, find, name_of};
-use crate::kernel::{initrd, livepatch};
+use crate::kernel::{initrd, livepatch, versions};
 use crate::kprintln;
 use crate::loader::{LinkOptions, Modinfo, Object, StubStyle};
 use crate::shell::command::{Param, StubChoice};
 use crate::shell::error::Shown;
 
 /// Loads a module.
-pub fn insmod(word: &str, link_only: bool, stubs: StubChoice, params: &[Param]) -> Done {
+pub fn insmod(
+    word: &str,
+    link_only: bool,
+    force: bool,
+    stubs: StubChoice,
+    params: &[Param],
+) -> Done {
     let options = LinkOptions {
         link_only,
+        force,
         stubs: match stubs {
             StubChoice::Seed => StubStyle::Seed,
             StubChoice::Linux => StubStyle::Linux,
@@ -61,7 +68,7 @@ fn probe(word: &str, params: &[Param], path: &mut Vec<String>) -> Done {
         probe(dependency, &[], path)?;
     }
     path.pop();
-    insmod(word, false, StubChoice::Default, params)
+    insmod(word, false, false, StubChoice::Default, params)
 }
 
 /// Lists loaded modules as Linux does: name, bytes, use count, users.
@@ -116,5 +123,6 @@ pub fn modinfo(word: &str) -> Done {
     if Modinfo::of(&object).name().is_none() {
         kprintln!("{:<15} {}", "name:", name_of(&object, file.base_name()));
     }
+    versions::explain(&object);
     Ok(())
 }

@@ -1,0 +1,140 @@
+//! Whether a module fits the kernel and the modules that are there, and what to do
+//! if it does not, in one line.
+
+use alloc::collections::BTreeMap;
+use alloc::format;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::modules::Module;
+use super::{initrd, modules};
+use crate::kprintln;
+use crate::loader::versions::{self, Fit, Mismatch};
+use crate::loader::{Linked, LoadError, Modinfo, Object, exports, paca_use};
+
+/// Refuses a module by its vermagic, or says what should be known of it.
+pub fn check_kernel(word: &str, object: &Object<'_>) -> Result<(), String> {
+    let vermagic = Modinfo::of(object).get("vermagic");
+    match versions::judge(vermagic) {
+        Fit::Fits => {}
+        Fit::Note(note) => kprintln!("{word}: {note}"),
+        Fit::Unfit(why) => return Err(format!("{word}: {why}, or use --force")),
+    }
+    let ours = vermagic.is_none_or(|vermagic| vermagic.starts_with("tocsin"));
+    if !ours
+        && paca_use::code_len(object) <= paca_use::LOOKED_AT_MAX
+        && let Some(places) = other_places(object)
+    {
+        kprintln!("{word}: reaches into the per-CPU block where Tocsin keeps its own: {places}");
+    }
+    Ok(())
+}
+
+/// The places that a module uses through r13 and that are not kept free for it.
+fn other_places(object: &Object<'_>) -> Option<String> {
+    let places = paca_use::other_places(object);
+    let list: Vec<_> = places.iter().map(|place| format!("{place}")).collect();
+    (!list.is_empty()).then(|| list.join(", "))
+}
+
+/// What the modules whose exports `linked` uses say their versions are.
+fn mismatch<'a>(object: &Object<'a>, owners: &[Arc<Module>]) -> Option<(Mismatch<'a>, String)> {
+    let mut checksums = BTreeMap::new();
+    for module in owners {
+        for export in &module.linked.exports {
+            let checksum = export.checksum.map(|checksum| (checksum, &module.name));
+            checksum.map(|checksum| checksums.insert(export.name, checksum));
+        }
+    }
+    if checksums.is_empty() {
+        return None;
+    }
+    let found =
+        versions::mismatch(object, |name| checksums.get(name).map(|(checksum, _)| *checksum))?;
+    let owner = checksums.get(found.name).map_or("?", |(_, owner)| owner);
+    Some((found, owner.into()))
+}
+
+/// Refuses a module that was built against others than those it was linked to.
+pub fn check_imports(
+    word: &str,
+    object: &Object<'_>,
+    linked: &Linked<'_>,
+    all: &[Arc<Module>],
+) -> Result<(), String> {
+    let used = all.iter().filter(|module| linked.owners.contains(&module.number));
+    let owners: Vec<_> = used.cloned().collect();
+    match mismatch(object, &owners) {
+        None => Ok(()),
+        Some((Mismatch { name, wanted, found }, owner)) => Err(format!(
+            "{word}: built with version {wanted:#010x} of {name}, but {owner} has {found:#010x}; \
+             build both for one kernel, or use --force"
+        )),
+    }
+}
+
+/// What `modinfo` adds to the file's own words.
+pub fn explain(object: &Object<'_>) {
+    let row = |key: &str, text: String| kprintln!("{key:<15} {text}");
+    let vermagic = Modinfo::of(object).get("vermagic");
+    if vermagic.is_some_and(|vermagic| !vermagic.starts_with("tocsin")) {
+        row(
+            "fits:",
+            match versions::judge(vermagic) {
+                Fit::Fits => "built for Linux 6.1, whose layouts are used here".into(),
+                Fit::Note(note) => note,
+                Fit::Unfit(why) => format!("no: {why}"),
+            },
+        );
+    }
+    let count = versions::imports(object).count();
+    if count > 0 {
+        let text = match mismatch(object, &modules::all()) {
+            None => format!("{count} imports with checksums, none differs from a loaded module's"),
+            Some((Mismatch { name, .. }, owner)) => {
+                format!("{count} imports with checksums; {name} is another than {owner}'s")
+            }
+        };
+        row("versions:", text);
+    }
+    if let Some(places) = other_places(object) {
+        row("paca:", format!("uses places of Tocsin's own: {places}"));
+    }
+}
+
+/// An error of the loader, with what this machine can say of missing names.
+pub fn refusal(word: &str, error: LoadError) -> String {
+    let LoadError::Unresolved { names, more } = &error else {
+        return format!("{word}: {error}");
+    };
+    let mut text = format!("{word}: unresolved: {}", names.join(", "));
+    if *more > 0 {
+        text += &format!(" and {more} more");
+    }
+    let mut offered = Vec::new();
+    for file in initrd::all().filter(|file| file.path.starts_with(initrd::MODULES)) {
+        for name in names.iter().filter(|name| exports::offers(file.data, name)) {
+            let base = file.base_name();
+            offered.push((name, base.strip_suffix(".ko").unwrap_or(base)));
+        }
+    }
+    let mut sep = ';';
+    for (name, module) in &offered {
+        text += &format!("{sep} {name} is in {module} (modprobe {module})");
+        sep = ',';
+    }
+    let kernels = names.iter().filter(|name| !offered.iter().any(|(known, _)| known == name));
+    match kernels.count() {
+        0 => {}
+        _ if offered.is_empty() => {
+            text += "; no module here has it, so it is of a Linux kernel and Tocsin has not: only --link-only takes it";
+        }
+        count => {
+            text += &format!(
+                "{sep} and {count} of them no module here has: of a Linux kernel, and Tocsin has not"
+            );
+        }
+    }
+    text
+}

@@ -38,7 +38,9 @@ for ko in *.ko; do
 	m=${ko%.ko}
 	$readelf -hW "$ko" | grep -q 'Type: *REL ' && $readelf -hW "$ko" | grep -q '0x2, abiv2'
 	ok "$m is relocatable ELFv2"
-	modinfo "$m" | grep -qx 'license=Dual MIT/GPL'
+	licence='Dual MIT/GPL'
+	[ "$m" = closed ] && licence=Proprietary
+	modinfo "$m" | grep -qx "license=$licence"
 	ok "$m says its licence"
 	modinfo "$m" | grep -qx "name=$m"
 	ok "$m says its name"

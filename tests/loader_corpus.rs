@@ -8,8 +8,9 @@ mod loader_common;
 
 use loader_common::{FakeKernel, Module, modules_dir, walk_modules};
 use tocsin::addr::Vaddr;
+use tocsin::loader::paca_use;
 use tocsin::loader::params::{self, ParamType, Store, Stored};
-use tocsin::loader::{LinkOptions, Loaded, Modinfo, SiteFault, SiteKind};
+use tocsin::loader::{LinkOptions, Loaded, Modinfo, Object, SiteFault, SiteKind};
 
 #[test]
 fn every_module_of_the_package_links_near_and_far() {
@@ -164,4 +165,23 @@ fn every_table_of_parameters_and_exports_is_read() {
         exports += loaded.linked.exports.len();
     }
     println!("{exports} exports, {params} parameters");
+}
+
+#[test]
+fn only_kvm_reaches_into_other_places_of_the_per_cpu_block() {
+    let Some(dir) = modules_dir() else { return };
+    let mut names = Vec::new();
+    let mut looked_at = 0;
+    for path in walk_modules(&dir) {
+        let file = std::fs::read(&path).expect("readable");
+        let object = Object::parse(&file).expect("a module");
+        let short = paca_use::code_len(&object) <= paca_use::LOOKED_AT_MAX;
+        if !paca_use::other_places(&object).is_empty() {
+            assert!(short, "insmod tells of it");
+            names.push(path.file_stem().unwrap().to_str().unwrap().to_string());
+        }
+        looked_at += u32::from(short);
+    }
+    assert_eq!(names, ["kvm-hv", "kvm"]);
+    assert!(looked_at > 3000, "insmod looks at nearly all: {looked_at}");
 }

@@ -424,7 +424,7 @@ fn load(word: &str, options: LinkOptions, given: &[Param]) -> Result<Arc<Module>
             format!("{word}: {} is compressed; unpack it on the host first", file.path).into()
         );
     }
-    let refuse = |error: LoadError| Failure::Refused(versions::refusal(word, error));
+    let refuse = |error: LoadError| Failure::Refused(versions::refusal(word, error, None));
     let object = Object::parse(file.data).map_err(refuse)?;
     if !options.force && !options.link_only {
         versions::check_kernel(word, &object)?;
@@ -456,7 +456,7 @@ fn load(word: &str, options: LinkOptions, given: &[Param]) -> Result<Arc<Module>
         &abi,
         &options,
     )
-    .map_err(refuse)?;
+    .map_err(|error| versions::refusal(word, error, Some(&object)))?;
     let owner_name = |number: u32| {
         let owner = everyone.modules.iter().find(|module| module.number == number);
         owner.map_or_else(|| "?".to_string(), |module| format!("module {}", module.name))

@@ -12,6 +12,7 @@ use super::{initrd, modules};
 use crate::kprintln;
 use crate::loader::versions::{self, Fit, Mismatch};
 use crate::loader::{Linked, LoadError, Modinfo, Object, exports, paca_use};
+use crate::shell::args::module_name_eq;
 
 /// Refuses a module by its vermagic, or says what should be known of it.
 pub fn check_kernel(word: &str, object: &Object<'_>) -> Result<(), String> {
@@ -103,8 +104,10 @@ pub fn explain(object: &Object<'_>) {
     }
 }
 
-/// An error of the loader, with what this machine can say of missing names.
-pub fn refusal(word: &str, error: LoadError) -> String {
+/// An error of the loader. Of names that are missing it says which module in the
+/// initrd has them, those of `depends=` first; what none has Linux's own kernel has,
+/// and Tocsin does not.
+pub fn refusal(word: &str, error: LoadError, object: Option<&Object<'_>>) -> String {
     let LoadError::Unresolved { names, more } = &error else {
         return format!("{word}: {error}");
     };
@@ -112,29 +115,30 @@ pub fn refusal(word: &str, error: LoadError) -> String {
     if *more > 0 {
         text += &format!(" and {more} more");
     }
-    let mut offered = Vec::new();
-    for file in initrd::all().filter(|file| file.path.starts_with(initrd::MODULES)) {
-        for name in names.iter().filter(|name| exports::offers(file.data, name)) {
+    let mut missing: Vec<&str> = names.iter().map(String::as_str).collect();
+    let depends = object.map(|object| Modinfo::of(object).depends().collect::<Vec<_>>());
+    let depends = depends.unwrap_or_default();
+    for wanted in [true, false] {
+        for file in initrd::all().filter(|file| file.path.starts_with(initrd::MODULES)) {
             let base = file.base_name();
-            offered.push((name, base.strip_suffix(".ko").unwrap_or(base)));
+            let module = base.split(".ko").next().unwrap_or(base);
+            let named = |name: &&str| module_name_eq(name.as_bytes(), module.as_bytes());
+            if depends.iter().any(named) != wanted {
+                continue;
+            }
+            let (has, not) = missing.iter().partition(|name| exports::offers(file.data, name));
+            missing = not;
+            let has: Vec<&str> = has;
+            if !has.is_empty() {
+                text += &format!("; modprobe {module}, which has {}", has.join(", "));
+            }
         }
     }
-    let mut sep = ';';
-    for (name, module) in &offered {
-        text += &format!("{sep} {name} is in {module} (modprobe {module})");
-        sep = ',';
-    }
-    let kernels = names.iter().filter(|name| !offered.iter().any(|(known, _)| known == name));
-    match kernels.count() {
-        0 => {}
-        _ if offered.is_empty() => {
-            text += "; no module here has it, so it is of a Linux kernel and Tocsin has not: only --link-only takes it";
-        }
-        count => {
-            text += &format!(
-                "{sep} and {count} of them no module here has: of a Linux kernel, and Tocsin has not"
-            );
-        }
+    if !missing.is_empty() {
+        let which = if missing.len() == names.len() { "them".into() } else { missing.join(", ") };
+        text += &format!(
+            "; no module here exports {which}, and Tocsin has not all that Linux has, so use --link-only"
+        );
     }
     text
 }

@@ -5,9 +5,10 @@
 //! harms nobody. Others hold something of Tocsin's, so a module that uses them should
 //! be known before it runs.
 //!
-//! A look at every word of the code, four instructions each: `modinfo` always has
-//! it, `insmod` for modules whose code is not longer than [`LOOKED_AT_MAX`], which
-//! KVM's is not. Only displacements are seen, no computed addresses.
+//! A look at every word of the code costs about four instructions each: `modinfo`
+//! always does it, `insmod` for modules whose code is not longer than
+//! [`LOOKED_AT_MAX`], as nearly all are, and KVM's too. Displacements are seen,
+//! computed addresses are not.
 
 use alloc::collections::BTreeSet;
 

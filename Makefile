@@ -21,9 +21,9 @@ export CARGO_CACHE_RUSTC_INFO := 0
 
 # What qemu/run.sh reads: in the environment alone, where no quote or semicolon
 # is ever looked at, and not handed down to modules/Makefile as assignments.
-export CMD MODULES CPU SMP MEM MMU CAS MACHINE FIRMWARE ICOUNT QEMUFLAGS TIMEOUT
-# And bench/bench.py.
-export ROWS LINUX
+export CMD MODULES CPU SMP MEM MMU CAS MACHINE FIRMWARE ICOUNT THREADS QEMUFLAGS TIMEOUT
+# And bench/bench.py; and qemu/stress.py.
+export ROWS LINUX FOR SEED TOGGLES
 MAKEOVERRIDES :=
 # Where relative paths in MODULES start: with `make -C` not the current folder,
 # but the one that it was called from. Only make's own command line tells.
@@ -48,8 +48,8 @@ KERNEL_ELF   = target/ppc64le-none/release/tocsin-kernel
 KSYMS        = target/debug/ksyms
 CORPUS_LINK  = target/debug/corpus-link
 
-.PHONY: help deps run debug test test-host test-qemu test-matrix corpus lint kernel module \
-         modules bad-modules debian-modules bench book clean FORCE
+.PHONY: help deps run debug test test-host test-qemu test-matrix stress corpus lint kernel \
+         module modules bad-modules debian-modules ko bench book clean FORCE
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -72,7 +72,7 @@ debug: kernel modules ## the same, stopped at its first instruction, under gdb
 
 # --- testing ---------------------------------------------------------------
 
-test: kernel bad-modules debian-modules $(CORPUS_LINK) ## every host test and every QEMU test
+test: kernel bad-modules debian-modules $(CORPUS_LINK) ## every host test and every QEMU test, with a minute of stress
 	@tools/deps.sh run test
 	@$(with_debian) exec tools/test.sh host qemu
 
@@ -96,6 +96,11 @@ test-matrix: kernel bad-modules debian-modules $(CORPUS_LINK) ## the transcripts
 corpus: kernel modules debian-modules $(CORPUS_LINK) ## link all Debian modules (or MODULES) twice, check every field
 	@tools/deps.sh build run
 	@$(with_debian) exec tools/corpus/corpus.py
+
+# qemu/stress.py says what it does and what its line means.
+stress: kernel modules ## change code under CPUs that run it: FOR=60 SEED=1 SMP=4 THREADS=multi TOGGLES=n
+	@tools/deps.sh run test
+	@exec qemu/stress.py
 
 # Debian's modules are test input. A folder of yours comes before ours.
 with_debian = if [ -z "$$TOCSIN_MODULES_DIR" ] && [ -e target/debian/complete ]; then \
@@ -129,6 +134,7 @@ modules: ## build the sample modules into target/modules
 
 # Modules that the kernel must refuse, made from the good ones.
 bad-modules: modules
+	@tools/deps.sh test
 	@$(MAKE) --no-print-directory -C modules bad >&2
 
 # Cargo knows what is out of date; make then sees whether the file has changed.
@@ -151,6 +157,13 @@ module: ## build a module of yours: SRC="x.c ..." OUT=x.ko, for Linux's headers 
 	@tools/deps.sh build
 	@$(MAKE) --no-print-directory -C modules module SRC='$(SRC)' OUT='$(OUT)' CALLER='$(CALLER)' \
 	  MODULE_FLAGS='$(MODULE_FLAGS)'
+
+# Relative paths in FILE and ARGS start where make was called.
+export FILE ARGS
+ko: ## what is in a module, and would it load: FILE=x.ko or a folder, ARGS='relocs 1' (ARGS=--help)
+	@tools/deps.sh build
+	@cargo build --quiet --locked --bin tocsin-ko >&2
+	@cd "$$CALLER" && $(CURDIR)/target/debug/tocsin-ko $$ARGS $${FILE:+"$$FILE"}
 
 # mdBook comes from crates.io: Debian 12 has no package. A few minutes, once.
 MDBOOK = $(or $(shell command -v mdbook),target/tools/bin/mdbook)

@@ -78,7 +78,7 @@ def mem(window):
 def used(window):
     """Bytes that Tocsin's `mem` shows as taken; kmalloc's are part of the heap's."""
     parts = mem(window)
-    parts.pop("total")
+    parts.pop("total", None)
     return sum(parts.values())
 
 

@@ -251,7 +251,7 @@ class Rows(unittest.TestCase):
 
     def test_memory_in_use_is_all_but_the_total_and_what_the_heap_has_counted(self):
         _, window = machines.parse_counts(COUNTS)[0]
-        window.lines = ["total 1000", "image 10", "tables 20", "cpus 0", "heap 500 used 30",
+        window.lines = ["total 1000 usable 900", "image 10", "tables 20", "cpus 0", "heap 500 used 30",
                         "modules 400 used 40", "kmalloc 7 blocks 3"]
         self.assertEqual(rows.used(window), 10 + 20 + 30 + 40)
 

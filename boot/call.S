@@ -7,7 +7,7 @@
  *   Keeps     r1 r2 r13-r31 lr cr2-cr4, also when the function did not
  *   Stack     {FRAME} bytes, then 32 and 8 bytes an argument (8 at least):
  *             32(r1) the request, 40(r1) the job that was running before
- *   Context   any; the trap handler ends a job by going on at guarded_abort
+ *   Context   any; on return with the PACA's MSR, so interrupts off. The trap handler ends a job by going on at guarded_abort
  *             with r1 = PACA.job_sp
  *   Spec      ELFv2 ABI, "Parameter Passing", "Function Linkage"
  */
@@ -75,6 +75,9 @@ guarded_copy:
 guarded_return:
         mfspr   %r13, {SPRG0}
         ld      %r1, {JOB_SP}(%r13)
+        ld      %r4, {KERNEL_MSR}(%r13)
+        mtmsrd  %r4                     /* whatever the module made of it; EE is off */
+        isync
         ld      %r4, 32(%r1)
         std     %r3, {REQUEST_RESULT}(%r4)
         li      %r3, 0

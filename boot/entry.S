@@ -4,7 +4,7 @@
  *   In        r3      initrd address, or 0 (firmware that loads one); FDT if r5 is 0
  *             r4      initrd length in bytes
  *             r5      Open Firmware's client interface entry, or 0
- *   Out       never returns: goes on in kernel_main(r3, r4, r5)
+ *   Out       never returns: goes on in kernel_main(r3, r4, r5, time base)
  *   Clobbers  everything
  *   Stack     sets r1 to the top of the boot stack
  *   Context   real mode, interrupts off; either endianness, 32- or 64-bit mode
@@ -42,6 +42,7 @@ entry_le:
         mtmsrd  %r17
         isync
 
+        mftb    %r27                    /* when the kernel's life began */
         clrldi  %r24, %r3, 32           /* 32-bit firmware leaves rubbish above */
         clrldi  %r25, %r4, 32
         clrldi  %r26, %r5, 32
@@ -138,6 +139,7 @@ entry_relr_test:
         mr      %r3, %r24
         mr      %r4, %r25
         mr      %r5, %r26
+        mr      %r6, %r27
         bl      {kernel_main}
 entry_stop:
         b       entry_stop

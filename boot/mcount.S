@@ -65,6 +65,8 @@
  */
         .section .text.mcount, "ax", @progbits
         .balign 128
+        .global hook_text_start
+hook_text_start:
         .global _mcount
         .type   _mcount, @function
 _mcount:
@@ -171,6 +173,5 @@ shadow_return:
         blr
         .size   shadow_return, . - shadow_return
         .size   sibling_call, . - sibling_call
-
-        .global hooks_end
-hooks_end:
+        .global hook_text_end
+hook_text_end:

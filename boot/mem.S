@@ -6,8 +6,9 @@
  *   Keeps     r1 r2 r12-r31 lr; no stack, no TOC, so any caller may come here
  *   Context   any; unaligned ld and std, which cacheable memory allows
  *
- * Blocks of 32 bytes, then doublewords, then bytes: a half to a seventh of the
- * instructions of the compiler's own versions.
+ * Blocks of 128 and of 32 bytes, then doublewords, then bytes: a half to a seventh of the
+ * instructions of the compiler's own versions. Long runs of zeros are made a
+ * cache line at a time.
  */
         .section .text.mem, "ax", @progbits
         .balign 128
@@ -18,7 +19,25 @@ mem_text_start:
 memcpy:
         mr      %r7, %r3
 mem_forward:
-        srdi.   %r8, %r5, 5
+        srdi.   %r8, %r5, 7
+        beq     mem_blocks
+        mtctr   %r8
+mem_line:
+        .irp    at, 0, 32, 64, 96
+        ld      %r0, \at(%r4)
+        ld      %r9, \at+8(%r4)
+        ld      %r10, \at+16(%r4)
+        ld      %r11, \at+24(%r4)
+        std     %r0, \at(%r7)
+        std     %r9, \at+8(%r7)
+        std     %r10, \at+16(%r7)
+        std     %r11, \at+24(%r7)
+        .endr
+        addi    %r4, %r4, 128
+        addi    %r7, %r7, 128
+        bdnz    mem_line
+mem_blocks:
+        rldicl. %r8, %r5, 59, 62        /* blocks of 32 left: 0..3 */
         beq     mem_tail
         mtctr   %r8
 mem_block:
@@ -89,6 +108,33 @@ move_double:
         .type   memset, @function
 memset:
         mr      %r7, %r3
+        cmpldi  %r5, 4 * {LINE}
+        blt     set_any                 /* too short to be worth the trouble */
+        andi.   %r0, %r4, 0xff
+        bne     set_any
+        andi.   %r0, %r7, 7
+        bne     set_any
+        /* Zeros: doublewords up to a cache line, then whole lines at once. */
+        li      %r4, 0
+        neg     %r8, %r7
+        andi.   %r8, %r8, {LINE} - 1
+        beq     set_lines
+        sub     %r5, %r5, %r8
+        srdi    %r8, %r8, 3
+        mtctr   %r8
+set_up:
+        std     %r4, 0(%r7)
+        addi    %r7, %r7, 8
+        bdnz    set_up
+set_lines:
+        srdi    %r8, %r5, {LINE_SHIFT}
+        mtctr   %r8
+set_line:
+        dcbz    0, %r7
+        addi    %r7, %r7, {LINE}
+        bdnz    set_line
+        andi.   %r5, %r5, {LINE} - 1
+set_any:
         rldimi  %r4, %r4, 8, 48
         rldimi  %r4, %r4, 16, 32
         rldimi  %r4, %r4, 32, 0

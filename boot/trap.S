@@ -45,7 +45,9 @@ trap_low_end:
  *             r13     PACA; its save area holds r11, r12 and ctr, SPRG1 the old r13
  *   Out       every register as the TrapFrame has it when the handler returns
  *   Stack     below r1 if r1 lies in this CPU's stack or emergency stack, else
- *             the emergency stack from its top. Skips {PROTECTED_ZONE} bytes: compiled
+ *             the emergency stack from its top. While a call runs its frames are
+ *             below PACA.job_sp: an r1 above that is a lost one, and the kernel's
+ *             frames there must survive. Skips {PROTECTED_ZONE} bytes: compiled
  *             code stores registers below r1 before it moves r1
  *   Context   real mode, interrupts off; the handler runs with PACA.kernel_msr
  *   Spec      Power ISA Book III, "Interrupts"; ELFv2 ABI, "Protected Zone"
@@ -62,7 +64,13 @@ trap_entry:
         blt     trap_not_stack
         ld      %r11, {STACK_HIGH}(%r13)
         cmpld   %r1, %r11
-        blt     trap_below_r1
+        bge     trap_not_stack
+        ld      %r11, {JOB_SP}(%r13)
+        cmpdi   %r11, 0
+        beq     trap_below_r1
+        cmpld   %r1, %r11
+        ble     trap_below_r1
+        b       trap_fresh
 trap_not_stack:
         ld      %r11, {EMERGENCY_LOW}(%r13)
         cmpld   %r1, %r11
@@ -134,7 +142,8 @@ trap_save:
         std     %r1, 0(%r11)
         mr      %r1, %r11
         ld      %r2, {KERNEL_TOC}(%r13)
-        /* Translation as the kernel runs with it; addresses stay the same. */
+        /* Translation as the kernel runs with it; addresses stay the same. With
+           it comes RI: what was interrupted is in the frame. */
         ld      %r10, {KERNEL_MSR}(%r13)
         mtmsrd  %r10
         isync
@@ -145,6 +154,8 @@ trap_return:                            /* the unwinder knows a trap frame by th
         /* A reservation of the interrupted code must not survive. */
         addi    %r3, %r1, 16
         stdcx.  %r3, 0, %r3
+        li      %r0, 0
+        mtmsrd  %r0, 1                  /* RI off: srr0 and srr1 are in use from here */
         ld      %r0, {CR}(%r1)
         mtcrf   0xff, %r0
         ld      %r0, {CTR}(%r1)

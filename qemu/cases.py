@@ -44,7 +44,21 @@ import time
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
 AT_ONCE = 2
-SETTINGS = {"CPU", "SMP", "MEM", "MMU", "CAS", "MACHINE", "FIRMWARE", "ICOUNT", "QEMUFLAGS", "TIMEOUT"}
+SETTINGS = {
+    "CPU", "SMP", "MEM", "MMU", "CAS", "MACHINE", "FIRMWARE", "ICOUNT", "THREADS", "QEMUFLAGS", "TIMEOUT",
+}
+
+
+def memory(lines):
+    """What `mem` says, so that it can be compared with what it says later.
+
+    Pages for translation tables are taken when there is first need for them, and
+    kept: they count as pages that modules could have.
+    """
+    text = "\n".join(lines)
+    tables = int(re.search(r"^tables (\d+)$", text, re.M)[1])
+    text = re.sub(r"^tables \d+\n", "", text, flags=re.M)
+    return re.sub(r"^modules (\d+)", lambda pages: f"pages {int(pages[1]) + tables}", text, flags=re.M)
 
 
 class Malformed(Exception):

@@ -3,9 +3,10 @@
 
     mkinitrd.py [--base DIR] OUT [FILE.ko|FILE.ko.xz|FILE.ko.zst|FOLDER]...
 
-Folders are searched through; every file is stored under its base name, without
-the ending of its compression. Two files of one name are refused, and `-` and
-`_` count as one character, because module names make no difference there.
+Folders are searched through; every file is stored under its base name, as it is:
+the kernel unpacks what is compressed. Two files of one name are refused, also if
+they are compressed differently, and `-` and `_` count as one character, because
+module names make no difference there.
 
 Each file's data begins at a multiple of eight in the archive, so that a loader
 may view ELF structures in place: a name that would misplace it is followed by
@@ -16,10 +17,9 @@ four more zero bytes, which newc allows (namesize counts them).
 
 import argparse
 import os
-import subprocess
 import sys
 
-ENDINGS = {".ko": None, ".ko.xz": ["xz", "-dc"], ".ko.zst": ["zstd", "-dcq"]}
+ENDINGS = (".ko", ".ko.xz", ".ko.zst")
 HEADER_BYTES = 110
 
 
@@ -48,18 +48,13 @@ def find_modules(path):
         yield path
 
 
-def name_in_archive(path):
-    """The base name that a module file has in /lib/modules."""
-    return os.path.basename(path)[: -len(ending_of(path))] + ".ko"
-
-
 def collect(paths):
     """Maps each name in the archive to its file; refuses two of one name."""
     found, seen = {}, {}
     for path in paths:
         for file in find_modules(path):
-            name = name_in_archive(file)
-            key = name.replace("-", "_")
+            name = os.path.basename(file)
+            key = name[: -len(ending_of(name))].replace("-", "_")
             if key in seen:
                 if os.path.realpath(seen[key]) == os.path.realpath(file):
                     continue
@@ -70,19 +65,9 @@ def collect(paths):
 
 
 def contents(path):
-    """The bytes of a module, unpacked."""
-    unpack = ENDINGS[ending_of(path)]
-    if unpack is None:
-        with open(path, "rb") as file:
-            return file.read()
-    try:
-        done = subprocess.run(unpack + [path], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-    except FileNotFoundError:
-        raise Refused(f"{path}: the program {unpack[0]} is needed to unpack it") from None
-    if done.returncode != 0:
-        why = done.stderr.decode(errors="replace").strip() or f"{unpack[0]} failed"
-        raise Refused(why if path in why else f"{path}: {why}")
-    return done.stdout
+    """The bytes of a file."""
+    with open(path, "rb") as file:
+        return file.read()
 
 
 class Archive:

@@ -13,7 +13,11 @@
 #   CAS        1: the kernel negotiates also where it need not (the word cas)
 #   MACHINE    pseries (powernv9 is not supported yet)
 #   FIRMWARE   slof (default) or vof: QEMU's own, which starts in 0.1 s
-#   ICOUNT     1: one instruction is one nanosecond; runs repeat to the tick
+#   ICOUNT     1: one instruction is one nanosecond; runs repeat to the tick.
+#              fine: one is 1024 ns, so that with SMP CPUs take turns every few
+#              thousand instructions instead of every hundred million
+#   THREADS    single (default): CPUs take turns. multi: a host thread for each;
+#              then QEMU 7.2 may go on with an instruction that has been replaced
 #   QEMUFLAGS  more words for QEMU, as they are (quotes group words)
 #   TIMEOUT    seconds before the run is given up (120; none for a person)
 #   GDB        a port: QEMU waits there for gdb before the first instruction
@@ -65,13 +69,28 @@ case ${MMU:-} in
 '' | radix | hash | off) ;;
 *) refuse "MMU=$MMU: radix, hash or off" ;;
 esac
+case ${SMP:-1} in
+[1-9] | [1-9][0-9]) ;;
+*) refuse "SMP=$SMP: a number of CPUs, from 1 on" ;;
+esac
+# QEMU hands out memory in pieces of 256 MiB; a bare number is of MiB.
+mem=${MEM:-1G}
+[[ $mem =~ ^([1-9][0-9]{0,5})([MG]?)$ ]] || refuse "MEM=$mem: a size such as 256M or 2G"
+mebibytes=${BASH_REMATCH[1]}
+[ "${BASH_REMATCH[2]}" != G ] || mebibytes=$((mebibytes * 1024))
+[ $((mebibytes % 256)) = 0 ] || refuse "MEM=$mem: a multiple of 256M, such as 512M or 2G"
 case ${CAS:-0} in
 0 | 1) ;;
 *) refuse "CAS=$CAS: 1 or nothing" ;;
 esac
 case ${ICOUNT:-0} in
-0 | 1) ;;
-*) refuse "ICOUNT=$ICOUNT: 1 or nothing" ;;
+0 | 1 | fine) ;;
+*) refuse "ICOUNT=$ICOUNT: 1, fine or nothing" ;;
+esac
+case ${THREADS:-single} in
+single) ;;
+multi) [ "${ICOUNT:-0}" = 0 ] || refuse "THREADS=multi: not together with ICOUNT" ;;
+*) refuse "THREADS=$THREADS: single or multi" ;;
 esac
 [[ ${TIMEOUT:-120} =~ ^[1-9][0-9]*$ ]] || refuse "TIMEOUT=$TIMEOUT: a number of seconds"
 
@@ -84,6 +103,11 @@ qemu=(
 )
 if [ "${ICOUNT:-0}" = 1 ]; then
     qemu+=(-icount shift=0,sleep=off)
+elif [ "${ICOUNT:-0}" = fine ]; then
+    # Slices end at the next CPU's tick, 10 ms later: 9766 instructions.
+    qemu+=(-icount shift=10,sleep=off)
+elif [ "${THREADS:-single}" = multi ]; then
+    qemu+=(-accel tcg,thread=multi)
 elif [ "${SMP:-1}" != 1 ]; then
     # With one host thread a CPU, QEMU 7.2 sometimes goes on running an
     # instruction that another CPU has replaced (docs/boot.md, "What QEMU

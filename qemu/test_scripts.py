@@ -56,18 +56,22 @@ class Initrd(Folder):
         for length in range(1, 10):
             self.assertEqual(archive.index(b"DATA%d" % length) % 8, 0)
 
-    def test_compressed_modules_are_stored_unpacked_under_their_own_name(self):
-        plain = self.file("a.ko", b"the same bytes")
-        subprocess.run(["xz", "-k", "-S", ".xz", plain], check=True)
-        os.remove(plain)
+    def test_compressed_modules_are_stored_as_they_are(self):
+        self.file("a.ko.xz", b"packed one way")
+        self.file("b.ko.zst", b"packed another way")
         archive = self.archive(self.dir)
-        self.assertIn(b"lib/modules/a.ko\0", archive)
-        self.assertIn(b"the same bytes", archive)
+        self.assertIn(b"lib/modules/a.ko.xz\0", archive)
+        self.assertIn(b"packed one way", archive)
+        self.assertIn(b"lib/modules/b.ko.zst\0", archive)
+        self.assertIn(b"packed another way", archive)
 
     def test_two_modules_of_one_name_are_refused(self):
         one, two = self.file("x/crc-8.ko"), self.file("y/crc_8.ko")
         with self.assertRaisesRegex(mkinitrd.Refused, "y/crc_8.ko: .* there already: .*x/crc-8.ko"):
             mkinitrd.collect([one, two])
+        plain, packed = self.file("x/a.ko"), self.file("y/a.ko.zst")
+        with self.assertRaisesRegex(mkinitrd.Refused, "y/a.ko.zst: .* there already: .*x/a.ko"):
+            mkinitrd.collect([plain, packed])
 
     def test_one_file_named_twice_is_one_module(self):
         path = self.file("x/a.ko")
@@ -78,9 +82,6 @@ class Initrd(Folder):
             mkinitrd.collect([self.file("a.txt")])
         with self.assertRaisesRegex(mkinitrd.Refused, "no such file"):
             mkinitrd.collect([os.path.join(self.dir, "none.ko")])
-        broken = self.file("a.ko.xz", b"not compressed")
-        with self.assertRaisesRegex(mkinitrd.Refused, "a.ko.xz"):
-            self.archive(broken)
 
 
 class Console(unittest.TestCase):
@@ -234,7 +235,7 @@ class Running(Folder):
         self.assertEqual(done.stderr, "other\n")
 
     def test_settings_that_do_not_exist_are_refused(self):
-        for name in ("CPU", "MMU", "FIRMWARE", "MACHINE", "ICOUNT", "TIMEOUT"):
+        for name in ("CPU", "MMU", "FIRMWARE", "MACHINE", "ICOUNT", "THREADS", "TIMEOUT"):
             done = self.run_with("exit 0", **{name: "no-such"})
             self.assertEqual(done.returncode, 2, name)
             self.assertIn(f"{name}=no-such: ", done.stderr)

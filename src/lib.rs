@@ -6,6 +6,7 @@
 //!
 //! ```text
 //! isa/        one instruction word at a time: encode, decode, reach
+//! unpack/     .ko.xz and .ko.zst -> the bytes of a module
 //! loader/     bytes -> Object -> Layout -> linked image, stubs, call sites
 //! patch/      what to change in live text, and what must be there before
 //! trace/      filters, the record format, records to text
@@ -44,6 +45,7 @@ pub mod patch;
 pub mod shell;
 pub mod step;
 pub mod trace;
+pub mod unpack;
 
 #[cfg(target_os = "none")]
 pub mod kernel;

@@ -5,11 +5,12 @@
 #[cfg(target_os = "none")]
 mod kernel {
     use tocsin::kernel::{self, console};
-    use tocsin::machine::{mmu, paca, platform, trap};
+    use tocsin::machine::{boot, mmu, paca, platform, trap};
 
     /// Entered from `boot/entry.S`: relocated, on the boot stack, interrupts off.
     #[unsafe(no_mangle)]
-    extern "C" fn kernel_main(_initrd: u64, _initrd_len: u64, firmware: u64) -> ! {
+    extern "C" fn kernel_main(_initrd: u64, _initrd_len: u64, firmware: u64, entered: u64) -> ! {
+        boot::set_entered(entered); // `time` counts from there
         kernel::connect(); // whom the machine calls: exceptions, C names
         paca::init_boot(); // r13: from here on, stubs and exceptions find the kernel
         let (platform, facts) = platform::take_over(firmware); // asks all, sets up memory, quiesces
@@ -17,14 +18,14 @@ mod kernel {
         platform.little_endian_exceptions();
         mmu::init(&facts); // every address has its rights
         console::greet(&facts);
-        kernel::run::run(&facts) // the commands that came with the boot, then the prompt
+        boot::leave_boot_stack(kernel::run::run, &facts) // the commands that came with the boot, then the prompt
     }
 
     #[panic_handler]
     fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
         match info.location() {
-            Some(place) => kernel::oops::die(format_args!("{} ({place})", info.message())),
-            None => kernel::oops::die(format_args!("{}", info.message())),
+            Some(place) => kernel::oops::panic(format_args!("{} ({place})", info.message())),
+            None => kernel::oops::panic(format_args!("{}", info.message())),
         }
     }
 }

@@ -98,7 +98,7 @@ fn crc7_takes_three_pages_and_offers_its_names() {
     assert!(loaded.layout.size <= 24 << 10);
     assert_eq!(loaded.layout.size, 3 << 12); // text, rodata, data
     let linked = &loaded.linked;
-    let function = linked.functions.named(&loaded.object, "crc7_be").next().unwrap();
+    let function = linked.functions.named(&loaded.object, "crc7_be").first().copied().unwrap();
     let exported = linked.exports.iter().find(|export| export.name == "crc7_be").unwrap();
     assert_eq!(exported.addr, function_addr(linked, function.at));
     assert_eq!(function.local_entry(&loaded.object), function.at + 8);

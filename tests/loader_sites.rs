@@ -19,7 +19,7 @@ const KERNEL: FakeKernel = FakeKernel { exports_at: 0x1000_0000 };
 
 /// Offset of function `name`.
 fn function(loaded: &Loaded, name: &str) -> u32 {
-    let found = loaded.linked.functions.named(&loaded.object, name).next();
+    let found = loaded.linked.functions.named(&loaded.object, name).first().copied();
     found.unwrap_or_else(|| panic!("no {name}")).at
 }
 

@@ -26,12 +26,11 @@ packages_of() {
     run)
         want qemu-system-ppc64 qemu-system-ppc
         want python3 python3
-        want xz xz-utils
-        want zstd zstd
         ;;
     test)
         want cpio cpio
         want xz xz-utils
+        want zstd zstd
         ;;
     debug) want gdb-multiarch gdb-multiarch ;;
     fetch) want dpkg-deb dpkg ;;

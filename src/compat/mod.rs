@@ -2,6 +2,7 @@
 //!
 //! - [`printf`] formats as the kernel's `printk` and `snprintf` do;
 //! - [`klp`] reads a live patch out of a module's memory;
+//! - [`exports`] lists the names that the kernel offers them;
 //! - [`errno`] names the numbers that functions return.
 //!
 //! All of it works on addresses that a module handed over, so nothing is
@@ -9,6 +10,7 @@
 #![forbid(unsafe_code)]
 
 pub mod errno;
+pub mod exports;
 pub mod klp;
 pub mod printf;
 

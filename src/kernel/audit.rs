@@ -93,7 +93,7 @@ impl<'m, 's> Audit<'m, 's> {
             let at = module.range(span).0.offset(index as i64 * 8);
             self.target(at, u64::from_le_bytes(*expected));
         }
-        for index in 0..module.object.sections().len() {
+        for index in 0..module.object().sections().len() {
             self.data(index, &image);
         }
         drop(image);
@@ -189,7 +189,7 @@ impl<'m, 's> Audit<'m, 's> {
     /// A section of data: all of it, if nobody may write to it, and its relocated
     /// fields in any case.
     fn data(&mut self, index: usize, image: &[u8]) {
-        let (module, section) = (self.module, &self.module.object.sections()[index]);
+        let (module, section) = (self.module, &self.module.object().sections()[index]);
         let Some(offset) = module.layout.offset_of(index) else { return };
         let end = offset as usize + section.data.len();
         let expected = image.get(offset as usize..end).unwrap_or_default();
@@ -201,7 +201,7 @@ impl<'m, 's> Audit<'m, 's> {
         if constant {
             self.constant(module.address(offset), expected);
         }
-        let lists = module.object.relocations().iter().filter(|list| list.target == index);
+        let lists = module.object().relocations().iter().filter(|list| list.target == index);
         for rela in lists.flat_map(|list| list.iter()) {
             let kind = rela.r_info as u32;
             let from = usize::try_from(rela.r_offset).unwrap_or(usize::MAX);
@@ -251,7 +251,7 @@ impl<'m, 's> Audit<'m, 's> {
         let name = &self.module.name;
         let word = livepatch::islands::target_word(stub);
         let word = word.ok_or_else(|| format!("{stub} {name}: its redirect stub is gone"))?;
-        let abi = modules::stub_abi(self.module.linked.toc);
+        let abi = modules::stub_abi(self.module.linked().toc);
         let words = Stub::Redirect { word, traced: None }
             .encode(stub, &abi)
             .map_err(|error| format!("{stub} {name}: {error}"))?;

@@ -4,8 +4,8 @@ use alloc::collections::VecDeque;
 use core::fmt::{self, Write as _};
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use crate::machine::lock::Mutex;
-use crate::machine::{platform, tick};
+use crate::machine::lock::{Mutex, Turn, TurnGuard};
+use crate::machine::{paca, platform, smp, tick};
 
 /// Bytes of console output that `dmesg` can show again.
 const LOG_BYTES: usize = 32 * 1024;
@@ -17,6 +17,40 @@ static INTERACTIVE: AtomicBool = AtomicBool::new(false);
 
 /// The first line has been printed.
 static GREETED: AtomicBool = AtomicBool::new(false);
+
+/// Who prints.
+static TURN: Turn = Turn::free();
+
+/// The last byte shown was a line's end.
+static AT_EDGE: AtomicBool = AtomicBool::new(true);
+
+/// Keeps what other CPUs print from coming in between, until it is dropped.
+pub fn turn() -> TurnGuard<'static> {
+    TURN.take()
+}
+
+/// Ends the line that is open, if one is.
+pub fn fresh_line() {
+    if !AT_EDGE.load(Ordering::Relaxed) {
+        write_bytes(b"\n");
+    }
+}
+
+/// Runs `work` while this CPU prints, and holds what it has printed.
+pub fn while_locked(work: &mut dyn FnMut()) {
+    let _turn = turn();
+    let _log = LOG.lock();
+    let _typed = TYPED.lock();
+    work();
+}
+
+/// What the shell's commands print goes to `dmesg` alone.
+static QUIET: AtomicBool = AtomicBool::new(false);
+
+/// Says whether what this CPU prints is kept from the console.
+pub fn set_quiet(on: bool) {
+    QUIET.store(on, Ordering::Relaxed);
+}
 
 /// Says whether a person sits at the console.
 pub fn set_interactive(yes: bool) {
@@ -30,13 +64,18 @@ pub fn interactive() -> bool {
 
 /// Writes bytes, and keeps them for `dmesg`.
 pub fn write_bytes(bytes: &[u8]) {
-    write_plain(bytes);
+    // Jobs on other CPUs are not the shell's commands.
+    if !(QUIET.load(Ordering::Relaxed) && smp::this_cpu() == 0) {
+        write_plain(bytes);
+    }
     log_bytes(bytes);
 }
 
 /// Writes bytes as they are; a line end becomes CR LF for a person's terminal.
 pub fn write_plain(bytes: &[u8]) {
-    let Some(platform) = platform::get() else { return };
+    let (Some(platform), Some(last)) = (platform::get(), bytes.last()) else { return };
+    let _turn = turn();
+    AT_EDGE.store(false, Ordering::Relaxed); // a fault may come half-way
     if interactive() {
         for (index, line) in bytes.split(|&byte| byte == b'\n').enumerate() {
             if index > 0 {
@@ -47,6 +86,7 @@ pub fn write_plain(bytes: &[u8]) {
     } else {
         platform.console_write(bytes);
     }
+    AT_EDGE.store(*last == b'\n', Ordering::Relaxed);
 }
 
 /// Keeps bytes for `dmesg` without showing them.
@@ -55,7 +95,7 @@ pub fn log_bytes(bytes: &[u8]) {
     if let Some(mut log) = LOG.try_lock() {
         if log.capacity() == 0 {
             // All at once: `mem` must not show that lines were printed.
-            if log.try_reserve_exact(LOG_BYTES).is_err() {
+            if paca::reporting() || log.try_reserve_exact(LOG_BYTES).is_err() {
                 return; // too early, or too late
             }
         }
@@ -151,6 +191,7 @@ pub fn greet_if_silent() {
 
 /// Prints formatted text; `kprint!` and `kprintln!` call it.
 pub fn print(args: fmt::Arguments<'_>) {
+    let _turn = turn();
     let mut chunks = Chunks { bytes: [0; 128], len: 0 };
     let _ = chunks.write_fmt(args); // a Display that fails has printed what it could
     chunks.flush();

@@ -46,9 +46,8 @@ fn paths() -> Vec<String> {
         let sections = module.sections();
         paths
             .extend(sections.map(|section| format!("sys/module/{name}/sections/{}", section.name)));
-        let parameters = params::with_file(&module).into_iter();
-        paths
-            .extend(parameters.map(|param| format!("sys/module/{name}/parameters/{}", param.name)));
+        let parameters = params::files(&module).into_iter();
+        paths.extend(parameters.map(|param| format!("sys/module/{name}/parameters/{param}")));
         if livepatch::is_patch(name) {
             paths.push(format!("sys/kernel/livepatch/{name}/enabled"));
         }
@@ -145,7 +144,7 @@ fn proc_modules() -> String {
         if names.is_empty() {
             names.push('-');
         }
-        let (size, base) = (module.size(), module.linked.base.0);
+        let (size, base) = (module.size(), module.linked().base.0);
         let _ = writeln!(text, "{} {size} {} {names} Live {base:#018x}", module.name, users.len());
     }
     text
@@ -158,7 +157,7 @@ fn proc_exports() -> String {
         let _ = writeln!(text, "{:016x} {}", export.addr.0, export.name);
     }
     for module in modules::all().iter().filter(|module| !module.options.link_only) {
-        for export in &module.linked.exports {
+        for export in &module.linked().exports {
             let _ = writeln!(text, "{:016x} {}\t[{}]", export.addr.0, export.name, module.name);
         }
     }
@@ -175,7 +174,7 @@ fn kallsyms() -> String {
     }
     for module in modules::all() {
         for function in module.functions() {
-            let global = function.symbol >= module.object.first_global();
+            let global = function.symbol >= module.object().first_global();
             let letter = if global { 'T' } else { 't' };
             let at = module.address(function.at).0;
             let _ = writeln!(
@@ -256,10 +255,7 @@ pub fn write(path: &str, text: &[u8], append: bool) -> Result<(), Failure> {
 fn write_trace(path: &str, file: &str, word: &str, append: bool) -> Result<(), String> {
     let words = || word.split_ascii_whitespace().map(ToString::to_string).collect::<Vec<_>>();
     match (file, word) {
-        ("current_tracer", "function") => {
-            let words = tracing::pending_words();
-            tracing::on(&words).map(|_| ())
-        }
+        ("current_tracer", "function") => tracing::on_again().map(|_| ()),
         ("current_tracer", "nop") => tracing::off(),
         ("current_tracer", _) => {
             Err(format!("{path}: no such tracer: {word} (see available_tracers)"))

@@ -27,17 +27,29 @@ pub fn find(path: &str) -> Option<File<'static>> {
     all().find(|file| file.path == path)
 }
 
-/// The module file that a name or a path means. `-` and `_` are equal in names.
+/// What a module file may be called behind its name.
+const ENDINGS: [&str; 3] = [".ko", ".ko.xz", ".ko.zst"];
+
+/// The module file that a name or a path means. `-` and `_` are equal in names; a
+/// path may leave out the ending of a compression.
 pub fn find_module(name: &str) -> Option<File<'static>> {
     if name.contains('/') {
-        return find(name);
+        let packed = |path: &str| path.strip_suffix(".ko").and_then(find_packed);
+        return find(name).or_else(|| packed(name.trim_start_matches('/')));
     }
     let wanted = name.strip_suffix(".ko").unwrap_or(name);
     all().filter(|file| file.path.starts_with(MODULES)).find(|file| {
         let base = file.base_name();
-        let base = [".ko", ".ko.xz", ".ko.zst"].iter().find_map(|end| base.strip_suffix(end));
+        let base = ENDINGS.iter().find_map(|end| base.strip_suffix(end));
         base.is_some_and(|base| module_name_eq(base.as_bytes(), wanted.as_bytes()))
     })
+}
+
+fn find_packed(stem: &str) -> Option<File<'static>> {
+    let mut found = all().filter(|file| {
+        file.path.strip_prefix(stem).is_some_and(|ending| ENDINGS[1..].contains(&ending))
+    });
+    found.next()
 }
 
 /// Where the archive lies.

@@ -21,7 +21,7 @@ use super::{livepatch, modules};
 use crate::addr::Vaddr;
 use crate::machine::lock::{Mutex, pause};
 use crate::machine::memory::Block;
-use crate::machine::{paca, smp, tick};
+use crate::machine::{paca, smp, spr, tick};
 
 /// How far a job is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,8 +128,15 @@ fn take(cpu: u16) -> Option<(u32, Work)> {
     Some((job.number, job.work.clone()))
 }
 
+/// Runs `work` while the jobs are locked.
+pub fn while_locked(work: &mut dyn FnMut()) {
+    let _jobs = JOBS.lock();
+    work();
+}
+
 /// Waits until a job has ended, and takes it off the list.
 pub fn wait(number: u32) -> Result<Job, String> {
+    let mut looked = spr::timebase();
     loop {
         let mut jobs = JOBS.lock();
         let place = jobs.list.iter().position(|job| job.number == number);
@@ -142,6 +149,11 @@ pub fn wait(number: u32) -> Result<Job, String> {
             return Ok(job);
         }
         drop(jobs);
+        // This CPU takes no ticks meanwhile.
+        if spr::timebase() - looked > tick::period() {
+            looked = spr::timebase();
+            smp::rouse_the_deaf();
+        }
         pause();
     }
 }
@@ -195,11 +207,15 @@ pub fn doing(cpu: u16) -> String {
 }
 
 /// A job that may be in a module's code, if there is one: it was started there, or
-/// the module is a live patch, whose code anybody may be in.
+/// given an address there, or the module is a live patch, whose code anybody may be
+/// in. What a job's module imports is no question: its users keep a module loaded.
 pub fn in_the_way(module: &modules::Module) -> Option<u32> {
     let patch = livepatch::is_patch(&module.name);
     let jobs = JOBS.lock();
     let live = |job: &&Job| !matches!(job.state, State::Ended(_));
-    let inside = |job: &&Job| patch || module.pages.contains(job.work.entry, 4);
+    let own = |at: Vaddr| module.pages.contains(at, 1);
+    let inside = |job: &&Job| {
+        patch || own(job.work.entry) || job.work.args.iter().any(|arg| own(Vaddr(*arg)))
+    };
     jobs.list.iter().filter(live).find(inside).map(|job| job.number)
 }

@@ -25,10 +25,17 @@ pub fn address_of(found: &Found) -> Vaddr {
     boot::image().0.offset(i64::from(found.offset))
 }
 
-/// The symbol that contains an address of the image.
-pub fn lookup(at: Vaddr) -> Option<Symbol> {
+/// The symbol that contains an address of the image, and how far in that is. Takes
+/// no memory.
+pub fn find(at: Vaddr) -> Option<(Found, u32)> {
     let offset = u32::try_from(at.since(boot::image().0)).ok()?;
-    let (found, offset) = table()?.at_offset(offset)?;
+    // The TOC base is in the middle of data that have other names.
+    table()?.at_offset(offset).filter(|(found, _)| found.name.as_str() != ".TOC.")
+}
+
+/// As [`find`].
+pub fn lookup(at: Vaddr) -> Option<Symbol> {
+    let (found, offset) = find(at)?;
     Some(Symbol {
         name: found.name.as_str().to_string(),
         offset: u64::from(offset),

@@ -119,7 +119,7 @@ pub extern "C" fn klp_enable_patch(patch: u64) -> i32 {
 
 fn enable_from_module(at: Vaddr) -> Result<(), String> {
     let read = klp::read_patch(&Machine, at).map_err(|error| error.to_string())?;
-    let own = |module: &Arc<Module>| module.linked.this_module == Some(read.mod_ptr);
+    let own = |module: &Arc<Module>| module.linked().this_module == Some(read.mod_ptr);
     let module = modules::all()
         .into_iter()
         .find(own)

@@ -4,6 +4,7 @@
 //! console     lines out, bytes in, the log
 //! symbols     addresses to names and back: kernel, modules, stubs
 //! ksyms       the kernel's own symbols, packed in its image
+//! module_file a module's bytes, unpacked if they are compressed
 //! modules     the loaded modules: insmod, rmmod, use counts
 //! params      parameters of modules, at insmod and through their files
 //! versions    does a module fit this kernel, and what is missing
@@ -37,6 +38,7 @@ pub mod initrd;
 pub mod jobs;
 pub mod ksyms;
 pub mod livepatch;
+pub mod module_file;
 pub mod modules;
 pub mod oops;
 pub mod params;

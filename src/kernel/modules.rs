@@ -3,7 +3,7 @@
 //! ```text
 //!  file ─ parse ─ plan ─ pages ─ link ─ parameters ─ publish ─ listed ─ init
 //!   |        any refusal up to here leaves nothing behind      |
-//!   └── borrowed from the initrd, which stays                  └── a failing init unlists it
+//!   └── viewed for as long as the module lives                 └── a failing init unlists it
 //! ```
 //!
 //! # Invariants
@@ -17,21 +17,27 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::ops::Deref;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::call::{self, CallEnd};
-use super::{compat, exports, initrd, jobs, livepatch, params, tables, tracing, versions};
+use super::module_file::ModuleFile;
+use super::{compat, exports, jobs, livepatch, params, tables, tracing, versions};
+use self_cell::self_cell;
+
 use crate::addr::Vaddr;
 use crate::compat::errno;
 use crate::kprintln;
 use crate::ksyms::readable::{may_be_made, readable};
+use crate::loader::explain::Lens;
+use crate::loader::modinfo::module_name;
 use crate::loader::stubs::{Stub, StubAbi, StubKind};
 use crate::loader::tables::Left;
 use crate::loader::{
-    self, Function, Group, KernelAbi, Layout, LinkOptions, Linked, LoadError, Modinfo, Object,
-    Owner, PlacedSection, Resolved, Resolver, Span,
+    self, CallSite, Function, Group, KernelAbi, Layout, LinkOptions, Linked, LoadError, Name,
+    Object, Owner, PlacedSection, Resolved, Resolver, Span,
 };
-use crate::machine::lock::Mutex;
+use crate::machine::lock::{Mutex, briefly};
 use crate::machine::memory::Pages;
 use crate::machine::{boot, hooks, memory, paca, spr, text};
 use crate::memory::PAGE;
@@ -45,12 +51,10 @@ pub struct Module {
     pub number: u32,
     /// Its name, as `lsmod` shows it.
     pub name: String,
-    /// Its file, checked.
-    pub object: Object<'static>,
+    /// Its file, and what views it.
+    viewed: Viewed,
     /// Where everything lies in its image.
     pub layout: Layout,
-    /// What linking made of it.
-    pub linked: Linked<'static>,
     /// Its memory.
     pub pages: Pages,
     /// Its sites in the site table.
@@ -67,7 +71,47 @@ pub struct Module {
     given: bool,
 }
 
-static MODULES: Mutex<Vec<Arc<Module>>> = Mutex::new(Vec::new());
+/// What was made of a module's file, and borrows from it.
+struct Views<'f> {
+    object: Object<'f>,
+    linked: Linked<'f>,
+}
+
+self_cell! {
+    /// A module's file and its views, in one value: neither goes without the other.
+    struct Viewed {
+        owner: ModuleFile,
+        #[covariant]
+        dependent: Views,
+    }
+}
+
+/// The loaded modules at some moment, in the order in which they came.
+#[derive(Clone)]
+pub struct Snapshot(Option<Arc<Vec<Arc<Module>>>>);
+
+impl Deref for Snapshot {
+    type Target = [Arc<Module>];
+
+    fn deref(&self) -> &[Arc<Module>] {
+        self.0.as_ref().map_or(&[], |modules| modules)
+    }
+}
+
+impl Snapshot {
+    /// The same without the modules that `leave_out` says, and with one more.
+    fn changed(&self, leave_out: impl Fn(&Module) -> bool, more: Option<Arc<Module>>) -> Self {
+        let mut modules = Vec::with_capacity(self.len() + usize::from(more.is_some()));
+        modules.extend(self.iter().filter(|module| !leave_out(module)).cloned());
+        modules.extend(more);
+        modules.shrink_to_fit();
+        Self((!modules.is_empty()).then(|| Arc::new(modules)))
+    }
+}
+
+/// Never changed, but replaced: whoever looks takes what is there now, and looks
+/// without holding the lock.
+static MODULES: Mutex<Snapshot> = Mutex::new(Snapshot(None));
 static NEXT_NUMBER: AtomicU32 = AtomicU32::new(0);
 
 /// What modules are linked against.
@@ -95,12 +139,24 @@ pub fn stub_abi(module_toc: Vaddr) -> StubAbi {
 
 /// The loaded modules, in the order in which they came.
 pub fn all() -> Vec<Arc<Module>> {
+    snapshot().to_vec()
+}
+
+/// As [`all`], without copying the list.
+pub fn snapshot() -> Snapshot {
     MODULES.lock().clone()
 }
 
-/// As [`all`], for the report of a fault: nothing if the list is being changed.
-pub fn all_if_free() -> Vec<Arc<Module>> {
-    MODULES.try_lock().map(|modules| modules.clone()).unwrap_or_default()
+/// The first module that `fits`. For the report of a fault too: takes no memory, and
+/// finds nothing if somebody does not let go of the list.
+pub fn first(fits: impl Fn(&Module) -> bool) -> Option<Arc<Module>> {
+    briefly(&MODULES)?.iter().find(|module| fits(module)).cloned()
+}
+
+/// Runs `work` while the list is locked.
+pub fn while_locked(work: &mut dyn FnMut()) {
+    let _list = MODULES.lock();
+    work();
 }
 
 /// The module of that name; `-` and `_` are equal.
@@ -120,37 +176,62 @@ pub fn by_sites(id: ModuleId) -> Option<Arc<Module>> {
 
 /// The module whose memory contains the address.
 pub fn containing(at: Vaddr) -> Option<Arc<Module>> {
-    all_if_free().into_iter().find(|module| module.pages.contains(at, 1))
+    first(|module| module.pages.contains(at, 1))
 }
 
 impl Module {
+    /// Its file.
+    pub fn file(&self) -> &ModuleFile {
+        self.viewed.borrow_owner()
+    }
+
+    /// Its file, checked.
+    pub fn object(&self) -> &Object<'_> {
+        &self.viewed.borrow_dependent().object
+    }
+
+    /// What linking made of it.
+    pub fn linked(&self) -> &Linked<'_> {
+        &self.viewed.borrow_dependent().linked
+    }
+
     /// The name of the symbol with this index.
-    pub fn symbol_name(&self, symbol: u32) -> &'static str {
-        self.object.symbol(symbol).map_or("?", |symbol| self.object.name(&symbol))
+    pub fn symbol_name(&self, symbol: u32) -> &str {
+        self.object().symbol(symbol).map_or("?", |symbol| self.object().name(&symbol))
     }
 
     /// The name of the symbol with this index, as people read it.
-    pub fn readable_name(&self, symbol: u32) -> Cow<'static, str> {
+    pub fn readable_name(&self, symbol: u32) -> Cow<'_, str> {
         readable(self.symbol_name(symbol))
+    }
+
+    /// Hands over each function of that name, in either form, by rising address.
+    pub fn each_named(&self, name: &Name<'_>, mut see: impl FnMut(Function)) {
+        let functions = &self.linked().functions;
+        let mut found = false;
+        functions.each_named(self.object(), name, |function| {
+            if self.is_there(&function) {
+                found = true;
+                see(function);
+            }
+        });
+        if !found && may_be_made(name.text) {
+            let named = self.functions().filter(|it| self.readable_name(it.symbol) == name.text);
+            named.for_each(see);
+        }
     }
 
     /// Global entries of the functions of that name, in either form, ascending.
     pub fn functions_named(&self, name: &str) -> Vec<Vaddr> {
-        let named = self.linked.functions.named(&self.object, name);
-        let named = named.filter(|function| self.is_there(function));
-        let mut entries: Vec<_> = named.map(|function| self.address(function.at)).collect();
-        if entries.is_empty() && may_be_made(name) {
-            let named = self.functions().filter(|it| self.readable_name(it.symbol) == name);
-            entries.extend(named.map(|function| self.address(function.at)));
-        }
+        let mut entries = Vec::new();
+        self.each_named(&Name::new(name), |function| entries.push(self.address(function.at)));
         entries.dedup(); // aliases
         entries
     }
 
     /// Its functions that are in memory, by rising address.
     pub fn functions(&self) -> impl Iterator<Item = Function> + '_ {
-        let functions = self.linked.functions.iter();
-        functions.filter(|function| self.is_there(function))
+        self.linked().functions.iter().filter(|function| self.is_there(function))
     }
 
     fn is_there(&self, function: &Function) -> bool {
@@ -158,8 +239,8 @@ impl Module {
     }
 
     /// Its sections that are in memory, by rising address.
-    pub fn sections(&self) -> impl Iterator<Item = &PlacedSection<'static>> + '_ {
-        self.linked.sections.iter().filter(|section| !self.is_gone(section.group))
+    pub fn sections(&self) -> impl Iterator<Item = &PlacedSection<'_>> + '_ {
+        self.linked().sections.iter().filter(|section| !self.is_gone(section.group))
     }
 
     /// True if a part of the image has been given back.
@@ -170,11 +251,11 @@ impl Module {
 
     /// Gives back what only init used. Redirected call sites keep it.
     fn give_back_init(&self) {
-        let first = Group::ALL.into_iter().skip(2).map(|group| self.layout.group(group));
-        let Some(first) = first.filter(|span| span.len != 0).map(|span| span.offset).min() else {
+        let rest = Group::ALL.into_iter().skip(2).map(|group| self.layout.group(group));
+        let Some(first) = rest.filter(|span| span.len != 0).map(|span| span.offset).min() else {
             return; // nothing else is in it
         };
-        let end = self.linked.base.offset(first.cast_signed());
+        let end = self.linked().base.offset(first.cast_signed());
         if first == 0 || !tracing::init_goes(self, end) {
             return;
         }
@@ -186,35 +267,35 @@ impl Module {
 
     /// The address of an offset in the image.
     pub fn address(&self, offset: u32) -> Vaddr {
-        self.linked.base.offset(i64::from(offset))
+        self.linked().base.offset(i64::from(offset))
     }
 
     /// The function that contains `at`: its name, its global entry, its size.
-    pub fn function_at(&self, at: Vaddr) -> Option<(&'static str, Vaddr, u64)> {
-        let offset = u32::try_from(at.since(self.linked.base)).ok()?;
-        let function = self.linked.functions.at(offset)?;
-        let symbol = self.object.symbol(function.symbol)?;
+    pub fn function_at(&self, at: Vaddr) -> Option<(&str, Vaddr, u64)> {
+        let offset = u32::try_from(at.since(self.linked().base)).ok()?;
+        let function = self.linked().functions.at(offset)?;
+        let symbol = self.object().symbol(function.symbol)?;
         let inside = u64::from(offset - function.at) < symbol.st_size.max(1)
             || (symbol.st_size == 0 && self.is_text(at));
-        inside.then(|| (self.object.name(&symbol), self.address(function.at), symbol.st_size))
+        inside.then(|| (self.object().name(&symbol), self.address(function.at), symbol.st_size))
     }
 
     /// True if the function that contains `at` sets up r2 at its entry.
     pub fn sets_toc(&self, at: Vaddr) -> bool {
-        let offset = u32::try_from(at.since(self.linked.base)).unwrap_or(u32::MAX);
-        let function = self.linked.functions.at(offset);
-        function.is_some_and(|function| function.local_entry(&self.object) != function.at)
+        let offset = u32::try_from(at.since(self.linked().base)).unwrap_or(u32::MAX);
+        let function = self.linked().functions.at(offset);
+        function.is_some_and(|function| function.local_entry(self.object()) != function.at)
     }
 
     /// The range of a part of the image.
     pub fn range(&self, span: Span) -> (Vaddr, Vaddr) {
-        let start = self.linked.base.offset(span.offset.cast_signed());
+        let start = self.linked().base.offset(span.offset.cast_signed());
         (start, start.offset(span.len.cast_signed()))
     }
 
     /// Everything executable: init code, code, stubs.
     pub fn text(&self) -> (Vaddr, Vaddr) {
-        text_range(&self.layout, self.linked.base, self.is_gone(Group::InitText))
+        text_range(&self.layout, self.linked().base, self.is_gone(Group::InitText))
     }
 
     /// True if one of its functions may begin there: its code, without the stubs.
@@ -243,7 +324,7 @@ impl Module {
 
     /// Names of the modules that use it.
     pub fn users(&self) -> Vec<String> {
-        let uses = |module: &&Arc<Module>| module.linked.owners.contains(&self.number);
+        let uses = |module: &&Arc<Module>| module.linked().owners.contains(&self.number);
         all().iter().filter(uses).map(|module| module.name.clone()).collect()
     }
 
@@ -253,9 +334,9 @@ impl Module {
         !self.options.link_only || self.given
     }
 
-    /// Bytes of memory, in whole pages.
+    /// Bytes of memory, in whole pages; with its file, if that was compressed.
     pub fn size(&self) -> u64 {
-        self.pages.size()
+        self.pages.size() + self.file().size()
     }
 }
 
@@ -289,7 +370,7 @@ impl Resolver for Everyone {
             return Some(Resolved { addr, owner: Owner::Kernel, gpl_only: false });
         }
         self.modules.iter().filter(|module| !module.options.link_only).find_map(|module| {
-            let export = module.linked.exports.iter().find(|export| export.name == name)?;
+            let export = module.linked().exports.iter().find(|export| export.name == name)?;
             let owner = Owner::Module(module.number);
             Some(Resolved { addr: export.addr, owner, gpl_only: export.gpl_only })
         })
@@ -306,7 +387,7 @@ struct AsLoaded<'m> {
 
 impl<'m> AsLoaded<'m> {
     fn new(module: &'m Module) -> Self {
-        let Linked { owners, missing, .. } = &module.linked;
+        let Linked { owners, missing, .. } = module.linked();
         let mut modules = all();
         modules.retain(|other| owners.binary_search(&other.number).is_ok());
         let mut missing: Vec<_> = missing.iter().map(|index| module.symbol_name(*index)).collect();
@@ -322,20 +403,22 @@ impl Resolver for AsLoaded<'_> {
     }
 }
 
-/// The name under which a module file is listed: its own word, or the file's if
-/// that one could not be typed.
-pub fn name_of(object: &Object<'_>, base_name: &str) -> String {
-    let stem = base_name.split(".ko").next().unwrap_or(base_name);
-    let typed = |name: &&str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic());
-    Modinfo::of(object).name().filter(typed).unwrap_or(stem).replace('-', "_")
-}
-
 /// Loads the module that `word` (a name or a path) means, and runs its init.
 ///
 /// The error says why not, and begins with the module; nothing is left of it,
 /// unless init succeeded and a callback of its live patch faulted.
 pub fn insmod(word: &str, options: LinkOptions, params: &[Param]) -> Result<Arc<Module>, Failure> {
-    let module = load(word, options, params)?;
+    insmod_file(word, ModuleFile::open(word)?, options, params)
+}
+
+/// As [`insmod`], for a file that has been opened.
+pub fn insmod_file(
+    word: &str,
+    file: ModuleFile,
+    options: LinkOptions,
+    params: &[Param],
+) -> Result<Arc<Module>, Failure> {
+    let module = load(word, file, options, params)?;
     if options.link_only {
         return Ok(module);
     }
@@ -346,7 +429,7 @@ pub fn insmod(word: &str, options: LinkOptions, params: &[Param]) -> Result<Arc<
             module.name
         )));
     }
-    let Some(init) = module.linked.init else {
+    let Some(init) = module.linked().init else {
         module.give_back_init();
         return Ok(module);
     };
@@ -414,28 +497,101 @@ impl From<String> for Failure {
     }
 }
 
+/// What linking a module gives besides its [`Views`].
+struct Placed<'g> {
+    name: String,
+    layout: Layout,
+    pages: Pages,
+    /// Parameters that the module itself has to take.
+    own: Vec<(Vaddr, &'g str)>,
+    /// Tables with entries that were not applied.
+    left: Vec<Left>,
+    sites: Vec<CallSite>,
+    profile: Vaddr,
+}
+
 /// Everything up to init.
-fn load(word: &str, options: LinkOptions, given: &[Param]) -> Result<Arc<Module>, Failure> {
-    let file = initrd::find_module(word).ok_or_else(|| {
-        format!("{word}: no such module in the initrd (see ls /lib/modules; add it with MODULES=)")
+fn load(
+    word: &str,
+    file: ModuleFile,
+    options: LinkOptions,
+    given: &[Param],
+) -> Result<Arc<Module>, Failure> {
+    let mut placed = None;
+    let viewed = Viewed::try_new(file, |file| {
+        let (views, rest) = link(word, file, &options, given)?;
+        placed = Some(rest);
+        Ok::<_, Failure>(views)
     })?;
-    if file.path.ends_with(".xz") || file.path.ends_with(".zst") {
-        return Err(
-            format!("{word}: {} is compressed; unpack it on the host first", file.path).into()
-        );
+    let Some(Placed { name, layout, pages, own, left, sites, profile }) = placed else {
+        return Err(format!("{word}: nothing was linked").into()); // not without an error
+    };
+    let base = pages.start();
+    text::publish(
+        &name,
+        &pages,
+        text_range(&layout, base, false),
+        constant_range(&layout, base),
+        target_range(&layout, base),
+    );
+    let new = NewModule { name: name.clone(), base, sites, profile };
+    let id = match tracing::add(new) {
+        Ok(id) => id,
+        Err(error) => {
+            text::withdraw(text_range(&layout, base, false), target_range(&layout, base));
+            compat::param::forget(base, layout.size);
+            return Err(format!("{word}: {error}").into());
+        }
+    };
+    let module = Arc::new(Module {
+        number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
+        name,
+        viewed,
+        layout,
+        pages,
+        sites: id,
+        options,
+        faulty: AtomicBool::new(false),
+        init_gone: AtomicBool::new(false),
+        stuck: AtomicBool::new(false),
+        given: !given.is_empty(),
+    });
+    replace_list(|modules| modules.changed(|_| false, Some(module.clone())));
+    for Left { section, count } in left {
+        kprintln!("{word}: {count} entries of {section} not applied");
     }
-    let refuse = |error: LoadError| Failure::Refused(versions::refusal(word, error, None));
-    let object = Object::parse(file.data).map_err(refuse)?;
+    tracing::module_came(&module);
+    for (entry, value) in own {
+        if let Err(failure) = params::set_own(&module, entry, value) {
+            unlist(&module);
+            return Err(match failure {
+                Failure::Refused(why) => format!("{word}: {why}").into(),
+                Failure::Oops(why) => Failure::Oops(format!("{word}: {why}")),
+            });
+        }
+    }
+    Ok(module)
+}
+
+/// Links a module into pages of its own, which nobody executes yet.
+fn link<'f, 'g>(
+    word: &str,
+    file: &'f ModuleFile,
+    options: &LinkOptions,
+    given: &'g [Param],
+) -> Result<(Views<'f>, Placed<'g>), Failure> {
+    let refuse = |error: LoadError| Failure::Refused(format!("{word}: {error}"));
+    let object = Object::parse(file.bytes()).map_err(refuse)?;
     if !options.force && !options.link_only {
         versions::check_kernel(word, &object)?;
     }
-    let name = name_of(&object, file.base_name());
+    let name = module_name(&object, file.base_name());
     if find(&name).is_some() {
         return Err(format!("{word}: {name} is loaded already (rmmod {name} first)").into());
     }
 
     let free = memory::usage().pages_free;
-    let layout = Layout::plan(&object, &options, PAGE).map_err(|error| match error {
+    let layout = Layout::plan(&object, options, PAGE).map_err(|error| match error {
         // The planner knows what an image may take, not what there is.
         LoadError::NoRoom { need, free: limit } => {
             refuse(LoadError::NoRoom { need, free: free.min(limit) })
@@ -447,16 +603,9 @@ fn load(word: &str, options: LinkOptions, given: &[Param]) -> Result<Arc<Module>
     let base = pages.start();
     let everyone = Everyone { modules: all() };
     let abi = kernel_abi();
-    let mut linked = loader::relocate::link(
-        &object,
-        &layout,
-        base,
-        pages.bytes_mut(),
-        &everyone,
-        &abi,
-        &options,
-    )
-    .map_err(|error| versions::refusal(word, error, Some(&object)))?;
+    let mut linked =
+        loader::relocate::link(&object, &layout, base, pages.bytes_mut(), &everyone, &abi, options)
+            .map_err(|error| versions::refusal(word, error, &object))?;
     let owner_name = |number: u32| {
         let owner = everyone.modules.iter().find(|module| module.number == number);
         owner.map_or_else(|| "?".to_string(), |module| format!("module {}", module.name))
@@ -479,72 +628,33 @@ fn load(word: &str, options: LinkOptions, given: &[Param]) -> Result<Arc<Module>
 
     let profile = profile_stub(&linked).unwrap_or(Vaddr(0));
     let sites = core::mem::take(&mut linked.sites);
-    text::publish(
-        &name,
-        &pages,
-        text_range(&layout, base, false),
-        constant_range(&layout, base),
-        target_range(&layout, base),
-    );
-    let new = NewModule { name: name.clone(), base, sites, profile };
-    let id = match tracing::add(new) {
-        Ok(id) => id,
-        Err(error) => {
-            text::withdraw(text_range(&layout, base, false), target_range(&layout, base));
-            compat::param::forget(base, layout.size);
-            return Err(format!("{word}: {error}").into());
-        }
-    };
-    let module = Arc::new(Module {
-        number: NEXT_NUMBER.fetch_add(1, Ordering::Relaxed),
-        name,
-        object,
-        layout,
-        linked,
-        pages,
-        sites: id,
-        options,
-        faulty: AtomicBool::new(false),
-        init_gone: AtomicBool::new(false),
-        stuck: AtomicBool::new(false),
-        given: !given.is_empty(),
-    });
-    let mut modules = MODULES.lock();
-    modules.reserve_exact(1); // `unlist` gives back what this takes
-    modules.push(module.clone());
-    drop(modules);
-    for Left { section, count } in left {
-        kprintln!("{word}: {count} entries of {section} not applied");
-    }
-    tracing::module_came(&module);
-    for (param, value) in own {
-        if let Err(failure) = params::set_own(&module, &param, value) {
-            unlist(&module);
-            return Err(match failure {
-                Failure::Refused(why) => format!("{word}: parameter {}: {why}", param.name).into(),
-                Failure::Oops(why) => Failure::Oops(format!("{word}: {why}")),
-            });
-        }
-    }
-    Ok(module)
+    Ok((Views { object, linked }, Placed { name, layout, pages, own, left, sites, profile }))
 }
 
-/// The stub by which the module's sites reach the tracer: what its out-of-line
-/// stubs lead to.
+/// The stub by which patchable sites reach the tracer: what their out-of-line stubs
+/// lead to. It serves no symbol; the module's other profiling stubs do, one of them
+/// perhaps that of its late sites.
 fn profile_stub(linked: &Linked<'_>) -> Option<Vaddr> {
     let kinds = [StubKind::Profile, StubKind::SeedProfile, StubKind::LinuxProfile];
-    linked.stubs.iter().find(|entry| kinds.contains(&entry.kind)).map(|entry| entry.at)
+    let found = linked.stubs.iter().find(|entry| kinds.contains(&entry.kind) && entry.owner == 0);
+    found.map(|entry| entry.at)
+}
+
+/// Replaces the list; the old one goes when nobody looks at it any more.
+fn replace_list(change: impl FnOnce(&Snapshot) -> Snapshot) {
+    let mut list = MODULES.lock();
+    let new = change(&list);
+    let old = core::mem::replace(&mut *list, new);
+    drop(list); // before a module in the old one is given back
+    drop(old);
 }
 
 /// Takes a module off the list and gives back its memory.
 fn unlist(module: &Arc<Module>) {
     tracing::module_goes(module);
     livepatch::module_gone(&module.name);
-    let mut modules = MODULES.lock();
-    modules.retain(|other| other.number != module.number);
-    modules.shrink_to_fit();
-    drop(modules);
-    let (base, layout) = (module.linked.base, &module.layout);
+    replace_list(|modules| modules.changed(|other| other.number == module.number, None));
+    let (base, layout) = (module.linked().base, &module.layout);
     text::withdraw(module.text(), target_range(layout, base));
     compat::param::forget(base, layout.size);
 }
@@ -566,7 +676,7 @@ pub fn rmmod(name: &str) -> Result<(), Failure> {
         );
     }
     if !module.options.link_only {
-        match (module.linked.init, module.linked.cleanup) {
+        match (module.linked().init, module.linked().cleanup) {
             (Some(_), None) => {
                 return Err(
                     format!("{name}: it has an init but no exit function, so it stays").into()
@@ -598,7 +708,7 @@ pub fn rmmod(name: &str) -> Result<(), Failure> {
 /// Links a loaded module again, into a buffer, with the bindings of its load: what
 /// its image was before it ran, without the zeros at its end.
 pub fn relink(module: &Module) -> Result<Vec<u8>, String> {
-    let (object, layout, base) = (&module.object, &module.layout, module.linked.base);
+    let (object, layout, base) = (module.object(), &module.layout, module.linked().base);
     let size = layout.stored(object) as usize;
     let mut image = Vec::new();
     image.try_reserve_exact(size).map_err(|_| {
@@ -621,6 +731,20 @@ pub fn relink(module: &Module) -> Result<Vec<u8>, String> {
     Ok(image)
 }
 
+/// Looks at a loaded module's relocations, with the bindings of its load.
+pub fn with_lens<R>(module: &Module, look: impl FnOnce(&Lens<'_, '_>) -> R) -> Result<R, String> {
+    let (bound, abi) = (AsLoaded::new(module), kernel_abi());
+    let (object, layout, base) = (module.object(), &module.layout, module.linked().base);
+    let lens = Lens::new(object, layout, base, &bound, &abi, &module.options);
+    lens.map(|lens| look(&lens)).map_err(|error| format!("{}: {error}", module.name))
+}
+
+/// The name of the module with this number.
+pub fn name_by_number(number: u32) -> String {
+    let found = all().into_iter().find(|module| module.number == number);
+    found.map_or_else(|| "?".to_string(), |module| module.name.clone())
+}
+
 /// The words from `at` on that the largest stub could have.
 fn words_of_stub(at: Vaddr) -> [u32; crate::loader::stubs::MAX_WORDS] {
     core::array::from_fn(|index| memory::read_u32(at.offset(index as i64 * 4)).unwrap_or(0))
@@ -628,16 +752,16 @@ fn words_of_stub(at: Vaddr) -> [u32; crate::loader::stubs::MAX_WORDS] {
 
 /// What a stub at exactly this address is, if it is one of a loaded module.
 pub fn identify_stub(module: &Module, at: Vaddr) -> Option<(Stub, Option<Vaddr>, u32)> {
-    let (words, abi) = (words_of_stub(at), stub_abi(module.linked.toc));
+    let (words, abi) = (words_of_stub(at), stub_abi(module.linked().toc));
     let found =
-        loader::recognise::identify(&module.linked.stubs, at, &words, &abi, memory::read_u64);
+        loader::recognise::identify(&module.linked().stubs, at, &words, &abi, memory::read_u64);
     found.map(|(entry, recognised)| (recognised.stub, recognised.target, entry.owner))
 }
 
 /// Where the redirect stub of a module's function at exactly this address leads,
 /// if its words are those of one.
 pub fn identify_redirect(module: &Module, at: Vaddr) -> Option<Vaddr> {
-    let (words, abi) = (words_of_stub(at), stub_abi(module.linked.toc));
+    let (words, abi) = (words_of_stub(at), stub_abi(module.linked().toc));
     let found = loader::recognise::recognise(at, &words, &abi, memory::read_u64)?;
     found.target.filter(|_| found.kind() == StubKind::Redirect)
 }

@@ -18,7 +18,7 @@ use super::compat::param::{SHOWN_MAX, carry_out, text_at, type_of};
 use super::modules::{Failure, Module};
 use crate::addr::Vaddr;
 use crate::compat::errno;
-use crate::loader::params::{self, Memory, ParamFault};
+use crate::loader::params::{self, Memory, Param, ParamFault};
 use crate::loader::{Layout, Object};
 use crate::machine::memory::{self, Block};
 use crate::shell::command;
@@ -30,17 +30,14 @@ const WRITE: u16 = 0o222;
 const SET: i64 = 8;
 const GET: i64 = 16;
 
-/// A parameter of a loaded module.
-pub type Param = params::Param<'static>;
-
 /// Stores the given values that the kernel knows how to store; those that it does
-/// not are left to [`set_own`].
+/// not are left to [`set_own`]: the addresses of their entries, and the values.
 pub fn store_given<'g>(
-    object: &Object<'static>,
+    object: &Object<'_>,
     layout: &Layout,
     base: Vaddr,
     given: &'g [command::Param],
-) -> Result<Vec<(Param, &'g str)>, String> {
+) -> Result<Vec<(Vaddr, &'g str)>, String> {
     let image = Memory::Live { base, len: layout.size, read: &memory::read };
     // Also without any given: what it says is wrong with the file.
     let list = params::list_params(object, layout, image).map_err(|error| error.to_string())?;
@@ -51,7 +48,7 @@ pub fn store_given<'g>(
         let param = params::find_param(&list, name).map_err(|error| error.to_string())?;
         let stores = match params::plan_param(param, Some(value), &type_of, image) {
             Err(error) if matches!(error.fault, ParamFault::UnknownType { .. }) => {
-                own.push((*param, value));
+                own.push((param.entry, value));
                 continue;
             }
             other => other.map_err(|error| error.to_string())?,
@@ -63,21 +60,28 @@ pub fn store_given<'g>(
     Ok(own)
 }
 
-/// The parameters of a loaded module that have a control file.
-pub fn with_file(module: &Module) -> Vec<Param> {
-    let image = live(module);
-    let mut list = params::list_params(&module.object, &module.layout, image).unwrap_or_default();
-    list.retain(|param| param.perm & (READ | WRITE) != 0);
-    list
+/// The names of a loaded module's parameters that have a control file.
+pub fn files(module: &Module) -> Vec<&str> {
+    let list = all(module).into_iter().filter(|param| param.perm & (READ | WRITE) != 0);
+    list.map(|param| param.name).collect()
+}
+
+fn all(module: &Module) -> Vec<Param<'_>> {
+    params::list_params(module.object(), &module.layout, live(module)).unwrap_or_default()
+}
+
+fn with_file<'m>(module: &'m Module, name: &str) -> Option<Param<'m>> {
+    let found = all(module).into_iter().find(|param| param.name == name);
+    found.filter(|param| param.perm & (READ | WRITE) != 0)
 }
 
 fn live(module: &Module) -> Memory<'static> {
-    Memory::Live { base: module.linked.base, len: module.layout.size, read: &memory::read }
+    Memory::Live { base: module.linked().base, len: module.layout.size, read: &memory::read }
 }
 
 /// What the control file shows. `None`: there is no such file.
 pub fn show(module: &Module, name: &str) -> Option<Result<String, String>> {
-    let param = with_file(module).into_iter().find(|param| param.name == name)?;
+    let param = with_file(module, name)?;
     if param.perm & READ == 0 {
         return Some(Err(format!("cannot be read (its permissions are {:04o})", param.perm)));
     }
@@ -89,7 +93,7 @@ pub fn show(module: &Module, name: &str) -> Option<Result<String, String>> {
 
 /// Writes to the control file; `None`: there is no such file.
 pub fn write(module: &Module, name: &str, value: &str) -> Option<Result<(), Failure>> {
-    let param = with_file(module).into_iter().find(|param| param.name == name)?;
+    let param = with_file(module, name)?;
     if param.perm & WRITE == 0 {
         let why = format!("cannot be written (its permissions are {:04o})", param.perm);
         return Some(Err(why.into()));
@@ -99,7 +103,7 @@ pub fn write(module: &Module, name: &str, value: &str) -> Option<Result<(), Fail
     }
     Some(match params::plan_param(&param, Some(value), &type_of, live(module)) {
         Err(error) if matches!(error.fault, ParamFault::UnknownType { .. }) => {
-            set_own(module, &param, value)
+            set(module, &param, value)
         }
         Err(error) => Err(error.fault.to_string().into()),
         Ok(stores) => carry_out(stores).then_some(()).ok_or_else(|| {
@@ -109,7 +113,7 @@ pub fn write(module: &Module, name: &str, value: &str) -> Option<Result<(), Fail
 }
 
 /// One of the module's own operations.
-fn operation(module: &Module, param: &Param, offset: i64) -> Result<Vaddr, String> {
+fn operation(module: &Module, param: &Param<'_>, offset: i64) -> Result<Vaddr, String> {
     let entry = memory::read_u64(param.ops.offset(offset)).map(Vaddr);
     match entry {
         Some(entry) if module.options.link_only || !entry.is_aligned(4) || entry == Vaddr(0) => {
@@ -120,8 +124,18 @@ fn operation(module: &Module, param: &Param, offset: i64) -> Result<Vaddr, Strin
     }
 }
 
-/// Has the module itself take a value.
-pub fn set_own(module: &Module, param: &Param, value: &str) -> Result<(), Failure> {
+/// Has the module itself take a value for the parameter with this entry.
+pub fn set_own(module: &Module, entry: Vaddr, value: &str) -> Result<(), Failure> {
+    let Some(param) = all(module).into_iter().find(|param| param.entry == entry) else {
+        return Ok(()); // it was there a moment ago
+    };
+    set(module, &param, value).map_err(|failure| match failure {
+        Failure::Refused(why) => format!("parameter {}: {why}", param.name).into(),
+        oops => oops,
+    })
+}
+
+fn set(module: &Module, param: &Param<'_>, value: &str) -> Result<(), Failure> {
     let set = operation(module, param, SET)?;
     let mut text = Block::take(value.len() + 1).ok_or("no memory for a parameter".to_string())?;
     text.fill(value.as_bytes());
@@ -135,7 +149,7 @@ pub fn set_own(module: &Module, param: &Param, value: &str) -> Result<(), Failur
 }
 
 /// Has the module itself show a value.
-fn get_own(module: &Module, param: &Param) -> Result<String, String> {
+fn get_own(module: &Module, param: &Param<'_>) -> Result<String, String> {
     let get = operation(module, param, GET)?;
     let text = Block::take(SHOWN_MAX).ok_or("no memory for a parameter")?;
     match call::run(get, &[text.start().0, param.entry.0]) {

@@ -126,13 +126,17 @@ struct Found {
     cpu: u16,
     records: Vec<Record>,
     lost: u64,
+    /// The first record that was not looked at.
+    next: u64,
 }
 
 fn records(kept: &Kept) -> Vec<Found> {
     let found = rings().iter().zip(&kept.starts).filter_map(|(cpu_ring, start)| {
         let mut reader = Reader::new(cpu_ring.ring()?, *start);
         let mut records = Vec::new();
-        loop {
+        // Up to what is there now: a CPU that goes on may write faster than this reads.
+        let end = cpu_ring.written();
+        while reader.position() < end {
             match reader.next_record() {
                 Next::Record(record) => records.push(record),
                 // Begun and not ended: cut off by a fault, or being written now.
@@ -140,20 +144,24 @@ fn records(kept: &Kept) -> Vec<Found> {
                 Next::Empty => break,
             }
         }
-        Some(Found { cpu: cpu_ring.cpu.number, records, lost: reader.lost() })
+        let (lost, next) = (reader.lost(), reader.position());
+        Some(Found { cpu: cpu_ring.cpu.number, records, lost, next })
     });
     found.collect()
 }
 
-/// The lines of records, in the order of their times.
-fn lines(found: Vec<Found>, clock_hz: u64, mut out: impl FnMut(&str)) {
+/// The lines of records, in the order of their times, without the first `skip`.
+fn lines(found: Vec<Found>, clock_hz: u64, skip: usize, mut out: impl FnMut(&str)) {
     let ticks_per_second = NonZeroU64::new(clock_hz).unwrap_or(NonZeroU64::MIN);
     let clock = Clock { ticks_per_second };
     let mut incomplete: Vec<u32> =
         found.iter().filter(|cpu| cpu.lost > 0).map(|cpu| cpu.cpu.into()).collect();
     let mut first = true;
     let sources = found.into_iter().map(|cpu| (cpu.cpu.into(), cpu.records.into_iter()));
-    for (cpu, record) in Merge::new(sources) {
+    for (number, (cpu, record)) in Merge::new(sources).enumerate() {
+        if number < skip {
+            continue;
+        }
         if let Some(index) = incomplete.iter().position(|number| *number == cpu) {
             incomplete.swap_remove(index);
             if !first {
@@ -173,12 +181,15 @@ pub fn archive() {
     let found = records(&kept);
     let read: u64 = found.iter().map(|cpu| cpu.records.len() as u64 + cpu.lost).sum();
     let hz = kept.clock_hz;
-    let archive = &mut kept.archive;
-    lines(found, hz, |line| archive.push(line.to_string()));
-    let excess = kept.archive.len().saturating_sub(ARCHIVE_LINES);
-    kept.archive.drain(..excess);
+    kept.starts = found.iter().map(|cpu| cpu.next).collect();
     kept.archived += read;
-    kept.starts = rings().iter().map(CpuRing::written).collect();
+    // Those that the archive has no room for need not become text.
+    let fresh: usize = found.iter().map(|cpu| cpu.records.len()).sum();
+    let archive = &mut kept.archive;
+    let skip = fresh.saturating_sub(ARCHIVE_LINES);
+    lines(found, hz, skip, |line| archive.push(line.to_string()));
+    let excess = archive.len().saturating_sub(ARCHIVE_LINES);
+    archive.drain(..excess);
 }
 
 /// Records that can be shown, and all that were written, since the last `clear`.
@@ -205,5 +216,5 @@ pub fn show(on: bool, mut out: impl FnMut(&str)) {
     let cpus = smp::cpus().len().max(1) as u32;
     out(&Header { tracer, in_buffer, written, cpus }.to_string());
     archive.iter().for_each(|text| out(text));
-    lines(found, hz, out);
+    lines(found, hz, 0, out);
 }

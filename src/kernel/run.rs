@@ -48,7 +48,7 @@ fn split(bootargs: &[u8]) -> (Vec<&[u8]>, Option<&[u8]>) {
 }
 
 /// Runs what the boot arguments ask for; ends the machine with the verdict.
-pub fn run(facts: &MachineFacts) -> ! {
+pub extern "C" fn run(facts: &MachineFacts) -> ! {
     let platform = platform::get().expect("the platform was found before the shell starts");
     initrd::init(facts.initrd);
     records::init(facts.timebase_hz);
@@ -85,6 +85,8 @@ fn finish(platform: &dyn Platform, verdict: &Verdict, ending: Ending) -> ! {
     }
     let drifted = Verdict::Failed(format!("audit at the end: {}", faults.join("; ")));
     let verdict = if faults.is_empty() || *verdict != Verdict::Ok { verdict } else { &drifted };
+    crate::machine::ending::claim(); // one verdict, and nothing behind it
+    console::fresh_line();
     kprintln!("{verdict}");
     match (verdict, ending) {
         (_, Ending::Reboot) => platform.reboot(),

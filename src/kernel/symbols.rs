@@ -24,6 +24,21 @@ impl fmt::Display for Symbolised {
     }
 }
 
+/// As [`Symbolised`], of the kernel's own code only, and without the heap or a lock.
+pub struct Plain(pub Vaddr);
+
+impl fmt::Display for Plain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#018x}", self.0.0)?;
+        match super::ksyms::find(self.0) {
+            Some((found, offset)) => {
+                write!(f, " {}+{offset:#x}/{:#x}", found.name.as_str(), found.size)
+            }
+            None => Ok(()),
+        }
+    }
+}
+
 /// A place in a function.
 struct Found {
     name: String,
@@ -61,7 +76,7 @@ fn find(at: Vaddr) -> Option<Found> {
             size,
         });
     }
-    let stub = module.linked.stubs.containing(at)?;
+    let stub = module.linked().stubs.containing(at)?;
     let callee = match modules::identify_stub(&module, stub.at) {
         Some((_, Some(target), _)) => function(target),
         Some((_, None, symbol)) => Some(module.readable_name(symbol).into_owned()),
@@ -79,7 +94,7 @@ fn find(at: Vaddr) -> Option<Found> {
 /// The redirect stub that contains an address, and the module that it serves.
 fn find_redirect(at: Vaddr) -> Option<Found> {
     let (sites, stub) = tracing::redirect_stub_at(at)?;
-    let module = modules::all_if_free().into_iter().find(|module| module.sites == sites)?;
+    let module = modules::first(|module| module.sites == sites)?;
     let to = modules::identify_redirect(&module, stub).and_then(function);
     Some(Found {
         name: format!("redirect stub to {}", to.as_deref().unwrap_or("?")),
@@ -100,7 +115,7 @@ pub fn stub(at: Vaddr) -> Option<(String, StubKind, String)> {
         return Some((module.name.clone(), StubKind::Redirect, to));
     }
     let module = modules::containing(at)?;
-    let stub = module.linked.stubs.containing(at)?;
+    let stub = module.linked().stubs.containing(at)?;
     let to = match modules::identify_stub(&module, stub.at) {
         Some((_, Some(target), _)) => qualified(target),
         Some((_, None, symbol)) => module.readable_name(symbol).into_owned(),
@@ -184,7 +199,8 @@ pub fn candidates(symbol: &SymbolName) -> Vec<(Option<String>, Vaddr)> {
         if named {
             let entries = module.functions_named(&symbol.name);
             // Exported data have names too, and no entry among the functions.
-            let exports = module.linked.exports.iter().filter(|export| export.name == symbol.name);
+            let exports =
+                module.linked().exports.iter().filter(|export| export.name == symbol.name);
             let data = exports.map(|export| export.addr).filter(|addr| !entries.contains(addr));
             let all = entries.iter().copied().chain(data);
             found.extend(all.map(|at| (Some(module.name.clone()), at)));

@@ -42,7 +42,7 @@ pub fn settle(
 
 /// The entries of a table of a loaded module, with their places.
 fn entries<T: Entry>(module: &Module) -> impl Iterator<Item = (Vaddr, T)> + '_ {
-    let section = module.linked.sections.iter().find(|section| section.name == T::SECTION);
+    let section = module.linked().sections.iter().find(|section| section.name == T::SECTION);
     let whole = section.filter(|section| section.size.is_multiple_of(T::SIZE as u64));
     let (start, len) = whole.map_or((Vaddr(0), 0), |section| (section.addr, section.size));
     (0..len).step_by(T::SIZE).filter_map(move |offset| {
@@ -82,7 +82,7 @@ fn warn(frame: &TrapFrame) -> Option<Vaddr> {
     let nip = Vaddr(frame.nip);
     let (at, bug) = bug_at(nip).filter(|(_, bug)| bug.is_warning())?;
     if !bug.is_done() {
-        oops::back_trace(frame, |where_it_is| {
+        oops::warned(frame, |where_it_is| {
             kprintln!(
                 "WARNING: CPU: {} at {}:{} {where_it_is}",
                 smp::this_cpu(),

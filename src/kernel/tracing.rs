@@ -15,41 +15,54 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::ops::Range;
 
-use super::modules::{self, Module};
+use super::modules::{self, Module, Snapshot};
 use super::records;
 use crate::addr::Vaddr;
 use crate::ksyms::readable::readable;
+use crate::loader::Name;
 use crate::loader::stubs::StubKind;
-use crate::machine::lock::Mutex;
+use crate::machine::lock::{Mutex, briefly};
 use crate::machine::text;
-use crate::patch::state::{SiteState, Word};
+use crate::patch::state::Word;
 use crate::trace::filter::Filter;
 use crate::trace::sites::{
-    AddError, Change, Counts, Functions, ModuleId, NewModule, Row, SiteId, SiteTable,
+    AddError, Change, Counts, Functions, ModuleId, NewModule, Plan, Row, Run, SiteId, SiteTable,
 };
 
 static SITES: Mutex<SiteTable> = Mutex::new(SiteTable::new());
 static TRACER: Mutex<Tracer> = Mutex::new(Tracer::new());
 
 struct Tracer {
-    /// What is traced; `None` while the tracer is off.
-    filter: Option<Filter>,
-    /// The filter's words, for `set_ftrace_filter`.
-    words: Vec<String>,
+    /// What is traced, or will be when the tracer is on again; nothing was ever
+    /// said if it is `None`, and that means everything.
+    filter: Option<Arc<Filter>>,
+    /// The sites that it meant when the table had changed this often.
+    meant: (u64, Vec<Run>),
+    on: bool,
 }
 
 impl Tracer {
     const fn new() -> Self {
-        Self { filter: None, words: Vec::new() }
+        Self { filter: None, meant: (0, Vec::new()), on: false }
+    }
+
+    /// The filter, if the tracer is on.
+    fn active(&self) -> Option<Arc<Filter>> {
+        self.filter.clone().filter(|_| self.on)
     }
 }
 
+/// The words of a filter as they were given.
+fn words_of(filter: &Filter) -> Vec<String> {
+    filter.patterns().iter().map(|pattern| pattern.text().to_owned()).collect()
+}
+
 /// Function names out of the loaded modules' symbol tables.
-struct Loaded(Vec<Arc<Module>>);
+struct Loaded(Snapshot);
 
 impl Loaded {
     fn now() -> Self {
-        Self(modules::all())
+        Self(modules::snapshot())
     }
 
     fn module(&self, id: ModuleId) -> Option<&Arc<Module>> {
@@ -73,16 +86,24 @@ impl Functions for Loaded {
         }
     }
 
-    fn ranges(&self, module: ModuleId, name: &str) -> Option<Vec<Range<Vaddr>>> {
-        let module = self.module(module)?;
-        let entries = module.functions_named(name).into_iter();
-        Some(entries.map(|entry| entry..entry.offset(function_len(module, entry))).collect())
+    fn ranges(&self, module: ModuleId, name: &Name<'_>, see: &mut dyn FnMut(Range<Vaddr>)) -> bool {
+        let Some(module) = self.module(module) else { return false };
+        module.each_named(name, |function| {
+            let size = module.object().symbol(function.symbol).map_or(0, |symbol| symbol.st_size);
+            let entry = module.address(function.at);
+            see(entry..entry.offset(at_least_one_word(size)));
+        });
+        true
     }
 }
 
 /// Bytes of the function at `entry`, at least one instruction.
 fn function_len(module: &Module, entry: Vaddr) -> i64 {
-    module.function_at(entry).map_or(4, |(_, _, size)| size.cast_signed().max(4))
+    module.function_at(entry).map_or(4, |(_, _, size)| at_least_one_word(size))
+}
+
+fn at_least_one_word(size: u64) -> i64 {
+    size.cast_signed().max(4)
 }
 
 /// Adds a module's sites, all off.
@@ -92,12 +113,10 @@ pub fn add(new: NewModule) -> Result<ModuleId, AddError> {
 
 /// Traces a module that has just been listed, if the filter means it.
 pub fn module_came(module: &Module) {
-    let filter = TRACER.lock().filter.clone();
-    if let Some(filter) = filter {
+    if let Some(filter) = active_filter() {
         let functions = Loaded::now();
         let mut sites = SITES.lock();
-        let mut wanted = sites.select(&filter, &functions).sites;
-        wanted.retain(|site| site.module() == module.sites);
+        let wanted = sites.select_of(module.sites, &filter, &functions);
         // A refusal here leaves the module untraced, as the journal shows.
         let _ = change(&mut sites, &module.name, wanted, Change::Trace(true));
     }
@@ -106,20 +125,22 @@ pub fn module_came(module: &Module) {
 /// Forgets a module's sites, and keeps what was recorded of it as text.
 pub fn module_goes(module: &Module) {
     records::archive();
-    SITES.lock().remove(module.sites);
+    let mut sites = SITES.lock();
+    sites.remove(module.sites);
+    TRACER.lock().meant = (0, Vec::new()); // sites of the past
 }
 
 /// Forgets a module's sites below `end`, where its init code was; true if nothing is
 /// left that leads there.
 pub fn init_goes(module: &Module, end: Vaddr) -> bool {
     let mut sites = SITES.lock();
-    let first = sites.first_in(module.linked.base..end);
-    if first.is_none() {
+    if sites.first_in(module.linked().base..end).is_none() {
         return true;
     }
     drop(sites);
     records::archive();
     sites = SITES.lock();
+    TRACER.lock().meant = (0, Vec::new()); // sites of the past
     sites.drop_below(module.sites, end) > 0
 }
 
@@ -127,18 +148,26 @@ pub fn init_goes(module: &Module, end: Vaddr) -> bool {
 fn change(
     sites: &mut SiteTable,
     who: &str,
-    which: Vec<SiteId>,
+    which: Vec<Run>,
     change: Change,
 ) -> Result<u64, String> {
-    let plan = sites.plan(who, which, change).map_err(|error| error.to_string())?;
-    let (batch, changed, change) = plan.into_parts();
-    let words = text::apply(batch).map_err(|refusal| refusal.to_string())?;
-    sites.commit(&changed, change);
+    let Plan { batch, changed } =
+        sites.plan(who, which, change).map_err(|error| error.to_string())?;
+    if changed.count() == 0 {
+        return Ok(0);
+    }
+    let words = match change {
+        Change::Trace(true) => text::apply_all(batch, &sites.switches::<true>(&changed)),
+        _ => text::apply_all(batch, &sites.switches::<false>(&changed)),
+    };
+    let words = words.map_err(|refusal| refusal.to_string())?;
+    sites.commit(&changed);
     Ok(words)
 }
 
 /// Redirects sites, or leads them to their functions again: all or nothing.
 pub fn redirect(who: &str, which: Vec<SiteId>, on: bool) -> Result<u64, String> {
+    let which = which.into_iter().map(Run::from).collect();
     change(&mut SITES.lock(), who, which, Change::Redirect(on))
 }
 
@@ -174,7 +203,8 @@ pub fn hooked(ip: Vaddr) -> Option<Cow<'static, str>> {
     let row = sites.row(sites.hooked_site(ip)?)?;
     let module = row.id.module();
     drop(sites);
-    modules::by_sites(module).map(|module| module.readable_name(row.function))
+    let module = modules::by_sites(module)?;
+    Some(Cow::Owned(module.readable_name(row.function).into_owned()))
 }
 
 /// Counts over one module's sites, or over all.
@@ -183,61 +213,102 @@ pub fn counts(only: Option<ModuleId>) -> Counts {
 }
 
 /// A site with its module and its function's name, as people read it.
-pub type NamedRow = (Arc<Module>, Cow<'static, str>, Row);
+pub type NamedRow = (Arc<Module>, String, Row);
 
 /// The rows of all sites that a filter means, with module and function.
 pub fn rows(filter: Option<&Filter>) -> Result<Vec<NamedRow>, String> {
     let functions = Loaded::now();
     let sites = SITES.lock();
-    let chosen = match filter {
+    let chosen: Vec<SiteId> = match filter {
         None => sites.all().collect(),
         Some(filter) => {
             let selection = sites.select(filter, &functions);
             if let Some(miss) = selection.misses.first() {
                 return Err(miss.to_string());
             }
-            selection.sites
+            selection.sites().collect()
         }
     };
     let row = |site: SiteId| {
         let row = sites.row(site)?;
         let module = functions.module(site.module())?.clone();
-        let name = module.readable_name(row.function);
+        let name = module.readable_name(row.function).into_owned();
         Some((module, name, row))
     };
     Ok(chosen.into_iter().filter_map(row).collect())
 }
 
+/// The filter, if the tracer is on.
+fn active_filter() -> Option<Arc<Filter>> {
+    TRACER.lock().active()
+}
+
+fn parse(words: &[String]) -> Result<Filter, String> {
+    Filter::parse(words.iter().map(String::as_str)).map_err(|error| error.to_string())
+}
+
 /// Traces the functions that the words mean, and no others; the number of sites.
 pub fn on(words: &[String]) -> Result<usize, String> {
-    let filter =
-        Filter::parse(words.iter().map(String::as_str)).map_err(|error| error.to_string())?;
-    let functions = Loaded::now();
+    let filter = parse(words)?;
     let mut sites = SITES.lock();
-    let selection = sites.select(&filter, &functions);
+    set_filter(&sites, filter)?;
+    trace_filter(&mut sites)
+}
+
+/// Traces what the filter's words mean, as they were left.
+pub fn on_again() -> Result<usize, String> {
+    let mut sites = SITES.lock();
+    let (filter, seen) = {
+        let tracer = TRACER.lock();
+        (tracer.filter.clone(), tracer.meant.0)
+    };
+    match filter {
+        Some(_) if seen == sites.changes() => {}
+        filter => set_filter(&sites, filter.map_or(Filter::EVERYTHING, Arc::unwrap_or_clone))?,
+    }
+    trace_filter(&mut sites)
+}
+
+/// Makes `filter` the tracer's if each of its words means something.
+fn set_filter(sites: &SiteTable, filter: Filter) -> Result<(), String> {
+    let selection = sites.select(&filter, &Loaded::now());
     if let Some(miss) = selection.misses.first() {
         return Err(miss.to_string());
     }
-    let traced: Vec<_> = sites.in_state(SiteState::TRACED).collect();
-    let wanted = |site: &SiteId| selection.sites.binary_search(site).is_ok();
-    let stop = traced.into_iter().filter(|site| !wanted(site)).collect();
-    let count = selection.sites.len();
-    records::start()?;
-    change(&mut sites, "trace", selection.sites.clone(), Change::Trace(true))?;
-    change(&mut sites, "trace", stop, Change::Trace(false))?;
     let mut tracer = TRACER.lock();
-    tracer.filter = Some(filter);
-    tracer.words = words.to_vec();
+    tracer.filter = Some(Arc::new(filter));
+    tracer.meant = (sites.changes(), selection.runs);
+    Ok(())
+}
+
+/// Traces the sites that the tracer's filter means, and no others.
+fn trace_filter(sites: &mut SiteTable) -> Result<usize, String> {
+    let wanted = {
+        let tracer = TRACER.lock();
+        let mut wanted = Vec::with_capacity(tracer.meant.1.len() * 2); // as `plan` needs
+        wanted.extend_from_slice(&tracer.meant.1);
+        wanted
+    };
+    let count = wanted.iter().map(|run| run.count()).sum();
+    records::start()?;
+    let others = (sites.counts(None).traced > 0).then(|| sites.others(&wanted));
+    change(sites, "trace", wanted, Change::Trace(true))?;
+    if let Some(others) = others
+        && sites.counts(None).traced > count
+    {
+        change(sites, "trace", others, Change::Trace(false))?;
+    }
+    TRACER.lock().on = true;
     Ok(count)
 }
 
 /// Stops tracing; the records stay, and the filter for the next time.
 pub fn off() -> Result<(), String> {
     let mut sites = SITES.lock();
-    let traced = sites.in_state(SiteState::TRACED).collect();
-    change(&mut sites, "trace", traced, Change::Trace(false))?;
+    let all = sites.others(&[]);
+    change(&mut sites, "trace", all, Change::Trace(false))?;
     records::stop();
-    TRACER.lock().filter = None;
+    TRACER.lock().on = false;
     Ok(())
 }
 
@@ -263,38 +334,37 @@ pub fn redirect_stubs(module: ModuleId) -> Vec<(Vaddr, Row)> {
 /// the table is being changed, for the report of a fault asks too.
 pub fn redirect_stub_at(at: Vaddr) -> Option<(ModuleId, Vaddr)> {
     let slot = StubKind::Redirect.slot_bytes().cast_signed();
-    let sites = SITES.try_lock()?;
+    let sites = briefly(&SITES)?;
     let mut rows = sites.all().filter_map(|site| Some((site, sites.row(site)?.plan.redirect?)));
     let found = rows.find(|(_, stub)| (*stub..stub.offset(slot)).contains(&at));
     found.map(|(site, stub)| (site.module(), stub))
 }
 
+/// Runs `work` while sites and tracer are locked.
+pub fn while_locked(work: &mut dyn FnMut()) {
+    let _sites = SITES.lock();
+    let _tracer = TRACER.lock();
+    work();
+}
+
 /// The words that `current_tracer` starts with.
 pub fn pending_words() -> Vec<String> {
-    TRACER.lock().words.clone()
+    TRACER.lock().filter.as_ref().map_or_else(Vec::new, |filter| words_of(filter))
 }
 
 /// Sets the filter's words, or adds to them; at once if the tracer is on.
 pub fn set_words(new: Vec<String>, append: bool) -> Result<(), String> {
     let mut words = if append { pending_words() } else { Vec::new() };
     words.extend(new);
-    if TRACER.lock().filter.is_some() {
+    if TRACER.lock().on {
         return on(&words).map(|_| ());
     }
-    let filter =
-        Filter::parse(words.iter().map(String::as_str)).map_err(|error| error.to_string())?;
-    let selection = SITES.lock().select(&filter, &Loaded::now());
-    if let Some(miss) = selection.misses.first() {
-        return Err(miss.to_string());
-    }
-    TRACER.lock().words = words;
-    Ok(())
+    set_filter(&SITES.lock(), parse(&words)?)
 }
 
 /// The words of the filter while the tracer is on.
 pub fn filter_words() -> Option<Vec<String>> {
-    let tracer = TRACER.lock();
-    tracer.filter.as_ref().map(|_| tracer.words.clone())
+    active_filter().map(|filter| words_of(&filter))
 }
 
 /// What `trace status` says: one fact a line.
@@ -320,5 +390,5 @@ pub fn status() -> String {
 
 /// The trace as Linux's `trace` file shows it, handed over in pieces.
 pub fn show(out: impl FnMut(&str)) {
-    records::show(TRACER.lock().filter.is_some(), out);
+    records::show(TRACER.lock().on, out);
 }

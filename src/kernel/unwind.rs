@@ -10,15 +10,25 @@
 //! calls;
 //! `trap_return` marks a frame that holds interrupted registers.
 //!
+//! # Invariants
+//! - Whatever is on the stack, a walk ends: each frame lies above the one before and
+//!   in the same stack, but for a few crossings at trap frames.
+//! - No lock, no heap, and no read that faults: a walk may be of a broken machine.
+//!
 //! Reference: ELFv2 ABI, "The Stack Frame".
 
 use alloc::vec::Vec;
+use core::mem::offset_of;
 
 use crate::addr::Vaddr;
+use crate::machine::trap::TrapFrame;
 use crate::machine::{call, hooks, memory, paca, step, trap};
 
 /// Most frames that a walk follows.
 const MAX_FRAMES: usize = 64;
+
+/// Most trap frames that a walk passes.
+const MAX_TRAPS: usize = 4;
 
 /// One step of a back trace.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,12 +48,32 @@ fn stands_for_entry(at: Vaddr) -> bool {
     at == hooks::shadow_return_address() || at == step::return_address()
 }
 
-/// The back trace of code that stands at `nip` with `lr` and `r1`.
-///
-/// Ends at the call that the kernel made, at a frame that does not lie above the
-/// one before, or after [`MAX_FRAMES`].
+/// How a walk ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum End {
+    /// At the call that the kernel made, or where the CPU started.
+    Whole,
+    /// After [`MAX_FRAMES`].
+    Long,
+    /// What lies at this address is no frame: the stack is damaged there.
+    Broken(Vaddr),
+}
+
+/// The back trace of code that stands at `nip` with `lr` and `r1`, whole.
 pub fn back_trace(nip: Vaddr, lr: Vaddr, r1: Vaddr) -> Vec<Frame> {
     let mut frames = Vec::new();
+    walk(nip, lr, r1, &mut |frame| frames.push(frame));
+    frames
+}
+
+/// Hands each frame of the code that stands at `nip` to `visit`, innermost first.
+pub fn walk(nip: Vaddr, lr: Vaddr, r1: Vaddr, visit: &mut dyn FnMut(Frame)) -> End {
+    let mut left = MAX_FRAMES;
+    let mut visit = |frame| {
+        left = left.saturating_sub(1);
+        visit(frame);
+        left > 0
+    };
     // An entry may lead to the next one: a replacement that ends in a tail call.
     let mut shadow = paca::shadow_entries();
     let mut real = |mut at: Vaddr| {
@@ -54,61 +84,74 @@ pub fn back_trace(nip: Vaddr, lr: Vaddr, r1: Vaddr) -> Vec<Frame> {
         }
         (at, shadowed)
     };
-    frames.push(Frame { stack: r1, at: nip, shadowed: false, doubtful: false });
-
-    let saved = |stack: Vaddr| {
-        let caller = Vaddr(memory::read_u64(stack)?);
-        let at = Vaddr(memory::read_u64(caller.offset(16))?);
-        (caller > stack).then_some((caller, at))
-    };
-    if lr == call::return_address() {
-        // The kernel called this very function. It may not have a frame yet, and
-        // then the slot that it would save LR in holds something old.
-        return frames;
-    }
-    // A function that has not saved LR yet, or never does, returns to LR. All
-    // redirected calls have one LR: theirs is still to come if r1 is as it was
-    // when the innermost of them began.
-    let first = saved(r1);
-    let waits = if stands_for_entry(lr) {
-        paca::shadow_entries().next().is_some_and(|entry| entry.r1 == r1.0)
-    } else {
-        first.is_none_or(|(_, at)| at != lr)
-    };
-    if lr.0 != 0 && waits && lr != nip {
-        let (at, shadowed) = real(lr);
-        if at == call::return_address() {
-            return frames;
+    let (mut nip, mut lr, mut r1) = (nip, lr, r1);
+    for _ in 0..=MAX_TRAPS {
+        visit(Frame { stack: r1, at: nip, shadowed: false, doubtful: false });
+        if lr == call::return_address() {
+            // The kernel called this very function. It may not have a frame yet, and
+            // then the slot that it would save LR in holds something old.
+            return End::Whole;
         }
-        frames.push(Frame { stack: r1, at, shadowed, doubtful: true });
-    }
-    let mut next = first;
-    while let Some((caller, at)) = next {
-        if frames.len() >= MAX_FRAMES || at == call::return_address() || at.0 == 0 {
-            break;
-        }
-        if at == trap::return_address() {
-            // `caller` is the trap frame: go on with what was interrupted.
-            let field = |offset: usize| {
-                memory::read_u64(caller.offset((trap::FRAME_REGS as usize + offset) as i64))
-            };
-            let nip = field(core::mem::offset_of!(trap::TrapFrame, nip));
-            if let Some(nip) = nip {
-                frames.push(Frame {
-                    stack: caller,
-                    at: Vaddr(nip),
-                    shadowed: false,
-                    doubtful: false,
-                });
-            }
+        // A function that has not saved LR yet, or never does, returns to LR. All
+        // redirected calls have one LR: theirs is still to come if r1 is as it was
+        // when the innermost of them began.
+        let first = saved(r1);
+        let waits = if stands_for_entry(lr) {
+            paca::shadow_entries().next().is_some_and(|entry| entry.r1 == r1.0)
         } else {
+            first.is_none_or(|(_, at)| at != lr)
+        };
+        if lr.0 != 0 && waits && lr != nip {
+            let (at, shadowed) = real(lr);
+            if at == call::return_address() {
+                return End::Whole;
+            }
+            visit(Frame { stack: r1, at, shadowed, doubtful: true });
+        }
+        let (mut stack, mut next) = (r1, first);
+        let interrupted = loop {
+            let Some((caller, at)) = next else {
+                // Where a CPU starts, the chain ends with 0.
+                let last = paca::stack_around(stack).and_then(|_| memory::read_u64(stack));
+                return if last == Some(0) { End::Whole } else { End::Broken(stack) };
+            };
+            if at == call::return_address() || at.0 == 0 {
+                return End::Whole;
+            }
+            if at == trap::return_address() {
+                break caller;
+            }
             let (at, shadowed) = real(at);
             if at == call::return_address() {
-                break;
+                return End::Whole;
             }
-            frames.push(Frame { stack: caller, at, shadowed, doubtful: false });
-        }
-        next = saved(caller);
+            if !visit(Frame { stack: caller, at, shadowed, doubtful: false }) {
+                return End::Long;
+            }
+            (stack, next) = (caller, saved(caller));
+        };
+        // The trap frame: go on with what was interrupted.
+        let field = |offset: usize| {
+            memory::read_u64(interrupted.offset((trap::FRAME_REGS as usize + offset) as i64))
+        };
+        let fields = (
+            field(offset_of!(TrapFrame, nip)),
+            field(offset_of!(TrapFrame, lr)),
+            field(offset_of!(TrapFrame, gpr) + 8),
+        );
+        let (Some(next_nip), Some(next_lr), Some(next_r1)) = fields else {
+            return End::Broken(interrupted);
+        };
+        (nip, lr, r1) = (Vaddr(next_nip), Vaddr(next_lr), Vaddr(next_r1));
     }
-    frames
+    End::Long
+}
+
+/// The caller's frame and where it is returned to, by the frame at `stack`.
+fn saved(stack: Vaddr) -> Option<(Vaddr, Vaddr)> {
+    let (_, high) = paca::stack_around(stack)?;
+    let caller = Vaddr(memory::read_u64(stack)?);
+    (caller > stack && caller < high && caller.is_aligned(16)).then_some(())?;
+    let at = Vaddr(memory::read_u64(caller.offset(16))?);
+    Some((caller, at))
 }

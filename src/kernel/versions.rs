@@ -1,7 +1,6 @@
 //! Whether a module fits the kernel and the modules that are there, and what to do
 //! if it does not, in one line.
 
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -41,19 +40,23 @@ fn other_places(object: &Object<'_>) -> Option<String> {
 
 /// What the modules whose exports `linked` uses say their versions are.
 fn mismatch<'a>(object: &Object<'a>, owners: &[Arc<Module>]) -> Option<(Mismatch<'a>, String)> {
-    let mut checksums = BTreeMap::new();
+    let mut checksums = Vec::new();
     for module in owners {
-        for export in &module.linked.exports {
+        for export in &module.linked().exports {
             let checksum = export.checksum.map(|checksum| (checksum, &module.name));
-            checksum.map(|checksum| checksums.insert(export.name, checksum));
+            checksums.extend(checksum.map(|(checksum, owner)| (export.name, checksum, owner)));
         }
     }
     if checksums.is_empty() {
         return None;
     }
-    let found =
-        versions::mismatch(object, |name| checksums.get(name).map(|(checksum, _)| *checksum))?;
-    let owner = checksums.get(found.name).map_or("?", |(_, owner)| owner);
+    checksums.sort_unstable();
+    let of = |name: &str| {
+        let at = checksums.binary_search_by_key(&name, |(name, _, _)| *name).ok()?;
+        checksums.get(at)
+    };
+    let found = versions::mismatch(object, |name| of(name).map(|(_, checksum, _)| *checksum))?;
+    let owner = of(found.name).map_or("?", |(_, _, owner)| owner);
     Some((found, owner.into()))
 }
 
@@ -107,7 +110,7 @@ pub fn explain(object: &Object<'_>) {
 /// An error of the loader. Of names that are missing it says which module in the
 /// initrd has them, those of `depends=` first; what none has Linux's own kernel has,
 /// and Tocsin does not.
-pub fn refusal(word: &str, error: LoadError, object: Option<&Object<'_>>) -> String {
+pub fn refusal(word: &str, error: LoadError, object: &Object<'_>) -> String {
     let LoadError::Unresolved { names, more } = &error else {
         return format!("{word}: {error}");
     };
@@ -116,8 +119,7 @@ pub fn refusal(word: &str, error: LoadError, object: Option<&Object<'_>>) -> Str
         text += &format!(" and {more} more");
     }
     let mut missing: Vec<&str> = names.iter().map(String::as_str).collect();
-    let depends = object.map(|object| Modinfo::of(object).depends().collect::<Vec<_>>());
-    let depends = depends.unwrap_or_default();
+    let depends: Vec<_> = Modinfo::of(object).depends().collect();
     for wanted in [true, false] {
         for file in initrd::all().filter(|file| file.path.starts_with(initrd::MODULES)) {
             let base = file.base_name();

@@ -31,7 +31,7 @@ pub fn readable(raw: &str) -> Cow<'_, str> {
 /// True if a name may be one that [`readable`] made out of another.
 #[must_use]
 pub fn may_be_made(name: &str) -> bool {
-    name.contains("::") || name.contains("\\x")
+    name.as_bytes().windows(2).any(|pair| pair == b"::" || pair == b"\\x")
 }
 
 #[cfg(test)]

@@ -175,7 +175,7 @@ fn defined(layout: &Layout, base: Vaddr, symbol: &Sym, needs: Needs) -> Bound {
 }
 
 /// True if the module can do without the symbol.
-fn is_weak(symbol: &Sym) -> bool {
+pub(super) fn is_weak(symbol: &Sym) -> bool {
     symbol.st_info >> 4 == STB_WEAK
 }
 
@@ -203,7 +203,22 @@ pub(super) struct SlotOrder {
     pub owner: u32,
 }
 
-impl Linker<'_, '_> {
+impl<'l, 'a> Linker<'l, 'a> {
+    /// One that binds symbols, and writes nothing.
+    pub fn without_image(
+        object: &'l Object<'a>,
+        layout: &'l Layout,
+        base: Vaddr,
+        resolver: &'l dyn Resolver,
+        abi: &KernelAbi,
+        options: &'l LinkOptions,
+    ) -> Self {
+        let mut abi = *abi;
+        abi.stubs.module_toc = base.offset(layout.toc.cast_signed());
+        let gpl_compatible = Modinfo::of(object).is_gpl_compatible();
+        Self { object, layout, base, image: &mut [], resolver, abi, options, gpl_compatible }
+    }
+
     fn undefined(
         &self,
         index: u32,
@@ -319,10 +334,13 @@ impl Linker<'_, '_> {
         Ok(())
     }
 
-    /// Writes into the image; the layout has made the room.
+    /// Writes into the image; the layout has made the room. Whoever only asks what
+    /// symbols stand for ([`super::explain`]) has no image.
     fn write(&mut self, offset: u64, bytes: &[u8]) {
         let start = offset as usize;
-        self.image[start..start + bytes.len()].copy_from_slice(bytes);
+        if let Some(room) = self.image.get_mut(start..start + bytes.len()) {
+            room.copy_from_slice(bytes);
+        }
     }
 }
 

@@ -16,7 +16,7 @@
 //!   relocation section has whole entries and a target. Only what a relocation
 //!   itself says (place, symbol, type) is checked later, where it is used.
 //! - Nothing is copied: sections, symbols and relocations are views of the file,
-//!   which therefore outlives the module (the initrd stays).
+//!   which therefore outlives the module.
 //! - A file may be longer than what its headers describe: Debian appends a
 //!   signature.
 //!
@@ -27,6 +27,8 @@
 //! goblin supplies the raw structures, but not the parser: `Elf::parse` copies
 //! the tables, and a module in a cpio archive is aligned to four bytes only, so
 //! each entry is decoded from its bytes (two or three loads on POWER).
+
+use core::ffi::CStr;
 
 use alloc::{string::String, vec::Vec};
 
@@ -173,14 +175,26 @@ impl<'a> Object<'a> {
         text_at(self.strings, symbol.st_name).unwrap_or(NOT_TEXT)
     }
 
+    /// The symbol's name with its NUL and all that follows in the table of names;
+    /// quicker than asking for its name.
+    #[inline]
+    pub(super) fn name_onwards(&self, symbol: u32) -> &'a [u8] {
+        let name = self.symbols.get(symbol as usize).map_or(0, |raw| le32(raw, 0));
+        self.strings.get(name as usize..).unwrap_or_default()
+    }
+
     /// True if `symbol` is called `name`; quicker than asking for its name.
     #[must_use]
     #[inline]
     pub fn is_named(&self, symbol: &Sym, name: &str) -> bool {
-        let rest = self.strings.get(symbol.st_name as usize..).unwrap_or(&[]);
-        rest.first() == Some(name.as_bytes().first().unwrap_or(&0))
-            && rest.starts_with(name.as_bytes())
-            && rest.get(name.len()) == Some(&0)
+        begins_with_name(self.strings.get(symbol.st_name as usize..).unwrap_or(&[]), name)
+    }
+
+    /// As [`is_named`](Self::is_named), for the symbol at an index.
+    #[must_use]
+    #[inline]
+    pub fn is_called(&self, symbol: u32, name: &str) -> bool {
+        begins_with_name(self.name_onwards(symbol), name)
     }
 
     /// True if `symbol` is where code begins: a function, or an untyped symbol
@@ -282,6 +296,12 @@ impl<'a> Relocations<'a> {
         self.entries.iter().map(decode_relocation)
     }
 
+    /// The relocation at `index`; quicker than passing over those before it.
+    #[must_use]
+    pub fn get(&self, index: usize) -> Option<Rela> {
+        self.entries.get(index).map(decode_relocation)
+    }
+
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -337,8 +357,7 @@ pub fn loses_toc(symbol: &Sym) -> bool {
 #[must_use]
 pub fn text_at(table: &[u8], offset: u32) -> Option<&str> {
     let rest = table.get(offset as usize..)?;
-    let end = rest.iter().position(|&byte| byte == 0)?;
-    core::str::from_utf8(&rest[..end]).ok()
+    CStr::from_bytes_until_nul(rest).ok()?.to_str().ok()
 }
 
 fn parse_header(bytes: &[u8]) -> Result<Header, LoadError> {
@@ -555,6 +574,14 @@ fn parse_relocations<'a>(
 
 fn refuse_section(sections: &[Section], index: usize, fault: SectionFault) -> LoadError {
     LoadError::Section { index: index as u32, name: sections[index].name.into(), fault }
+}
+
+/// True if a part of a table of names begins with `name` and its NUL.
+#[inline]
+fn begins_with_name(rest: &[u8], name: &str) -> bool {
+    rest.first() == Some(name.as_bytes().first().unwrap_or(&0))
+        && rest.starts_with(name.as_bytes())
+        && rest.get(name.len()) == Some(&0)
 }
 
 /// The file's bytes from `offset`, `size` of them, if it has them.

@@ -199,6 +199,7 @@ impl Layout {
     /// [`LoadError::Section`] for a section that no group can take,
     /// [`LoadError::Reloc`] for a branch that is none, [`LoadError::TextTooLong`]
     /// and [`LoadError::NoRoom`] for a module that is too large.
+    #[inline(never)] // `make bench` counts it
     pub fn plan(object: &Object, options: &LinkOptions, page: u64) -> Result<Self, LoadError> {
         let needs = count_stubs(object, options)?;
         let patchable = callsites::patchable_entries(object);
@@ -227,8 +228,11 @@ impl Layout {
             needs,
             got,
         };
+        // Where each section belongs; asked once, for it takes names to compare.
+        let place = |section| is_kept(section).then(|| (Group::of(section), Pass::of(section)));
+        let places: Vec<_> = object.sections().iter().map(place).collect();
         for group in Group::ALL {
-            layout.place_group(object, group, page)?;
+            layout.place_group(object, &places, group, page)?;
             match group {
                 Group::Text => {
                     let len = slots * slot_bytes + patchable * StubKind::OutOfLine.slot_bytes();
@@ -299,12 +303,18 @@ impl Layout {
     }
 
     /// Gives every section of `group` its offset.
-    fn place_group(&mut self, object: &Object, group: Group, page: u64) -> Result<(), LoadError> {
+    fn place_group(
+        &mut self,
+        object: &Object,
+        places: &[Option<(Group, Pass)>],
+        group: Group,
+        page: u64,
+    ) -> Result<(), LoadError> {
         // In `Data`, what has bytes in the file comes first and zeros last, so
         // that `.toc` is near the middle of what it points to.
         for pass in [Pass::Bytes, Pass::Toc, Pass::Zeros] {
             for (index, section) in object.sections().iter().enumerate() {
-                if !is_kept(section) || Group::of(section) != group || Pass::of(section) != pass {
+                if places[index] != Some((group, pass)) {
                     continue;
                 }
                 if section.is_code() && section.is_writable() {
@@ -369,18 +379,20 @@ impl Pass {
 
 /// True if `section` takes room in memory.
 fn is_kept(section: &Section) -> bool {
-    let read_from_the_file = section.header.sh_type == SHT_NOTE
-        || section.name.starts_with(".note")
-        || matches!(
-            section.name,
-            ".modinfo"
-                | "__versions"
-                | "__version_ext_crcs"
-                | "__version_ext_names"
-                | "__mcount_loc"
-                | callsites::PATCHABLE
-        );
-    section.is_alloc() && !read_from_the_file
+    let read_from_the_file = || {
+        section.header.sh_type == SHT_NOTE
+            || section.name.starts_with(".note")
+            || matches!(
+                section.name,
+                ".modinfo"
+                    | "__versions"
+                    | "__version_ext_crcs"
+                    | "__version_ext_names"
+                    | "__mcount_loc"
+                    | callsites::PATCHABLE
+            )
+    };
+    section.is_alloc() && !read_from_the_file()
 }
 
 /// One pass over the relocations of code: what each symbol's branches need.

@@ -18,6 +18,7 @@
 //! | [`exports`], [`modinfo`], [`params`] | what a module offers, says and takes |
 //! | [`versions`], [`paca_use`] | which kernel it was built for, and does that fit |
 //! | [`tables`] | what it wants done at traps, faults, static branches |
+//! | [`explain`] | one relocation, for people: what went in, what came out |
 //! | [`error`] | why a module was refused, in one line |
 //!
 //! # Invariants
@@ -33,6 +34,7 @@ pub mod bind;
 pub mod callsites;
 pub mod elf;
 pub mod error;
+pub mod explain;
 pub mod exports;
 pub mod fields;
 pub mod layout;
@@ -60,7 +62,7 @@ pub use layout::{Group, Layout, Span};
 pub use modinfo::Modinfo;
 pub use reloc_names::RelocName;
 pub use relocate::{Linked, PlacedSection};
-pub use symbols::{Function, Functions, LinkOptions, Owner, Resolved, Resolver, StubStyle};
+pub use symbols::{Function, Functions, LinkOptions, Name, Owner, Resolved, Resolver, StubStyle};
 
 /// A module in a buffer of its own: the stages in order.
 #[derive(Debug)]

@@ -5,6 +5,9 @@
 //! Linux's `MODULE_LICENSE`, `MODULE_PARM_DESC` and so on write it, `modpost`
 //! adds `depends`, `name` and `vermagic`. Keys may repeat (`alias`, `parm`).
 
+use alloc::string::String;
+use core::ffi::CStr;
+
 use super::elf::Object;
 
 /// The texts of one module's `.modinfo`.
@@ -17,6 +20,11 @@ pub struct Modinfo<'a> {
 /// in its `license_is_gpl_compatible`.
 const GPL_COMPATIBLE: [&str; 6] =
     ["GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"];
+
+/// Where the first NUL is, found a word at a time.
+fn first_nul(bytes: &[u8]) -> Option<usize> {
+    CStr::from_bytes_until_nul(bytes).ok().map(CStr::count_bytes)
+}
 
 impl<'a> Modinfo<'a> {
     /// The texts of `object`; none if it has no such section.
@@ -36,7 +44,17 @@ impl<'a> Modinfo<'a> {
     /// The first value of `key`.
     #[must_use]
     pub fn get(&self, key: &str) -> Option<&'a str> {
-        self.iter().find(|(found, _)| *found == key).map(|(_, value)| value)
+        let mut rest = self.bytes;
+        while !rest.is_empty() {
+            let len = first_nul(rest).unwrap_or(rest.len());
+            let (text, behind) = rest.split_at(len);
+            let value = text.strip_prefix(key.as_bytes()).and_then(|it| it.strip_prefix(b"="));
+            if let Some(value) = value.and_then(|value| core::str::from_utf8(value).ok()) {
+                return Some(value);
+            }
+            rest = behind.get(1..).unwrap_or_default();
+        }
+        None
     }
 
     /// The module's own name, if it states one (Rust modules may not).
@@ -77,4 +95,13 @@ impl<'a> Modinfo<'a> {
             .filter(move |(found, _)| *found == key)
             .filter_map(|(_, value)| value.split_once(':'))
     }
+}
+
+/// The name under which the module in a file called `base_name` is listed: its own
+/// word, or the file's if that one could not be typed.
+#[must_use]
+pub fn module_name(object: &Object, base_name: &str) -> String {
+    let stem = base_name.split(".ko").next().unwrap_or(base_name);
+    let typed = |name: &&str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic());
+    Modinfo::of(object).name().filter(typed).unwrap_or(stem).replace('-', "_")
 }

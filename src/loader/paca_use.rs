@@ -10,7 +10,7 @@
 //! [`LOOKED_AT_MAX`], as nearly all are, and KVM's too. Displacements are seen,
 //! computed addresses are not.
 
-use alloc::collections::BTreeSet;
+use alloc::vec::Vec;
 
 use super::elf::Object;
 
@@ -42,10 +42,10 @@ pub fn code_len(object: &Object) -> u64 {
     code.map(|section| section.data.len() as u64).sum()
 }
 
-/// The offsets from r13 that the code uses and that are not reserved.
+/// The offsets from r13 that the code uses and that are not reserved, rising.
 #[must_use]
-pub fn other_places(object: &Object) -> BTreeSet<i16> {
-    let mut places = BTreeSet::new();
+pub fn other_places(object: &Object) -> Vec<i16> {
+    let mut places = Vec::new();
     for section in object.sections().iter().filter(|section| section.is_code()) {
         for word in section.data.as_chunks::<4>().0 {
             let word = u32::from_le_bytes(*word);
@@ -56,8 +56,10 @@ pub fn other_places(object: &Object) -> BTreeSet<i16> {
                 let free = |(start, len): &(u16, u16)| {
                     at.is_some_and(|at| at >= *start && at < start + len)
                 };
-                if !RESERVED.iter().any(free) {
-                    places.insert(offset);
+                if !RESERVED.iter().any(free)
+                    && let Err(at) = places.binary_search(&offset)
+                {
+                    places.insert(at, offset);
                 }
             }
         }

@@ -51,7 +51,6 @@ use super::{
     exports::{self, Export},
     fields::{self, Field, FieldError},
     layout::{Group, Layout, Needs},
-    modinfo::Modinfo,
     stubs::table::StubTable,
     symbols::{Functions, LinkOptions, Resolver},
 };
@@ -134,13 +133,10 @@ pub fn link<'a>(
     if !base.is_aligned(layout.align) || base.0.checked_add(layout.size).is_none() {
         return Err(LoadError::Misplaced { base: base.0, align: layout.align });
     }
-    let toc = base.offset(layout.toc.cast_signed());
-    let mut abi = *abi;
-    abi.stubs.module_toc = toc;
-    let gpl_compatible = Modinfo::of(object).is_gpl_compatible();
-
     copy_sections(object, layout, image);
-    let mut linker = Linker { object, layout, base, image, resolver, abi, options, gpl_compatible };
+    let without = Linker::without_image(object, layout, base, resolver, abi, options);
+    let mut linker = Linker { image, ..without };
+    let toc = linker.abi.stubs.module_toc;
     let mut bindings = bind::bind(&mut linker)?;
     let mut sites = apply_all(&mut linker, &bindings.bounds)?;
 
@@ -204,15 +200,7 @@ fn placed<'a>(object: &Object<'a>, layout: &Layout, base: Vaddr) -> Vec<PlacedSe
 /// the order met.
 fn apply_all(linker: &mut Linker, bounds: &[Bound]) -> Result<Vec<CallSite>, LoadError> {
     let Linker { object, layout, base, .. } = *linker;
-    let mut pass = Pass {
-        toc: linker.abi.stubs.module_toc.0,
-        base: base.0,
-        slot_bytes: layout.slot_bytes,
-        wrong_profile_stubs: linker.options.wrong_profile_stubs,
-        // What never runs may hold what the processor does not know.
-        prefixed: linker.abi.prefixed || linker.options.link_only,
-        sites: Vec::new(),
-    };
+    let mut pass = Pass::new(linker);
     for relocations in object.relocations() {
         let section = &object.sections()[relocations.target];
         let Some(start) = layout.offset_of(relocations.target) else {
@@ -229,6 +217,40 @@ fn apply_all(linker: &mut Linker, bounds: &[Bound]) -> Result<Vec<CallSite>, Loa
         }
     }
     Ok(pass.sites)
+}
+
+/// What one relocation makes of its field, for [`super::explain`]: the eight bytes
+/// from its place on, or as many as the section has left.
+pub(super) fn apply_one(
+    linker: &Linker,
+    bounds: &[Bound],
+    relocations: &Relocations,
+    number: usize,
+) -> Result<Vec<u8>, LoadError> {
+    let Linker { object, layout, base, .. } = *linker;
+    let mut pass = Pass::new(linker);
+    let section = &object.sections()[relocations.target];
+    let start = layout.offset_of(relocations.target).unwrap_or_default();
+    let addr = base.0.wrapping_add(start.into());
+    let code = section.is_code();
+    let target = Target { file: section.data, addr, start, code, layout };
+    let refuse = |fault| explain(object, relocations, number, fault);
+    let Some(Rela { r_offset, r_info, r_addend }) = relocations.get(number) else {
+        return Err(refuse(Fault::NoSymbol));
+    };
+    let bound = bounds.get((r_info >> 32) as usize).ok_or_else(|| refuse(Fault::NoSymbol))?;
+    let place = usize::try_from(r_offset).ok().and_then(|at| section.data.get(at..));
+    let mut bytes: Vec<u8> = place.unwrap_or_default().iter().take(8).copied().collect();
+    // As if the section ended behind them: the loop's own limits hold here, too.
+    if let Some(whole) = bytes.first_chunk_mut::<8>() {
+        let field = Field::from_le_bytes(*whole);
+        let field = pass.apply(&target, field, r_offset, r_info, r_addend, bound);
+        *whole = field.map_err(refuse)?.to_le_bytes();
+    } else {
+        let field = pass.apply_to_rest(&target, &mut bytes, r_offset, r_info, r_addend, bound);
+        field.map_err(refuse)?;
+    }
+    Ok(bytes)
 }
 
 /// The section that relocations are applied to.
@@ -281,6 +303,18 @@ impl From<RangeError> for Fault {
 }
 
 impl Pass {
+    fn new(linker: &Linker) -> Self {
+        Self {
+            toc: linker.abi.stubs.module_toc.0,
+            base: linker.base.0,
+            slot_bytes: linker.layout.slot_bytes,
+            wrong_profile_stubs: linker.options.wrong_profile_stubs,
+            // What never runs may hold what the processor does not know.
+            prefixed: linker.abi.prefixed || linker.options.link_only,
+            sites: Vec::new(),
+        }
+    }
+
     /// One section. A fault comes with the number of its relocation.
     ///
     /// A function of its own, because this loop is most of a load's time, and
@@ -325,9 +359,21 @@ impl Pass {
         addend: i64,
         bound: &Bound,
     ) -> Result<(), Fault> {
-        let width = fields::width(info as u32);
         let rest = usize::try_from(at).ok().and_then(|at| out.get_mut(at..));
-        let rest = rest.unwrap_or_default();
+        self.apply_to_rest(target, rest.unwrap_or_default(), at, info, addend, bound)
+    }
+
+    /// The same, of the bytes that are left.
+    fn apply_to_rest(
+        &mut self,
+        target: &Target,
+        rest: &mut [u8],
+        at: u64,
+        info: u64,
+        addend: i64,
+        bound: &Bound,
+    ) -> Result<(), Fault> {
+        let width = fields::width(info as u32);
         if rest.len() < width as usize {
             return Err(Fault::Outside(width));
         }
@@ -614,7 +660,7 @@ fn add_patchable(
 #[cold]
 fn explain(object: &Object, relocations: &Relocations, number: usize, fault: Fault) -> LoadError {
     let section = &object.sections()[relocations.target];
-    let relocation = match relocations.iter().nth(number) {
+    let relocation = match relocations.get(number) {
         Some(relocation) => relocation,
         None => Rela { r_offset: 0, r_info: 0, r_addend: 0 },
     };

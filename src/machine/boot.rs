@@ -2,34 +2,47 @@
 
 use core::arch::global_asm;
 use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::addr::Vaddr;
 
-/// Bytes of the stack that CPU 0 boots on and runs the shell on.
-pub const BOOT_STACK_BYTES: usize = 64 * 1024;
+/// Bytes of the stack that CPU 0 boots on.
+pub const BOOT_STACK_BYTES: usize = 32 * 1024;
+
+/// Bytes of the stack that CPU 0 runs the shell on.
+pub const SHELL_STACK_BYTES: usize = 64 * 1024;
+
+/// Bytes of the guard below stacks on which only the kernel's own code runs: it
+/// touches every page of a large frame (`stack-probes` in `ppc64le-none.json`).
+pub const OWN_GUARD_BYTES: usize = 4096;
 
 /// Where `linker.ld` puts the image; it asserts the same number.
 pub const LINK_BASE: u64 = 0x400_0000;
 const _: () = assert!(LINK_BASE.is_multiple_of(0x1_0000), "one `lis` loads it");
 
 /// Bytes below a stack that are never mapped: a stack that overflows faults.
-pub const GUARD_BYTES: usize = 4096;
+///
+/// One `stdu` makes a frame of up to 32 KiB and stores at its far end; a guard of a
+/// page would be stepped over. Frames that a register's value makes (`stdux`) can
+/// be larger than any guard; the next tick finds r1 outside then.
+pub const GUARD_BYTES: usize = 64 * 1024;
+const _: () = assert!(GUARD_BYTES >= 0x8000 + 288, "a `stdu` and the protected zone below it");
 
 /// A stack: bytes that only `r1` ever points to.
 #[repr(C, align(4096))]
-pub struct Stack<const N: usize> {
-    guard: UnsafeCell<[u8; GUARD_BYTES]>,
+pub struct Stack<const N: usize, const G: usize = GUARD_BYTES> {
+    guard: UnsafeCell<[u8; G]>,
     bytes: UnsafeCell<[u8; N]>,
 }
 
 // SAFETY: Rust code never reads or writes the bytes through this type; each
 // stack is used by the one CPU whose r1 points into it.
-unsafe impl<const N: usize> Sync for Stack<N> {}
+unsafe impl<const N: usize, const G: usize> Sync for Stack<N, G> {}
 
-impl<const N: usize> Stack<N> {
+impl<const N: usize, const G: usize> Stack<N, G> {
     /// A stack of zeros.
     pub const fn zeros() -> Self {
-        Self { guard: UnsafeCell::new([0; GUARD_BYTES]), bytes: UnsafeCell::new([0; N]) }
+        Self { guard: UnsafeCell::new([0; G]), bytes: UnsafeCell::new([0; N]) }
     }
 
     /// Lowest address and the first address above.
@@ -38,18 +51,18 @@ impl<const N: usize> Stack<N> {
         (Vaddr(low), Vaddr(low + N as u64))
     }
 
-    /// The page that must not be mapped.
-    pub fn guard(&self) -> Vaddr {
-        Vaddr(self.guard.get() as u64)
+    /// The pages that must not be mapped: start and bytes.
+    pub fn guard(&self) -> (Vaddr, u64) {
+        (Vaddr(self.guard.get() as u64), G as u64)
     }
 }
 
 /// The stack that `boot/entry.S` starts on.
-pub static BOOT_STACK: Stack<BOOT_STACK_BYTES> = Stack::zeros();
+pub static BOOT_STACK: Stack<BOOT_STACK_BYTES, OWN_GUARD_BYTES> = Stack::zeros();
 
 unsafe extern "C" {
     /// Defined by the binary: the boot order.
-    fn kernel_main(initrd: u64, initrd_len: u64, firmware: u64) -> !;
+    fn kernel_main(initrd: u64, initrd_len: u64, firmware: u64, entered: u64) -> !;
     static _image_start: u8;
     static _text_end: u8;
     static _rodata_start: u8;
@@ -66,9 +79,57 @@ global_asm!(
     LINK_BASE_HIGH = const LINK_BASE >> 16,
     R_PPC64_RELATIVE = const 22,
     boot_stack = sym BOOT_STACK,
-    BOOT_STACK_TOP = const GUARD_BYTES + BOOT_STACK_BYTES,
+    BOOT_STACK_TOP = const OWN_GUARD_BYTES + BOOT_STACK_BYTES,
     kernel_main = sym kernel_main,
 );
+
+global_asm!(
+    ".section .text.run_on_stack, \"ax\", @progbits",
+    ".balign 16",
+    // In: r3 = first address above a stack, r4 = global entry of a function that
+    // does not return, r5 = its argument. Sets r1; the back chain ends here.
+    ".global run_on_stack",
+    ".type run_on_stack, @function",
+    "run_on_stack:",
+    "li %r0, 0",
+    "std %r0, -64(%r3)",
+    "addi %r1, %r3, -64",
+    "std %r0, 16(%r1)",
+    "mr %r12, %r4",
+    "mtctr %r12",
+    "mr %r3, %r5",
+    "bctrl",
+    "trap",
+    ".size run_on_stack, . - run_on_stack",
+);
+
+unsafe extern "C" {
+    fn run_on_stack(top: u64, work: u64, argument: u64) -> !;
+}
+
+/// Goes on in `work` on the stack that CPU 0 keeps, with nothing below it.
+///
+/// # Panics
+/// If there is no memory for it.
+pub fn leave_boot_stack<T>(work: extern "C" fn(&T) -> !, argument: &T) -> ! {
+    let top = super::paca::build_shell_stack().expect("there is memory for a stack");
+    // SAFETY: the stack is new and this CPU's; the boot stack stays as it is, so the
+    // argument lives on it for ever.
+    unsafe { run_on_stack(top.0, work as *const () as u64, argument as *const T as u64) }
+}
+
+/// The time base at the kernel's first instruction.
+static ENTERED: AtomicU64 = AtomicU64::new(0);
+
+/// Notes when the kernel was entered.
+pub fn set_entered(ticks: u64) {
+    ENTERED.store(ticks, Ordering::Relaxed);
+}
+
+/// The time base when the kernel was entered.
+pub fn entered() -> u64 {
+    ENTERED.load(Ordering::Relaxed)
+}
 
 /// The address of a linker symbol.
 macro_rules! symbol {
@@ -105,7 +166,7 @@ pub fn kernel_toc() -> Vaddr {
 /// Room in the image for the packed symbols; `make kernel` fills it.
 #[used]
 #[unsafe(link_section = ".ksyms")]
-static KSYMS_ROOM: [u8; 96 * 1024] = [0; 96 * 1024];
+static KSYMS_ROOM: [u8; 56 * 1024] = [0; 56 * 1024];
 
 /// The packed symbols of the kernel (`ksyms`); all zero if the build left them out.
 pub fn ksyms() -> &'static [u8] {

@@ -34,6 +34,7 @@ global_asm!(
     include_str!("../../boot/call.S"),
     FRAME = const FRAME,
     JOB_SP = const offset_of!(Paca, job_sp),
+    KERNEL_MSR = const offset_of!(Paca, kernel_msr),
     REQUEST_ENTRY = const offset_of!(Request, entry),
     REQUEST_ARGC = const offset_of!(Request, argc),
     REQUEST_ARGV = const offset_of!(Request, argv),
@@ -73,9 +74,11 @@ pub fn guarded(
     let mut request = Request { entry: entry.0, argc, argv: argv.as_ptr(), result: 0 };
     let mark = paca::shadow_mark();
     let outer = read!(call_number);
+    let outer_entry = read!(call_entry);
     let own = CALLS.fetch_add(1, Ordering::Relaxed) + 1;
     number(own);
     write!(call_number, own);
+    write!(call_entry, entry.0);
     let outer_limit = tick::set_limit(limit);
     let interrupts = spr::interrupts_on();
     // SAFETY: `guarded_call` keeps every register that Rust relies on, also
@@ -85,6 +88,7 @@ pub fn guarded(
     spr::interrupts_restore(interrupts);
     tick::restore_limit(outer_limit);
     write!(call_number, outer);
+    write!(call_entry, outer_entry);
     if ended != 0 {
         paca::rewind_shadow(mark);
         return Err(Ended);
@@ -95,6 +99,11 @@ pub fn guarded(
 /// The number of the call that runs on this CPU, 0 if none does.
 pub fn current() -> u64 {
     read!(call_number)
+}
+
+/// The function that the call on this CPU began with.
+pub fn current_entry() -> Vaddr {
+    Vaddr(read!(call_entry))
 }
 
 /// True while a guarded call runs on this CPU.

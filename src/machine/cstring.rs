@@ -30,7 +30,8 @@ macro_rules! c_functions {
             }
         )*
 
-        /// C name and global entry of each.
+        /// C name and global entry of each function here: a fault in one of them
+        /// is its caller's. What is exported says `compat::exports`.
         pub fn exports() -> impl Iterator<Item = (&'static str, Vaddr)> {
             [$((stringify!($name), Vaddr($name as *const () as u64))),*].into_iter()
         }

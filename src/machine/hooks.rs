@@ -14,7 +14,8 @@ unsafe extern "C" {
     fn sibling_call();
     fn shadow_return();
     fn sibling_overflow();
-    fn hooks_end();
+    fn hook_text_start();
+    fn hook_text_end();
 }
 
 global_asm!(
@@ -34,6 +35,13 @@ global_asm!(
     SHADOW_TOC = const offset_of!(ShadowEntry, toc),
     SHADOW_R1 = const offset_of!(ShadowEntry, r1),
 );
+
+/// True if the address lies in what call sites and stubs run through: it runs for a
+/// module, with the module's registers, and holds nothing.
+pub fn contains(at: Vaddr) -> bool {
+    let (start, end) = (hook_text_start as *const () as u64, hook_text_end as *const () as u64);
+    (start..end).contains(&at.0)
+}
 
 /// The tracer of early sites.
 pub fn mcount_address() -> Vaddr {
@@ -58,12 +66,6 @@ pub fn shadow_return_address() -> Vaddr {
 /// The trap that tells of a full shadow stack in a tail call.
 pub fn sibling_overflow_address() -> Vaddr {
     Vaddr(sibling_overflow as *const () as u64)
-}
-
-/// True for an address in any of these routines. They take no lock and call none
-/// of the kernel's.
-pub fn contains(at: Vaddr) -> bool {
-    at >= mcount_address() && at.0 < hooks_end as *const () as u64
 }
 
 /// Starts recording into `words`, a power of two of records, on the CPU with this

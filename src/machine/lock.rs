@@ -3,8 +3,16 @@
 //! Under single-threaded emulation a waiting CPU would otherwise burn its whole
 //! time slice (0.1 s of virtual time); on hardware the same word lowers the
 //! thread's priority.
+//!
+//! The report of a fault must not wait for ever: the code that faulted may hold the
+//! lock itself, or a CPU that is stuck. It asks for locks with [`briefly`], and
+//! speaks when it has its [`Turn`], or after a second without.
 
 use core::arch::asm;
+use core::sync::atomic::{AtomicU64, Ordering};
+
+use super::paca::{self, read, write};
+use super::{ending, spr};
 
 /// Relaxes with `or 1,1,1` (low priority), then back to `or 2,2,2` (medium).
 pub struct Yield;
@@ -29,3 +37,78 @@ pub type Mutex<T> = spin::mutex::Mutex<T, Yield>;
 
 /// A value written once.
 pub type Once<T> = spin::once::Once<T, Yield>;
+
+/// Ticks of the time base that [`briefly`] waits: 65 ms at 512 MHz.
+const BRIEF: u64 = 1 << 25;
+
+/// Ticks after which a [`Turn`] is taken from a CPU that does not end its own: a
+/// second at 512 MHz.
+const PATIENCE: u64 = 1 << 29;
+
+/// As `lock`, but gives up on a holder that does not let go. Within one report the
+/// first such wait is also the last.
+pub fn briefly<T>(mutex: &Mutex<T>) -> Option<spin::mutex::MutexGuard<'_, T>> {
+    let since = spr::timebase();
+    loop {
+        if let Some(guard) = mutex.try_lock() {
+            return Some(guard);
+        }
+        if read!(impatient) != 0 {
+            return None;
+        }
+        if spr::timebase() - since > BRIEF {
+            if paca::reporting() {
+                write!(impatient, 1);
+            }
+            return None;
+        }
+        pause();
+    }
+}
+
+/// What CPUs do one after the other, each as long as it likes, and none for ever:
+/// speaking. Taking it again on the same CPU is no wait.
+pub struct Turn {
+    /// r13 of the CPU whose turn it is, or 0.
+    owner: AtomicU64,
+}
+
+/// Ends the turn when dropped, if it began it.
+pub struct TurnGuard<'a>(Option<&'a Turn>);
+
+impl Turn {
+    /// A turn that nobody has.
+    pub const fn free() -> Self {
+        Self { owner: AtomicU64::new(0) }
+    }
+
+    /// Waits for the turn; does not come back on a CPU that has to stop
+    /// ([`ending`]).
+    pub fn take(&self) -> TurnGuard<'_> {
+        ending::stop_if_ended();
+        let own = paca::r13().0;
+        if self.owner.load(Ordering::Relaxed) == own {
+            return TurnGuard(None);
+        }
+        let since = spr::timebase();
+        while self.owner.compare_exchange(0, own, Ordering::Acquire, Ordering::Relaxed).is_err() {
+            ending::stop_if_ended();
+            if ending::has_begun() || spr::timebase() - since > PATIENCE {
+                self.owner.store(own, Ordering::Relaxed);
+                break;
+            }
+            pause();
+        }
+        TurnGuard(Some(self))
+    }
+}
+
+impl Drop for TurnGuard<'_> {
+    fn drop(&mut self) {
+        if let Some(turn) = self.0 {
+            let own = paca::r13().0;
+            // Not if somebody has lost patience.
+            let _ = turn.owner.compare_exchange(own, 0, Ordering::Release, Ordering::Relaxed);
+        }
+    }
+}

@@ -28,17 +28,20 @@ use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use linked_list_allocator::Heap;
 
-use super::lock::Mutex;
-use super::mmu;
+use super::lock::{Mutex, Once, briefly};
 use super::platform::MachineFacts;
-use super::spr;
+use super::{mmu, paca, scratch, spr};
 use crate::addr::Vaddr;
 use crate::memory::FreePages;
 use crate::mmu::Rights;
 use crate::mmu::radix::Grain;
 use crate::patch::engine::LINE_BYTES;
 
-global_asm!(include_str!("../../boot/mem.S"));
+global_asm!(
+    include_str!("../../boot/mem.S"),
+    LINE = const LINE_BYTES,
+    LINE_SHIFT = const LINE_BYTES.ilog2(),
+);
 
 unsafe extern "C" {
     /// Copies bytes from any address until one faults; how many were copied.
@@ -76,11 +79,22 @@ struct KernelHeap {
     /// How far it may grow. Not under the lock of [`RAM`]: whoever holds that
     /// one may be allocating.
     limit: AtomicUsize,
+    /// Where it begins.
+    start: AtomicUsize,
 }
 
+/// Start and end of everything that is RAM; told once.
+static ALL: Once<(u64, u64)> = Once::new();
+
+/// The first address above the pages that can be taken.
+static PAGES_END: Once<u64> = Once::new();
+
+/// Between the tops of two stacks. What lies between is seldom taken, for pages are
+/// taken from below, and what is not taken is not mapped: a frame of a mebibyte that
+/// steps over the guard faults all the same.
+const STACK_GAP: u64 = 4 << 20;
+
 struct Ram {
-    /// Start and end of everything that is RAM.
-    all: (u64, u64),
     /// Bytes from the image to the end of what the kernel uses.
     usable: u64,
     pages: FreePages,
@@ -92,7 +106,6 @@ struct Ram {
 }
 
 static RAM: Mutex<Ram> = Mutex::new(Ram {
-    all: (0, 0),
     usable: 0,
     pages: FreePages::new(),
     page_bytes: 0,
@@ -101,13 +114,19 @@ static RAM: Mutex<Ram> = Mutex::new(Ram {
 });
 
 #[global_allocator]
-static HEAP: KernelHeap =
-    KernelHeap { heap: Mutex::new(Heap::empty()), limit: AtomicUsize::new(0) };
+static HEAP: KernelHeap = KernelHeap {
+    heap: Mutex::new(Heap::empty()),
+    limit: AtomicUsize::new(0),
+    start: AtomicUsize::new(0),
+};
 
 // SAFETY: `Heap` hands out disjoint blocks of the range it was given, under a
 // lock; growing adds memory behind it that nobody else has (`init`).
 unsafe impl GlobalAlloc for KernelHeap {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if paca::reporting() {
+            return scratch::alloc(layout);
+        }
         let mut heap = self.heap.lock();
         loop {
             if let Ok(block) = heap.allocate_first_fit(layout) {
@@ -131,9 +150,17 @@ unsafe impl GlobalAlloc for KernelHeap {
     }
 
     unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        if let Some(block) = NonNull::new(block) {
+        let Some(free) = NonNull::new(block) else { return };
+        if scratch::owns(block) {
+            // SAFETY: it came from there, with this layout (caller).
+            unsafe { scratch::dealloc(free, layout) };
+            return;
+        }
+        let heap = if paca::reporting() { briefly(&self.heap) } else { Some(self.heap.lock()) };
+        // A report that cannot have the heap leaves the block behind.
+        if let Some(mut heap) = heap {
             // SAFETY: the block came from `alloc` with this layout (caller).
-            unsafe { self.heap.lock().deallocate(block, layout) };
+            unsafe { heap.deallocate(free, layout) };
         }
     }
 }
@@ -152,18 +179,19 @@ pub fn init(facts: &MachineFacts) {
         "too little memory: 16 MiB are needed behind the initrd; give more (MEM=) or fewer modules"
     );
     let reserve = ((usable - heap) / 4).min(0x1000_0000).next_multiple_of(0x1_0000);
-    let mut ram = RAM.lock();
-    ram.all = (start.0, end);
-    ram.usable = usable - image_start.0;
+    ALL.call_once(|| (start.0, end));
     HEAP.limit.store((heap + reserve) as usize, Ordering::Relaxed);
+    HEAP.start.store(heap as usize, Ordering::Relaxed);
     // SAFETY: behind the image and the initrd, below the firmware: RAM that
     // nobody uses. The range lives for ever.
     unsafe { HEAP.heap.lock().init(heap as *mut u8, HEAP_STEP) };
     let first = heap + reserve;
-    drop(ram);
     let mut pages = FreePages::with_room(FREE_RUNS);
-    pages.give(Vaddr(first), (usable - first) & !0xffff);
+    let len = (usable - first) & !0xffff;
+    pages.give(Vaddr(first), len);
+    PAGES_END.call_once(|| first + len);
     let mut ram = RAM.lock();
+    ram.usable = usable - image_start.0;
     ram.page_bytes = pages.free_bytes();
     ram.pages = pages;
 }
@@ -184,10 +212,10 @@ pub fn map_heap() {
         .unwrap_or_else(|error| panic!("no room in the translation tables at {}", error.at));
 }
 
-/// The memory set aside for the heap.
+/// The memory set aside for the heap. Takes no lock.
 pub fn heap_range() -> (Vaddr, Vaddr) {
-    let start = HEAP.heap.lock().bottom() as u64;
-    (Vaddr(start), Vaddr(HEAP.limit.load(Ordering::Relaxed) as u64))
+    let [start, limit] = [&HEAP.start, &HEAP.limit].map(|at| at.load(Ordering::Relaxed) as u64);
+    (Vaddr(start), Vaddr(limit))
 }
 
 /// Zeroed memory for translation tables, which are never given back.
@@ -210,9 +238,14 @@ fn zero_real(start: Vaddr, len: u64) {
     spr::data_translation_restore(old);
 }
 
+/// All of RAM; nothing before the firmware told. Takes no lock.
+fn all() -> (u64, u64) {
+    ALL.get().copied().unwrap_or_default()
+}
+
 /// The first address above all memory.
 pub fn end() -> Vaddr {
-    Vaddr(RAM.lock().all.1)
+    Vaddr(all().1)
 }
 
 /// What `mem` shows, in bytes.
@@ -239,6 +272,19 @@ pub struct Usage {
     pub pages_free: u64,
 }
 
+/// Runs `work` while the heap and the lists of pages are locked, as they are when a
+/// fault comes inside an allocation.
+pub fn while_locked(work: &mut dyn FnMut()) {
+    let _heap = HEAP.heap.lock();
+    let _ram = RAM.lock();
+    work();
+}
+
+/// True if nobody has the heap now.
+pub fn is_free() -> bool {
+    HEAP.heap.try_lock().is_some()
+}
+
 /// How much memory is used for what.
 pub fn usage() -> Usage {
     let (image_start, image_end) = super::boot::image();
@@ -249,7 +295,7 @@ pub fn usage() -> Usage {
     let ram = RAM.lock();
     let pages_free = ram.pages.free_bytes();
     Usage {
-        total: ram.all.1 - ram.all.0,
+        total: all().1 - all().0,
         usable: ram.usable,
         image: image_end.since(image_start) as u64,
         heap_used,
@@ -263,7 +309,7 @@ pub fn usage() -> Usage {
 
 /// True if all `len` bytes at `at` are RAM.
 pub fn is_ram(at: Vaddr, len: u64) -> bool {
-    let (start, end) = RAM.lock().all;
+    let (start, end) = all();
     at.0 >= start && at.0.checked_add(len).is_some_and(|last| last <= end)
 }
 
@@ -354,6 +400,15 @@ impl Pages {
         Self::own(start, len)
     }
 
+    /// Zeroed pages for the stack of a CPU, from the top of memory, where below them
+    /// is nothing; anywhere if that is taken.
+    pub fn take_for_stack(cpu: u16, len: u64) -> Option<Self> {
+        let len = len.next_multiple_of(crate::memory::PAGE);
+        let end = PAGES_END.get()?.checked_sub(u64::from(cpu) * STACK_GAP)?;
+        let at = Vaddr(end.checked_sub(len)?);
+        Self::take_within(len, at, Vaddr(end - 1)).or_else(|| Self::take(len))
+    }
+
     /// Keeps the pages for ever, for a CPU; where they begin.
     pub fn keep_for_cpu(self) -> Vaddr {
         let mut ram = RAM.lock();
@@ -426,6 +481,16 @@ impl Pages {
             && len <= self.len - at.since(self.start) as u64
     }
 
+    /// Gives back the pages behind the first `len` bytes.
+    fn shrink(&mut self, len: u64) {
+        let len = len.max(1).next_multiple_of(crate::memory::PAGE);
+        let (tail, rest) = (self.start.offset(len.cast_signed()), self.len.saturating_sub(len));
+        if rest != 0 {
+            self.len = len;
+            drop(Self { start: tail, len: rest, gone: AtomicU64::new(0) });
+        }
+    }
+
     /// Says what may be done in a part of the pages, whole pages of it.
     ///
     /// # Panics
@@ -456,6 +521,44 @@ impl Pages {
             unsafe { (at.0 as *mut u8).wrapping_add(index).write_volatile(*byte) };
         }
         true
+    }
+}
+
+/// A file in pages of its own: written once, then only read.
+#[derive(Debug)]
+pub struct FileCopy {
+    pages: Pages,
+    len: usize,
+}
+
+impl FileCopy {
+    /// Takes pages for at most `max` bytes, lets `write` fill them from the front,
+    /// and keeps as many as it says. `None` if there is no memory.
+    pub fn make<E>(
+        max: usize,
+        write: impl FnOnce(&mut [u8]) -> Result<usize, E>,
+    ) -> Option<Result<Self, E>> {
+        let mut pages = Pages::take(max as u64)?;
+        let len = match write(&mut pages.bytes_mut()[..max]) {
+            Ok(len) => len.min(max),
+            Err(error) => return Some(Err(error)),
+        };
+        pages.shrink(len as u64);
+        pages.protect((pages.start(), pages.start().offset(pages.len as i64)), Rights::Read);
+        Some(Ok(Self { pages, len }))
+    }
+
+    /// What is in it.
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: pages that this value owns alone, mapped and initialised. Only
+        // `make` wrote them; nobody else has them to call `store` on, and their
+        // translation refuses every other store.
+        unsafe { core::slice::from_raw_parts(self.pages.start.0 as *const u8, self.len) }
+    }
+
+    /// Bytes of memory.
+    pub fn size(&self) -> u64 {
+        self.pages.size()
     }
 }
 

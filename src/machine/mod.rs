@@ -6,6 +6,9 @@
 //! platform/   firmware and hypervisor behind one trait
 //! paca        what r13 points to
 //! trap        exception vectors and the frame that they save
+//! ending      one CPU ends the machine, the others stop
+//! faults      faults of the kernel itself, on purpose (`selftest fault`)
+//! scratch     memory for the report of a fault
 //! call        calling into modules such that a fault comes back
 //! hooks       what a switched-on call site runs through (boot/mcount.S)
 //! step        single step
@@ -22,12 +25,15 @@
 pub mod boot;
 pub mod call;
 pub mod cstring;
+pub mod ending;
+pub mod faults;
 pub mod hooks;
 pub mod lock;
 pub mod memory;
 pub mod mmu;
 pub mod paca;
 pub mod platform;
+pub mod scratch;
 pub mod smp;
 pub mod spr;
 pub mod step;

@@ -27,11 +27,10 @@ use core::mem::{offset_of, size_of};
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::addr::Vaddr;
-use crate::machine::boot::{BOOT_STACK, GUARD_BYTES, Stack, kernel_toc};
-use crate::machine::lock::Mutex;
-use crate::machine::memory::Pages;
+use crate::machine::boot::{BOOT_STACK, OWN_GUARD_BYTES, SHELL_STACK_BYTES, Stack, kernel_toc};
+use crate::machine::lock::{Mutex, briefly};
+use crate::machine::memory::{self, Pages};
 use crate::machine::mmu;
-use crate::machine::spr::msr;
 use crate::machine::spr::number::SPRG0;
 
 /// One field of this CPU's PACA, by name; compiles to one load through r13.
@@ -75,12 +74,12 @@ pub(crate) use {read, write};
 pub const CANARY: u64 = 0x746f_6373_696e_0d0a;
 
 /// Bytes of the stack that an exception takes when r1 cannot be believed.
-pub const EMERGENCY_STACK_BYTES: usize = 16 * 1024;
+pub const EMERGENCY_STACK_BYTES: usize = 32 * 1024;
 
 /// Bytes of the stack of every CPU but the first.
 const SECONDARY_STACK_BYTES: usize = 32 * 1024;
 
-/// Bytes of stack that the report of a fault may need.
+/// Bytes of stack that are left to the report of a fault, which takes about half.
 const HANDLER_BYTES: u64 = 8 * 1024;
 
 /// One entry of the shadow stack: a call whose return passes through the kernel.
@@ -131,7 +130,8 @@ pub struct Paca {
     pub stack_low: u64,
     /// The CPU's stack, first address above.
     pub stack_high: u64,
-    /// The emergency stack, lowest address.
+    /// The lowest r1 from which an exception goes on with the emergency stack; below
+    /// it the same stack begins anew, for what is on it has run off it.
     pub emergency_low: u64,
     /// The emergency stack, first address above.
     pub emergency_high: u64,
@@ -172,7 +172,27 @@ pub struct Paca {
     _pad240: [u8; 296 - 240],
     /// Linux's "current task" (newer kernels).
     _current_new: u64,
-    _pad304: [u8; 1144 - 304],
+    _pad304: [u8; 1032 - 304],
+    /// Reports of faults that are being made on this CPU; more than 1 is a fault in
+    /// the report.
+    pub reporting: u64,
+    /// Not 0: the report has waited for a lock in vain, and waits for no other.
+    pub impatient: u64,
+    /// Where another CPU's end of the machine interrupted this one: address...
+    pub where_nip: u64,
+    /// ... and link register.
+    pub where_lr: u64,
+    /// 1 once the CPU has stopped for good.
+    pub stopped: u64,
+    /// Global entry of the function that the running call began with.
+    pub call_entry: u64,
+    /// How often other CPUs have looked at this one since its last tick.
+    pub looks: u64,
+    /// Time base at the last of them.
+    pub looked_at: u64,
+    /// The platform's number of this CPU.
+    pub hardware: u64,
+    _pad1104: [u8; 1144 - 1104],
     /// Stack protector canary (newer kernels).
     _canary_new: u64,
     _pad1152: [u8; 2312 - 1152],
@@ -193,6 +213,7 @@ const _: () = {
     assert!(offset_of!(Paca, _current) == 2312);
     assert!(offset_of!(Paca, _canary) == 3192);
     assert!(offset_of!(Paca, online) + 8 == 240, "ours ends below theirs");
+    assert!(offset_of!(Paca, reporting) == 1032 && offset_of!(Paca, hardware) == 1096);
     assert!(size_of::<Paca>().is_multiple_of(128));
     // DS form: a multiple of 4; `li`-sized.
     assert!(
@@ -212,7 +233,7 @@ struct PerCpu {
     paca: UnsafeCell<Paca>,
     task: UnsafeCell<[u8; TASK_BYTES]>,
     shadow: UnsafeCell<[ShadowEntry; SHADOW_ENTRIES]>,
-    emergency: Stack<EMERGENCY_STACK_BYTES>,
+    emergency: Stack<EMERGENCY_STACK_BYTES, OWN_GUARD_BYTES>,
 }
 
 // SAFETY: after `init_boot` only the CPU that owns a block writes it, through
@@ -232,7 +253,12 @@ static BOOT_CPU: PerCpu = PerCpu {
 /// # Safety
 /// `per_cpu` is valid for ever and nobody else has or gets a reference into its
 /// PACA; `stack` is a stack that only this CPU will use.
-unsafe fn fill<const N: usize>(per_cpu: &'static PerCpu, stack: &Stack<N>, number: u16) -> Vaddr {
+unsafe fn fill<const N: usize, const G: usize>(
+    per_cpu: &'static PerCpu,
+    stack: &Stack<N, G>,
+    number: u16,
+    hardware: u32,
+) -> Vaddr {
     let (stack_low, stack_high) = stack.range();
     let (emergency_low, emergency_high) = per_cpu.emergency.range();
     let shadow = per_cpu.shadow.get() as u64;
@@ -251,9 +277,10 @@ unsafe fn fill<const N: usize>(per_cpu: &'static PerCpu, stack: &Stack<N>, numbe
     fields.shadow_limit = shadow + ((SHADOW_ENTRIES - 1) * size_of::<ShadowEntry>()) as u64;
     fields.stack_low = stack_low.0 + HANDLER_BYTES;
     fields.stack_high = stack_high.0;
-    fields.emergency_low = emergency_low.0;
+    fields.emergency_low = emergency_low.0 + HANDLER_BYTES;
     fields.emergency_high = emergency_high.0;
-    fields.kernel_msr = super::spr::msr() & !(msr::EE | msr::IR | msr::DR);
+    fields.kernel_msr = super::spr::kernel_msr();
+    fields.hardware = hardware.into();
     fields.stop_at = u64::MAX;
     fields._current_new = task;
     fields._current = task;
@@ -269,38 +296,75 @@ struct Secondary {
     per_cpu: PerCpu,
 }
 
-/// Pages that are never mapped: one below each stack. Ascending for the boot CPU.
-static GUARDS: Mutex<Vec<Vaddr>> = Mutex::new(Vec::new());
+/// Ranges that are never mapped, one below each stack: start and bytes.
+static GUARDS: Mutex<Vec<(Vaddr, u64)>> = Mutex::new(Vec::new());
+
+/// What CPUs keep of the pages: whose, start and end.
+static KEPT: Mutex<Vec<(u16, Vaddr, Vaddr)>> = Mutex::new(Vec::new());
+
+/// The memory with the stacks of each CPU: whose, start and end.
+pub fn kept() -> Vec<(u16, Vaddr, Vaddr)> {
+    KEPT.lock().clone()
+}
+
+fn keep(pages: Pages, number: u16) -> Vaddr {
+    let end = pages.start().offset(pages.size().cast_signed());
+    KEPT.lock().push((number, pages.start(), end));
+    pages.keep_for_cpu()
+}
 
 /// Makes the PACA and the stacks of one more CPU; `None` if there is no memory.
-pub fn build_secondary(number: u16) -> Option<Vaddr> {
-    let pages = Pages::take(size_of::<Secondary>() as u64)?;
-    let place = pages.keep_for_cpu().0 as *const Secondary;
+pub fn build_secondary(number: u16, hardware: u32) -> Option<Vaddr> {
+    let pages = Pages::take_for_stack(number, size_of::<Secondary>() as u64)?;
+    let place = keep(pages, number).0 as *const Secondary;
     // SAFETY: zeroed pages that are kept for ever, aligned to a page; all zero is
     // a value of every field.
     let secondary: &'static Secondary = unsafe { &*place };
     let guards = [secondary.stack.guard(), secondary.per_cpu.emergency.guard()];
-    for guard in guards {
-        mmu::unmap(guard, GUARD_BYTES as u64).ok()?;
+    for (start, len) in guards {
+        mmu::unmap(start, len).ok()?;
     }
     GUARDS.lock().extend(guards);
     // SAFETY: the block is new, so nobody refers to it.
-    Some(unsafe { fill(&secondary.per_cpu, &secondary.stack, number) })
+    Some(unsafe { fill(&secondary.per_cpu, &secondary.stack, number, hardware) })
 }
 
-/// Where each CPU but the first has its stacks and its PACA; the first page of
-/// each is a guard.
-pub fn secondary_ranges() -> Vec<(Vaddr, Vaddr)> {
-    let guards = GUARDS.lock();
-    let starts = guards.iter().step_by(2);
-    starts.map(|start| (*start, start.offset(size_of::<Secondary>() as i64))).collect()
+/// Makes the stack that CPU 0 keeps, and says so to its exceptions; the first address
+/// above it. `None` if there is no memory.
+pub fn build_shell_stack() -> Option<Vaddr> {
+    type ShellStack = Stack<SHELL_STACK_BYTES>;
+    let pages = Pages::take_for_stack(0, size_of::<ShellStack>() as u64)?;
+    let place = keep(pages, 0).0 as *const ShellStack;
+    // SAFETY: zeroed pages that are kept for ever, aligned to a page; all zero is
+    // a value of every field.
+    let stack: &'static ShellStack = unsafe { &*place };
+    let (start, len) = stack.guard();
+    mmu::unmap(start, len).ok()?;
+    GUARDS.lock().push((start, len));
+    let (low, high) = stack.range();
+    write!(stack_low, low.0 + HANDLER_BYTES);
+    write!(stack_high, high.0);
+    Some(high)
 }
 
-/// True if the address lies in the guard page of some stack.
+/// True if the address lies in the guard pages of some stack.
 pub fn in_guard(at: u64) -> bool {
-    let inside = |guard: &Vaddr| at.wrapping_sub(guard.0) < GUARD_BYTES as u64;
-    let others = GUARDS.try_lock();
-    boot_guards().iter().any(inside) || others.is_some_and(|guards| guards.iter().any(inside))
+    let inside = |(start, len): &(Vaddr, u64)| at.wrapping_sub(start.0) < *len;
+    let others = || briefly(&GUARDS).is_some_and(|guards| guards.iter().any(inside));
+    boot_guards().iter().any(inside) || others()
+}
+
+/// The stack of this CPU that an address lies in, the emergency stack included:
+/// its lowest address and the first above.
+pub fn stack_around(at: Vaddr) -> Option<(Vaddr, Vaddr)> {
+    let main = (Vaddr(read!(stack_low) - HANDLER_BYTES), Vaddr(read!(stack_high)));
+    let emergency = (Vaddr(read!(emergency_low) - HANDLER_BYTES), Vaddr(read!(emergency_high)));
+    [main, emergency].into_iter().find(|(low, high)| at >= *low && at < *high)
+}
+
+/// True while this CPU makes the report of a fault.
+pub fn reporting() -> bool {
+    read!(reporting) != 0
 }
 
 /// A field of another CPU's PACA.
@@ -330,6 +394,55 @@ pub fn ask_stop(paca: Vaddr) {
     field_of(paca, offset_of!(Paca, stop_asked)).store(1, Ordering::Relaxed);
 }
 
+/// Looks at the CPU with this PACA: true if it runs a call that should have ended,
+/// and has taken no tick while it was looked at `patience` times, each `apart` ticks of
+/// the time base after the one before. Says so once, then begins anew.
+pub fn is_deaf(paca: Vaddr, patience: u64, apart: u64) -> bool {
+    let field = |offset| field_of(paca, offset);
+    let get = |offset| field(offset).load(Ordering::Relaxed);
+    let (now, last) = (super::spr::timebase(), get(offset_of!(Paca, looked_at)));
+    let mine = |at: &AtomicU64, from, to| {
+        at.compare_exchange(from, to, Ordering::Relaxed, Ordering::Relaxed).is_ok()
+    };
+    if now.saturating_sub(last) < apart
+        || !mine(field(offset_of!(Paca, looked_at)), last, now)
+        || field(offset_of!(Paca, looks)).fetch_add(1, Ordering::Relaxed) < patience
+    {
+        return false;
+    }
+    let asked = get(offset_of!(Paca, stop_asked)) != 0 || now > get(offset_of!(Paca, stop_at));
+    let deaf =
+        asked && get(offset_of!(Paca, job_sp)) != 0 && get(offset_of!(Paca, trap_depth)) == 0;
+    if deaf {
+        field(offset_of!(Paca, looks)).store(0, Ordering::Relaxed);
+    }
+    deaf
+}
+
+/// True once the CPU with this PACA has stopped for good.
+pub fn stopped(paca: Vaddr) -> bool {
+    field_of(paca, offset_of!(Paca, stopped)).load(Ordering::Acquire) != 0
+}
+
+/// Where the end of the machine interrupted the CPU with this PACA: address and LR.
+pub fn was_at(paca: Vaddr) -> (Vaddr, Vaddr) {
+    let field = |offset| Vaddr(field_of(paca, offset).load(Ordering::Relaxed));
+    (field(offset_of!(Paca, where_nip)), field(offset_of!(Paca, where_lr)))
+}
+
+/// Number of the CPU with this PACA, ours and the platform's.
+pub fn numbers_of(paca: Vaddr) -> (u16, u32) {
+    // `cpu` is the lower quarter of its doubleword.
+    let number = field_of(paca, offset_of!(Paca, cpu)).load(Ordering::Relaxed) as u16;
+    let hardware = field_of(paca, offset_of!(Paca, hardware)).load(Ordering::Relaxed) as u32;
+    (number, hardware)
+}
+
+/// Says what the platform calls this CPU.
+pub fn set_hardware(number: u32) {
+    write!(hardware, number.into());
+}
+
 /// The count of records ever reserved in the ring of the CPU with this PACA.
 pub fn ring_head_of(paca: Vaddr) -> &'static AtomicU64 {
     field_of(paca, offset_of!(Paca, ring_head))
@@ -351,8 +464,9 @@ pub fn cpu_number() -> u16 {
 
 /// Builds CPU 0's PACA and puts it into r13 and SPRG0. Called once, first of all.
 pub fn init_boot() {
+    super::spr::settle_msr();
     // SAFETY: the blocks are static, this is called once, and only this CPU runs.
-    let paca = unsafe { fill(&BOOT_CPU, &BOOT_STACK, 0) };
+    let paca = unsafe { fill(&BOOT_CPU, &BOOT_STACK, 0, 0) };
     // SAFETY: r13 and SPRG0 are ours by the ABI and by the ISA's software-use
     // registers; the PACA lives for ever.
     unsafe {
@@ -371,8 +485,8 @@ pub fn set_kernel_msr(msr: u64) {
     write!(kernel_msr, msr);
 }
 
-/// The pages of the boot CPU's data that must not be mapped, ascending.
-pub fn boot_guards() -> [Vaddr; 2] {
+/// The ranges of the boot CPU's data that must not be mapped, ascending.
+pub fn boot_guards() -> [(Vaddr, u64); 2] {
     let mut guards = [BOOT_STACK.guard(), BOOT_CPU.emergency.guard()];
     guards.sort();
     guards
@@ -440,12 +554,18 @@ pub fn fields() -> [(&'static str, usize, u64); 25] {
 /// The calls on this CPU's shadow stack, innermost first.
 pub fn shadow_entries() -> impl Iterator<Item = ShadowEntry> {
     let base = read!(shadow_base);
-    let depth = (read!(shadow_sp) - base) as usize / size_of::<ShadowEntry>();
-    (0..depth.min(SHADOW_ENTRIES)).rev().map(move |index| {
-        let entry = (base as *const ShadowEntry).wrapping_add(index);
-        // SAFETY: `index` is below the number of entries of this CPU's shadow
-        // stack, which only this CPU writes.
-        unsafe { entry.read_volatile() }
+    let used = read!(shadow_sp).saturating_sub(base) as usize;
+    let depth = (used / size_of::<ShadowEntry>()).min(SHADOW_ENTRIES);
+    // Read so that no address faults: whoever is reported may have spoiled the PACA.
+    (0..depth).rev().map_while(move |index| {
+        let entry = Vaddr(base).offset((index * size_of::<ShadowEntry>()) as i64);
+        let field = |offset: usize| memory::read_u64(entry.offset(offset as i64));
+        Some(ShadowEntry {
+            lr: field(offset_of!(ShadowEntry, lr))?,
+            toc: field(offset_of!(ShadowEntry, toc))?,
+            r1: field(offset_of!(ShadowEntry, r1))?,
+            spare: 0,
+        })
     })
 }
 
@@ -477,6 +597,6 @@ pub fn shadow_mark() -> u64 {
 
 /// Forgets the calls that began after `mark` was taken: they will not return.
 pub fn rewind_shadow(mark: u64) {
-    assert!(mark >= read!(shadow_base) && mark <= read!(shadow_sp), "not a mark of this CPU");
+    // Whatever a module has made of the pointer, the mark is the kernel's own.
     write!(shadow_sp, mark);
 }

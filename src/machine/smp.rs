@@ -9,6 +9,7 @@
 use alloc::vec::Vec;
 use core::arch::global_asm;
 use core::mem::offset_of;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::lock::{Mutex, Once};
 use super::paca::{self, Paca, read};
@@ -41,6 +42,8 @@ pub struct Cpu {
 }
 
 static CPUS: Mutex<Vec<Cpu>> = Mutex::new(Vec::new());
+/// The PACAs of the CPUs that run, by number, then 0: to be read without a lock.
+static PACAS: [AtomicU64; 64] = [const { AtomicU64::new(0) }; 64];
 static WORK: Once<fn() -> !> = Once::new();
 
 /// Most ticks of the time base that a CPU is waited for: two seconds at 512 MHz.
@@ -51,21 +54,58 @@ const PATIENCE: u64 = 1 << 30;
 pub fn start_all(facts: &MachineFacts, work: fn() -> !) -> Vec<u32> {
     WORK.call_once(|| work);
     let boot = facts.cpus.first().copied().unwrap_or(0);
-    CPUS.lock().push(Cpu { number: 0, hardware: boot, paca: paca::r13() });
+    paca::set_hardware(boot);
+    add(Cpu { number: 0, hardware: boot, paca: paca::r13() });
     let mut absent = Vec::new();
     for hardware in facts.cpus.iter().copied().filter(|hardware| *hardware != boot) {
         let number = CPUS.lock().len() as u16;
-        let started = paca::build_secondary(number).filter(|paca| {
+        let started = paca::build_secondary(number, hardware).filter(|paca| {
             let entry = Vaddr(secondary_start as *const () as u64);
             let asked = platform::get().is_some_and(|it| it.start_cpu(hardware, entry, paca.0));
             asked && comes_online(*paca)
         });
         match started {
-            Some(paca) => CPUS.lock().push(Cpu { number, hardware, paca }),
+            Some(paca) => add(Cpu { number, hardware, paca }),
             None => absent.push(hardware),
         }
     }
     absent
+}
+
+fn add(cpu: Cpu) {
+    CPUS.lock().push(cpu);
+    if let Some(place) = PACAS.get(usize::from(cpu.number)) {
+        place.store(cpu.paca.0, Ordering::Release);
+    }
+}
+
+/// As [`cpus`], without a lock and without the heap.
+pub fn visit() -> impl Iterator<Item = Cpu> {
+    let pacas = PACAS.iter().map(|paca| Vaddr(paca.load(Ordering::Acquire)));
+    pacas.take_while(|paca| paca.0 != 0).map(|paca| {
+        let (number, hardware) = paca::numbers_of(paca);
+        Cpu { number, hardware, paca }
+    })
+}
+
+/// How often, for each CPU that there is, a CPU that takes no tick is looked at before
+/// it is taken for deaf, and how many ticks apart. An emulator that runs one CPU at a
+/// time gives each ten ticks in a row, so three times is three rounds; a busy host may
+/// stop them all for long, and that is one look.
+const LOOKS: u64 = 3;
+const LOOKS_APART: u64 = 10;
+
+/// Interrupts, by a system reset, the CPUs that should have ended a call and keep
+/// interrupts off. To be called once a tick.
+pub fn rouse_the_deaf() {
+    let patience = LOOKS * visit().count() as u64;
+    for cpu in visit().filter(|cpu| cpu.paca != paca::r13()) {
+        if paca::is_deaf(cpu.paca, patience, LOOKS_APART * tick::period())
+            && let Some(platform) = platform::get()
+        {
+            platform.reset_cpu(cpu.hardware);
+        }
+    }
 }
 
 fn comes_online(paca: Vaddr) -> bool {
@@ -81,6 +121,7 @@ fn comes_online(paca: Vaddr) -> bool {
 
 /// The first Rust code of a CPU that was started.
 extern "C" fn secondary_main() -> ! {
+    spr::settle_msr();
     mmu::turn_on();
     tick::start();
     paca::set_online();
@@ -91,6 +132,12 @@ extern "C" fn secondary_main() -> ! {
 /// The CPUs that run.
 pub fn cpus() -> Vec<Cpu> {
     CPUS.lock().clone()
+}
+
+/// Runs `work` while the list of CPUs is locked.
+pub fn while_locked(work: &mut dyn FnMut()) {
+    let _list = CPUS.lock();
+    work();
 }
 
 /// This CPU's number.

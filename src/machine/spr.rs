@@ -28,8 +28,14 @@ pub mod msr {
     pub const SE: u64 = 1 << 10;
     /// Machine check enable.
     pub const ME: u64 = 1 << 12;
+    /// Branch trace.
+    pub const BE: u64 = 1 << 9;
     /// Floating point available.
     pub const FP: u64 = 1 << 13;
+    /// VSX available.
+    pub const VSX: u64 = 1 << 23;
+    /// Vector unit available.
+    pub const VEC: u64 = 1 << 25;
     /// External interrupts and the decrementer enabled.
     pub const EE: u64 = 1 << 15;
     /// 64-bit mode.
@@ -63,6 +69,29 @@ pub fn msr() -> u64 {
     let value: u64;
     // SAFETY: reading the MSR has no side effect.
     unsafe { asm!("mfmsr {}", out(reg) value, options(nomem, nostack, preserves_flags)) };
+    value
+}
+
+/// The MSR with which this CPU takes exceptions while translation is off: machine
+/// checks allowed, recoverable, and no unit on whose registers nobody saves.
+pub fn kernel_msr() -> u64 {
+    let off = msr::EE | msr::IR | msr::DR | msr::FP | msr::VEC | msr::VSX | msr::SE | msr::BE;
+    msr() & !off | msr::ME | msr::RI
+}
+
+/// Goes on with [`kernel_msr`]: firmware hands CPUs over with what it likes.
+pub fn settle_msr() {
+    // SAFETY: translation and interrupts stay off, where the boot of a CPU has them;
+    // the rest changes nothing for code that uses general registers.
+    unsafe { asm!("mtmsrd {}", "isync", in(reg) kernel_msr(), options(nostack, preserves_flags)) };
+}
+
+/// r1 of whoever calls this.
+#[inline(always)]
+pub fn stack_pointer() -> u64 {
+    let value: u64;
+    // SAFETY: reads a register.
+    unsafe { asm!("mr {}, 1", out(reg) value, options(nomem, nostack, preserves_flags)) };
     value
 }
 

@@ -13,17 +13,19 @@
 
 use alloc::vec::Vec;
 use core::arch::asm;
+use core::cell::Cell;
 
-use super::lock::Mutex;
+use super::lock::{Mutex, briefly};
 use super::memory::{self, Pages};
 use super::mmu::Alias;
 use super::spr::timebase;
 use crate::addr::Vaddr;
 use crate::isa::Insn;
 use crate::mmu::Rights;
+use crate::mmu::radix::PAGE;
 use crate::patch::engine::{self, CodeMem, Refusal};
 use crate::patch::journal::{Entry, Journal, Kind, Label, Why};
-use crate::patch::plan::{Batch, Change, TargetEdit};
+use crate::patch::plan::{Batch, Change, Changes, TargetEdit};
 
 /// Records that the journal keeps.
 const JOURNAL_ENTRIES: usize = 128;
@@ -57,30 +59,70 @@ fn contains(ranges: &[Range], at: Vaddr, len: i64) -> bool {
 struct Writable<'a> {
     memory: &'a LiveText,
     alias: &'a mut Alias,
+    /// The range that was last asked for: where it begins, and its length.
+    range: Cell<(Vaddr, u64)>,
+}
+
+impl<'a> Writable<'a> {
+    fn new(memory: &'a LiveText, alias: &'a mut Alias) -> Self {
+        Self { memory, alias, range: Cell::new((Vaddr(0), 0)) }
+    }
+
+    /// True if `at` lies in registered text.
+    #[inline]
+    fn is_text(&self, at: Vaddr) -> bool {
+        let (start, len) = self.range.get();
+        at.0.wrapping_sub(start.0) < len || self.turn_to(at)
+    }
+
+    /// Turns to the range with `at`, if there is one.
+    #[cold]
+    fn turn_to(&self, at: Vaddr) -> bool {
+        let found = self.memory.text.iter().find(|(start, end)| (*start..*end).contains(&at));
+        let Some(&(start, end)) = found else { return false };
+        self.range.set((start, end.since(start).cast_unsigned()));
+        true
+    }
 }
 
 impl CodeMem for Writable<'_> {
+    #[inline]
     fn read(&self, at: Vaddr) -> Option<Insn> {
-        if !contains(&self.memory.text, at, 4) {
+        if !self.is_text(at) {
             return None;
         }
-        memory::read_u32(at).map(Insn)
+        let word: u32;
+        // SAFETY: text that is registered: its owner keeps it mapped until it is
+        // withdrawn, which needs the lock that is held here. Ranges are whole
+        // words; one that is not aligned can be loaded, too.
+        unsafe {
+            asm!("lwz {}, 0({})", out(reg) word, in(reg_nonzero) at.0,
+                options(readonly, nostack, preserves_flags));
+        }
+        Some(Insn(word))
     }
 
-    fn write(&mut self, at: Vaddr, insn: Insn) {
-        assert!(contains(&self.memory.text, at, 4) && at.is_aligned(4));
-        let to = self.alias.address(at);
-        // SAFETY: registered text through its writable alias, aligned, and the
-        // only writer holds the lock. Words of live text are of the patch class,
-        // which other CPUs may fetch while they change (Book II, "Concurrent
-        // Modification and Execution").
-        unsafe { (to.0 as *mut u32).write_volatile(insn.0) };
-    }
-
-    fn clean(&mut self, at: Vaddr) {
-        let through = self.alias.address(at);
-        // SAFETY: writes a cache block back; contents stay.
-        unsafe { asm!("dcbst 0, {}", in(reg) through.0, options(nostack, preserves_flags)) };
+    fn write(&mut self, words: &(impl Changes + ?Sized)) {
+        let mut page = Vaddr(u64::MAX); // nothing lies less than a page above it
+        let mut distance = 0; // from there to its window
+        words.each(|change| {
+            let at = change.at();
+            if at.0.wrapping_sub(page.0) >= PAGE {
+                assert!(self.is_text(at), "no text there");
+                page = Vaddr(at.0 & !(PAGE - 1));
+                distance = self.alias.open(page).since(page);
+            }
+            // SAFETY: a word in the window of a page that has registered text,
+            // which shares its pages with nothing else; the only writer holds the
+            // lock. Words of live text are of the patch class, which other CPUs
+            // may fetch while they change (Book II, "Concurrent Modification and
+            // Execution"). dcbst writes a block back, whose contents stay.
+            unsafe {
+                asm!("stwx {}, {at}, {distance}", "dcbst {at}, {distance}",
+                    in(reg) change.write().0, at = in(reg_nonzero) at.0,
+                    distance = in(reg) distance, options(nostack, preserves_flags));
+            }
+        });
     }
 
     fn sync(&mut self) {
@@ -88,6 +130,7 @@ impl CodeMem for Writable<'_> {
         unsafe { asm!("sync", options(nostack, preserves_flags)) };
     }
 
+    #[inline]
     fn invalidate(&mut self, at: Vaddr) {
         // SAFETY: forgets cached copies of a block.
         unsafe { asm!("icbi 0, {}", in(reg) at.0, options(nostack, preserves_flags)) };
@@ -107,7 +150,8 @@ impl CodeMem for Writable<'_> {
 
     fn write_data(&mut self, at: Vaddr, value: u64) {
         assert!(contains(&self.memory.targets, at, 8) && at.is_aligned(8));
-        let to = self.alias.address(at);
+        let page = Vaddr(at.0 & !(PAGE - 1));
+        let to = self.alias.open(page).offset(at.since(page));
         // SAFETY: a registered target word through its writable alias, aligned:
         // one `std`, so a stub that loads it finds the old target or the new one.
         unsafe { (to.0 as *mut u64).write_volatile(value) };
@@ -161,19 +205,34 @@ pub fn withdraw_front(text: Range, end: Vaddr) {
     }
 }
 
+/// Runs `work` while the engine and its window are locked.
+pub fn while_locked(work: &mut dyn FnMut()) {
+    let _engine = ENGINE.lock();
+    super::mmu::while_locked(work);
+}
+
 /// True if instructions at `at` may run: the kernel's text, or registered text.
 pub fn is_executable(at: Vaddr) -> bool {
     let kernel = super::boot::text();
     // A fault may be reported while the engine works: then nothing is known.
-    let registered =
-        || ENGINE.try_lock().is_some_and(|engine| contains(&engine.memory.text, at, 4));
+    let registered = || briefly(&ENGINE).is_some_and(|engine| contains(&engine.memory.text, at, 4));
     at.is_aligned(4) && ((kernel.0..kernel.1).contains(&at) || registered())
 }
 
 /// Applies a batch whole, or refuses it and changes nothing; the words changed.
 pub fn apply<C: Change>(batch: Batch<C>) -> Result<u64, Refusal> {
     let Engine { memory, journal } = &mut *ENGINE.lock();
-    Alias::with(|alias| engine::apply(&mut Writable { memory, alias }, journal, timebase(), batch))
+    Alias::with(|alias| {
+        engine::apply(&mut Writable::new(memory, alias), journal, timebase(), batch)
+    })
+}
+
+/// Applies a batch and, with it, many more words: all or nothing.
+pub fn apply_all(batch: Batch, more: &impl Changes) -> Result<u64, Refusal> {
+    let Engine { memory, journal } = &mut *ENGINE.lock();
+    Alias::with(|alias| {
+        engine::apply_all(&mut Writable::new(memory, alias), journal, timebase(), batch, more)
+    })
 }
 
 /// Whether [`apply`] would take the batch, and [`retarget`] the changes; nothing
@@ -181,7 +240,7 @@ pub fn apply<C: Change>(batch: Batch<C>) -> Result<u64, Refusal> {
 pub fn check<C: Change>(batch: Batch<C>, changes: &[TargetEdit]) -> Result<(), Refusal> {
     let Engine { memory, .. } = &*ENGINE.lock();
     Alias::with(|alias| {
-        let writable = Writable { memory, alias };
+        let writable = Writable::new(memory, alias);
         engine::check(&writable, batch)?;
         engine::check_targets(&writable, changes)
     })
@@ -191,7 +250,7 @@ pub fn check<C: Change>(batch: Batch<C>, changes: &[TargetEdit]) -> Result<(), R
 pub fn retarget(who: &str, why: Why, changes: &[TargetEdit]) -> Result<(), Refusal> {
     let Engine { memory, journal } = &mut *ENGINE.lock();
     Alias::with(|alias| {
-        let mut writable = Writable { memory, alias };
+        let mut writable = Writable::new(memory, alias);
         engine::retarget(&mut writable, journal, timebase(), (who, why), changes)
     })
 }

@@ -11,6 +11,7 @@ use super::lock::Once;
 use super::paca::{read, write};
 use super::spr;
 use super::trap::TrapFrame;
+use crate::addr::Vaddr;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 /// Ticks a second.
@@ -22,6 +23,11 @@ static PERIOD: AtomicU64 = AtomicU64::new(5_120_000);
 /// Learns how fast the time base runs.
 pub fn init(timebase_hz: u64) {
     PERIOD.store((timebase_hz / HZ).clamp(1, 0x7fff_ffff), Ordering::Relaxed);
+}
+
+/// Ticks of the time base between two of ours.
+pub fn period() -> u64 {
+    PERIOD.load(Ordering::Relaxed)
 }
 
 /// Sets this CPU's decrementer going.
@@ -40,7 +46,10 @@ pub fn on_tick(look: fn()) {
 /// Handles a tick; true if the interrupted call has to end now.
 pub fn handle(frame: &TrapFrame) -> bool {
     start();
-    write!(ticks, read!(ticks) + 1);
+    write!(ticks, read!(ticks).wrapping_add(1));
+    write!(looks, 0);
+    super::faults::if_due(super::faults::Place::Tick);
+    super::smp::rouse_the_deaf();
     // Also on the way into a call: a tick that waited comes there.
     if read!(call_number) != 0
         && super::paca::cpu_number() == 0
@@ -48,10 +57,16 @@ pub fn handle(frame: &TrapFrame) -> bool {
     {
         look();
     }
-    let ends = read!(job_sp) != 0 && must_end();
+    let ends = read!(job_sp) != 0 && (must_end() || off_stack(frame));
     // In the kernel's own code it may hold a lock: the next tick looks again.
     let (text, end) = super::boot::text();
     ends && !(text.0..end.0).contains(&frame.nip)
+}
+
+/// True if r1 of the interrupted code is in none of this CPU's stacks: a frame was
+/// larger than the guard, or somebody has lost r1.
+pub fn off_stack(frame: &TrapFrame) -> bool {
+    super::paca::stack_around(Vaddr(frame.gpr[1])).is_none()
 }
 
 /// True if the call that runs on this CPU has to end: asked for, or out of time.

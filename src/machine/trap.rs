@@ -38,8 +38,8 @@ pub struct TrapFrame {
     pub vector: u64,
 }
 
-/// Decides what an exception means, given how deep exceptions nest (from 1).
-pub type Handler = fn(&mut TrapFrame, u64) -> Outcome;
+/// Decides what an exception means.
+pub type Handler = fn(&mut TrapFrame) -> Outcome;
 
 static HANDLER: super::lock::Once<Handler> = super::lock::Once::new();
 
@@ -91,6 +91,7 @@ global_asm!(
     STACK_LOW = const offset_of!(Paca, stack_low),
     STACK_HIGH = const offset_of!(Paca, stack_high),
     EMERGENCY_LOW = const offset_of!(Paca, emergency_low),
+    JOB_SP = const offset_of!(Paca, job_sp),
     EMERGENCY_HIGH = const offset_of!(Paca, emergency_high),
     KERNEL_TOC = const offset_of!(Paca, kernel_toc),
     KERNEL_MSR = const offset_of!(Paca, kernel_msr),
@@ -172,6 +173,7 @@ fn write_low(at: u64, word: Insn) {
 
 /// Called by `trap_entry` on the stack of the frame.
 extern "C" fn handle(frame: &mut TrapFrame) {
+    super::ending::stop_if_ended_at(frame);
     let depth = read!(trap_depth) + 1;
     write!(trap_depth, depth);
     let done = match frame.vector {
@@ -186,7 +188,7 @@ extern "C" fn handle(frame: &mut TrapFrame) {
         step::interrupted(frame);
     }
     let handler = HANDLER.get().expect("the kernel handles exceptions before it takes any");
-    match handler(frame, depth) {
+    match handler(frame) {
         Outcome::Resume => {}
         Outcome::EndJob => {
             let (at, stack) = super::call::abort_point().expect("only a running job is ended");

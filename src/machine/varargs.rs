@@ -6,8 +6,6 @@
 use core::arch::global_asm;
 use core::sync::atomic::{AtomicU64, Ordering};
 
-use crate::addr::Vaddr;
-
 /// Global entries of the Rust functions, in the order of [`Targets`]'s fields.
 static TARGETS: [AtomicU64; 5] = [const { AtomicU64::new(0) }; 5];
 
@@ -42,31 +40,24 @@ pub fn connect(targets: &Targets) {
 }
 
 unsafe extern "C" {
-    fn _printk();
-    fn __warn_printk();
-    fn sprintf();
-    fn snprintf();
-    fn scnprintf();
-    fn __dynamic_pr_debug();
-    fn memcpy();
-    fn memmove();
-    fn memset();
-    fn memcmp();
-}
-
-/// Assembly routines that modules import: C name, global entry.
-pub fn exports() -> [(&'static str, Vaddr); 10] {
-    let at = |f: unsafe extern "C" fn()| Vaddr(f as *const () as u64);
-    [
-        ("_printk", at(_printk)),
-        ("__warn_printk", at(__warn_printk)),
-        ("sprintf", at(sprintf)),
-        ("snprintf", at(snprintf)),
-        ("scnprintf", at(scnprintf)),
-        ("__dynamic_pr_debug", at(__dynamic_pr_debug)),
-        ("memcpy", at(memcpy)),
-        ("memmove", at(memmove)),
-        ("memset", at(memset)),
-        ("memcmp", at(memcmp)),
-    ]
+    /// C's, for modules; only its address is used.
+    pub fn _printk();
+    /// C's, for modules; only its address is used.
+    pub fn __warn_printk();
+    /// C's, for modules; only its address is used.
+    pub fn sprintf();
+    /// C's, for modules; only its address is used.
+    pub fn snprintf();
+    /// C's, for modules; only its address is used.
+    pub fn scnprintf();
+    /// C's, for modules; only its address is used.
+    pub fn __dynamic_pr_debug();
+    /// C's, for modules; only its address is used.
+    pub fn memcpy();
+    /// C's, for modules; only its address is used.
+    pub fn memmove();
+    /// C's, for modules; only its address is used.
+    pub fn memset();
+    /// C's, for modules; only its address is used.
+    pub fn memcmp();
 }

@@ -244,16 +244,22 @@ pub fn change(
     for commit in [false, true] {
         let mut at = start;
         while at < end {
-            let (table, index, level) =
+            let (table, first, level) =
                 find(tables, root, at).ok_or(RadixError::NotMapped { at })?;
             let size = 1 << SHIFT[level];
-            if !at.is_multiple_of(size) || end - at < size {
-                return Err(RadixError::Taken { at });
+            // The neighbours in the same table need no walk from the root.
+            for index in first..TABLE_ENTRIES {
+                if at >= end || !matches!(decode(tables.get(table, index)), Entry::Leaf(_)) {
+                    break;
+                }
+                if !at.is_multiple_of(size) || end - at < size {
+                    return Err(RadixError::Taken { at });
+                }
+                if commit {
+                    tables.set(table, index, rights.map_or(0, |rights| leaf(at, rights)));
+                }
+                at += size;
             }
-            if commit {
-                tables.set(table, index, rights.map_or(0, |rights| leaf(at, rights)));
-            }
-            at += size;
         }
     }
     Ok(())

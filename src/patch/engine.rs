@@ -3,10 +3,10 @@
 //! ```text
 //!   validate   every word of every phase: aligned, readable, as expected
 //!   --------   until here nothing has changed, and a refusal ends it
-//!   per phase  store all words      through the writable alias
-//!              dcbst each line      out of the data cache (the alias)
+//!   per phase  store; dcbst         each word, through the writable alias, and
+//!                                   its line leaves the data cache
 //!              sync                 before
-//!              icbi each line       old copies go (the executing address)
+//!              icbi                 old copies go (the executing address)
 //!              sync; isync          everywhere, and what this CPU prefetched
 //! ```
 //!
@@ -27,12 +27,14 @@
 //! Execution of Instructions".
 //!
 //! Linux does the whole sequence for each word. One a phase is enough, and is
-//! most of the difference in the cost of switching ten thousand sites.
+//! most of the difference in the cost of switching ten thousand sites. Where two
+//! words share a line it is flushed twice: functions are longer than a line as a
+//! rule, and to look for the exceptions would cost more than they do.
 
 use core::fmt;
 
 use super::journal::{Entry, Journal, Kind, Label, Why};
-use super::plan::{Batch, Change, PHASES, TargetEdit};
+use super::plan::{Batch, Change, Changes, Edit, Step, TargetEdit};
 use crate::addr::Vaddr;
 use crate::isa::Insn;
 
@@ -49,14 +51,12 @@ pub trait CodeMem {
     /// kernel may change. Must not fault.
     fn read(&self, at: Vaddr) -> Option<Insn>;
 
-    /// Stores `insn` with one aligned 4-byte store. `at` has been read before.
-    fn write(&mut self, at: Vaddr, insn: Insn);
+    /// Stores each word with one aligned 4-byte store, and begins to move its
+    /// line from the data cache to memory: `dcbst`, on the address that was
+    /// written through. The words have been read before.
+    fn write(&mut self, words: &(impl Changes + ?Sized));
 
-    /// Moves the line with `at` from the data cache to memory: `dcbst`, on the
-    /// address that was written through.
-    fn clean(&mut self, at: Vaddr);
-
-    /// Completes what `clean` began: `sync`.
+    /// Completes what `write` began: `sync`.
     fn sync(&mut self);
 
     /// Drops the line with `at` from the instruction caches: `icbi`, on the
@@ -137,31 +137,53 @@ pub fn apply<M: CodeMem, C: Change, const N: usize>(
     mem: &mut M,
     journal: &mut Journal<N>,
     time: u64,
-    mut batch: Batch<C>,
+    batch: Batch<C>,
 ) -> Result<u64, Refusal> {
-    batch.sort();
-    validate(mem, &batch)?;
-    for phase in batch.phases().iter().filter(|phase| !phase.is_empty()) {
-        for edit in phase {
-            mem.write(edit.at(), edit.write());
-        }
-        lines(phase).for_each(|line| mem.clean(line));
-        mem.sync();
-        lines(phase).for_each(|line| mem.invalidate(line));
-        mem.finish();
+    const NO_MORE: [Step<Edit>; 0] = [];
+    apply_all(mem, journal, time, batch, &NO_MORE[..])
+}
+
+/// As [`apply`], with many more words that do not depend on one another nor on
+/// the batch's: they are one more phase, and all is applied or nothing.
+pub fn apply_all<M: CodeMem, C: Change, const N: usize>(
+    mem: &mut M,
+    journal: &mut Journal<N>,
+    time: u64,
+    mut batch: Batch<C>,
+    more: &(impl Changes + ?Sized),
+) -> Result<u64, Refusal> {
+    check_all(mem, &mut batch)?;
+    if let Some(both) = batch.changes().find(|change| more.touches(change.at())) {
+        return Err(Refusal::Twice { at: both.at() });
     }
-    let count = batch.len() as u64;
-    if let Some((first, last)) = batch.span() {
+    more.try_each(|edit| expected(mem, edit))?;
+    write(mem, more);
+    batch.phases().for_each(|phase| write(mem, phase));
+    let count = (batch.len() + more.count()) as u64;
+    let spans = [batch.span(), more.span()];
+    let first = spans.iter().flatten().map(|span| span.0).min();
+    let last = spans.iter().flatten().map(|span| span.1).max();
+    if let (Some(first), Some(last)) = (first, last) {
         let (who, why) = (batch.who(), batch.why());
         journal.push(Entry { time, who, why, first, last, count, kind: Kind::Text });
     }
     Ok(count)
 }
 
+/// Makes changes that have been checked, and has every CPU fetch them.
+fn write<M: CodeMem>(mem: &mut M, phase: &(impl Changes + ?Sized)) {
+    if phase.count() == 0 {
+        return;
+    }
+    mem.write(phase);
+    mem.sync();
+    phase.each(|edit| mem.invalidate(edit.at()));
+    mem.finish();
+}
+
 /// Whether [`apply`] would take this batch now; nothing is changed.
 pub fn check<M: CodeMem, C: Change>(mem: &M, mut batch: Batch<C>) -> Result<(), Refusal> {
-    batch.sort();
-    validate(mem, &batch)
+    check_all(mem, &mut batch)
 }
 
 /// Swings the data words of live stubs to other targets: all or none, and one
@@ -203,41 +225,39 @@ pub fn check_targets<M: CodeMem>(mem: &M, changes: &[TargetEdit]) -> Result<(), 
     Ok(())
 }
 
-/// Checks everything that can be wrong with a sorted batch.
-fn validate<M: CodeMem, C: Change>(mem: &M, batch: &Batch<C>) -> Result<(), Refusal> {
-    for (number, phase) in batch.phases().iter().enumerate() {
-        let mut before = None;
-        for edit in phase {
-            let at = edit.at();
-            if !at.is_aligned(4) {
-                return Err(Refusal::Unaligned { at });
-            }
-            let earlier = &batch.phases()[..number.min(PHASES)];
-            if before == Some(at) || earlier.iter().any(|other| contains(other, at)) {
-                return Err(Refusal::Twice { at });
-            }
-            let found = mem.read(at).ok_or(Refusal::Unreadable { at })?;
-            if found != edit.expect() {
-                return Err(Refusal::Mismatch { at, expected: edit.expect(), found });
-            }
-            before = Some(at);
+/// Sorts a batch, and checks everything that can be wrong with it.
+fn check_all<M: CodeMem, C: Change>(mem: &M, batch: &mut Batch<C>) -> Result<(), Refusal> {
+    if batch.is_empty() {
+        return Ok(());
+    }
+    batch.sort();
+    if let Some(at) = batch.twice() {
+        return Err(Refusal::Twice { at });
+    }
+    for change in batch.changes() {
+        if !change.at().is_aligned(4) {
+            return Err(Refusal::Unaligned { at: change.at() });
         }
+        expected(mem, change)?;
     }
     Ok(())
 }
 
-/// True if a sorted phase changes the word at `at`.
-fn contains<C: Change>(phase: &[C], at: Vaddr) -> bool {
-    !phase.is_empty() && phase.binary_search_by_key(&at, Change::at).is_ok()
+/// Whether the word is there that a change expects.
+#[inline]
+fn expected<M: CodeMem>(mem: &M, edit: impl Change) -> Result<(), Refusal> {
+    match mem.read(edit.at()) {
+        Some(found) if found == edit.expect() => Ok(()),
+        found => Err(unexpected(edit.at(), edit.expect(), found)),
+    }
 }
 
-/// The cache lines of a sorted phase, each once.
-fn lines<C: Change>(phase: &[C]) -> impl Iterator<Item = Vaddr> {
-    let mut before = None;
-    phase.iter().filter_map(move |edit| {
-        let line = Vaddr(edit.at().0 & !(LINE_BYTES - 1));
-        (before.replace(line) != Some(line)).then_some(line)
-    })
+#[cold]
+fn unexpected(at: Vaddr, expected: Insn, found: Option<Insn>) -> Refusal {
+    match found {
+        None => Refusal::Unreadable { at },
+        Some(found) => Refusal::Mismatch { at, expected, found },
+    }
 }
 
 #[cfg(test)]
@@ -259,7 +279,7 @@ mod tests {
         PatchClass::bl(Vaddr(at), Vaddr(to)).unwrap()
     }
 
-    fn batch(edits: &[(usize, u64, PatchClass, PatchClass)]) -> Batch {
+    fn batch(edits: &[(u8, u64, PatchClass, PatchClass)]) -> Batch {
         let mut batch = Batch::new("test", Why::Test);
         for (phase, at, expect, write) in edits {
             batch.push(*phase, Edit::new(Vaddr(*at), *expect, *write));
@@ -271,14 +291,14 @@ mod tests {
     fn a_batch_is_written_flushed_and_journaled() {
         let (mut mem, mut journal) = (nops(), Journal::<4>::new());
         let new = bl(0x1104, 0x1000);
-        let edits = batch(&[(0, 0x1104, NOP, new), (0, 0x1000, NOP, NOP), (0, 0x1004, NOP, NOP)]);
+        let edits = batch(&[(0, 0x1104, NOP, new), (0, 0x1000, NOP, NOP), (0, 0x1084, NOP, NOP)]);
         assert_eq!(apply(&mut mem, &mut journal, 77, edits), Ok(3));
         assert_eq!(mem.execute(Vaddr(0x1104)), new.insn());
         let stored: Vec<_> = mem.stores.iter().map(|(at, _)| at.0).collect();
-        assert_eq!(stored, [0x1000, 0x1004, 0x1104], "sorted within the phase");
+        assert_eq!(stored, [0x1000, 0x1084, 0x1104], "sorted within the phase");
         let lines: Vec<_> = mem.lines.iter().map(|(step, line)| (*step, line.0)).collect();
-        let (clean, drop) = (Step::Clean, Step::Invalidate);
-        assert_eq!(lines, [(clean, 0x1000), (clean, 0x1100), (drop, 0x1000), (drop, 0x1100)]);
+        let of = |step: Step| [0x1000, 0x1080, 0x1100].map(|line| (step, line));
+        assert_eq!(lines, [of(Step::Clean), of(Step::Invalidate)].concat());
         let entry = *journal.entries().next().unwrap().1;
         assert_eq!((entry.time, entry.count, entry.kind), (77, 3, Kind::Text));
         assert_eq!((entry.first, entry.last), (Vaddr(0x1000), Vaddr(0x1104)));
@@ -311,8 +331,8 @@ mod tests {
         // The model does notice: in one phase the site, at the lower address, is
         // stored first, but a stub stored and not flushed counts as well.
         let mut mem = nops();
-        mem.write(Vaddr(0x1100), stub.insn());
-        mem.write(Vaddr(0x1004), site.insn());
+        mem.store(Vaddr(0x1100), stub.insn());
+        mem.store(Vaddr(0x1004), site.insn());
         assert_eq!(mem.too_early, [Vaddr(0x1004)]);
     }
 

@@ -5,19 +5,21 @@
 //!                                                        (finish)--> executed
 //! ```
 //!
-//! It is as unhelpful as the ISA allows. A dirty line stays in the data cache
-//! until it is cleaned *and* a sync follows. An instruction line is fetched again
-//! in the very moment of its invalidation, so from what memory holds then, and is
+//! It is as unhelpful as the ISA allows. A dirty word stays in the data cache
+//! until its line is cleaned *and* a sync follows, and one that is stored after
+//! its line was cleaned stays for good. An instruction line is fetched again in
+//! the very moment of its invalidation, so from what memory holds then, and is
 //! executed only after `finish`. Whatever step is left out, old words go on being
 //! executed; [`Model::without`] leaves one out on purpose.
 //!
 //! It also plays the CPU that runs into a new branch at once: [`Model::too_early`]
 //! holds the branches that were written while their target was not yet flushed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::vec::Vec;
 
 use super::engine::{CodeMem, LINE_BYTES};
+use super::plan::{Change, Changes};
 use crate::addr::Vaddr;
 use crate::isa::{Insn, branch};
 
@@ -37,7 +39,7 @@ const STUB_WORDS: i64 = 4;
 pub struct Model {
     memory: BTreeMap<Vaddr, Insn>,
     dirty: BTreeMap<Vaddr, Insn>,
-    cleaning: BTreeSet<Vaddr>,
+    cleaning: BTreeMap<Vaddr, Insn>,
     fetched: BTreeMap<Vaddr, Insn>,
     executed: BTreeMap<Vaddr, Insn>,
     data: BTreeMap<Vaddr, u64>,
@@ -58,7 +60,7 @@ impl Model {
             executed: memory.clone(),
             memory,
             dirty: BTreeMap::new(),
-            cleaning: BTreeSet::new(),
+            cleaning: BTreeMap::new(),
             fetched: BTreeMap::new(),
             data: BTreeMap::new(),
             without: None,
@@ -90,16 +92,35 @@ impl Model {
     }
 
     fn land_cleaned(&mut self) {
-        for line in core::mem::take(&mut self.cleaning) {
-            let landed: Vec<_> = self
-                .dirty
-                .range(line..line.offset(LINE_BYTES as i64))
-                .map(|(a, w)| (*a, *w))
-                .collect();
-            for (at, word) in landed {
+        for (at, word) in core::mem::take(&mut self.cleaning) {
+            self.memory.insert(at, word);
+            // Stored again since: that one has to be cleaned as well.
+            if self.dirty.get(&at) == Some(&word) {
                 self.dirty.remove(&at);
-                self.memory.insert(at, word);
             }
+        }
+    }
+
+    /// Writes a word.
+    pub fn store(&mut self, at: Vaddr, insn: Insn) {
+        assert!(self.memory.contains_key(&at), "a write outside of the text, at {at}");
+        if let Some(target) = branch::target_of(insn, at)
+            && !(0..STUB_WORDS).all(|word| self.is_flushed(target.offset(word * 4)))
+        {
+            self.too_early.push(at);
+        }
+        self.stores.push((at, insn));
+        self.dirty.insert(at, insn);
+        self.clean(at);
+    }
+
+    /// The second half of `store`.
+    fn clean(&mut self, at: Vaddr) {
+        self.lines.push((Step::Clean, Self::line_of(at)));
+        if self.without != Some(Step::Clean) {
+            let line = Self::line_of(at);
+            let dirty = self.dirty.range(line..line.offset(LINE_BYTES as i64));
+            self.cleaning.extend(dirty.map(|(at, word)| (*at, *word)));
         }
     }
 
@@ -113,22 +134,8 @@ impl CodeMem for Model {
         self.dirty.get(&at).or_else(|| self.memory.get(&at)).copied()
     }
 
-    fn write(&mut self, at: Vaddr, insn: Insn) {
-        assert!(self.memory.contains_key(&at), "a write outside of the text, at {at}");
-        if let Some(target) = branch::target_of(insn, at)
-            && !(0..STUB_WORDS).all(|word| self.is_flushed(target.offset(word * 4)))
-        {
-            self.too_early.push(at);
-        }
-        self.stores.push((at, insn));
-        self.dirty.insert(at, insn);
-    }
-
-    fn clean(&mut self, at: Vaddr) {
-        self.lines.push((Step::Clean, Self::line_of(at)));
-        if self.without != Some(Step::Clean) {
-            self.cleaning.insert(Self::line_of(at));
-        }
+    fn write(&mut self, words: &(impl Changes + ?Sized)) {
+        words.each(|change| self.store(change.at(), change.write()));
     }
 
     fn sync(&mut self) {

@@ -21,15 +21,13 @@
 //! Power ISA Book II, "Concurrent Modification and Execution of Instructions".
 
 use alloc::vec::Vec;
+use core::convert::Infallible;
 use core::fmt;
 
 use super::journal::{Label, Why};
 use crate::addr::Vaddr;
 use crate::isa::Insn;
 use crate::isa::patch_class::PatchClass;
-
-/// Phases that a batch has at most; `state.rs` says what each is for.
-pub const PHASES: usize = 5;
 
 /// A change of one word, whatever words it may contain.
 pub trait Change: Copy {
@@ -39,6 +37,64 @@ pub trait Change: Copy {
     fn expect(&self) -> Insn;
     /// What shall be there.
     fn write(&self) -> Insn;
+}
+
+/// Changes that are made in one step: of aligned words, and none of them twice.
+///
+/// A list has them at hand. A set of many thousand words may rather make each
+/// when it is asked (`trace::sites::Switches`), for it is asked three times, and
+/// to write a list and read it back costs more.
+pub trait Changes {
+    /// Which kind of change.
+    type Item: Change;
+
+    /// Hands over each change until `see` refuses one.
+    fn try_each<E>(&self, see: impl FnMut(Self::Item) -> Result<(), E>) -> Result<(), E>;
+
+    /// Hands over each change.
+    fn each(&self, mut see: impl FnMut(Self::Item)) {
+        let Ok(()) = self.try_each(|change| {
+            see(change);
+            Ok::<_, Infallible>(())
+        });
+    }
+
+    /// How many there are.
+    fn count(&self) -> usize;
+
+    /// The lowest and the highest address.
+    fn span(&self) -> Option<(Vaddr, Vaddr)>;
+
+    /// True if the word at `at` is to be changed.
+    fn touches(&self, at: Vaddr) -> bool;
+}
+
+/// A change, and the phase in which it is made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Step<C> {
+    phase: u8,
+    change: C,
+}
+
+impl<C: Change> Changes for [Step<C>] {
+    type Item = C;
+
+    fn try_each<E>(&self, see: impl FnMut(C) -> Result<(), E>) -> Result<(), E> {
+        self.iter().map(|step| step.change).try_for_each(see)
+    }
+
+    fn count(&self) -> usize {
+        self.len()
+    }
+
+    fn span(&self) -> Option<(Vaddr, Vaddr)> {
+        let addresses = || self.iter().map(|step| step.change.at());
+        Some((addresses().min()?, addresses().max()?))
+    }
+
+    fn touches(&self, at: Vaddr) -> bool {
+        self.iter().any(|step| step.change.at() == at)
+    }
 }
 
 /// One word of live text, to be changed under running CPUs.
@@ -117,19 +173,19 @@ impl NotLive {
 pub struct Batch<C = Edit> {
     who: Label,
     why: Why,
-    phases: [Vec<C>; PHASES],
+    steps: Vec<Step<C>>,
 }
 
 impl Batch<Edit> {
     /// An empty batch for live text. `who` is a command or module, for people.
     #[must_use]
     pub fn new(who: &str, why: Why) -> Self {
-        Self { who: Label::new(who), why, phases: Default::default() }
+        Self { who: Label::new(who), why, steps: Vec::new() }
     }
 
-    /// Adds an edit to phase `phase`; the last phase if that is too large.
-    pub fn push(&mut self, phase: usize, edit: Edit) {
-        self.phases[phase.min(PHASES - 1)].push(edit);
+    /// Adds an edit to phase `phase`; phases are made in the order of their numbers.
+    pub fn push(&mut self, phase: u8, edit: Edit) {
+        self.steps.push(Step { phase, change: edit });
     }
 }
 
@@ -145,9 +201,8 @@ impl Batch<ColdEdit> {
         if let Some(outside) = edits.iter().find(|edit| !proof.holds_for(edit.at)) {
             return Err(*outside);
         }
-        let mut phases: [Vec<ColdEdit>; PHASES] = Default::default();
-        phases[0] = edits;
-        Ok(Self { who: Label::new(who), why, phases })
+        let steps = edits.into_iter().map(|change| Step { phase: 0, change }).collect();
+        Ok(Self { who: Label::new(who), why, steps })
     }
 }
 
@@ -164,39 +219,44 @@ impl<C: Change> Batch<C> {
         self.why
     }
 
-    /// The edits, phase by phase.
-    #[must_use]
-    pub const fn phases(&self) -> &[Vec<C>; PHASES] {
-        &self.phases
+    /// The changes phase by phase, once they are sorted.
+    pub(super) fn phases(&self) -> impl Iterator<Item = &[Step<C>]> {
+        self.steps.chunk_by(|one, other| one.phase == other.phase)
+    }
+
+    /// All changes.
+    pub(super) fn changes(&self) -> impl Iterator<Item = C> {
+        self.steps.iter().map(|step| step.change)
     }
 
     /// Number of words to be changed.
     #[must_use]
     pub fn len(&self) -> usize {
-        self.phases.iter().map(Vec::len).sum()
+        self.steps.len()
     }
 
     /// True if there is nothing to change.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.steps.is_empty()
     }
 
     /// Lowest and highest address to be changed.
     #[must_use]
     pub fn span(&self) -> Option<(Vaddr, Vaddr)> {
-        let addresses = || self.phases.iter().flatten().map(Change::at);
-        Some((addresses().min()?, addresses().max()?))
+        self.steps[..].span()
     }
 
-    /// Sorts each phase by address, so that a cache line is met once. Batches
-    /// from the site table are sorted already, and that costs one pass.
+    /// Sorts the changes by phase, and each phase by address.
     pub(super) fn sort(&mut self) {
-        for phase in &mut self.phases {
-            if !phase.is_sorted_by_key(Change::at) {
-                phase.sort_unstable_by_key(Change::at);
-            }
-        }
+        self.steps.sort_unstable_by_key(|step| (step.phase, step.change.at()));
+    }
+
+    /// A word that is changed twice.
+    pub(super) fn twice(&self) -> Option<Vaddr> {
+        let mut all: Vec<_> = self.changes().map(|change| change.at()).collect();
+        all.sort_unstable();
+        all.windows(2).find(|pair| pair[0] == pair[1]).map(|pair| pair[0])
     }
 }
 

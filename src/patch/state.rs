@@ -145,9 +145,9 @@ impl fmt::Display for StateError {
 
 /// The phase for a word that the new path runs through, by its place in
 /// [`Words`]: the far end first.
-const ENTER: [usize; 3] = [2, 1, 0];
+const ENTER: [u8; 3] = [2, 1, 0];
 /// The phase for a word that it no longer runs through: the near end first.
-const LEAVE: [usize; 3] = [2, 3, 4];
+const LEAVE: [u8; 3] = [2, 3, 4];
 
 impl SitePlan {
     /// Every word that depends on the site's state, as it is in `state`.
@@ -330,7 +330,7 @@ mod tests {
                 }
                 let mut replay = start();
                 for (at, insn) in &mem.stores {
-                    replay.write(*at, *insn);
+                    replay.store(*at, *insn);
                     let seen = observe(&replay);
                     assert!(seen == from || seen == to, "{shape:?} {from} to {to}: {seen}");
                 }

@@ -13,6 +13,7 @@
 //!   so is a command that does not exist.
 //! - After `set +e` the run goes on, and the verdict is the last command's.
 //! - `set -x` prints `> COMMAND` before each command, as a person would see it.
+//! - `repeat` runs its script as often as it is told, and fails as its last round did.
 //! - `poweroff` and `reboot` end the run and leave the verdict as it was, as a
 //!   Unix shell's `exit` does.
 //!
@@ -22,7 +23,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use core::fmt::{self, Write as _};
 
-use super::command::{BatchFlag, Command};
+use super::command::{BatchFlag, Command, Repeat, Until};
 use super::error::{Problem, Refusal, Shown};
 use super::lex::{Malformed, Statement, statements};
 use super::parse::parse;
@@ -33,8 +34,17 @@ pub trait Host {
     fn print_line(&mut self, line: &str);
 
     /// Carries out `command` and prints its results, but not why it failed.
-    /// `Set`, `Reboot` and `Poweroff` never come here.
+    /// `Set`, `Repeat`, `Reboot` and `Poweroff` never come here.
     fn run(&mut self, command: &Command) -> Outcome;
+
+    /// What commands print from now on is not shown (or shown again); faults are.
+    fn quiet(&mut self, on: bool);
+
+    /// Microseconds since some moment.
+    fn micros(&self) -> u64;
+
+    /// True if a person has asked, between two commands, that it ends.
+    fn interrupted(&mut self) -> bool;
 }
 
 /// How a command ended.
@@ -100,7 +110,14 @@ pub struct Batch {
     verdict: Verdict,
     /// The memory of the verdict's text while there is none.
     spare: String,
+    /// How many `repeat` are running, one in the other.
+    depth: u32,
+    /// One of them is to be quiet.
+    quiet: bool,
 }
+
+/// Most `repeat` in one another: each takes room on the stack.
+const MAX_DEPTH: u32 = 8;
 
 /// Bytes set aside for a verdict, so that a failure that fits does not change
 /// how much memory is in use.
@@ -117,7 +134,8 @@ impl Batch {
     #[must_use]
     pub fn new() -> Self {
         let spare = String::with_capacity(VERDICT_ROOM);
-        Self { stop_at_failure: true, print_commands: false, verdict: Verdict::Ok, spare }
+        let (verdict, depth, quiet) = (Verdict::Ok, 0, false);
+        Self { stop_at_failure: true, print_commands: false, verdict, spare, depth, quiet }
     }
 
     /// What the run's last line says if it ends here.
@@ -138,9 +156,7 @@ impl Batch {
     ///
     /// `name` is the command's first word, `text` the whole statement.
     pub fn settle(&mut self, name: &[u8], text: &[u8], negated: bool, outcome: Outcome) -> Flow {
-        if let Verdict::Failed(old) | Verdict::Oops(old) = core::mem::take(&mut self.verdict) {
-            self.spare = old;
-        }
+        self.forget_verdict();
         let mut line = |text: fmt::Arguments<'_>| {
             let mut line = core::mem::take(&mut self.spare);
             line.clear();
@@ -167,6 +183,55 @@ impl Batch {
         }
     }
 
+    fn forget_verdict(&mut self) {
+        if let Verdict::Failed(old) | Verdict::Oops(old) = core::mem::take(&mut self.verdict) {
+            self.spare = old;
+        }
+    }
+
+    /// Runs a script again and again; an error if the run is to end there.
+    fn repeat(&mut self, repeat: &Repeat, host: &mut impl Host) -> Result<Outcome, Ending> {
+        if self.depth == MAX_DEPTH {
+            return Ok(Outcome::Failed(format!("more than {MAX_DEPTH} in one another (use two)")));
+        }
+        let (outer, begun, mut rounds) = (self.quiet, host.micros(), 0);
+        self.quiet |= repeat.quiet;
+        self.depth += 1;
+        let ended = loop {
+            rounds += 1;
+            self.forget_verdict();
+            match self.run(&repeat.script, host) {
+                Ending::Finished => {}
+                Ending::Stopped => break None,
+                off => return Err(off),
+            }
+            if host.interrupted() {
+                break Some(Outcome::Failed(format!("stopped by hand in round {rounds}")));
+            }
+            let enough = match repeat.until {
+                Until::Rounds(count) => rounds >= count,
+                Until::Seconds(seconds) => {
+                    host.micros().saturating_sub(begun) >= u64::from(seconds) * 1_000_000
+                }
+            };
+            if enough {
+                break None;
+            }
+        };
+        self.depth -= 1;
+        self.quiet = outer;
+        Ok(ended.unwrap_or_else(|| match &self.verdict {
+            Verdict::Ok => {
+                if !self.quiet {
+                    host.print_line(&format!("{rounds} rounds"));
+                }
+                Outcome::Done
+            }
+            Verdict::Failed(why) => Outcome::Failed(format!("round {rounds}: {why}")),
+            Verdict::Oops(why) => Outcome::Oops(format!("round {rounds}: {why}")),
+        }))
+    }
+
     /// Runs the statements of `script` until the rules say stop.
     pub fn run(&mut self, script: &[u8], host: &mut impl Host) -> Ending {
         for statement in statements(script) {
@@ -174,7 +239,7 @@ impl Batch {
                 Ok(statement) => (statement, None),
                 Err(Malformed { before, fault }) => (before, Some(Problem::Lex(fault))),
             };
-            if self.print_commands {
+            if self.print_commands && !self.quiet {
                 host.print_line(&format!("> {}", Shown(statement.text)));
             }
             let (negated, parsed) = parse(&statement.words);
@@ -189,6 +254,16 @@ impl Batch {
                 Ok(Command::Set(flag)) => {
                     self.set(*flag);
                     Outcome::Done
+                }
+                Ok(Command::Repeat(repeat)) => match self.repeat(repeat, host) {
+                    Ok(outcome) => outcome,
+                    Err(ending) => return ending,
+                },
+                Ok(command) if self.quiet => {
+                    host.quiet(true);
+                    let outcome = host.run(command);
+                    host.quiet(false);
+                    outcome
                 }
                 Ok(command) => host.run(command),
                 Err(refusal) => Outcome::Failed(refusal.problem.to_string()),
@@ -224,11 +299,32 @@ mod tests {
 
     /// Knows `cat` (fails), `audit` (oopses); all else prints and succeeds.
     #[derive(Default)]
-    struct Machine(Vec<String>);
+    struct Machine {
+        lines: Vec<String>,
+        quiet: bool,
+        /// Each look at the clock takes half a second.
+        clock: core::cell::Cell<u64>,
+        /// Asks for an end when so many rounds have been run.
+        interrupt_after: Option<u32>,
+    }
 
     impl Host for Machine {
         fn print_line(&mut self, line: &str) {
-            self.0.push(line.into());
+            self.lines.push(line.into());
+        }
+
+        fn quiet(&mut self, on: bool) {
+            self.quiet = on;
+        }
+
+        fn micros(&self) -> u64 {
+            self.clock.set(self.clock.get() + 500_000);
+            self.clock.get()
+        }
+
+        fn interrupted(&mut self) -> bool {
+            self.interrupt_after = self.interrupt_after.map(|rounds| rounds - 1);
+            self.interrupt_after == Some(0)
         }
 
         fn run(&mut self, command: &Command) -> Outcome {
@@ -236,7 +332,9 @@ mod tests {
                 Command::Cat { file } => Outcome::Failed(format!("{file}: no such file (see ls)")),
                 Command::Audit { .. } => Outcome::Oops("illegal instruction".into()),
                 Command::Echo { text, .. } => {
-                    self.print_line(core::str::from_utf8(text).unwrap());
+                    if !self.quiet {
+                        self.print_line(core::str::from_utf8(text).unwrap());
+                    }
                     Outcome::Done
                 }
                 _ => Outcome::Done,
@@ -248,7 +346,64 @@ mod tests {
         let mut batch = Batch::new();
         let mut machine = Machine::default();
         let ending = batch.run(script.as_bytes(), &mut machine);
-        (ending, batch.verdict().to_string(), machine.0)
+        (ending, batch.verdict().to_string(), machine.lines)
+    }
+
+    #[test]
+    fn repeat_runs_its_script_as_often_as_it_is_told() {
+        let (ending, verdict, lines) = run(r#"repeat 3 echo "a;  b"; repeat 1 "echo c; echo d""#);
+        assert_eq!((ending, verdict.as_str()), (Ending::Finished, "tocsin: ok"));
+        assert_eq!(lines, ["a;  b", "a;  b", "a;  b", "3 rounds", "c", "d", "1 rounds"]);
+        // The clock says 0.5 s at the beginning, then 1.0, 1.5, ...
+        let (_, _, lines) = run("repeat -t 2 echo a");
+        assert_eq!(lines, ["a", "a", "a", "a", "4 rounds"]);
+    }
+
+    #[test]
+    fn a_failure_ends_repeat_and_says_in_which_round() {
+        let (ending, verdict, lines) = run("repeat 9 \"echo a; cat /x; echo b\"; echo c");
+        let why = "cat: /x: no such file (see ls)";
+        assert_eq!(ending, Ending::Stopped);
+        assert_eq!(verdict, format!("tocsin: failed: repeat: round 1: {why}"));
+        assert_eq!(lines, ["a", why, &format!("repeat: round 1: {why}")]);
+        let (_, verdict, _) = run("repeat 9 audit");
+        assert_eq!(verdict, "tocsin: oops in repeat: round 1: audit: illegal instruction");
+        let (_, verdict, lines) = run("! repeat 9 cat /x; repeat 2 \"! cat /x\"");
+        assert_eq!((verdict.as_str(), lines.len()), ("tocsin: ok", 5));
+        // After `set +e` all rounds are run, and the last command decides.
+        let (_, verdict, lines) = run("set +e; cat /x; repeat 2 \"cat /x; echo a\"");
+        assert_eq!((verdict.as_str(), lines.len()), ("tocsin: ok", 6));
+        let (_, verdict, _) = run("set +e; repeat 2 \"echo a; cat /x\"");
+        assert_eq!(verdict, format!("tocsin: failed: repeat: round 2: {why}"));
+    }
+
+    #[test]
+    fn a_quiet_repeat_shows_what_fails_and_nothing_else() {
+        let (_, _, lines) = run("set -x; repeat -q 2 \"echo a; repeat 2 echo b\"; echo c");
+        let typed = "> repeat -q 2 \"echo a; repeat 2 echo b\"";
+        assert_eq!(lines, ["> set -x", typed, "2 rounds", "> echo c", "c"][1..]);
+        let (_, _, lines) = run("repeat -q 2 \"echo a; cat /x\"");
+        assert_eq!(lines[0], "cat: /x: no such file (see ls)");
+    }
+
+    #[test]
+    fn repeat_ends_where_the_run_does_and_when_a_person_wants_it() {
+        let (ending, verdict, lines) = run("repeat 5 \"echo a; poweroff\"; echo b");
+        assert_eq!((ending, verdict.as_str()), (Ending::Poweroff, "tocsin: ok"));
+        assert_eq!(lines, ["a"]);
+        let mut machine = Machine { interrupt_after: Some(2), ..Machine::default() };
+        let mut batch = Batch::new();
+        batch.run(b"repeat 5 echo a", &mut machine);
+        assert_eq!(machine.lines, ["a", "a", "repeat: stopped by hand in round 2"]);
+    }
+
+    #[test]
+    fn repeats_in_one_another_have_a_limit() {
+        let nested = |depth: usize| run(&format!("{} echo a", "repeat 1 ".repeat(depth)));
+        assert_eq!(nested(8).1, "tocsin: ok");
+        let (_, verdict, lines) = nested(9);
+        assert!(verdict.ends_with("repeat: more than 8 in one another (use two)"), "{verdict}");
+        assert_eq!(lines.first().unwrap(), "repeat: more than 8 in one another (use two)");
     }
 
     #[test]

@@ -4,6 +4,7 @@
 //! the values, `kernel/` carries them out. Names are not looked up here: a
 //! command may name a module, symbol or file that does not exist.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -102,8 +103,10 @@ pub enum Command {
     Relocs {
         /// Its name.
         module: String,
-        /// How many; all if absent.
-        count: Option<u64>,
+        /// The one to explain, or the first to list; all if absent.
+        first: Option<u64>,
+        /// The last to list.
+        last: Option<u64>,
     },
     /// List call sites.
     Sites {
@@ -114,6 +117,8 @@ pub enum Command {
     Audit {
         /// With every patched site, and by whom.
         verbose: bool,
+        /// Afterwards, store every word of a call site once more.
+        rewrite: bool,
     },
     /// Show the journal of text changes.
     Journal,
@@ -132,10 +137,15 @@ pub enum Command {
     Maps,
     /// Show free and used memory.
     Mem,
+    /// Run a command and say how long it took; without one, how long the kernel
+    /// has been running.
+    Time(Option<Box<Command>>),
     /// Run self-tests.
     Selftest {
         /// One; all if absent.
         name: Option<String>,
+        /// Of the test `fault`: what is to go wrong; a list of all if absent.
+        kind: Option<String>,
     },
     /// Show the kernel's messages.
     Dmesg,
@@ -156,6 +166,8 @@ pub enum Command {
         /// Where to, if not the console.
         to: Option<Redirect>,
     },
+    /// Run commands again and again; `batch` does it and `kernel/` never sees it.
+    Repeat(Repeat),
     /// Change a batch rule; `batch` does it and `kernel/` never sees it.
     Set(BatchFlag),
     /// Explain one command, or list them all.
@@ -196,6 +208,26 @@ pub struct StepRequest {
     pub symbol: SymbolName,
     /// Its arguments, at most [`super::args::MAX_ARGS`].
     pub args: Vec<Arg>,
+}
+
+/// What `repeat` was asked for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Repeat {
+    /// When it is enough.
+    pub until: Until,
+    /// Only failures and faults are shown.
+    pub quiet: bool,
+    /// The commands, as a person would type them.
+    pub script: Vec<u8>,
+}
+
+/// When [`Repeat`] ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Until {
+    /// After so many rounds.
+    Rounds(u64),
+    /// After the round in which so many seconds have passed.
+    Seconds(u32),
 }
 
 /// Shapes of call stubs that the loader can build.

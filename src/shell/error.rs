@@ -10,6 +10,7 @@
 //! The kernel's own refusals have the same shape; `batch` puts the command's
 //! name before them.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -43,6 +44,8 @@ pub enum Problem {
         /// The command that was perhaps meant.
         near: Option<&'static str>,
     },
+    /// The command that another one was to run is refused.
+    Of(Box<Refusal>),
     /// `!` with nothing to negate, or with what ends the run.
     CannotNegate,
     /// The word that `what` stands for in the usage line is not there.
@@ -137,6 +140,7 @@ impl fmt::Display for Problem {
             Self::NoSuchCommand { word, near: Some(near) } => {
                 write!(f, "{}: no such command (did you mean {near}?)", Shown(word))
             }
+            Self::Of(refusal) => refusal.fmt(f),
             Self::CannotNegate => f.write_str(
                 "nothing here that can fail (write `! COMMAND`, not with reboot or poweroff)",
             ),

@@ -84,6 +84,33 @@ impl fmt::Display for LexError {
     }
 }
 
+/// A statement's text, made of its words again: it splits into the same ones.
+#[must_use]
+pub fn source(words: &[Word]) -> Vec<u8> {
+    let mut text = Vec::new();
+    for word in words {
+        if !text.is_empty() {
+            text.push(b' ');
+        }
+        // What was quoted in part is quoted whole.
+        let plain = |byte: &u8| !is_blank(*byte) && !matches!(byte, b'"' | b';' | b'\n');
+        if !word.quoted && word.bytes.iter().all(plain) {
+            text.extend_from_slice(&word.bytes);
+            continue;
+        }
+        text.push(b'"');
+        for byte in &word.bytes {
+            match byte {
+                b'"' | b'\\' => text.extend_from_slice(&[b'\\', *byte]),
+                b'\n' => text.extend_from_slice(b"\\n"),
+                _ => text.push(*byte),
+            }
+        }
+        text.push(b'"');
+    }
+    text
+}
+
 /// The statements of `script`, in order; empty ones are left out.
 #[must_use]
 pub fn statements(script: &[u8]) -> Statements<'_> {

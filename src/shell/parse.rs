@@ -3,16 +3,17 @@
 //! One small function a command, named in `table`. Each takes words from the
 //! front of `Words`; what is left over afterwards is one word too many.
 
+use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::args::{Arg, MAX_ARGS, SymbolName, parse_int, parse_ranged, parse_size};
 use super::command::{
-    BatchFlag, CallRequest, Command, LivepatchAction, Param, Place, Redirect, StepRequest,
-    StubChoice, Target, TraceAction,
+    BatchFlag, CallRequest, Command, LivepatchAction, Param, Place, Redirect, Repeat, StepRequest,
+    StubChoice, Target, TraceAction, Until,
 };
 use super::error::{self, Problem, Refusal};
-use super::lex::Word;
+use super::lex::{self, Word};
 use super::table;
 use crate::addr::Vaddr;
 
@@ -324,7 +325,9 @@ pub(super) fn sections(words: &mut Words<'_>) -> Result<Command, Problem> {
 }
 
 pub(super) fn relocs(words: &mut Words<'_>) -> Result<Command, Problem> {
-    Ok(Command::Relocs { module: words.module("MOD")?, count: words.optional_count("COUNT")? })
+    let module = words.module("MOD")?;
+    let (first, last) = (words.optional_count("N")?, words.optional_count("LAST")?);
+    Ok(Command::Relocs { module, first, last })
 }
 
 pub(super) fn sites(words: &mut Words<'_>) -> Result<Command, Problem> {
@@ -333,7 +336,7 @@ pub(super) fn sites(words: &mut Words<'_>) -> Result<Command, Problem> {
 }
 
 pub(super) fn audit(words: &mut Words<'_>) -> Result<Command, Problem> {
-    Ok(Command::Audit { verbose: words.option("-v") })
+    Ok(Command::Audit { verbose: words.option("-v"), rewrite: words.option("--rewrite") })
 }
 
 pub(super) fn journal(_: &mut Words<'_>) -> Result<Command, Problem> {
@@ -382,9 +385,28 @@ pub(super) fn mem(_: &mut Words<'_>) -> Result<Command, Problem> {
     Ok(Command::Mem)
 }
 
+pub(super) fn time(words: &mut Words<'_>) -> Result<Command, Problem> {
+    let timed = core::mem::take(&mut words.words).as_slice();
+    let Some(first) = timed.first() else {
+        return Ok(Command::Time(None));
+    };
+    match command(timed, false) {
+        // Changing how the run goes on takes no time.
+        Ok(Command::Time(_) | Command::Set(_) | Command::Reboot | Command::Poweroff) => {
+            Err(words.no_option(&first.bytes))
+        }
+        Ok(command) => Ok(Command::Time(Some(Box::new(command)))),
+        Err(refusal) => Err(Problem::Of(Box::new(refusal))),
+    }
+}
+
 pub(super) fn selftest(words: &mut Words<'_>) -> Result<Command, Problem> {
     let name = words.optional_name("NAME")?;
-    Ok(Command::Selftest { name })
+    let kind = match name.as_deref() {
+        Some("fault") => words.optional_name("KIND")?,
+        _ => None,
+    };
+    Ok(Command::Selftest { name, kind })
 }
 
 pub(super) fn dmesg(_: &mut Words<'_>) -> Result<Command, Problem> {
@@ -426,6 +448,30 @@ pub(super) fn echo(words: &mut Words<'_>) -> Result<Command, Problem> {
         Some((_, None)) => return Err(Problem::BadRedirect),
     };
     Ok(Command::Echo { text, to })
+}
+
+pub(super) fn repeat(words: &mut Words<'_>) -> Result<Command, Problem> {
+    let mut quiet = words.option("-q");
+    let until = if words.option("-t") {
+        Until::Seconds(words.ranged("SECONDS", 1, MAX_SECONDS)? as u32)
+    } else {
+        match words.peek() {
+            Some(word) if word.bytes.starts_with(b"-") => return Err(words.no_option(&word.bytes)),
+            _ => Until::Rounds(words.ranged("COUNT", 1, u64::MAX)?),
+        }
+    };
+    quiet |= words.option("-q");
+    if let Some(word) = words.peek().filter(|word| word.bytes.starts_with(b"-")) {
+        return Err(words.no_option(&word.bytes));
+    }
+    let usage = words.usage;
+    let script = match words.words.as_slice() {
+        [] => return Err(Problem::Missing { what: "COMMAND", usage }),
+        [one] => one.bytes.clone(),
+        several => lex::source(several),
+    };
+    words.words = [].iter();
+    Ok(Command::Repeat(Repeat { until, quiet, script }))
 }
 
 pub(super) fn set(words: &mut Words<'_>) -> Result<Command, Problem> {

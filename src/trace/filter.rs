@@ -189,6 +189,9 @@ fn parse_class(text: &[u8]) -> Option<(Piece, &[u8])> {
 /// What stands before and after the first `sign`, colons at both ends, that does
 /// not touch another colon: paths of Rust have two.
 fn split_at<'w>(word: &'w str, sign: &str) -> Option<(&'w str, &'w str)> {
+    if !word.as_bytes().contains(&b':') {
+        return None; // found out sooner than a text is searched for a text
+    }
     let parts = word.match_indices(sign).map(|(at, _)| (&word[..at], &word[at + sign.len()..]));
     parts.into_iter().find(|(before, after)| !before.ends_with(':') && !after.starts_with(':'))
 }
@@ -199,8 +202,36 @@ pub struct Pattern {
     text: String,
     negative: bool,
     module: Option<Glob>,
-    function: Glob,
-    literal: Option<String>,
+    function: Functions,
+}
+
+/// Which functions a word means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Functions {
+    /// Those of one name: there was no wildcard.
+    Named(String),
+    Matching(Glob),
+}
+
+impl Functions {
+    fn new(text: &str) -> Self {
+        let is_plain = !text.bytes().any(|byte| matches!(byte, b'*' | b'?' | b'[' | b'\\'));
+        if is_plain {
+            return Self::Named(text.to_owned());
+        }
+        let glob = Glob::new(text);
+        match glob.literal() {
+            Some(name) => Self::Named(name),
+            None => Self::Matching(glob),
+        }
+    }
+
+    fn matches(&self, function: &str) -> bool {
+        match self {
+            Self::Named(name) => name == function,
+            Self::Matching(glob) => glob.matches(function),
+        }
+    }
 }
 
 impl Pattern {
@@ -228,13 +259,11 @@ impl Pattern {
         if more(function) || module.is_some_and(|name| name.contains(':')) {
             return Err(refuse(Why::Command));
         }
-        let glob = Glob::new(function);
         Ok(Self {
             text: word.to_owned(),
             negative,
             module: module.map(Glob::for_module),
-            literal: glob.literal(),
-            function: glob,
+            function: Functions::new(function),
         })
     }
 
@@ -253,7 +282,10 @@ impl Pattern {
     /// The function's name, if the word has no wildcard in it.
     #[must_use]
     pub fn literal(&self) -> Option<&str> {
-        self.literal.as_deref()
+        match &self.function {
+            Functions::Named(name) => Some(name),
+            Functions::Matching(_) => None,
+        }
     }
 
     /// True if the word says which modules it means.
@@ -280,6 +312,9 @@ impl Pattern {
 pub struct Filter(Vec<Pattern>);
 
 impl Filter {
+    /// No words, and so every function.
+    pub const EVERYTHING: Self = Self(Vec::new());
+
     /// Reads a list of words; none at all means every function.
     pub fn parse<'w>(words: impl IntoIterator<Item = &'w str>) -> Result<Self, FilterError> {
         words.into_iter().map(Pattern::parse).collect::<Result<_, _>>().map(Self)

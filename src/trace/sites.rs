@@ -5,8 +5,9 @@
 //!     scsi_mod   0x..1004 off      0x..1230 traced     0x..1410 redirected
 //!     hello      0x..2008 traced
 //!        |
-//!        | select(filter)            which sites, or why there are none
-//!        | plan(sites, change)       a Batch for the text engine; nothing changes
+//!        | select(filter)            runs of sites, or why there are none
+//!        | plan(runs, change)        what the text engine shall do; nothing changes
+//!        |   switches(plan)          ... the sites whose own word is all there is to it
 //!        v
 //!     commit(plan)                   after the engine has applied it
 //! ```
@@ -21,8 +22,11 @@
 //! - A redirect stub stays with its site until the module goes: a CPU may be in
 //!   it, and records may point into it.
 //!
-//! Twelve bytes a site come from the loader, one more is its state: the largest
-//! module has 10,398.
+//! The largest module has 10,398 sites, and all of them are switched at once, so
+//! a site is twelve bytes and two bits. The word that it holds while it is on is
+//! made when the module comes; from then on, to switch sites is to walk along
+//! runs of them, as long as they are not redirected. Those that are, few, go
+//! through `patch::state` one by one.
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -30,10 +34,14 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
 
+use self::bits::Bits;
 use crate::addr::Vaddr;
+use crate::isa::branch;
+use crate::isa::patch_class::PatchClass;
+use crate::isa::reach::RangeError;
 use crate::loader::callsites::{CallSite, SiteKind};
 use crate::patch::journal::Why;
-use crate::patch::plan::Batch;
+use crate::patch::plan::{Batch, Changes, Edit};
 use crate::patch::state::{Shape, SitePlan, SiteState, StateError};
 
 /// A module in the table; never given twice.
@@ -52,6 +60,40 @@ impl SiteId {
     #[must_use]
     pub const fn module(self) -> ModuleId {
         self.module
+    }
+}
+
+/// Neighbouring sites of one module.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Run {
+    module: ModuleId,
+    /// Number of the first, and of the one behind the last.
+    start: u32,
+    end: u32,
+}
+
+impl Run {
+    /// The module that the sites belong to.
+    #[must_use]
+    pub const fn module(self) -> ModuleId {
+        self.module
+    }
+
+    /// How many.
+    #[must_use]
+    pub const fn count(self) -> usize {
+        (self.end - self.start) as usize
+    }
+
+    /// Each of them.
+    pub fn sites(self) -> impl Iterator<Item = SiteId> {
+        (self.start..self.end).map(move |index| SiteId { module: self.module, index })
+    }
+}
+
+impl From<SiteId> for Run {
+    fn from(SiteId { module, index }: SiteId) -> Self {
+        Self { module, start: index, end: index.saturating_add(1) }
     }
 }
 
@@ -78,8 +120,20 @@ pub enum AddError {
         /// That site.
         at: Vaddr,
     },
-    /// More sites than a number of 32 bits counts.
+    /// More sites than a number of 32 bits counts, or symbols than one of 30.
     TooMany,
+    /// A site lies above 4 GiB.
+    TooHigh {
+        /// The site.
+        at: Vaddr,
+    },
+    /// A site cannot reach its stub.
+    OutOfReach {
+        /// The site.
+        at: Vaddr,
+        /// By how much.
+        range: RangeError,
+    },
 }
 
 impl fmt::Display for AddError {
@@ -87,8 +141,65 @@ impl fmt::Display for AddError {
         match self {
             Self::Duplicate => f.write_str("its call sites are in the table already"),
             Self::Unsorted { at } => write!(f, "{at}: call sites are not in ascending order"),
-            Self::TooMany => f.write_str("more than 4,294,967,295 call sites"),
+            Self::TooMany => f.write_str("too many call sites or symbols"),
+            Self::TooHigh { at } => write!(f, "{at}: call sites lie below 4 GiB"),
+            Self::OutOfReach { at, range } => write!(f, "{at}: its stub is out of reach: {range}"),
         }
+    }
+}
+
+/// A site as the table keeps it: [`CallSite`] made ready to be switched.
+#[derive(Clone, Copy, Debug)]
+struct Site {
+    /// Its address: modules lie within 2 GiB above the kernel's TOC, or else their
+    /// profiling stubs could not find the tracer.
+    at: u32,
+    /// What its word is while it is on and not redirected.
+    on: PatchClass,
+    /// Symbol number of its function; the kind in the two high bits.
+    function_and_kind: u32,
+}
+
+/// Where [`Site`] has its kind.
+const KIND_SHIFT: u32 = 30;
+
+impl Site {
+    fn new(site: CallSite, base: Vaddr) -> Result<Self, AddError> {
+        if site.function() >> KIND_SHIFT != 0 {
+            return Err(AddError::TooMany);
+        }
+        let (at, stub) = (site.at(base), site.stub(base));
+        let on = match site.kind() {
+            SiteKind::Patchable => PatchClass::b(at, stub),
+            _ => PatchClass::bl(at, stub),
+        };
+        Ok(Self {
+            at: u32::try_from(at.0).map_err(|_| AddError::TooHigh { at })?,
+            on: on.map_err(|range| AddError::OutOfReach { at, range })?,
+            function_and_kind: site.function() | (site.kind() as u32) << KIND_SHIFT,
+        })
+    }
+
+    const fn kind(self) -> SiteKind {
+        match self.function_and_kind >> KIND_SHIFT {
+            0 => SiteKind::Profile,
+            1 => SiteKind::ProfileStd,
+            2 => SiteKind::Late,
+            _ => SiteKind::Patchable,
+        }
+    }
+
+    const fn function(self) -> u32 {
+        self.function_and_kind & ((1 << KIND_SHIFT) - 1)
+    }
+
+    const fn at(self) -> Vaddr {
+        Vaddr(self.at as u64)
+    }
+
+    /// The stub that `on` leads to.
+    fn stub(self) -> Vaddr {
+        branch::target_of(self.on.insn(), self.at()).unwrap_or_default()
     }
 }
 
@@ -96,11 +207,11 @@ impl fmt::Display for AddError {
 struct Module {
     id: ModuleId,
     name: String,
-    base: Vaddr,
-    /// Number of the first site: those before it have gone with the init code.
+    /// The first site that is there: those before it have gone with the init code.
     first: u32,
-    sites: Vec<CallSite>,
-    states: Vec<SiteState>,
+    sites: Vec<Site>,
+    traced: Bits,
+    redirected: Bits,
     profile: Vaddr,
     redirects: BTreeMap<u32, Vaddr>,
     /// The patchable sites by their out-of-line stubs, ascending.
@@ -108,43 +219,72 @@ struct Module {
 }
 
 impl Module {
+    fn state(&self, index: u32) -> SiteState {
+        let mut state = SiteState::OFF;
+        state.set(SiteState::TRACED, self.traced.has(index));
+        state.set(SiteState::REDIRECTED, self.redirected.has(index));
+        state
+    }
+
     fn site_plan(&self, index: u32) -> Option<SitePlan> {
-        let site = *self.sites.get(self.place(index)?)?;
-        let stub = site.stub(self.base);
+        let site = *self.sites.get(index as usize).filter(|_| index >= self.first)?;
+        let stub = site.stub();
         let (shape, profile) = match site.kind() {
             SiteKind::Profile | SiteKind::ProfileStd => (Shape::Early, stub),
             SiteKind::Late => (Shape::Late, stub),
             SiteKind::Patchable => (Shape::Patchable { ool: stub }, self.profile),
         };
         let redirect = self.redirects.get(&index).copied();
-        Some(SitePlan { at: site.at(self.base), shape, profile, redirect })
+        Some(SitePlan { at: site.at(), shape, profile, redirect })
     }
 
-    /// Where in the list the site with that number is.
-    fn place(&self, index: u32) -> Option<usize> {
-        let place = index.checked_sub(self.first)? as usize;
-        (place < self.sites.len()).then_some(place)
+    /// All of its sites.
+    fn all(&self) -> Run {
+        Run { module: self.id, start: self.first, end: self.sites.len() as u32 }
     }
 
-    /// The sites with their numbers.
-    fn numbered(&self) -> impl Iterator<Item = (u32, &CallSite)> {
-        (self.first..).zip(&self.sites)
+    /// Adds the sites of `run` that the change makes another state of.
+    fn differing(&self, run: Run, found: &mut Changed) {
+        let change = found.change;
+        let module = self.id;
+        let (bits, on) = match change {
+            Change::Trace(on) => (&self.traced, on),
+            Change::Redirect(on) => (&self.redirected, on),
+        };
+        let all = run.start..run.end;
+        let range = if on { all } else { bits.within(&all) };
+        let differs = |index| if on { !bits.word(index) } else { bits.word(index) };
+        let redirected = |index| self.redirected.word(index);
+        let single = |index| match change {
+            // While a site is not redirected, tracing changes its own word only.
+            Change::Trace(_) => differs(index) & redirected(index),
+            Change::Redirect(_) => differs(index),
+        };
+        let alike = |index| differs(index) & !single(index);
+        bits::runs(range.clone(), alike, |Range { start, end }| {
+            found.runs.push(Run { module, start, end });
+        });
+        if self.redirected.count() > 0 || matches!(change, Change::Redirect(_)) {
+            bits::runs(range, single, |run| {
+                found.single.extend(run.map(|index| SiteId { module, index }));
+            });
+        }
     }
 
-    /// Place in the list of the first site at or above `at`.
+    /// Number of the first site at or above `at`.
     fn lower_bound(&self, at: Vaddr) -> usize {
-        self.sites.partition_point(|site| site.at(self.base) < at)
+        self.sites.partition_point(|site| site.at() < at).max(self.first as usize)
     }
 
     fn find(&self, at: Vaddr) -> Option<u32> {
         let index = self.lower_bound(at);
-        (self.sites.get(index)?.at(self.base) == at).then_some(self.first + index as u32)
+        (self.sites.get(index)?.at() == at).then_some(index as u32)
     }
 
     /// True if no address of the module's sites can be `at`, found cheaply.
     fn excludes(&self, at: Vaddr) -> bool {
-        match (self.sites.first(), self.sites.last()) {
-            (Some(first), Some(last)) => at < first.at(self.base) || at > last.at(self.base),
+        match (self.sites.get(self.first as usize), self.sites.last()) {
+            (Some(first), Some(last)) => at < first.at() || at > last.at(),
             _ => true,
         }
     }
@@ -216,17 +356,78 @@ impl Change {
 #[derive(Clone, Debug)]
 #[must_use = "a plan changes nothing"]
 pub struct Plan {
-    /// For `patch::engine::apply`.
+    /// For `patch::engine::apply_all`, together with [`SiteTable::switches`].
     pub batch: Batch,
-    changed: Vec<SiteId>,
-    change: Change,
+    /// The rest, for [`SiteTable::commit`] when that has succeeded.
+    pub changed: Changed,
 }
 
-impl Plan {
-    /// The sites whose state will be another; the others were so already.
+/// The sites whose state will be another; the others were so already.
+#[derive(Clone, Debug)]
+pub struct Changed {
+    change: Change,
+    /// Those for which their own word is all that changes.
+    runs: Vec<Run>,
+    /// Those whose words are in the batch.
+    single: Vec<SiteId>,
+}
+
+impl Changed {
+    /// How many.
     #[must_use]
-    pub fn changed(&self) -> &[SiteId] {
-        &self.changed
+    pub fn count(&self) -> usize {
+        self.runs.iter().map(|run| run.count()).sum::<usize>() + self.single.len()
+    }
+}
+
+/// Sites that are switched from nop to their branch (`ON`) or back, for the text
+/// engine. A type for each, so that no step has to ask for each site which it is.
+#[derive(Clone, Copy, Debug)]
+pub struct Switches<'t, const ON: bool> {
+    table: &'t SiteTable,
+    runs: &'t [Run],
+}
+
+impl<const ON: bool> Switches<'_, ON> {
+    fn at(&self, module: ModuleId, index: u32) -> Option<Vaddr> {
+        self.table.module(module)?.sites.get(index as usize).map(|site| site.at())
+    }
+}
+
+impl<const ON: bool> Changes for Switches<'_, ON> {
+    type Item = Edit;
+
+    fn try_each<E>(&self, mut see: impl FnMut(Edit) -> Result<(), E>) -> Result<(), E> {
+        for run in self.runs {
+            // `plan` has seen that the sites are there.
+            let module = self.table.module(run.module);
+            let sites = module.and_then(|it| it.sites.get(run.start as usize..run.end as usize));
+            for site in sites.unwrap_or_default() {
+                let (off, on) = (PatchClass::NOP, site.on);
+                let (expect, write) = if ON { (off, on) } else { (on, off) };
+                see(Edit::new(site.at(), expect, write))?;
+            }
+        }
+        Ok(())
+    }
+
+    fn count(&self) -> usize {
+        self.runs.iter().map(|run| run.count()).sum()
+    }
+
+    fn span(&self) -> Option<(Vaddr, Vaddr)> {
+        // Modules come in any order, the sites of each ascend.
+        let first = self.runs.iter().filter_map(|run| self.at(run.module, run.start)).min()?;
+        let last = self.runs.iter().filter_map(|run| self.at(run.module, run.end - 1)).max()?;
+        Some((first, last))
+    }
+
+    fn touches(&self, at: Vaddr) -> bool {
+        self.table.find(at).is_some_and(|id| {
+            self.runs
+                .iter()
+                .any(|run| run.module == id.module && (run.start..run.end).contains(&id.index))
+        })
     }
 }
 
@@ -253,13 +454,14 @@ impl fmt::Display for PlanError {
 pub struct SiteTable {
     modules: Vec<Module>,
     next_id: u32,
+    changes: u64,
 }
 
 impl SiteTable {
     /// An empty table.
     #[must_use]
     pub const fn new() -> Self {
-        Self { modules: Vec::new(), next_id: 0 }
+        Self { modules: Vec::new(), next_id: 0, changes: 0 }
     }
 
     /// Adds a module; without sites too, so that its absence can be explained.
@@ -274,25 +476,28 @@ impl SiteTable {
         if let Some(pair) = sites.windows(2).find(|pair| pair[0].offset() >= pair[1].offset()) {
             return Err(AddError::Unsorted { at: pair[1].at(base) });
         }
+        // In place: what comes out is as large as what goes in.
+        let sites: Vec<_> =
+            sites.into_iter().map(|site| Site::new(site, base)).collect::<Result<_, _>>()?;
         let mut by_stub: Vec<_> = (0_u32..)
             .zip(&sites)
             .filter(|(_, site)| site.kind() == SiteKind::Patchable)
-            .map(|(index, site)| (site.stub(base), index))
+            .map(|(index, site)| (site.stub(), index))
             .collect();
         by_stub.sort_unstable();
         let id = ModuleId(self.next_id);
         self.next_id += 1;
-        let states = alloc::vec![SiteState::OFF; sites.len()];
+        self.changes += 1;
+        let (traced, redirected) = (Bits::none(sites.len()), Bits::none(sites.len()));
         let redirects = BTreeMap::new();
         self.modules.reserve_exact(1); // `remove` gives back what this takes
-        let first = 0;
         self.modules.push(Module {
             id,
             name,
-            base,
-            first,
+            first: 0,
             sites,
-            states,
+            traced,
+            redirected,
             profile,
             redirects,
             by_stub,
@@ -305,25 +510,31 @@ impl SiteTable {
         let before = self.modules.len();
         self.modules.retain(|module| module.id != id);
         self.modules.shrink_to_fit();
+        self.changes += 1;
         self.modules.len() < before
     }
 
+    /// How often modules came or went: while it is the same, a filter means the
+    /// same sites.
+    #[must_use]
+    pub const fn changes(&self) -> u64 {
+        self.changes
+    }
+
     /// Forgets the sites of a module below `end`: they have gone with its init code.
-    /// How many; none if one of them is redirected.
+    /// How many; none if one of them has a redirect stub.
     pub fn drop_below(&mut self, id: ModuleId, end: Vaddr) -> usize {
+        self.changes += 1;
         let Some(module) = self.module_mut(id) else { return 0 };
-        let count = module.lower_bound(end);
-        let first = module.first + count as u32;
+        let first = module.lower_bound(end) as u32;
         if module.redirects.keys().next().is_some_and(|index| *index < first) {
             return 0;
         }
-        module.sites.drain(..count);
-        module.states.drain(..count);
-        module.sites.shrink_to_fit();
-        module.states.shrink_to_fit();
+        module.traced.set(module.first..first, false);
         module.by_stub.retain(|(_, index)| *index >= first);
+        let count = first - module.first;
         module.first = first;
-        count
+        count as usize
     }
 
     /// The modules in the order of their arrival.
@@ -333,9 +544,7 @@ impl SiteTable {
 
     /// The sites of one module, ascending.
     pub fn sites_of(&self, id: ModuleId) -> impl Iterator<Item = SiteId> {
-        let module = self.module(id);
-        let range =
-            module.map_or(0..0, |module| module.first..module.first + module.sites.len() as u32);
+        let range = self.module(id).map_or(0..0, |module| module.all().start..module.all().end);
         range.map(move |index| SiteId { module: id, index })
     }
 
@@ -348,14 +557,13 @@ impl SiteTable {
     #[must_use]
     pub fn row(&self, id: SiteId) -> Option<Row> {
         let module = self.module(id.module)?;
-        let place = module.place(id.index)?;
-        let site = *module.sites.get(place)?;
+        let site = *module.sites.get(id.index as usize)?;
         Some(Row {
             id,
-            at: site.at(module.base),
+            at: site.at(),
             kind: site.kind(),
             function: site.function(),
-            state: *module.states.get(place)?,
+            state: module.state(id.index),
             plan: module.site_plan(id.index)?,
         })
     }
@@ -374,7 +582,7 @@ impl SiteTable {
         self.modules.iter().find_map(|module| {
             let index = module.lower_bound(range.start);
             let site = module.sites.get(index)?;
-            (site.at(module.base) < range.end).then(|| module.id_of(module.first + index as u32))
+            (site.at() < range.end).then(|| module.id_of(index as u32))
         })
     }
 
@@ -402,7 +610,7 @@ impl SiteTable {
         let Some(module) = self.module_mut(id.module) else {
             return false;
         };
-        if module.place(id.index).is_none() {
+        if module.site_plan(id.index).is_none() {
             return false;
         }
         *module.redirects.entry(id.index).or_insert(stub) == stub
@@ -414,8 +622,7 @@ impl SiteTable {
         let Some(module) = self.module_mut(id.module) else {
             return false;
         };
-        let state = module.place(id.index).and_then(|place| module.states.get(place));
-        if state.is_none_or(|state| state.contains(SiteState::REDIRECTED)) {
+        if module.redirected.has(id.index) {
             return false;
         }
         let taken = module.redirects.remove(&id.index).is_some();
@@ -429,55 +636,75 @@ impl SiteTable {
     #[must_use]
     pub fn counts(&self, only: Option<ModuleId>) -> Counts {
         let modules = self.modules.iter().filter(|module| only.is_none_or(|id| module.id == id));
-        modules.flat_map(|module| &module.states).fold(Counts::default(), |mut sum, state| {
-            sum.sites += 1;
-            sum.traced += usize::from(state.contains(SiteState::TRACED));
-            sum.redirected += usize::from(state.contains(SiteState::REDIRECTED));
-            sum
+        modules.fold(Counts::default(), |sum, module| Counts {
+            sites: sum.sites + module.all().count(),
+            traced: sum.traced + module.traced.count(),
+            redirected: sum.redirected + module.redirected.count(),
         })
     }
 
-    /// The sites that are in a state with all of `flags`.
-    pub fn in_state(&self, flags: SiteState) -> impl Iterator<Item = SiteId> {
-        self.modules.iter().flat_map(move |module| {
-            let states = (module.first..).zip(&module.states);
-            states
-                .filter(move |(_, state)| state.contains(flags))
-                .map(|(index, _)| module.id_of(index))
-        })
+    /// All sites but those of `runs`, which ascend: what lies between them.
+    #[must_use]
+    pub fn others(&self, runs: &[Run]) -> Vec<Run> {
+        let mut others = Vec::new();
+        let mut rest = runs.iter().peekable();
+        for module in &self.modules {
+            let Run { start, end: count, .. } = module.all();
+            let mut start = start;
+            while let Some(run) = rest.next_if(|run| run.module == module.id) {
+                others.push(Run { module: module.id, start, end: run.start });
+                start = run.end;
+            }
+            others.push(Run { module: module.id, start, end: count });
+        }
+        others.retain(|run| run.start < run.end);
+        others
     }
 
-    /// What `change` needs at `sites`; those that are in the wanted state already
-    /// are left out. `who` is for the journal.
-    pub fn plan(
-        &self,
-        who: &str,
-        sites: impl IntoIterator<Item = SiteId>,
-        change: Change,
-    ) -> Result<Plan, PlanError> {
-        let mut plan = Plan { batch: Batch::new(who, change.why()), changed: Vec::new(), change };
-        for id in sites {
-            let gone = PlanError::Gone(id);
-            let module = self.module(id.module).ok_or(gone)?;
-            let place = module.place(id.index).ok_or(gone)?;
-            let from = *module.states.get(place).ok_or(gone)?;
-            let to = change.of(from);
-            if from != to {
-                let site = module.site_plan(id.index).ok_or(gone)?;
-                site.plan(from, to, &mut plan.batch).map_err(PlanError::State)?;
-                plan.changed.push(id);
+    /// What `change` needs at the sites of `runs`; those that are in the wanted
+    /// state already are left out. `who` is for the journal.
+    pub fn plan(&self, who: &str, runs: Vec<Run>, change: Change) -> Result<Plan, PlanError> {
+        let mut batch = Batch::new(who, change.why());
+        // What is found is put behind what was asked.
+        let asked = runs.len();
+        let mut changed = Changed { change, runs, single: Vec::new() };
+        for place in 0..asked {
+            let run = changed.runs[place];
+            let gone = PlanError::Gone(SiteId { module: run.module, index: run.start });
+            let module = self.module(run.module).ok_or(gone)?;
+            if run.end as usize > module.sites.len() || run.start < module.first {
+                return Err(gone);
+            }
+            let first_single = changed.single.len();
+            module.differing(run, &mut changed);
+            for id in &changed.single[first_single..] {
+                let (from, site) = (module.state(id.index), module.site_plan(id.index));
+                let site = site.ok_or(gone)?;
+                site.plan(from, change.of(from), &mut batch).map_err(PlanError::State)?;
             }
         }
-        Ok(plan)
+        changed.runs.drain(..asked);
+        Ok(Plan { batch, changed })
+    }
+
+    /// The part of a plan of this table that is not in its batch: `ON` if the plan
+    /// was [`Change::Trace`] of `true`.
+    #[must_use]
+    pub fn switches<'t, const ON: bool>(&'t self, changed: &'t Changed) -> Switches<'t, ON> {
+        debug_assert!(changed.runs.is_empty() || changed.change == Change::Trace(ON));
+        Switches { table: self, runs: &changed.runs }
     }
 
     /// Notes that the engine has applied a plan of this table.
-    pub fn commit(&mut self, changed: &[SiteId], change: Change) {
-        for id in changed {
-            let Some(module) = self.module_mut(id.module) else { continue };
-            let place = module.place(id.index);
-            if let Some(state) = place.and_then(|place| module.states.get_mut(place)) {
-                *state = change.of(*state);
+    pub fn commit(&mut self, changed: &Changed) {
+        let single = changed.single.iter().map(|id| Run::from(*id));
+        for run in changed.runs.iter().copied().chain(single) {
+            if let Some(module) = self.module_mut(run.module) {
+                let (bits, on) = match changed.change {
+                    Change::Trace(on) => (&mut module.traced, on),
+                    Change::Redirect(on) => (&mut module.redirected, on),
+                };
+                bits.set(run.start..run.end, on);
             }
         }
     }
@@ -494,14 +721,7 @@ impl SiteTable {
     }
 }
 
-impl Plan {
-    /// Takes the plan apart: the batch goes to the engine, the rest to
-    /// [`SiteTable::commit`] when that has succeeded.
-    pub fn into_parts(self) -> (Batch, Vec<SiteId>, Change) {
-        (self.batch, self.changed, self.change)
-    }
-}
-
+mod bits;
 mod select;
 #[cfg(test)]
 mod tests;

@@ -38,6 +38,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
 sys.path[:0] = [os.path.join(ROOT, "qemu")]
 
+import cases  # noqa: E402
 import elf  # noqa: E402
 import mkinitrd  # noqa: E402
 import model  # noqa: E402
@@ -69,17 +70,33 @@ class Row:
         self.digest = None if digest == "-" else digest
 
 
+UNPACK = {".ko": ["cat"], ".ko.xz": ["xz", "-dc"], ".ko.zst": ["zstd", "-dcq"]}
+
+
+def word_of(path):
+    """What `insmod` calls a module's file."""
+    return os.path.basename(path)[: -len(mkinitrd.ending_of(path))]
+
+
+def unpacked(path):
+    """The bytes of a module, by another's code than the kernel's."""
+    done = subprocess.run([*UNPACK[mkinitrd.ending_of(path)], path], stdout=subprocess.PIPE)
+    if done.returncode:
+        raise Broken(f"{path} cannot be unpacked")
+    return done.stdout
+
+
 class Module:
     """A file on its way."""
 
     def __init__(self, path, scratch):
         self.path, self.file = path, path
-        data = mkinitrd.contents(path)
+        data = unpacked(path)
         if not path.endswith(".ko"):  # the host's linker reads no compressed files
-            self.file = os.path.join(scratch, mkinitrd.name_in_archive(path))
+            self.file = os.path.join(scratch, word_of(path) + ".ko")
             with open(self.file, "wb") as file:
                 file.write(data)
-        self.word = mkinitrd.name_in_archive(path)[:-3]
+        self.word = word_of(path)
         self.elf = elf.parse(data)
         self.name = (self.elf and self.elf.module_name() or self.word).replace("-", "_")
         self.rows, self.refusal = {}, None
@@ -167,7 +184,7 @@ def load_all(modules):
     machine, facts = describe(blocks[: len(ABOUT)])
     rest = blocks[len(ABOUT) + len(warm) :]
     (_, before), (_, after) = rest[0], rest[-1]
-    if before != after:
+    if cases.memory(before) != cases.memory(after):
         raise Broken(f"memory before: {before}\nand after: {after}")
     for module, loaded, listed in zip(modules, rest[1:-1:3], rest[2:-1:3]):
         if loaded[1]:
@@ -443,7 +460,7 @@ def compare(paths, names, jobs):
     if names:
         with open(names, encoding="utf-8") as file:
             kept = {line.split("#")[0].strip() for line in file}
-        files = [path for path in files if mkinitrd.name_in_archive(path)[:-3] in kept]
+        files = [path for path in files if word_of(path) in kept]
     result = Result()
     with concurrent.futures.ProcessPoolExecutor(jobs) as pool:
         for part in pool.map(group, groups_of(files, jobs)):

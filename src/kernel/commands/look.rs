@@ -1,4 +1,4 @@
-//! Commands that only look: sym, x, stubs, relocs, sites, cpus, paca, maps, mem.
+//! Commands that only look: sym, x, stubs, sites, cpus, paca, maps, mem.
 
 use alloc::format;
 use alloc::string::{String, ToString};
@@ -11,7 +11,7 @@ use crate::kernel::modules::{self, find_loaded};
 use crate::kernel::{jobs, livepatch, symbols, tracing};
 use crate::kprintln;
 use crate::loader::stubs::StubKind;
-use crate::loader::{Group, RelocName, SiteKind};
+use crate::loader::{Group, SiteKind};
 use crate::machine::{boot, memory, mmu, paca as cpu, smp, spr};
 use crate::shell::command::{Place, Target};
 use crate::trace::filter::Filter;
@@ -60,7 +60,7 @@ pub fn examine(place: &Place, len: Option<u64>) -> Done {
 /// Lists a module's stubs: address, kind, where it leads.
 pub fn stubs(word: &str) -> Done {
     let module = find_loaded(word)?;
-    for entry in module.linked.stubs.iter() {
+    for entry in module.linked().stubs.iter() {
         let owner = module.readable_name(entry.owner);
         match modules::identify_stub(&module, entry.at) {
             Some((_, Some(target), _)) => {
@@ -79,34 +79,6 @@ pub fn stubs(word: &str) -> Done {
                 let owner = module.readable_name(row.function);
                 kprintln!("{stub} {kind} {owner}: its words have been changed");
             }
-        }
-    }
-    Ok(())
-}
-
-/// Lists a module's relocations: section and offset, type, symbol and addend,
-/// the word there now.
-pub fn relocs(word: &str, count: Option<u64>) -> Done {
-    let module = find_loaded(word)?;
-    let mut left = count.unwrap_or(u64::MAX);
-    for list in module.object.relocations() {
-        let Some(base) = module.layout.offset_of(list.target) else { continue };
-        let section = module.object.sections()[list.target].name;
-        for rela in list.iter() {
-            if left == 0 {
-                return Ok(());
-            }
-            left -= 1;
-            let at = module.address(base).offset(rela.r_offset.cast_signed());
-            let (kind, symbol) = (rela.r_info as u32, (rela.r_info >> 32) as u32);
-            let now = memory::read_u32(at).unwrap_or(0);
-            kprintln!(
-                "{section}+{:#x} {at} {} {}{:+#x} {now:08x}",
-                rela.r_offset,
-                RelocName(kind),
-                module.readable_name(symbol),
-                rela.r_addend,
-            );
         }
     }
     Ok(())
@@ -131,13 +103,13 @@ pub fn sites(glob: Option<&str>) -> Done {
         return Ok(());
     }
     for module in modules::all() {
-        if tracing::counts(Some(module.sites)).sites == 0 && !module.linked.functions.is_empty() {
+        if tracing::counts(Some(module.sites)).sites == 0 && !module.linked().functions.is_empty() {
             kprintln!(
                 "{}: no call sites: built without -mprofile-kernel or patchable entries",
                 module.name
             );
         }
-        for refused in &module.linked.refused {
+        for refused in &module.linked().refused {
             kprintln!(
                 "{} {}: not used: {}",
                 module.address(refused.at),
@@ -218,7 +190,9 @@ fn places() -> Vec<(Vaddr, Vaddr, String)> {
     add("kernel data", boot::data());
     add("initrd", crate::kernel::initrd::range());
     add("heap", memory::heap_range());
-    cpu::secondary_ranges().into_iter().for_each(|range| add("stacks and PACA", range));
+    for (number, start, end) in cpu::kept() {
+        add(&format!("stacks of cpu {number}"), (start, end));
+    }
     for module in modules::all() {
         let target_end = module.layout.targets.end();
         for (group, name) in [

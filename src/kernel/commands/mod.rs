@@ -6,9 +6,11 @@
 
 mod call;
 mod dis;
+mod faults;
 mod look;
 mod modules;
 mod patch;
+mod relocs;
 mod sections;
 mod step;
 
@@ -19,7 +21,8 @@ use super::{files, livepatch, records, tracing};
 use crate::addr::Vaddr;
 use crate::kprint;
 use crate::kprintln;
-use crate::machine::tick;
+use crate::machine::spr::timebase;
+use crate::machine::{boot, tick};
 use crate::shell::batch::{Host, Outcome};
 use crate::shell::command::{Command, LivepatchAction, TraceAction};
 use crate::shell::table;
@@ -51,6 +54,20 @@ impl Host for Kernel {
         tick::forget_asked(); // a Ctrl-C was for the command before
         outcome(self.carry_out(command))
     }
+
+    fn quiet(&mut self, on: bool) {
+        super::console::set_quiet(on);
+    }
+
+    fn micros(&self) -> u64 {
+        let micros = u128::from(timebase()) * 1_000_000 / u128::from(self.timebase_hz.max(1));
+        micros as u64
+    }
+
+    fn interrupted(&mut self) -> bool {
+        super::console::look_for_interrupt();
+        tick::end_was_asked()
+    }
 }
 
 impl Kernel {
@@ -74,9 +91,12 @@ impl Kernel {
             Command::Dis { target, count } => dis::dis(target, *count),
             Command::Stubs { module } => look::stubs(module),
             Command::Sections { module } => sections::sections(module),
-            Command::Relocs { module, count } => look::relocs(module, *count),
+            Command::Relocs { module, first: Some(number), last: None } => {
+                relocs::explain(module, *number)
+            }
+            Command::Relocs { module, first, last } => relocs::list(module, *first, *last),
             Command::Sites { glob } => look::sites(glob.as_deref()),
-            Command::Audit { verbose } => patch::audit(*verbose),
+            Command::Audit { verbose, rewrite } => patch::audit(*verbose, *rewrite),
             Command::Journal => patch::journal(self.timebase_hz),
             Command::Trace(action) => trace(action),
             Command::Livepatch(action) => livepatch(action),
@@ -84,7 +104,11 @@ impl Kernel {
             Command::Paca { cpu } => look::paca(*cpu),
             Command::Maps => look::maps(),
             Command::Mem => look::mem(),
-            Command::Selftest { name } => patch::selftest(name.as_deref()),
+            Command::Time(command) => self.time(command.as_deref()),
+            Command::Selftest { name: Some(name), kind } if name == "fault" => {
+                faults::fault(kind.as_deref())
+            }
+            Command::Selftest { name, .. } => patch::selftest(name.as_deref()),
             Command::Dmesg => {
                 super::console::write_plain(&super::console::log());
                 Ok(())
@@ -110,8 +134,26 @@ impl Kernel {
                 Ok(())
             }
             // The batch rules keep these to themselves.
-            Command::Set(_) | Command::Reboot | Command::Poweroff => Ok(()),
+            Command::Set(_) | Command::Repeat(_) | Command::Reboot | Command::Poweroff => Ok(()),
         }
+    }
+}
+
+impl Kernel {
+    /// Runs a command and says how long it took; it ends as the command does.
+    fn time(&self, command: Option<&Command>) -> Done {
+        let ns =
+            |ticks: u64| u128::from(ticks) * 1_000_000_000 / u128::from(self.timebase_hz.max(1));
+        let start = timebase();
+        let Some(command) = command else {
+            let ticks = start - boot::entered();
+            kprintln!("up: {} ns, {ticks} ticks", ns(ticks));
+            return Ok(());
+        };
+        let done = self.carry_out(command);
+        let ticks = timebase() - start;
+        kprintln!("time: {} ns, {ticks} ticks", ns(ticks));
+        done
     }
 }
 

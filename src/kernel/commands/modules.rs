@@ -2,12 +2,15 @@
 
 use alloc::format;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::Done;
-use crate::kernel::modules::{self, Failure, find, name_of};
-use crate::kernel::{initrd, livepatch, versions};
+use crate::kernel::module_file::ModuleFile;
+use crate::kernel::modules::{self, Failure, Module, find};
+use crate::kernel::{livepatch, versions};
 use crate::kprintln;
+use crate::loader::modinfo::module_name;
 use crate::loader::{LinkOptions, Modinfo, Object, StubStyle};
 use crate::shell::command::{Param, StubChoice};
 use crate::shell::error::Shown;
@@ -30,8 +33,13 @@ pub fn insmod(
         },
         wrong_profile_stubs: stubs == StubChoice::Wrong,
     };
+    told(word, |word| modules::insmod(word, options, params))
+}
+
+/// Loads a module in the given way; tells the reason behind a live patch's error.
+fn told(word: &str, load: impl FnOnce(&str) -> Result<Arc<Module>, Failure>) -> Done {
     livepatch::take_refusal();
-    match modules::insmod(word, options, params) {
+    match load(word) {
         Ok(_) => Ok(()),
         Err(Failure::Refused(reason)) => {
             // The reason behind an error number that klp_enable_patch returned.
@@ -61,14 +69,13 @@ fn probe(word: &str, params: &[Param], path: &mut Vec<String>) -> Done {
         return Err(format!("{word}: depends on itself, by way of {}", path.join(", ")).into());
     }
     path.push(word.into());
-    let file = initrd::find_module(word)
-        .ok_or_else(|| format!("{word}: no such module in the initrd (see ls /lib/modules)"))?;
-    let object = Object::parse(file.data).map_err(|error| format!("{word}: {error}"))?;
+    let file = ModuleFile::open(word)?;
+    let object = Object::parse(file.bytes()).map_err(|error| format!("{word}: {error}"))?;
     for dependency in Modinfo::of(&object).depends() {
         probe(dependency, &[], path)?;
     }
     path.pop();
-    insmod(word, false, false, StubChoice::Default, params)
+    told(word, |word| modules::insmod_file(word, file, LinkOptions::default(), params))
 }
 
 /// Lists loaded modules as Linux does: name, bytes, use count, users.
@@ -99,10 +106,14 @@ pub fn lsmod(verbose: bool) -> Done {
         }
         kprintln!(
             "  base {} toc {} stubs {}",
-            module.linked.base,
-            module.linked.toc,
-            module.linked.stubs.len()
+            module.linked().base,
+            module.linked().toc,
+            module.linked().stubs.len()
         );
+        if let Some(pack) = module.file().pack() {
+            let (path, size) = (module.file().path(), module.file().size());
+            kprintln!("  file /{path} ({pack}) {size} bytes unpacked");
+        }
         for section in module.sections() {
             kprintln!("  {:<28} {} {}", section.name, section.addr, section.size);
         }
@@ -112,16 +123,15 @@ pub fn lsmod(verbose: bool) -> Done {
 
 /// Shows what a module file says about itself.
 pub fn modinfo(word: &str) -> Done {
-    let file = initrd::find_module(word)
-        .ok_or_else(|| format!("{word}: no such module in the initrd (see ls /lib/modules)"))?;
-    let object = Object::parse(file.data).map_err(|error| format!("{word}: {error}"))?;
-    kprintln!("{:<15} /{}", "filename:", file.path);
+    let file = ModuleFile::open(word)?;
+    let object = Object::parse(file.bytes()).map_err(|error| format!("{word}: {error}"))?;
+    kprintln!("{:<15} /{}", "filename:", file.path());
     for (key, value) in Modinfo::of(&object).iter() {
         let value = Shown(value.as_bytes());
         kprintln!("{:<15} {value}", format!("{}:", Shown(key.as_bytes())));
     }
     if Modinfo::of(&object).name().is_none() {
-        kprintln!("{:<15} {}", "name:", name_of(&object, file.base_name()));
+        kprintln!("{:<15} {}", "name:", module_name(&object, file.base_name()));
     }
     versions::explain(&object);
     Ok(())

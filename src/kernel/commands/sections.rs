@@ -23,7 +23,7 @@ const PIECE: usize = 4096;
 /// the image as a whole with the gaps in it, and r2.
 pub fn sections(word: &str) -> Done {
     let module = find_loaded(word)?;
-    let object = &module.object;
+    let object = module.object();
     let mut piece = vec![0; PIECE];
     for (index, section) in object.sections().iter().enumerate() {
         let gone = module.is_gone(Layout::group_of(section));
@@ -45,16 +45,16 @@ pub fn sections(word: &str) -> Done {
 }
 
 /// One line of the list.
-struct Row {
+struct Row<'m> {
     number: String,
-    name: &'static str,
+    name: &'m str,
     size: u64,
 }
 
-impl Row {
+impl Row<'_> {
     fn print(&self, module: &Module, offset: u64, piece: &mut [u8]) -> Result<(), String> {
         let Self { number, name, size } = self;
-        let at = module.linked.base.offset(offset.cast_signed());
+        let at = module.linked().base.offset(offset.cast_signed());
         if *size == 0 {
             kprintln!("{number} {at} 0 - {name}");
             return Ok(());

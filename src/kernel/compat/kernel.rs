@@ -29,12 +29,14 @@ struct Holder {
 /// Mutexes that are locked, by address.
 static LOCKED: Mutex<BTreeMap<u64, Holder>> = Mutex::new(BTreeMap::new());
 
-/// Data that modules import.
-pub fn data_exports() -> [(&'static str, Vaddr); 2] {
-    [
-        ("jiffies", Vaddr(JIFFIES.as_ptr() as u64)),
-        ("kmalloc_caches", Vaddr(KMALLOC_CACHES.as_ptr() as u64)),
-    ]
+/// Where `jiffies` is.
+pub fn jiffies_address() -> Vaddr {
+    Vaddr(JIFFIES.as_ptr() as u64)
+}
+
+/// Where `kmalloc_caches` is.
+pub fn kmalloc_caches_address() -> Vaddr {
+    Vaddr(KMALLOC_CACHES.as_ptr() as u64)
 }
 
 /// Brings `jiffies` up to date.

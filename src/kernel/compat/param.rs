@@ -9,11 +9,12 @@
 //! A `charp` points to a copy of its value, kept here by the variable's address until
 //! it gets another or its module goes.
 
-use alloc::collections::BTreeMap;
 use alloc::string::String;
+use alloc::vec::Vec;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::addr::Vaddr;
+use crate::compat::exports::PARAMETERS;
 use crate::loader::params::{
     self, Memory, Param, ParamError, ParamFault, ParamType, Store, Stored,
 };
@@ -24,46 +25,17 @@ use crate::machine::memory::{self, Block};
 /// the buffer for the text.
 type Operation = extern "C" fn(u64, u64) -> i32;
 
-/// A type: the name of its table, and of its two functions.
-struct Type {
-    table: &'static str,
-    set: (&'static str, Operation),
-    get: (&'static str, Operation),
+macro_rules! functions {
+    ($($number:literal)*) => { [$((set::<$number>, get::<$number>)),*] };
 }
 
-macro_rules! types {
-    ($($number:literal $table:literal $set:literal $get:literal,)*) => {
-        [$(Type {
-            table: $table,
-            set: ($set, set::<$number>),
-            get: ($get, get::<$number>),
-        }),*]
-    };
-}
-
-/// Types in the order of [`TABLES`].
-const TYPES: [Type; 16] = types! {
-    0 "param_ops_byte" "param_set_byte" "param_get_byte",
-    1 "param_ops_short" "param_set_short" "param_get_short",
-    2 "param_ops_ushort" "param_set_ushort" "param_get_ushort",
-    3 "param_ops_int" "param_set_int" "param_get_int",
-    4 "param_ops_uint" "param_set_uint" "param_get_uint",
-    5 "param_ops_long" "param_set_long" "param_get_long",
-    6 "param_ops_ulong" "param_set_ulong" "param_get_ulong",
-    7 "param_ops_ullong" "param_set_ullong" "param_get_ullong",
-    8 "param_ops_hexint" "param_set_hexint" "param_get_hexint",
-    9 "param_ops_charp" "param_set_charp" "param_get_charp",
-    10 "param_ops_bool" "param_set_bool" "param_get_bool",
-    11 "param_ops_invbool" "param_set_invbool" "param_get_invbool",
-    12 "param_ops_bool_enable_only" "param_set_bool_enable_only" "",
-    13 "param_ops_bint" "param_set_bint" "",
-    14 "param_ops_string" "param_set_copystring" "param_get_string",
-    15 "param_array_ops" "" "",
-};
+/// The functions of each type, in the order of [`PARAMETERS`].
+const FUNCTIONS: [(Operation, Operation); PARAMETERS.len()] =
+    functions!(0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15);
 
 /// Four doublewords each: flags, set, get, free.
-static TABLES: [[AtomicU64; 4]; TYPES.len()] =
-    [const { [const { AtomicU64::new(0) }; 4] }; TYPES.len()];
+static TABLES: [[AtomicU64; 4]; PARAMETERS.len()] =
+    [const { [const { AtomicU64::new(0) }; 4] }; PARAMETERS.len()];
 
 /// Offset of `arg` in `struct kernel_param`.
 const ARG: i64 = 32;
@@ -76,21 +48,20 @@ fn address(index: usize) -> Vaddr {
 
 /// C name and address of each table and function; fills the tables.
 pub fn exports() -> impl Iterator<Item = (&'static str, Vaddr)> {
-    let all = TYPES.iter().enumerate().flat_map(|(index, kind)| {
-        let (set, get) = (kind.set.1 as usize as u64, kind.get.1 as usize as u64);
+    let all = PARAMETERS.iter().enumerate().flat_map(|(index, (table, set_name, get_name))| {
+        let (set, get) = FUNCTIONS[index];
+        let (set, get) = (set as usize as u64, get as usize as u64);
         TABLES[index][1].store(set, Ordering::Relaxed);
         TABLES[index][2].store(get, Ordering::Relaxed);
-        let functions = [(kind.set.0, Vaddr(set)), (kind.get.0, Vaddr(get))];
-        functions.into_iter().chain([(kind.table, address(index))])
+        [(*table, address(index)), (*set_name, Vaddr(set)), (*get_name, Vaddr(get))]
     });
-    let more = ("param_set_uint_minmax", Vaddr(set_uint_minmax as *const () as u64));
-    all.filter(|(name, _)| !name.is_empty()).chain([more])
+    all.filter(|(name, _)| !name.is_empty())
 }
 
 /// The type whose table is at `ops`.
 pub fn type_of(ops: Vaddr) -> Option<ParamType> {
-    let index = (0..TYPES.len()).find(|index| address(*index) == ops)?;
-    ParamType::of_export(TYPES[index].table)
+    let index = (0..PARAMETERS.len()).find(|index| address(*index) == ops)?;
+    ParamType::of_export(PARAMETERS[index].0)
 }
 
 /// All of memory: a function of C's may be given anything.
@@ -146,7 +117,7 @@ fn get_as(index: usize, buffer: u64, param: u64) -> Option<i32> {
 }
 
 /// `param_set_uint_minmax(value, param, min, max)`.
-extern "C" fn set_uint_minmax(text: u64, param: u64, min: u32, max: u32) -> i32 {
+pub extern "C" fn set_uint_minmax(text: u64, param: u64, min: u32, max: u32) -> i32 {
     const UINT: usize = 4;
     let value = text_at(Vaddr(text)).and_then(|text| params::parse_u32(text.trim_end()));
     match value {
@@ -156,7 +127,7 @@ extern "C" fn set_uint_minmax(text: u64, param: u64, min: u32, max: u32) -> i32 
 }
 
 /// The texts that `charp` variables point to, by the variable's address.
-static TEXTS: Mutex<BTreeMap<u64, Block>> = Mutex::new(BTreeMap::new());
+static TEXTS: Mutex<Vec<(u64, Block)>> = Mutex::new(Vec::new());
 
 /// Stores what was planned; false if there is no memory, or a place is refused.
 pub fn carry_out(stores: impl IntoIterator<Item = Store>) -> bool {
@@ -168,18 +139,24 @@ pub fn carry_out(stores: impl IntoIterator<Item = Store>) -> bool {
             let stored = memory::write_for_module(at, &block.start().0.to_le_bytes());
             // The one before is dropped: nothing points to it any more.
             stored && {
-                TEXTS.lock().insert(at.0, block);
+                keep(at.0, block);
                 true
             }
         }
     })
 }
 
+fn keep(at: u64, block: Block) {
+    let mut texts = TEXTS.lock();
+    match texts.iter_mut().find(|(known, _)| *known == at) {
+        Some((_, old)) => *old = block,
+        None => texts.push((at, block)),
+    }
+}
+
 /// Gives back the texts of variables in a range that goes.
 pub fn forget(start: Vaddr, len: u64) {
     let mut texts = TEXTS.lock();
-    texts.retain(|at, _| at.wrapping_sub(start.0) >= len);
-    if texts.is_empty() {
-        *texts = BTreeMap::new(); // a map that has become empty keeps a node
-    }
+    texts.retain(|(at, _)| at.wrapping_sub(start.0) >= len);
+    texts.shrink_to_fit(); // `mem` is the same before and after
 }

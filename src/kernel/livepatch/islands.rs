@@ -21,7 +21,7 @@ use crate::kernel::modules::{self, Module};
 use crate::kernel::tracing;
 use crate::livepatch::set::{PlanStep, Target};
 use crate::loader::stubs::{Stub, StubKind};
-use crate::machine::lock::Mutex;
+use crate::machine::lock::{Mutex, briefly};
 use crate::machine::memory::{Pages, read_u64};
 use crate::machine::text;
 use crate::memory::PAGE;
@@ -98,9 +98,15 @@ pub fn islands() -> Vec<IslandPlace> {
     islands.iter().map(place).collect()
 }
 
+/// Runs `work` while the islands are locked.
+pub fn while_locked(work: &mut dyn FnMut()) {
+    let _islands = ISLANDS.lock();
+    work();
+}
+
 /// True if the address lies in a redirect stub.
 pub fn is_redirect_stub(at: Vaddr) -> bool {
-    let islands = ISLANDS.try_lock();
+    let islands = briefly(&ISLANDS);
     islands.is_some_and(|islands| islands.iter().any(|island| island.pages.contains(at, 1)))
 }
 
@@ -268,7 +274,7 @@ impl Aimed {
         let (at, word) = new_stub(&module)?;
         self.stubs.push(NewStub { site, at, edits: Vec::new() });
         let words = Stub::Redirect { word, traced: None }
-            .encode(at, &modules::stub_abi(module.linked.toc))
+            .encode(at, &modules::stub_abi(module.linked().toc))
             .map_err(|error| error.to_string())?;
         let edits = (0_i64..).zip(words.iter()).map(|(index, word)| ColdEdit {
             at: at.offset(index * 4),

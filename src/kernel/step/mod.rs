@@ -120,7 +120,7 @@ fn owner(r2: u64) -> Owner {
     if r2 == boot::kernel_toc().0 {
         return Owner::Kernel;
     }
-    let module = modules::all().into_iter().find(|module| module.linked.toc.0 == r2);
+    let module = modules::all().into_iter().find(|module| module.linked().toc.0 == r2);
     module.map_or(Owner::Nobody, |module| Owner::Module(module.name.clone()))
 }
 

@@ -79,15 +79,13 @@ fn enter(at: u64, to: u64, rights: Rights) -> Result<u64, MapError> {
     entered.ok_or(MapError { at: Vaddr(at) })
 }
 
-/// The number of a page's entry.
-fn find(at: u64) -> Result<u64, MapError> {
+/// The number of a page's entry, and the entry.
+fn find(at: u64) -> Result<(u64, (u64, u64)), MapError> {
     let groups = TABLE.lock().groups;
     let in_four = |first: u64| {
         let entries = hcall::hash_read_four(first)?;
         let slots = (first..).zip(entries);
-        slots
-            .into_iter()
-            .find_map(|(slot, (v, _))| (hash::address(v, slot, groups) == Some(at)).then_some(slot))
+        slots.into_iter().find(|(slot, (v, _))| hash::address(*v, *slot, groups) == Some(at))
     };
     [false, true]
         .into_iter()
@@ -97,8 +95,15 @@ fn find(at: u64) -> Result<u64, MapError> {
         .ok_or(MapError { at: Vaddr(at) })
 }
 
+/// What the table says of a page.
+fn lookup(at: u64) -> Option<Region> {
+    let (_, entry) = find(at).ok()?;
+    let (rights, to) = hash::meaning(entry);
+    Some(Region { start: Vaddr(at), len: PAGE, to: Vaddr(to), rights })
+}
+
 fn remove(at: u64) -> Result<(), MapError> {
-    if hcall::hash_remove(find(at)?) { Ok(()) } else { Err(MapError { at: Vaddr(at) }) }
+    if hcall::hash_remove(find(at)?.0) { Ok(()) } else { Err(MapError { at: Vaddr(at) }) }
 }
 
 /// The table, as [`super`] uses it.
@@ -129,7 +134,7 @@ impl Translation for Hash {
 
     fn protect(&self, start: Vaddr, len: u64, rights: Rights) -> Result<(), MapError> {
         pages(start, len).try_for_each(|at| {
-            let done = hcall::hash_protect(find(at)?, hash::protection(rights));
+            let done = hcall::hash_protect(find(at)?.0, hash::protection(rights));
             if done { Ok(()) } else { Err(MapError { at: Vaddr(at) }) }
         })
     }
@@ -169,11 +174,24 @@ impl Translation for Hash {
         }
     }
 
+    fn rights_at(&self, at: Vaddr) -> Option<Rights> {
+        lookup(at.0 & !(PAGE - 1))?.rights
+    }
+
     fn window(&self) -> Vaddr {
         WINDOW
     }
 
-    fn show_window(&self, shown: bool) {
+    fn window_leads(&self) -> Option<Region> {
+        lookup(WINDOW.0)
+    }
+
+    fn while_locked(&self, work: &mut dyn FnMut()) {
+        let _table = TABLE.lock();
+        work();
+    }
+
+    fn show_windows(&self, shown: bool) {
         if shown {
             return load_segment(WINDOW.0, WINDOW_SLB);
         }
@@ -184,12 +202,17 @@ impl Translation for Hash {
         }
     }
 
-    fn aim_window(&self, page: Vaddr) {
-        let entry = enter(WINDOW.0, page.0, Rights::ReadWrite);
-        TABLE.lock().window = Some(entry.expect("the hash table has room for one page"));
+    fn windows(&self) -> u64 {
+        1
     }
 
-    fn clear_window(&self) {
+    fn aim_window(&self, _: u64, page: Vaddr) -> Vaddr {
+        let entry = enter(WINDOW.0, page.0, Rights::ReadWrite);
+        TABLE.lock().window = Some(entry.expect("the hash table has room for one page"));
+        WINDOW
+    }
+
+    fn clear_windows(&self, _: u64) {
         let entry = TABLE.lock().window.take().expect("the window is on a page");
         assert!(hcall::hash_remove(entry), "the window's entry is where it was put");
     }

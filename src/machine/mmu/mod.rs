@@ -75,17 +75,29 @@ trait Translation: Sync {
     /// Hands every mapped page or larger leaf to `visit`, by rising address.
     fn regions(&self, visit: &mut dyn FnMut(Region));
 
-    /// Where the window lies: a page that no memory has.
+    /// What may be done at an address; `None` for nothing.
+    fn rights_at(&self, at: Vaddr) -> Option<Rights>;
+
+    /// Runs `work` while what is known of the tables is locked: for tests of reports.
+    fn while_locked(&self, work: &mut dyn FnMut());
+
+    /// How many windows there are.
+    fn windows(&self) -> u64;
+
+    /// Where the first window lies, and the others behind it: where no memory is.
     fn window(&self) -> Vaddr;
 
-    /// Shows this CPU the window, or hides it.
-    fn show_window(&self, shown: bool);
+    /// The first window that is on a page now.
+    fn window_leads(&self) -> Option<Region>;
 
-    /// Puts the window, which is nowhere, onto a page of text.
-    fn aim_window(&self, page: Vaddr);
+    /// Shows this CPU the windows, or hides them.
+    fn show_windows(&self, shown: bool);
 
-    /// Takes the window from the page that it is on.
-    fn clear_window(&self);
+    /// Puts a window, which is nowhere, onto a page of text; where it lies.
+    fn aim_window(&self, number: u64, page: Vaddr) -> Vaddr;
+
+    /// Takes the first `count` windows from the pages that they are on.
+    fn clear_windows(&self, count: u64);
 }
 
 static RUNNING: Once<(Kind, &'static dyn Translation)> = Once::new();
@@ -117,11 +129,11 @@ pub fn init(facts: &MachineFacts) {
     let page_up = |(start, end): (Vaddr, Vaddr)| (start, Vaddr(end.0.next_multiple_of(PAGE)));
     all(page_up(boot::text()), Rights::ReadExecute);
     all(page_up(boot::rodata()), Rights::Read);
-    // Stacks lie in the data, each above a page that stays unmapped.
+    // Stacks lie in the data, each above pages that stay unmapped.
     let (mut start, end) = page_up(boot::data());
-    for guard in paca::boot_guards() {
+    for (guard, len) in paca::boot_guards() {
         all((start, guard), Rights::ReadWrite);
-        start = guard.offset(PAGE.cast_signed());
+        start = guard.offset(len.cast_signed());
     }
     all((start, end), Rights::ReadWrite);
     if let Some((start, len)) = facts.initrd {
@@ -136,7 +148,7 @@ pub fn init(facts: &MachineFacts) {
 pub fn turn_on() {
     let Some(translation) = running() else { return };
     translation.load();
-    paca::set_kernel_msr(spr::msr() | spr::msr::IR | spr::msr::DR);
+    paca::set_kernel_msr(spr::kernel_msr() | spr::msr::IR | spr::msr::DR);
     spr::translation_on();
 }
 
@@ -181,25 +193,40 @@ pub fn regions(mut visit: impl FnMut(Region)) {
     }
 }
 
-/// A writable window onto one page of text, for this CPU alone.
+/// Writable windows onto pages of text, for this CPU alone.
 ///
-/// While it exists the CPU runs with a second address for one page at a time;
-/// dropping it takes that address away.
+/// While it exists the CPU runs with a second address for some pages; dropping it
+/// takes those addresses away.
 pub struct Alias {
-    page: Option<u64>,
+    translation: Option<(Kind, &'static dyn Translation)>,
+    /// Windows that are open; they are taken away together.
+    open: u64,
+    /// How many can be.
+    limit: u64,
 }
 
 /// One patching CPU at a time.
 static PATCHING: Mutex<()> = Mutex::new(());
+
+/// Runs `work` while the window and the tables are locked.
+pub fn while_locked(work: &mut dyn FnMut()) {
+    let _window = PATCHING.lock();
+    match running() {
+        Some(translation) => translation.while_locked(work),
+        None => work(),
+    }
+}
 
 impl Alias {
     /// Runs `work` with an alias; interrupts are off meanwhile.
     pub fn with<T>(work: impl FnOnce(&mut Self) -> T) -> T {
         let _only = PATCHING.lock();
         let enabled = spr::interrupts_off();
-        let show = |shown| running().into_iter().for_each(|it| it.show_window(shown));
+        let translation = RUNNING.get().copied();
+        let show = |shown| translation.into_iter().for_each(|(_, it)| it.show_windows(shown));
         show(true);
-        let mut alias = Self { page: None };
+        let limit = windows();
+        let mut alias = Self { translation, open: 0, limit };
         let result = work(&mut alias);
         alias.close();
         show(false);
@@ -207,26 +234,57 @@ impl Alias {
         result
     }
 
+    #[cold]
     fn close(&mut self) {
-        if let (Some(_), Some(translation)) = (self.page.take(), running()) {
-            translation.clear_window();
+        let open = core::mem::take(&mut self.open);
+        if let Some((_, translation)) = self.translation.filter(|_| open > 0) {
+            translation.clear_windows(open);
         }
     }
 
-    /// The address through which `at` can be written until the next call.
-    pub fn address(&mut self, at: Vaddr) -> Vaddr {
-        let Some(translation) = running() else { return at };
-        let page = at.0 & !(PAGE - 1);
-        if self.page != Some(page) {
+    /// The address through which the page at `page` can be written until the
+    /// next call.
+    #[inline]
+    pub fn open(&mut self, page: Vaddr) -> Vaddr {
+        if self.open == self.limit {
             self.close();
-            translation.aim_window(Vaddr(page));
-            self.page = Some(page);
         }
-        translation.window().offset((at.0 & (PAGE - 1)).cast_signed())
+        let number = self.open;
+        self.open += 1;
+        match self.translation {
+            // Done for each page of a batch: without the detour it costs two
+            // instructions less for each site.
+            Some((Kind::Radix, _)) => radix::aim_window(number, page),
+            Some((Kind::Hash, translation)) => translation.aim_window(number, page),
+            None => page,
+        }
     }
 }
 
-/// Where the window lies.
+/// Hands every translation that any CPU could use to `visit`, the windows too.
+pub fn entries(mut visit: impl FnMut(Region)) {
+    let Some(translation) = running() else { return };
+    translation.regions(&mut visit);
+    translation.window_leads().into_iter().for_each(visit);
+}
+
+/// What the live tables let be done at an address; `None` for nothing.
+pub fn rights_at(at: Vaddr) -> Option<Rights> {
+    running()?.rights_at(at)
+}
+
+/// The first window that leads somewhere, as the live tables have it. Nobody sees it
+/// but a CPU that patches, so [`regions`] does not list it.
+pub fn window() -> Option<Region> {
+    running()?.window_leads()
+}
+
+/// How many pages of text can be written at a time.
+pub fn windows() -> u64 {
+    running().map_or(1, Translation::windows)
+}
+
+/// Where the first window lies.
 pub fn alias_base() -> Vaddr {
     running().map_or(Vaddr(0), Translation::window)
 }

@@ -4,18 +4,21 @@
 //!  process table   PID 0: nothing    PID 1: kernel root    PID 2: patching root
 //!
 //!  kernel root   [0] -> tables of the first 512 GiB
-//!  patching root [0] -> the same tables      [1] -> the alias window
+//!  patching root [0] -> the same tables      [1] -> a table of windows
 //! ```
 //!
-//! A CPU that patches loads PID 2 and sees the window; all others, and itself
+//! A CPU that patches loads PID 2 and sees the windows; all others, and itself
 //! afterwards, run with PID 1 and do not. Translations are kept by PID, so none
-//! of the window is left when PID 1 is back.
+//! of a window is left when PID 1 is back. A batch opens a window for each of its
+//! pages, one beside the other, and all of them are taken away at once: to make
+//! every CPU forget a page costs the machine more than to write all words in it.
 //!
 //! # References
 //! Power ISA 3.0B Book III, "Radix Tree Translation", "TLB Invalidate Entry";
 //! LoPAPR, "H_REGISTER_PROC_TBL".
 
 use core::arch::asm;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::{MapError, Region, Translation};
 use crate::addr::Vaddr;
@@ -25,26 +28,44 @@ use crate::machine::platform::hcall;
 use crate::mmu::Rights;
 use crate::mmu::radix::{self, Grain, PAGE, RadixError, Tables};
 
-/// The window: the first page of the second half-tebibyte.
+/// The windows: the first pages of the second half-tebibyte.
 const WINDOW: Vaddr = Vaddr(1 << 39);
+/// How many there are: one table of leaves.
+const WINDOWS: u64 = radix::TABLE_ENTRIES as u64;
 
 const KERNEL_PID: u64 = 1;
 const PATCHING_PID: u64 = 2;
 const ROOT_BYTES: u64 = radix::ROOT_ENTRIES as u64 * 8;
-/// Tables are taken from memory in pieces of this many bytes.
-const POOL_BYTES: u64 = 64 * PAGE;
-/// Tables that mapping a new piece may need.
-const POOL_RESERVE: u64 = 3;
+/// Tables are taken from memory in pieces of this many bytes: the first serves the
+/// kernel and some small modules, and a module needs one table for 2 MiB.
+const POOL_BYTES: u64 = 16 * PAGE;
+/// Tables that mapping a new piece may need, and then what was to be mapped.
+const POOL_RESERVE: u64 = 2 * 3;
+
+/// Pages that every CPU is made to forget one by one; of more, it forgets all.
+const FORGET_PAGES: u64 = 32;
 
 struct Tree {
     kernel_root: u64,
-    /// The leaf table whose first entry is the window.
-    window: u64,
-    /// Tables not yet used: next and end.
+    patching_root: u64,
+    /// Tables not yet used: next and end; and those that come after them.
     pool: (u64, u64),
+    spare: (u64, u64),
 }
 
-static TREE: Mutex<Tree> = Mutex::new(Tree { kernel_root: 0, window: 0, pool: (0, 0) });
+impl Tree {
+    fn tables_left(&self) -> u64 {
+        (self.pool.1 - self.pool.0 + self.spare.1 - self.spare.0) / PAGE
+    }
+}
+
+static TREE: Mutex<Tree> =
+    Mutex::new(Tree { kernel_root: 0, patching_root: 0, pool: (0, 0), spare: (0, 0) });
+
+/// The table of windows, set once. Not in [`TREE`], whose lock the CPU that
+/// patches would have to take for each page: nobody else comes here
+/// (`mmu::PATCHING`).
+static WINDOW_TABLE: AtomicU64 = AtomicU64::new(0);
 
 impl Tables for Tree {
     fn get(&self, table: u64, index: usize) -> u64 {
@@ -63,6 +84,9 @@ impl Tables for Tree {
     }
 
     fn new_table(&mut self) -> Option<u64> {
+        if self.pool.0 == self.pool.1 {
+            self.pool = core::mem::take(&mut self.spare);
+        }
         let (next, end) = self.pool;
         (next < end).then(|| {
             self.pool.0 += PAGE;
@@ -88,12 +112,12 @@ pub fn init() -> &'static dyn Translation {
     let (process_table, kernel_root, patching_root, pool) =
         tables().expect("there is memory for the first translation tables");
     let mut tree = TREE.lock();
-    *tree = Tree { kernel_root, window: 0, pool: (pool, pool + POOL_BYTES) };
+    *tree = Tree { kernel_root, patching_root, pool: (pool, pool + POOL_BYTES), spare: (0, 0) };
     for (pid, root) in [(KERNEL_PID, kernel_root), (PATCHING_PID, patching_root)] {
         // An entry has two doublewords.
         tree.set(process_table, pid as usize * 2, radix::process_entry(root));
     }
-    // The kernel's half-tebibyte, shared by both trees, and the window's tables.
+    // The kernel's half-tebibyte, shared by both trees, and the tables for windows.
     let mut path = [0; 4];
     for table in &mut path {
         *table = tree.new_table().expect("the pool is fresh");
@@ -104,7 +128,7 @@ pub fn init() -> &'static dyn Translation {
     tree.set(patching_root, 1, radix::directory_entry(second));
     tree.set(second, 0, radix::directory_entry(third));
     tree.set(third, 0, radix::directory_entry(window));
-    tree.window = window;
+    WINDOW_TABLE.store(window, Ordering::Relaxed);
     for (start, len) in [
         (process_table, PAGE),
         (kernel_root, ROOT_BYTES),
@@ -178,16 +202,15 @@ fn error(start: Vaddr, error: RadixError) -> MapError {
 
 /// Sees to it that a few tables are free.
 fn refill(tree: &mut Tree) -> Option<()> {
-    let left = (tree.pool.1 - tree.pool.0) / PAGE;
-    if left > 2 * POOL_RESERVE {
+    if tree.tables_left() > POOL_RESERVE {
         return Some(());
     }
-    let pool = take(POOL_BYTES, PAGE)?;
+    let piece = take(POOL_BYTES, PAGE)?;
     let root = tree.kernel_root;
-    radix::map(tree, root, (pool, POOL_BYTES), Rights::ReadWrite, Grain::Page).ok()?;
+    radix::map(tree, root, (piece, POOL_BYTES), Rights::ReadWrite, Grain::Page).ok()?;
     settle();
-    // What is left of the old piece is given up: at most a few pages.
-    tree.pool = (pool, pool + POOL_BYTES);
+    // The old piece is not empty yet, and so there is no other spare one.
+    tree.spare = (piece, piece + POOL_BYTES);
     Some(())
 }
 
@@ -221,12 +244,33 @@ fn change(start: Vaddr, len: u64, rights: Option<Rights>) -> Result<(), MapError
     let root = tree.kernel_root;
     radix::change(&mut *tree, root, (start.0, len), rights).map_err(|why| error(start, why))?;
     settle();
-    for page in (start.0..start.0 + len).step_by(PAGE as usize) {
-        forget(page, KERNEL_PID);
-        forget(page, PATCHING_PID);
+    for pid in [KERNEL_PID, PATCHING_PID] {
+        if len > FORGET_PAGES * PAGE {
+            forget_all(pid);
+        } else {
+            (start.0..start.0 + len).step_by(PAGE as usize).for_each(|page| forget(page, pid));
+        }
     }
     finish();
     Ok(())
+}
+
+/// Stores a window's leaf, or takes it away.
+#[inline]
+fn set_window(number: u64, leaf: u64) {
+    let table = WINDOW_TABLE.load(Ordering::Relaxed) as *mut u64;
+    let at = table.wrapping_add((number % WINDOWS) as usize);
+    // SAFETY: an entry of the table of windows (`init`), which has this many; one
+    // aligned store, and the only CPU that patches stores here.
+    unsafe { at.write_volatile(leaf.to_be()) };
+}
+
+/// Puts a window, of which nothing is mapped, onto a page; where it lies.
+#[inline]
+pub fn aim_window(number: u64, page: Vaddr) -> Vaddr {
+    set_window(number, radix::leaf(page.0, Rights::ReadWrite));
+    settle();
+    WINDOW.offset((number * PAGE).cast_signed())
 }
 
 /// The tree, as [`super`] uses it.
@@ -271,27 +315,48 @@ impl Translation for Radix {
         });
     }
 
+    fn rights_at(&self, at: Vaddr) -> Option<Rights> {
+        let tree = TREE.lock();
+        radix::rights_at(&*tree, tree.kernel_root, at.0)
+    }
+
+    fn while_locked(&self, work: &mut dyn FnMut()) {
+        let _tree = TREE.lock();
+        work();
+    }
+
     fn window(&self) -> Vaddr {
         WINDOW
     }
 
-    fn show_window(&self, shown: bool) {
+    fn window_leads(&self) -> Option<Region> {
+        let tree = TREE.lock();
+        let mut found = None;
+        radix::walk(&*tree, tree.patching_root, &mut |leaf| {
+            if leaf.start >= WINDOW.0 && found.is_none() {
+                let (start, to) = (Vaddr(leaf.start), Vaddr(leaf.to));
+                found = Some(Region { start, len: leaf.len, to, rights: leaf.rights });
+            }
+        });
+        found
+    }
+
+    fn show_windows(&self, shown: bool) {
         set_pid(if shown { PATCHING_PID } else { KERNEL_PID });
     }
 
-    fn aim_window(&self, page: Vaddr) {
-        let mut tree = TREE.lock();
-        let window = tree.window;
-        tree.set(window, 0, radix::leaf(page.0, Rights::ReadWrite));
-        settle();
+    fn windows(&self) -> u64 {
+        WINDOWS
     }
 
-    fn clear_window(&self) {
-        let mut tree = TREE.lock();
-        let window = tree.window;
-        tree.set(window, 0, 0);
+    fn aim_window(&self, number: u64, page: Vaddr) -> Vaddr {
+        aim_window(number, page)
+    }
+
+    fn clear_windows(&self, count: u64) {
+        (0..count.min(WINDOWS)).for_each(|number| set_window(number, 0));
         settle();
-        forget(WINDOW.0, PATCHING_PID);
+        forget_all(PATCHING_PID);
         finish();
     }
 }

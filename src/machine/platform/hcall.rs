@@ -20,7 +20,9 @@ const H_PUT_TERM_CHAR: u64 = 0x58;
 /// `H_CEDE`: sleeps with interrupts on until there is one.
 const H_CEDE: u64 = 0xe0;
 /// `H_PROD`: a CPU; ends its `H_CEDE`.
-const H_PROD: u64 = 0xe4;
+const H_PROD: u64 = 0xe8;
+/// `H_SIGNAL_SYS_RESET`: a CPU; a system reset interrupt comes there.
+const H_SIGNAL_SYS_RESET: u64 = 0x380;
 /// `H_SET_MODE`: flags, resource.
 const H_SET_MODE: u64 = 0x31c;
 /// `H_REMOVE`: flags, entry number, page (for a flag that is not used).
@@ -90,6 +92,11 @@ pub fn cede() {
 /// Ends the sleep of a CPU, or the next one that it begins.
 pub fn prod(hardware: u32) {
     call(H_PROD, hardware.into(), 0, 0, 0);
+}
+
+/// Makes a system reset interrupt come on a CPU, whatever it is doing.
+pub fn signal_system_reset(hardware: u32) -> bool {
+    call(H_SIGNAL_SYS_RESET, hardware.into(), 0, 0, 0).0 == H_SUCCESS
 }
 
 /// Makes every CPU translate with the trees of a process table of 2^`pages_log2`

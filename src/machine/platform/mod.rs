@@ -55,7 +55,8 @@ pub trait Platform: Sync {
     /// Ends the machine with success.
     fn power_off(&self) -> !;
 
-    /// Ends the machine with failure, telling `reason` to whoever can hear it.
+    /// Ends the machine with failure, telling `reason` to whoever can hear it. Also
+    /// after a fault that left locks behind.
     fn fail(&self, reason: &str) -> !;
 
     /// Starts the machine again.
@@ -66,6 +67,10 @@ pub trait Platform: Sync {
 
     /// Makes a CPU return from [`sleep`](Self::sleep).
     fn wake(&self, hardware: u32);
+
+    /// Interrupts a CPU by a system reset, whatever it is doing; false if the platform
+    /// cannot.
+    fn reset_cpu(&self, hardware: u32) -> bool;
 
     /// Lets this CPU sleep until an interrupt or a [`wake`](Self::wake).
     fn sleep(&self);

@@ -8,7 +8,7 @@ use core::cell::UnsafeCell;
 use super::openfirmware::{Node, OpenFirmware, call_cells};
 use super::{MachineFacts, Platform, hcall};
 use crate::addr::Vaddr;
-use crate::machine::lock::Mutex;
+use crate::machine::lock::{Mutex, briefly};
 use crate::machine::{memory, spr};
 use crate::mmu::negotiate::{self, Kind, Offer, Wanted};
 
@@ -42,7 +42,9 @@ struct Rtas {
 pub struct Pseries {
     /// Unit address of the console's virtual terminal.
     vty: u32,
-    rtas: Mutex<Rtas>,
+    rtas: Rtas,
+    /// Held while a CPU is in RTAS.
+    in_rtas: Mutex<()>,
 }
 
 /// Finds console and RTAS, with which the kernel can speak and end; needs no heap.
@@ -67,7 +69,7 @@ pub fn find(firmware: &OpenFirmware) -> Pseries {
             rtas.entry = firmware.instantiate_rtas(room).unwrap_or(0);
         }
     }
-    Pseries { vty, rtas: Mutex::new(rtas) }
+    Pseries { vty, rtas, in_rtas: Mutex::new(()) }
 }
 
 /// Asks the firmware for everything else that the kernel will need, then ends it.
@@ -169,9 +171,12 @@ fn agree_on_translation(
 
 impl Pseries {
     /// Calls an RTAS service that has one result; waits while another CPU is in RTAS.
+    /// A CPU that has not come back for long will not: the machine ends, and others
+    /// have stopped.
     fn rtas(&self, token: impl Fn(&Rtas) -> Option<u32>, args: &[u32]) -> Option<u32> {
-        let rtas = self.rtas.lock();
-        let token = token(&rtas).filter(|_| rtas.entry != 0)?;
+        let _only = briefly(&self.in_rtas);
+        let rtas = &self.rtas;
+        let token = token(rtas).filter(|_| rtas.entry != 0)?;
         // No heap: this ends the machine also when there is none.
         let mut cells = [0; 3 + ARGS_MAX];
         cells[..3].copy_from_slice(&[token, args.len() as u32, 1]);
@@ -180,7 +185,7 @@ impl Pseries {
         let mut results = [0];
         // SAFETY: entry and base are RTAS's own (instantiated at boot); the
         // services used take no address but a string in the image; the lock
-        // keeps other CPUs out.
+        // keeps other CPUs out, or they have stopped.
         unsafe { call_cells(rtas.entry.into(), rtas.base.into(), cells, &mut results) };
         Some(results[0])
     }
@@ -206,11 +211,16 @@ impl Platform for Pseries {
     }
 
     fn fail(&self, reason: &str) -> ! {
-        let mut text = TERM_REASON.lock();
-        let len = reason.len().min(text.len() - 1);
-        text[..len].copy_from_slice(&reason.as_bytes()[..len]);
-        text[len] = 0;
-        let address = text.as_ptr() as u32;
+        let mut text = briefly(&TERM_REASON);
+        let address = match &mut text {
+            Some(text) => {
+                let len = reason.len().min(text.len() - 1);
+                text[..len].copy_from_slice(&reason.as_bytes()[..len]);
+                text[len] = 0;
+                text.as_ptr() as u32
+            }
+            None => c"failed".as_ptr() as u32,
+        };
         self.rtas(|rtas| rtas.os_term, &[address]);
         self.power_off()
     }
@@ -227,6 +237,10 @@ impl Platform for Pseries {
 
     fn wake(&self, hardware: u32) {
         hcall::prod(hardware);
+    }
+
+    fn reset_cpu(&self, hardware: u32) -> bool {
+        hcall::signal_system_reset(hardware)
     }
 
     fn sleep(&self) {

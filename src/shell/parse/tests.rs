@@ -174,3 +174,30 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn audit_has_one_option() {
+    assert_eq!(ok("audit"), Command::Audit { verbose: false, rewrite: false });
+    assert_eq!(ok("audit --rewrite"), Command::Audit { verbose: false, rewrite: true });
+    assert!(refusal("audit all").contains("all: one word too many"));
+}
+
+#[test]
+fn repeat_takes_one_quoted_script_or_the_words_of_one_command() {
+    let repeat = |until, quiet, script: &str| {
+        Command::Repeat(Repeat { until, quiet, script: script.as_bytes().to_vec() })
+    };
+    assert_eq!(ok("repeat 3 \"a; b\""), repeat(Until::Rounds(3), false, "a; b"));
+    let words = r#"call f "a \"b\";" -1 """#;
+    let line = format!("repeat -q -t 60 {words}");
+    assert_eq!(ok(&line), repeat(Until::Seconds(60), true, words));
+    assert_eq!(
+        refusal("repeat 0 mem"),
+        "repeat: COUNT 0: out of range (use 1 to 18446744073709551615)"
+    );
+    assert!(refusal("repeat -t 0 mem").contains("SECONDS 0: out of range"));
+    assert!(refusal("repeat -z 1 mem").contains("-z: not an option"));
+    assert_eq!(ok("repeat -t 60 -q mem"), repeat(Until::Seconds(60), true, "mem"));
+    assert!(refusal("repeat 5 -z mem").contains("-z: not an option"));
+    assert!(refusal("repeat 3").contains("COMMAND is missing"));
+}

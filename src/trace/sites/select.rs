@@ -15,8 +15,9 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
 
-use super::{Module, ModuleId, SiteId, SiteTable};
+use super::{Module, ModuleId, Run, SiteId, SiteTable};
 use crate::addr::Vaddr;
+use crate::loader::Name;
 use crate::trace::filter::{Filter, Pattern};
 
 /// Names of functions, from whoever holds the symbols.
@@ -32,10 +33,16 @@ pub trait Functions {
     /// Hands over the name of every function of `module`, with a site or without.
     fn each(&self, module: ModuleId, visit: &mut dyn FnMut(&str));
 
-    /// Where the functions of that name lie in `module`; static ones may share
-    /// it. `None` if there is no index by name: then every site is looked at.
-    fn ranges(&self, _module: ModuleId, _name: &str) -> Option<Vec<Range<Vaddr>>> {
-        None
+    /// Hands over where each function of that name lies in `module`; static ones
+    /// may share it. False if there is no index by name: then every site is looked
+    /// at.
+    fn ranges(
+        &self,
+        _module: ModuleId,
+        _name: &Name<'_>,
+        _see: &mut dyn FnMut(Range<Vaddr>),
+    ) -> bool {
+        false
     }
 }
 
@@ -43,44 +50,21 @@ impl SiteTable {
     /// The sites that a filter means, and a reason for each of its words that
     /// means none.
     pub fn select(&self, filter: &Filter, functions: &impl Functions) -> Selection {
-        let mut sites = Vec::new();
-        for module in &self.modules {
-            self.select_in(module, filter, functions, &mut sites);
-        }
-        let adding = filter.patterns().iter().filter(|pattern| !pattern.is_negative());
-        let misses = adding.filter_map(|pattern| self.miss(pattern, functions)).collect();
-        Selection { sites, misses }
+        let (runs, suspects) = select_in(&self.modules, filter, functions);
+        let misses = suspects.into_iter().filter_map(|word| self.miss(word, functions)).collect();
+        Selection { runs, misses }
     }
 
-    fn select_in(
-        &self,
-        module: &Module,
-        filter: &Filter,
-        functions: &impl Functions,
-        sites: &mut Vec<SiteId>,
-    ) {
-        if filter.is_everything() {
-            sites.extend(self.sites_of(module.id));
-            return;
-        }
-        if let Some(found) = indexed(module, filter, functions) {
-            sites.extend(found.into_iter().map(|index| module.id_of(index)));
-            return;
-        }
-        for (index, site) in module.numbered() {
-            let name = functions.name_of(module.id, site.function());
-            let wanted = |name: Cow<'_, str>| {
-                filter.wants_any(&module.name, &[&name, &functions.readable(&name)])
-            };
-            if name.is_some_and(wanted) {
-                sites.push(module.id_of(index));
-            }
-        }
+    /// The sites of one module that a filter means.
+    pub fn select_of(&self, id: ModuleId, filter: &Filter, functions: &impl Functions) -> Vec<Run> {
+        let module = self.module(id).map(core::slice::from_ref);
+        select_in(module.unwrap_or_default(), filter, functions).0
     }
 
     /// Why `pattern` means no site, or `None` if it does mean one.
     fn miss(&self, pattern: &Pattern, functions: &impl Functions) -> Option<Miss> {
         let refuse = |why| Some(Miss { pattern: pattern.text().to_owned(), why });
+        let name = pattern.literal().map(Name::new);
         let mut without_site: Option<(String, &Module)> = None;
         let mut others = 0;
         let mut covered = false;
@@ -94,11 +78,12 @@ impl SiteTable {
                 let name = functions.name_of(module.id, function);
                 name.is_some_and(|name| means(&name))
             };
-            let found = match pattern.literal().and_then(|name| functions.ranges(module.id, name)) {
-                Some(ranges) => ranges.iter().any(|range| site_in(module, range).is_some()),
-                None => module.sites.iter().any(|site| matches(site.function())),
-            };
-            if found {
+            let mut found = false;
+            let mut see = |range| found |= site_in(module, &range).is_some();
+            let indexed =
+                name.as_ref().is_some_and(|name| functions.ranges(module.id, name, &mut see));
+            let there = module.sites.get(module.first as usize..).unwrap_or_default();
+            if found || !indexed && there.iter().any(|site| matches(site.function())) {
                 return None;
             }
             functions.each(module.id, &mut |name| {
@@ -125,35 +110,99 @@ impl SiteTable {
     }
 }
 
-/// The sites of a filter that names functions without wildcards only, through the
-/// index by name; `None` if it is no such filter or there is no index.
-fn indexed(module: &Module, filter: &Filter, functions: &impl Functions) -> Option<Vec<u32>> {
-    let mut sites = Vec::new();
-    for pattern in filter.patterns() {
-        let name = pattern.literal().filter(|_| !pattern.is_negative())?;
-        if pattern.covers(&module.name) {
-            let ranges = functions.ranges(module.id, name)?;
-            sites.extend(ranges.iter().filter_map(|range| site_in(module, range)));
+/// The sites of some modules that a filter means, and those of its words that may
+/// mean none.
+fn select_in<'f>(
+    modules: &[Module],
+    filter: &'f Filter,
+    functions: &impl Functions,
+) -> (Vec<Run>, Vec<&'f Pattern>) {
+    if filter.is_everything() {
+        return (modules.iter().map(Module::all).collect(), Vec::new());
+    }
+    if let Some(found) = named(modules, filter, functions) {
+        return found;
+    }
+    let mut runs = Vec::new();
+    for module in modules {
+        for (index, site) in (0_u32..).zip(&module.sites).skip(module.first as usize) {
+            let name = functions.name_of(module.id, site.function());
+            let wanted = |name: Cow<'_, str>| {
+                filter.wants_any(&module.name, &[&name, &functions.readable(&name)])
+            };
+            if name.is_some_and(wanted) {
+                add(&mut runs, module.id_of(index));
+            }
         }
     }
+    let adding = filter.patterns().iter().filter(|pattern| !pattern.is_negative());
+    (runs, adding.collect())
+}
+
+/// Adds a site behind all others.
+fn add(runs: &mut Vec<Run>, site: SiteId) {
+    match runs.last_mut() {
+        Some(run) if run.module == site.module && run.end == site.index => run.end += 1,
+        _ => runs.push(Run::from(site)),
+    }
+}
+
+/// As [`select_in`], through the index by name; `None` if there is none, or if the
+/// filter has other words than names without wildcards.
+fn named<'f>(
+    modules: &[Module],
+    filter: &'f Filter,
+    functions: &impl Functions,
+) -> Option<(Vec<Run>, Vec<&'f Pattern>)> {
+    let (mut sites, mut without): (Vec<Run>, _) = (Vec::new(), Vec::new());
+    for pattern in filter.patterns() {
+        let name = Name::new(pattern.literal().filter(|_| !pattern.is_negative())?);
+        let before = sites.len();
+        for module in modules.iter().filter(|module| pattern.covers(&module.name)) {
+            let mut see = |range| {
+                let found = site_in(module, &range).map(|index| module.id_of(index));
+                sites.extend(found.map(Run::from));
+            };
+            if !functions.ranges(module.id, &name, &mut see) {
+                return None;
+            }
+        }
+        if sites.len() == before {
+            without.push(pattern);
+        }
+    }
+    // Modules have ascending numbers in the table.
     sites.sort_unstable();
     sites.dedup();
-    Some(sites)
+    Some((sites, without))
 }
 
 /// Number of the first site in `range`.
 fn site_in(module: &Module, range: &Range<Vaddr>) -> Option<u32> {
     let index = module.lower_bound(range.start);
-    (module.sites.get(index)?.at(module.base) < range.end).then_some(module.first + index as u32)
+    (module.sites.get(index)?.at() < range.end).then_some(index as u32)
 }
 
 /// What a filter means.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Selection {
     /// The sites, module by module, ascending.
-    pub sites: Vec<SiteId>,
+    pub runs: Vec<Run>,
     /// The words that mean no site.
     pub misses: Vec<Miss>,
+}
+
+impl Selection {
+    /// Each of the sites.
+    pub fn sites(&self) -> impl Iterator<Item = SiteId> {
+        self.runs.iter().flat_map(|run| run.sites())
+    }
+
+    /// How many sites.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.runs.iter().map(|run| run.count()).sum()
+    }
 }
 
 /// A word of a filter that means no site.

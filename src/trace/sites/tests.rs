@@ -2,6 +2,7 @@
 //! (and a function without one), `crc7` without any.
 use super::*;
 use crate::isa::Insn;
+use crate::loader::Name;
 use crate::patch::engine::{self, CodeMem};
 use crate::patch::journal::Journal;
 use crate::patch::model::Model;
@@ -39,9 +40,15 @@ impl Functions for Symbols {
         }
     }
 
-    fn ranges(&self, module: ModuleId, wanted: &str) -> Option<Vec<Range<Vaddr>>> {
-        let found = SCSI.iter().filter(|(name, _)| module.0 == 0 && *name == wanted);
-        self.indexed.then(|| found.map(|(_, range)| Vaddr(range.start)..Vaddr(range.end)).collect())
+    fn ranges(
+        &self,
+        module: ModuleId,
+        wanted: &Name<'_>,
+        see: &mut dyn FnMut(Range<Vaddr>),
+    ) -> bool {
+        let found = SCSI.iter().filter(|(name, _)| module.0 == 0 && *name == wanted.text);
+        found.for_each(|(_, range)| see(Vaddr(range.start)..Vaddr(range.end)));
+        self.indexed
     }
 }
 
@@ -63,9 +70,9 @@ fn table() -> SiteTable {
 
 fn names(table: &SiteTable, words: &[&str]) -> (Vec<u32>, Vec<String>) {
     let filter = Filter::parse(words.iter().copied()).unwrap();
-    let Selection { sites, misses } = table.select(&filter, &PLAIN);
-    let offsets = sites.iter().map(|id| (table.row(*id).unwrap().at.0 - BASE.0) as u32);
-    (offsets.collect(), misses.iter().map(ToString::to_string).collect())
+    let selection = table.select(&filter, &PLAIN);
+    let offsets = selection.sites().map(|id| (table.row(id).unwrap().at.0 - BASE.0) as u32);
+    (offsets.collect(), selection.misses.iter().map(ToString::to_string).collect())
 }
 
 #[test]
@@ -104,7 +111,7 @@ fn a_literal_name_is_found_through_the_index() {
         table.select(&filter, &Symbols { indexed: true })
     };
     let found = select(&["scsi_late", "scsi_add", "scsi_late"]);
-    let at: Vec<_> = found.sites.iter().map(|id| table.row(*id).unwrap().at).collect();
+    let at: Vec<_> = found.sites().map(|id| table.row(id).unwrap().at).collect();
     assert_eq!(at, [BASE.offset(0x00c), BASE.offset(0x150)]);
     assert!(found.misses.is_empty());
     assert_eq!(select(&["scsi_notrace"]).misses.len(), 1);
@@ -145,9 +152,13 @@ fn a_redirect_stub_can_be_taken_back_only_while_no_call_goes_there() {
     let early = table.find(BASE.offset(0x00c)).unwrap();
     assert!(!table.take_redirect_stub(early), "there is none");
     assert!(table.set_redirect_stub(early, REDIRECT));
-    table.commit(&[early], Change::Redirect(true));
-    assert!(!table.take_redirect_stub(early));
-    table.commit(&[early], Change::Redirect(false));
+    for on in [true, false] {
+        let plan = table.plan("test", [early.into()].into(), Change::Redirect(on)).unwrap();
+        assert_eq!(plan.changed.count(), 1);
+        table.commit(&plan.changed);
+        assert_eq!(table.take_redirect_stub(early), !on);
+        assert!(table.set_redirect_stub(early, REDIRECT));
+    }
     assert!(table.take_redirect_stub(early));
     assert_eq!(table.row(early).unwrap().plan.redirect, None);
 }
@@ -166,10 +177,18 @@ fn a_plan_changes_text_and_the_table_together() {
     let mut journal = Journal::<8>::new();
 
     let mut run = |table: &mut SiteTable, sites: Vec<SiteId>, change| {
-        let (batch, changed, change) = table.plan("test", sites, change).unwrap().into_parts();
-        assert_eq!(changed.is_empty(), batch.is_empty());
-        let words = engine::apply(&mut mem, &mut journal, 0, batch).unwrap();
-        table.commit(&changed, change);
+        let Plan { batch, changed } =
+            table.plan("test", sites.into_iter().map(Run::from).collect(), change).unwrap();
+        let words = if change == Change::Trace(true) {
+            let more = table.switches::<true>(&changed);
+            engine::apply_all(&mut mem, &mut journal, 0, batch, &more)
+        } else {
+            let more = table.switches::<false>(&changed);
+            engine::apply_all(&mut mem, &mut journal, 0, batch, &more)
+        };
+        let words = words.unwrap();
+        assert_eq!(words == 0, changed.count() == 0);
+        table.commit(&changed);
         (words, table.counts(None))
     };
     let all: Vec<_> = table.all().collect();
@@ -191,7 +210,7 @@ fn a_plan_changes_text_and_the_table_together() {
 fn a_late_site_refuses_the_whole_redirect() {
     let table = table();
     let late = table.find(BASE.offset(0x150)).unwrap();
-    let error = table.plan("test", [late], Change::Redirect(true)).unwrap_err();
+    let error = table.plan("test", [late.into()].into(), Change::Redirect(true)).unwrap_err();
     assert!(matches!(error, PlanError::State(StateError::Late { .. })));
 }
 
@@ -209,12 +228,18 @@ fn modules_come_once_sorted_and_go_for_good() {
         let at = Vaddr(0x3_0000 + u64::from(unsorted[1]));
         assert_eq!(table.add(module("new", &unsorted)), Err(AddError::Unsorted { at }));
     }
+    let high = NewModule { base: Vaddr(0xffff_fffc), ..module("new", &[0, 4]) };
+    assert_eq!(table.add(high), Err(AddError::TooHigh { at: Vaddr(0x1_0000_0000) }));
+    let far = CallSite::new(4, SiteKind::Profile, 0, 0x200_0004);
+    let far = NewModule { sites: [far].into(), ..module("new", &[]) };
+    assert!(matches!(table.add(far), Err(AddError::OutOfReach { at: Vaddr(0x3_0004), .. })));
     let id = table.add(module("new", &[4, 8])).unwrap();
     let site = table.find(Vaddr(0x3_0004)).unwrap();
     assert!(table.remove(id));
     assert!(!table.remove(id));
     assert_eq!(table.find(Vaddr(0x3_0004)), None);
-    assert_eq!(table.plan("test", [site], Change::Trace(true)).unwrap_err(), PlanError::Gone(site));
+    let error = table.plan("test", [site.into()].into(), Change::Trace(true)).unwrap_err();
+    assert_eq!(error, PlanError::Gone(site));
     let again = table.add(module("new", &[4])).unwrap();
     assert_ne!(again, id);
 }

@@ -1,0 +1,81 @@
+"""Good modules, compressed, and some of those spoiled: packed.py GOOD_DIR OUT_DIR.
+
+`hello_xz.ko.xz` is hello.ko packed as Linux's build packs modules, and so on:
+the file's name says how, the module's own name stays. The spoiled ones are cut
+short, changed in one byte, or say that they are huge.
+"""
+
+import lzma
+import os
+import struct
+import subprocess
+import sys
+import zlib
+
+GOOD, OUT = sys.argv[1:]
+
+
+def good(name):
+    with open(os.path.join(GOOD, name + ".ko"), "rb") as file:
+        return file.read()
+
+
+def put(name, data):
+    with open(os.path.join(OUT, name), "wb") as file:
+        file.write(data)
+
+
+def xz(data, check=lzma.CHECK_CRC32, filters=()):
+    chain = list(filters) + [{"id": lzma.FILTER_LZMA2, "dict_size": 1 << 20}]
+    return lzma.compress(data, format=lzma.FORMAT_XZ, check=check, filters=chain)
+
+
+def zstd(data, *options):
+    return subprocess.run(["zstd", "-qc", *options], input=data, stdout=subprocess.PIPE,
+                          check=True).stdout
+
+
+def flipped(data, at):
+    return data[:at] + bytes([data[at] ^ 1]) + data[at + 1:]
+
+
+def number(value):
+    """A number as `.xz` writes it: seven bits a byte, lowest first."""
+    out = b""
+    while value >= 0x80:
+        out += bytes([value & 0x7f | 0x80])
+        value >>= 7
+    return out + bytes([value])
+
+
+def huge(data):
+    """An .xz file whose index says that its block unpacks to 2^60 bytes."""
+    footer = data[-12:]
+    size = (struct.unpack("<I", footer[4:8])[0] + 1) * 4
+    index = b"\0\1" + number(1000) + number(1 << 60)
+    index += bytes(-len(index) % 4)
+    index += struct.pack("<I", zlib.crc32(index))
+    ends = struct.pack("<I", len(index) // 4 - 1) + footer[8:10]
+    return data[:-12 - size] + index + struct.pack("<I", zlib.crc32(ends)) + ends + b"YZ"
+
+
+def main():
+    os.makedirs(OUT, exist_ok=True)
+    hello, demo = good("hello"), good("demo")
+    put("hello_xz.ko.xz", xz(hello))
+    put("hello_crc64.ko.xz", xz(hello, lzma.CHECK_CRC64, [{"id": lzma.FILTER_POWERPC}]))
+    put("demo_zst.ko.zst", zstd(demo))
+    put("pair_b_xz.ko.xz", xz(good("pair_b")))
+    packed, other = xz(hello), zstd(demo)
+    put("xz_cut.ko.xz", packed[:len(packed) // 2])
+    put("zst_cut.ko.zst", other[:len(other) // 2])
+    # The first byte of the first block's data, and the last before the checksum.
+    put("xz_changed.ko.xz", flipped(packed, 40))
+    put("zst_changed.ko.zst", flipped(other, len(other) - 5))
+    put("xz_huge.ko.xz", huge(packed))
+    put("zst_huge.ko.zst", b"\x28\xb5\x2f\xfd\x00\x90" + b"\x02\x00\x10\0" * 9000 + b"\x03\0\0\0")
+    put("xz_sha.ko.xz", xz(hello, lzma.CHECK_SHA256))
+    put("xz_text.ko.xz", xz(b"no module at all\n"))
+
+
+main()

@@ -19,6 +19,7 @@ use alloc::vec::Vec;
 use super::call::{self, CallEnd};
 use super::{livepatch, modules};
 use crate::addr::Vaddr;
+use crate::kprintln;
 use crate::machine::lock::{Mutex, pause};
 use crate::machine::memory::Block;
 use crate::machine::{paca, smp, spr, tick};
@@ -72,17 +73,28 @@ struct Jobs {
 
 static JOBS: Mutex<Jobs> = Mutex::new(Jobs { list: Vec::new(), started: 0 });
 
-/// Calls a function `count` times, here; the last result, or what ended it.
+/// Calls a function `count` times, here; the last result, or what ended it. The time
+/// limit is for all of it.
 pub fn run(work: &Work) -> CallEnd {
+    let before = tick::set_limit(work.limit);
+    let end = run_all(work);
+    tick::restore_limit(before);
+    end
+}
+
+fn run_all(work: &Work) -> CallEnd {
     let mut end = CallEnd::Returned(0);
-    for _ in 0..work.count {
-        end = call::run_limited(work.entry, &work.args, work.limit);
+    for made in 1..=work.count {
+        end = call::run(work.entry, &work.args);
         if matches!(end, CallEnd::Oops(_)) {
             break;
         }
-        if tick::end_was_asked() {
-            end = CallEnd::Oops("stopped by hand".into());
-            break;
+        if tick::must_end() {
+            let by_hand = tick::end_was_asked();
+            let why = if by_hand { "stopped by hand" } else { "time limit reached" };
+            // No fault was reported that says so.
+            kprintln!("{why} after {made} of {} calls", work.count);
+            return CallEnd::Oops(why.into());
         }
     }
     end

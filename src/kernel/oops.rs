@@ -22,7 +22,7 @@ mod report;
 use alloc::string::String;
 use core::fmt;
 
-use self::cause::{Cause, SYSTEM_RESET, in_words, is_overflow, is_wild_jump};
+use self::cause::{Cause, SYSTEM_CALL, SYSTEM_RESET, in_words, is_overflow, is_wild_jump};
 use super::symbols::{Plain, Symbolised};
 use super::{call as job, console, modules, tables, unwind};
 use crate::addr::Vaddr;
@@ -40,6 +40,9 @@ pub fn on_trap(frame: &mut TrapFrame) -> Outcome {
     let given_up = call::given_up(Vaddr(frame.nip));
     let nested = scratch::begin();
     console::set_quiet(false);
+    if frame.vector == SYSTEM_CALL {
+        frame.nip -= 4; // of all faults it alone tells where it would have gone on
+    }
     if frame.vector == SYSTEM_RESET && only_asks(frame) {
         if nested == 0 && !tick::must_end() {
             let _turn = console::turn();

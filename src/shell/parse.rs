@@ -392,9 +392,13 @@ pub(super) fn time(words: &mut Words<'_>) -> Result<Command, Problem> {
     };
     match command(timed, false) {
         // Changing how the run goes on takes no time.
-        Ok(Command::Time(_) | Command::Set(_) | Command::Reboot | Command::Poweroff) => {
-            Err(words.no_option(&first.bytes))
-        }
+        Ok(
+            Command::Time(_)
+            | Command::Set(_)
+            | Command::Repeat(_)
+            | Command::Reboot
+            | Command::Poweroff,
+        ) => Err(words.no_option(&first.bytes)),
         Ok(command) => Ok(Command::Time(Some(Box::new(command)))),
         Err(refusal) => Err(Problem::Of(Box::new(refusal))),
     }

@@ -9,6 +9,7 @@ use core::fmt;
 use crate::addr::Vaddr;
 use crate::kernel::{livepatch, modules, tables};
 use crate::loader::stubs::StubKind;
+use crate::machine::boot::GUARD_BYTES;
 use crate::machine::spr::msr;
 use crate::machine::trap::TrapFrame;
 use crate::machine::{hooks, memory, mmu, paca, text, tick};
@@ -24,6 +25,8 @@ const DSISR_STORE: u64 = 0x0200_0000;
 /// SRR1 bits of an instruction storage interrupt.
 const ISI_NO_EXECUTE: u64 = 0x1000_0000;
 
+/// The vector of the `sc` instruction.
+pub const SYSTEM_CALL: u64 = 0xc00;
 /// The vector of a system reset.
 pub const SYSTEM_RESET: u64 = 0x100;
 
@@ -37,7 +40,7 @@ impl fmt::Display for Cause<'_> {
         match frame.vector {
             SYSTEM_RESET => f.write_str(reset(frame)),
             0x200 => f.write_str("machine check"),
-            0x300 if paca::in_guard(frame.dar) => {
+            0x300 if is_stack_end(frame) => {
                 write!(f, "stack overflow: the guard page at {:#x} was reached", frame.dar)
             }
             0x300 => {
@@ -66,7 +69,7 @@ impl fmt::Display for Cause<'_> {
                 "floating point used, but it is off in the kernel (build with -msoft-float)",
             ),
             0x900 => f.write_str(end(frame)),
-            0xc00 => f.write_str("system call instruction, and there is no system to call"),
+            SYSTEM_CALL => f.write_str("system call instruction, and there is no system to call"),
             0xd00 => f.write_str("single step"),
             0xe40 => f.write_str("illegal instruction"),
             0xf20 => f.write_str(
@@ -88,7 +91,7 @@ fn end(frame: &TrapFrame) -> &'static str {
     } else if tick::must_end() || !tick::off_stack(frame) {
         "time limit reached"
     } else {
-        "stack overflow: r1 is outside this CPU's stacks"
+        "r1 is lost: it is outside this CPU's stacks"
     }
 }
 
@@ -136,6 +139,13 @@ pub fn in_words(frame: &TrapFrame) -> String {
         Some(symbol) => format!("call of {symbol}, which nobody exports"),
         None => Cause(frame).to_string(),
     }
+}
+
+/// True if the access went to a guard page because the stack had come to its end, and
+/// not because some pointer led there.
+fn is_stack_end(frame: &TrapFrame) -> bool {
+    let near = frame.gpr[1].abs_diff(frame.dar) <= GUARD_BYTES as u64;
+    paca::in_guard(frame.dar) && (near || makes_frame(Vaddr(frame.nip)))
 }
 
 /// True for `stdu r1,D(r1)` and `stdux r1,r1,RB`: how every frame is made.

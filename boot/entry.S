@@ -12,7 +12,8 @@
  *             LoPAPR appendix B
  *
  * Nothing here believes the link address: firmware puts the image where it
- * likes. `bcl 20,31,.+4` finds the address; the relocations are all RELATIVE.
+ * likes. `bcl 20,31,.+4` finds the address; the relocations are all RELATIVE,
+ * nearly all of them packed (RELR).
  */
         .section .text.entry, "ax", @progbits
         .balign 256
@@ -88,6 +89,44 @@ entry_rela:
 entry_rela_test:
         cmpld   %r4, %r5
         blt     entry_rela
+
+        /*
+         * The packed ones: an even doubleword is the address of a pointer that
+         * moves; the 63 bits above the lowest of an odd one say which of the next
+         * 63 doublewords do.
+         */
+        addis   %r4, %r14, (_relr_start - entry_here)@ha
+        addi    %r4, %r4, (_relr_start - entry_here)@l
+        addis   %r5, %r14, (_relr_end - entry_here)@ha
+        addi    %r5, %r5, (_relr_end - entry_here)@l
+        b       entry_relr_test
+entry_relr:
+        ld      %r6, 0(%r4)
+        addi    %r4, %r4, 8
+        andi.   %r0, %r6, 1
+        bne     entry_relr_bits
+        ldux    %r8, %r6, %r15          /* r6 = where the pointer is now */
+        add     %r8, %r8, %r15
+        std     %r8, 0(%r6)
+        addi    %r7, %r6, 8             /* r7 = the next doubleword */
+        b       entry_relr_test
+entry_relr_bits:
+        mr      %r9, %r7
+        addi    %r7, %r7, 63 * 8
+entry_relr_bit:
+        srdi.   %r6, %r6, 1
+        beq     entry_relr_test
+        andi.   %r0, %r6, 1
+        beq     entry_relr_next
+        ld      %r8, 0(%r9)
+        add     %r8, %r8, %r15
+        std     %r8, 0(%r9)
+entry_relr_next:
+        addi    %r9, %r9, 8
+        b       entry_relr_bit
+entry_relr_test:
+        cmpld   %r4, %r5
+        blt     entry_relr
 
         /* The stack, and an end to its back chain. */
         addis   %r1, %r14, ({boot_stack} + {BOOT_STACK_TOP} - entry_here)@ha

@@ -45,8 +45,8 @@
         .endm
 
         VARARGS _printk, 0, 1, %r4
+        VARARGS __warn_printk, 0, 1, %r4
         VARARGS sprintf, 1, 2, %r5
         VARARGS __dynamic_pr_debug, 2, 2, %r5
         VARARGS snprintf, 3, 3, %r6
         VARARGS scnprintf, 4, 3, %r6
-        VARARGS __warn_printk, 5, 1, %r4

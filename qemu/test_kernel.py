@@ -594,8 +594,8 @@ class Spoiled(Booted):
         with open(os.path.join(self.dir, "forged.ko"), "wb") as file:
             file.write(data)
         self.assertEqual(self.boot("! insmod forged", MODULES=self.dir)[2][1:], [
-            r"insmod: forged: unresolved: \x0atocsin; load the modules that export them first, "
-            "or use --link-only", "tocsin: ok"])
+            r"insmod: forged: unresolved: \x0atocsin; no module here exports them, and Tocsin has "
+            "not all that Linux has, so use --link-only", "tocsin: ok"])
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ use tocsin::loader::{LinkOptions, LoadError, Loaded};
 const KERNEL: FakeKernel = FakeKernel { exports_at: 0x1000_0000 };
 const OPTIONS: LinkOptions = LinkOptions {
     link_only: false,
+    force: false,
     stubs: tocsin::loader::StubStyle::Default,
     wrong_profile_stubs: false,
 };
@@ -102,6 +103,19 @@ fn by_the_abi(it: &Explained) -> Option<(i64, u64, u32)> {
         "REL64" => (sum - p, (sum - p) as u64, 64),
         "ADDR32" => (sum, sum as u64 & WORD, 0),
         "REL32" => (sum - p, (sum - p) as u64 & WORD, 0),
+        "ADDR16" | "ADDR16_LO" => half(sum, 0, 0xffff),
+        "ADDR16_DS" | "ADDR16_LO_DS" => half(sum, 0, 0xfffc),
+        "ADDR16_HI" | "ADDR16_HIGH" => half(sum, 16, 0xffff),
+        "ADDR16_HA" | "ADDR16_HIGHA" => ha(sum),
+        "ADDR16_HIGHER" => half(sum, 32, 0xffff),
+        "ADDR16_HIGHERA" => (sum, (sum + 0x8000) as u64 >> 32 & 0xffff, 0),
+        "ADDR16_HIGHEST" => half(sum, 48, 0xffff),
+        "ADDR16_HIGHESTA" => (sum, (sum + 0x8000) as u64 >> 48 & 0xffff, 0),
+        // 18 bits in the first word, 16 in the second.
+        "PCREL34" => {
+            let bits = (sum - p) as u64;
+            (sum - p, bits >> 16 & 0x3_ffff | (bits & 0xffff) << 32, 34)
+        }
         "TOC" => (toc, toc as u64, 64),
         "TOC16" | "TOC16_LO" => half(sum - toc, 0, 0xffff),
         "TOC16_DS" | "TOC16_LO_DS" => half(sum - toc, 0, 0xfffc),
@@ -156,10 +170,12 @@ fn check(object: &str, file: &[u8], types: &mut BTreeSet<String>) {
             let field = u64::from_le_bytes(field);
             let mask = match (all_of_it, kind) {
                 (64, _) => u64::MAX,
+                (34, _) => 0xffff_0003_ffff,
                 (_, "R_PPC64_ADDR32" | "R_PPC64_REL32") => 0xffff_ffff,
                 (_, "R_PPC64_REL24") => 0x3ff_fffc,
                 // Opcode bits of DS and DQ forms stay.
                 (_, "R_PPC64_TOC16_DS" | "R_PPC64_TOC16_LO_DS") => 0xfff0,
+                (_, "R_PPC64_ADDR16_DS" | "R_PPC64_ADDR16_LO_DS") => 0xfff0,
                 (_, "R_PPC64_REL14") => 0xfffc,
                 _ => 0xffff,
             };
@@ -172,15 +188,35 @@ fn check(object: &str, file: &[u8], types: &mut BTreeSet<String>) {
 #[test]
 fn explanations_agree_with_readelf_objdump_and_the_image() {
     let mut types = BTreeSet::new();
-    check("explain-fields.o", &assemble("fields.S", "explain-fields.o"), &mut types);
+    for (source, name) in [
+        ("fields.S", "explain-fields.o"),
+        ("parts.S", "explain-parts.o"),
+        ("prefixed.S", "explain-prefixed.o"),
+        ("pcrel.S", "explain-pcrel.o"),
+    ] {
+        check(name, &assemble(source, name), &mut types);
+    }
     for (model, name) in [("medium", "explain-medium.o"), ("large", "explain-large.o")] {
         let model = format!("-mcmodel={model}");
         let flags = [model.as_str(), "-pg", "-mprofile-kernel"];
         check(name, &compile("module.c", &flags, name), &mut types);
     }
     // What compilers emit, and the rare ones of fields.S.
-    assert!(types.len() >= 19, "{types:?}");
-    for kind in ["ADDR64", "REL64", "REL32", "TOC16_HA", "TOC16_LO_DS", "REL24", "ENTRY", "REL14"] {
+    assert!(types.len() >= 40, "{types:?}");
+    for kind in [
+        "PCREL34",
+        "GOT_PCREL34",
+        "REL24_NOTOC",
+        "ADDR16_HIGHERA",
+        "ADDR64",
+        "REL64",
+        "REL32",
+        "TOC16_HA",
+        "TOC16_LO_DS",
+        "REL24",
+        "ENTRY",
+        "REL14",
+    ] {
         assert!(types.contains(&format!("R_PPC64_{kind}")), "{kind}");
     }
 }
@@ -233,7 +269,13 @@ fn there_is_a_formula_for_exactly_the_types_that_the_loader_applies() {
     for kind in 0..=255 {
         let file = with_type(kind);
         let error = Module::load(&file, &KERNEL, &OPTIONS).err();
-        let unknown = matches!(error, Some(LoadError::Reloc { fault: RelocFault::Unknown, .. }));
+        let unknown = matches!(
+            error,
+            Some(LoadError::Reloc {
+                fault: RelocFault::Unknown | RelocFault::LinkageTable | RelocFault::ThreadLocal,
+                ..
+            })
+        );
         assert_eq!(formula::of(kind).is_none(), unknown, "{kind}: {error:?}");
     }
 }

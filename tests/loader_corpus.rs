@@ -8,8 +8,9 @@ mod loader_common;
 
 use loader_common::{FakeKernel, Module, modules_dir, walk_modules};
 use tocsin::addr::Vaddr;
+use tocsin::loader::paca_use;
 use tocsin::loader::params::{self, ParamType, Store, Stored};
-use tocsin::loader::{LinkOptions, Loaded, Modinfo, SiteFault, SiteKind};
+use tocsin::loader::{LinkOptions, Loaded, Modinfo, Object, SiteFault, SiteKind};
 
 #[test]
 fn every_module_of_the_package_links_near_and_far() {
@@ -138,7 +139,7 @@ fn a_parameter_of_a_real_module_is_stored_where_its_code_reads_it() {
         return;
     };
     let loaded = Module::load(&file, &KERNEL, &LinkOptions::default()).unwrap();
-    let memory = params::Memory { base: loaded.linked.base, image: &loaded.image };
+    let memory = params::Memory::Image { base: loaded.linked.base, image: &loaded.image };
     let list = params::list_params(&loaded.object, &loaded.layout, memory).unwrap();
     let param = params::find_param(&list, "numdummies").unwrap();
     assert_eq!(param.ops, KERNEL.address_of("param_ops_int"));
@@ -158,10 +159,29 @@ fn every_table_of_parameters_and_exports_is_read() {
     for path in walk_modules(&dir) {
         let file = std::fs::read(&path).expect("readable");
         let loaded = Module::load(&file, &KERNEL, &LinkOptions::default()).unwrap();
-        let memory = params::Memory { base: loaded.linked.base, image: &loaded.image };
+        let memory = params::Memory::Image { base: loaded.linked.base, image: &loaded.image };
         let list = params::list_params(&loaded.object, &loaded.layout, memory);
         params += list.unwrap_or_else(|error| panic!("{}: {error}", path.display())).len();
         exports += loaded.linked.exports.len();
     }
     println!("{exports} exports, {params} parameters");
+}
+
+#[test]
+fn only_kvm_reaches_into_other_places_of_the_per_cpu_block() {
+    let Some(dir) = modules_dir() else { return };
+    let mut names = Vec::new();
+    let mut looked_at = 0;
+    for path in walk_modules(&dir) {
+        let file = std::fs::read(&path).expect("readable");
+        let object = Object::parse(&file).expect("a module");
+        let short = paca_use::code_len(&object) <= paca_use::LOOKED_AT_MAX;
+        if !paca_use::other_places(&object).is_empty() {
+            assert!(short, "insmod tells of it");
+            names.push(path.file_stem().unwrap().to_str().unwrap().to_string());
+        }
+        looked_at += u32::from(short);
+    }
+    assert_eq!(names, ["kvm-hv", "kvm"]);
+    assert!(looked_at > 3000, "insmod looks at nearly all: {looked_at}");
 }

@@ -231,10 +231,43 @@ fn a_wrong_symbol_is_refused() {
 fn a_wrong_relocation_is_refused() {
     assert_eq!(
         relocated((0, 69, 2, 0)),
-        ".text+0x0: R_PPC64_TPREL16 (69) against far: type not supported; \
+        ".text+0x0: R_PPC64_TPREL16 (69) against far: thread-local, and the kernel has no \
+         threads; use an ordinary variable"
+    );
+    assert_eq!(
+        relocated((0, 30, 2, 0)),
+        ".text+0x0: R_PPC64_PLT16_HI (30) against far: a call through a linkage table, for the \
+         loader makes stubs itself; compile without -fno-plt and -mlongcall"
+    );
+    assert_eq!(
+        relocated((0, 15, 2, 0)),
+        ".text+0x0: R_PPC64_GOT16_LO (15) against far: type not supported; \
          compile with -mcmodel=medium or large and -fno-pic"
     );
-    assert!(relocated((0, 116, 2, 0)).contains("R_PPC64_REL24_NOTOC (116)"));
+    assert!(relocated((4, 116, 2, 0)).contains("expected a relative b or bl, found 0x60000000"));
+    assert!(relocated((0, 116, 2, 4)).contains("branch to 0x4 from the start of a function"));
+    assert_eq!(
+        relocated((0, 132, 1, 0)),
+        ".text+0x0: R_PPC64_PCREL34 (132) against start: expected a prefix, found 0x48000001; \
+         the file is damaged, build it again"
+    );
+    assert_eq!(
+        relocated((0, 133, 2, 8)),
+        ".text+0x0: R_PPC64_GOT_PCREL34 (133) against far: address at 0x8 from a symbol is wanted \
+         in a doubleword; load the symbol's own and add"
+    );
+    let crossing = small(|builder| {
+        let mut words = [0x0610_0000; 18]; // plwz r3,0(0),1 where it matters
+        (words[15], words[16]) = (0x0610_0000, 0x8060_0000);
+        let code = builder.section(".text.more", ALLOC | CODE, &words);
+        builder.at(code).align = 64;
+        builder.relocations(code, &[(60, 132, 1, 0)]);
+    });
+    assert_eq!(
+        refusal(&crossing),
+        ".text.more+0x3c: R_PPC64_PCREL34 (132) against start: prefixed instruction across a \
+         64-byte boundary; align the section to 64"
+    );
     assert!(relocated((0, 999, 2, 0)).contains(".text+0x0: relocation type 999 against far"));
     assert!(relocated((0, 38, 3, 0)).contains("symbol 3 of 3 does not exist"));
     assert!(relocated((0, 10, 3, 0)).contains("symbol 3 of 3 does not exist"));

@@ -5,11 +5,13 @@
 
 mod loader_common;
 
-use loader_common::{FakeKernel, MCOUNT, MCOUNT_LATE, MODULE_BASE, Module, assemble, compile};
+use loader_common::{FakeKernel, MCOUNT, MCOUNT_LATE, MODULE_BASE, Module, abi, assemble, compile};
 use tocsin::addr::Vaddr;
 use tocsin::isa::{Insn, branch};
 use tocsin::loader::stubs::StubKind;
-use tocsin::loader::{LinkOptions, Loaded, Resolved, Resolver, SiteFault, SiteKind, StubStyle};
+use tocsin::loader::{
+    self, KernelAbi, LinkOptions, Loaded, Resolved, Resolver, SiteFault, SiteKind, StubStyle,
+};
 
 const NOP: u32 = 0x6000_0000;
 const LD_R2_24_R1: u32 = 0xe841_0018;
@@ -225,4 +227,97 @@ fn a_weak_symbol_that_nobody_exports_is_zero_for_data_and_a_trap_for_calls() {
     assert_eq!(doubleword(&loaded, start.offset(pointer.r_offset as i64)), 0);
     let traps = loaded.linked.stubs.iter().filter(|stub| stub.kind == StubKind::Missing);
     assert_eq!(traps.map(|stub| stub.owner).collect::<Vec<_>>(), [missing]);
+}
+
+/// The word at a symbol of the module that is no function.
+fn label(loaded: &Loaded, name: &str) -> u32 {
+    let symbol = loaded.object.symbols().find(|symbol| loaded.object.name(symbol) == name);
+    let symbol = symbol.unwrap_or_else(|| panic!("no {name}"));
+    let section = loaded.layout.offset_of(symbol.st_shndx.into()).unwrap();
+    section + symbol.st_value as u32
+}
+
+#[test]
+fn code_without_a_toc_pointer_crosses_to_code_with_one_and_back() {
+    let file = assemble("pcrel.S", "sites-pcrel.o");
+    for stubs in [StubStyle::Default, StubStyle::Linux] {
+        let options = LinkOptions { stubs, ..LinkOptions::default() };
+        let loaded = Module::load(&file, &KERNEL, &options).unwrap();
+        let callee = KERNEL.address_of("far_function").0;
+        let with_toc = MODULE_BASE.offset(function(&loaded, "with_toc").into()).0;
+        let kind_at = |name: &str| {
+            let at = label(&loaded, name);
+            let here = MODULE_BASE.offset(at.into());
+            let to = branch::target_of(Insn(word(&loaded, at)), here).unwrap();
+            let entry = loaded.linked.stubs.find(to);
+            (entry.map(|entry| entry.kind), to)
+        };
+        // To a neighbour of its own kind directly: it sets up nothing.
+        let neighbour = MODULE_BASE.offset(function(&loaded, "neighbour").into());
+        assert_eq!(kind_at("notoc_near"), (None, neighbour));
+        for name in ["notoc_far", "notoc_toc", "notoc_sibling"] {
+            assert_eq!(kind_at(name).0, Some(StubKind::Notoc), "{name}");
+        }
+        assert_eq!(kind_at("notoc_far"), kind_at("notoc_sibling"), "one stub serves both");
+        if stubs == StubStyle::Default {
+            assert_eq!(stub_of(&loaded, label(&loaded, "notoc_far")).1, callee);
+            assert_eq!(stub_of(&loaded, label(&loaded, "notoc_toc")).1, with_toc);
+        }
+        // The words of the stub, but for its distance: r12 by way of the PACA alone.
+        let at = kind_at("notoc_toc").1.since(MODULE_BASE) as u32;
+        let upper = [0, 4, 8].map(|word_at| word(&loaded, at + word_at) >> 16);
+        assert_eq!(upper, [0xe98d, 0x3d8c, 0xe98c]); // ld r12,x(r13); addis; ld r12,y(r12)
+        assert_eq!([12, 16].map(|word_at| word(&loaded, at + word_at)), [0x7d89_03a6, 0x4e80_0420]);
+        // Code with a TOC gets its r2 back from a neighbour without.
+        let call = label(&loaded, "toc_calls_plain");
+        assert!(kind_at("toc_calls_plain").0.is_some_and(StubKind::saves_r2));
+        assert_eq!(word(&loaded, call + 4), LD_R2_24_R1);
+        let sites = loaded.linked.sites.iter().map(|site| (site.kind(), site.offset()));
+        let expected = [("neighbour", 4), ("with_toc", 12)]
+            .map(|(name, offset)| (SiteKind::Profile, function(&loaded, name) + offset));
+        assert_eq!(sites.collect::<Vec<_>>(), expected);
+    }
+}
+
+/// The doubleword that the prefixed load at `at` reads: `pld rt,d(0),1`.
+fn loaded_by(loaded: &Loaded, at: u32) -> Vaddr {
+    let (prefix, suffix) = (word(loaded, at), word(loaded, at + 4));
+    assert_eq!((prefix >> 18, suffix >> 26), (0x0410_0000 >> 18, 57), "pld, R=1");
+    let bits = i64::from(prefix & 0x3_ffff) << 16 | i64::from(suffix & 0xffff);
+    MODULE_BASE.offset(i64::from(at) + (bits << 30 >> 30))
+}
+
+#[test]
+fn each_symbol_has_one_doubleword_however_often_its_address_is_loaded() {
+    let file = assemble("prefixed.S", "sites-got.o");
+    let loaded = Module::load(&file, &KERNEL, &LinkOptions::default()).unwrap();
+    let (text, _) = loaded.object.section(".text").unwrap();
+    let start = loaded.layout.offset_of(text).unwrap();
+    let mut words = std::collections::BTreeMap::new();
+    for entry in loaded.object.relocations_of(text).unwrap().iter() {
+        if matches!(entry.r_info as u32, 133..=135) {
+            let symbol = loaded.object.symbol((entry.r_info >> 32) as u32).unwrap();
+            let name = loaded.object.name(&symbol);
+            let at = loaded_by(&loaded, start + entry.r_offset as u32);
+            assert_eq!(doubleword(&loaded, at), KERNEL.address_of(name).0, "{name}");
+            assert_eq!(*words.entry(name).or_insert(at), at, "{name}");
+        }
+    }
+    assert_eq!(words.len(), 3); // far_data, weak_data, far_function
+    let targets = loaded.layout.targets;
+    assert_eq!(targets.len, u64::from(loaded.layout.slots) * 8 + 3 * 8);
+}
+
+#[test]
+fn prefixed_instructions_are_refused_where_the_processor_has_none() {
+    let file = assemble("pcrel.S", "sites-power9.o");
+    let older = KernelAbi { prefixed: false, ..abi() };
+    let load = |options| loader::load(&file, 0x1000, |_| MODULE_BASE, &KERNEL, &older, &options);
+    let refused = load(LinkOptions::default()).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        ".text+0x0: R_PPC64_PCREL34 (132) against .data: a prefixed instruction, which only \
+         POWER10 and later have; run on one (CPU=power10) or compile with -mcpu=power8"
+    );
+    load(LinkOptions { link_only: true, ..LinkOptions::default() }).expect("it never runs");
 }

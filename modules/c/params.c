@@ -3,7 +3,10 @@
  *
  *   insmod params p_int=-5 p_array=1,2,3 p_text=hey
  *   call params_show;  cat /sys/module/params/parameters/p_int
+ *   echo 6 > /sys/module/params/parameters/p_even
  */
+#include <linux/errno.h>
+#include <linux/kernel.h>
 #include <linux/module.h>
 
 static unsigned char p_byte = 1;
@@ -40,6 +43,44 @@ static int p_hidden = 10;
 module_param(p_hidden, int, 0);
 static int p_risky;
 module_param_unsafe(p_risky, int, 0600);
+
+static int p_secret;
+module_param(p_secret, int, 0200);
+
+/* Types of the module's own: an even number, and one from 1 to 10. */
+static int set_even(const char *value, const struct kernel_param *param)
+{
+	int old = *(int *)param->arg, error = param_set_int(value, param);
+
+	if (error)
+		return error;
+	if (*(int *)param->arg & 1) {
+		*(int *)param->arg = old;
+		return -EINVAL;
+	}
+	return 0;
+}
+static const struct kernel_param_ops even_ops = {
+	.set = set_even,
+	.get = param_get_int,
+};
+static int p_even = 2;
+module_param_cb(p_even, &even_ops, &p_even, 0644);
+
+static int set_few(const char *value, const struct kernel_param *param)
+{
+	return param_set_uint_minmax(value, param, 1, 10);
+}
+static int get_few(char *buffer, const struct kernel_param *param)
+{
+	return scnprintf(buffer, 4096, "%u of 10\n", *(unsigned int *)param->arg);
+}
+static const struct kernel_param_ops few_ops = {
+	.set = set_few,
+	.get = get_few,
+};
+static unsigned int p_few = 1;
+module_param_cb(p_few, &few_ops, &p_few, 0644);
 
 /* Prints all of them. */
 void params_show(void)

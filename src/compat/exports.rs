@@ -88,6 +88,7 @@ macro_rules! kernel_exports {
                 "mutex_trylock" => kernel::mutex_trylock,
                 "mutex_unlock" => kernel::mutex_unlock,
                 "panic" => kernel::panic,
+                "param_set_uint_minmax" => param::set_uint_minmax,
                 "ppp_register_compressor" => registry::register::<{ Kind::Ppp as u8 }>,
                 "ppp_unregister_compressor" => registry::unregister::<{ Kind::Ppp as u8 }>,
                 "rc_map_register" => registry::register::<{ Kind::Keymap as u8 }>,
@@ -99,6 +100,15 @@ macro_rules! kernel_exports {
                 "skb_store_bits" => packet::skb_store_bits,
                 "snprintf" => varargs::snprintf,
                 "sprintf" => varargs::sprintf,
+                "static_key_count" => tables::static_key_count,
+                "static_key_disable" => tables::static_key_disable,
+                "static_key_disable_cpuslocked" => tables::static_key_disable,
+                "static_key_enable" => tables::static_key_enable,
+                "static_key_enable_cpuslocked" => tables::static_key_enable,
+                "static_key_slow_dec" => tables::static_key_slow_dec,
+                "static_key_slow_dec_cpuslocked" => tables::static_key_slow_dec,
+                "static_key_slow_inc" => tables::static_key_slow_inc,
+                "static_key_slow_inc_cpuslocked" => tables::static_key_slow_inc,
                 "strcasecmp" => cstring::strcasecmp,
                 "strcat" => cstring::strcat,
                 "strchr" => cstring::strchr,
@@ -151,24 +161,26 @@ macro_rules! kernel_exports {
 #[cfg(target_os = "none")]
 pub(crate) use kernel_exports;
 
-/// Types of parameters: a module takes their addresses and nothing else
+/// Types of parameters: the table that a module names in a parameter, and the two
+/// functions in it, which operations of a module's own may call; empty for none
 /// (`kernel/compat/param.rs`, `loader/params.rs`).
-pub const PARAMETERS: [&str; 15] = [
-    "param_array_ops",
-    "param_ops_bool",
-    "param_ops_bool_enable_only",
-    "param_ops_byte",
-    "param_ops_charp",
-    "param_ops_hexint",
-    "param_ops_int",
-    "param_ops_invbool",
-    "param_ops_long",
-    "param_ops_short",
-    "param_ops_string",
-    "param_ops_uint",
-    "param_ops_ullong",
-    "param_ops_ulong",
-    "param_ops_ushort",
+pub const PARAMETERS: [(&str, &str, &str); 16] = [
+    ("param_ops_byte", "param_set_byte", "param_get_byte"),
+    ("param_ops_short", "param_set_short", "param_get_short"),
+    ("param_ops_ushort", "param_set_ushort", "param_get_ushort"),
+    ("param_ops_int", "param_set_int", "param_get_int"),
+    ("param_ops_uint", "param_set_uint", "param_get_uint"),
+    ("param_ops_long", "param_set_long", "param_get_long"),
+    ("param_ops_ulong", "param_set_ulong", "param_get_ulong"),
+    ("param_ops_ullong", "param_set_ullong", "param_get_ullong"),
+    ("param_ops_hexint", "param_set_hexint", "param_get_hexint"),
+    ("param_ops_charp", "param_set_charp", "param_get_charp"),
+    ("param_ops_bool", "param_set_bool", "param_get_bool"),
+    ("param_ops_invbool", "param_set_invbool", "param_get_invbool"),
+    ("param_ops_bool_enable_only", "param_set_bool_enable_only", ""),
+    ("param_ops_bint", "param_set_bint", ""),
+    ("param_ops_string", "param_set_copystring", "param_get_string"),
+    ("param_array_ops", "", ""),
 ];
 
 macro_rules! names {
@@ -183,7 +195,8 @@ const OTHERS: &[&str] = kernel_exports!(names);
 
 /// Every exported name.
 pub fn names() -> impl Iterator<Item = &'static str> + Clone {
-    OTHERS.iter().chain(&PARAMETERS).copied()
+    let parameters = PARAMETERS.iter().flat_map(|(table, set, get)| [*table, *set, *get]);
+    OTHERS.iter().copied().chain(parameters.filter(|name| !name.is_empty()))
 }
 
 #[cfg(test)]
@@ -201,7 +214,7 @@ mod tests {
 
     #[test]
     fn every_type_of_parameter_is_one_that_the_loader_stores() {
-        for name in PARAMETERS {
+        for (name, _, _) in PARAMETERS {
             assert!(ParamType::of_export(name).is_some(), "{name}");
         }
     }

@@ -80,6 +80,9 @@ impl<'m, 's> Audit<'m, 's> {
         let module = self.module;
         let image = modules::relink(module)?;
         for group in [Group::InitText, Group::Text] {
+            if module.is_gone(group) {
+                continue;
+            }
             let span = module.layout.group(group);
             let bytes = image.get(span.offset as usize..span.end() as usize).unwrap_or_default();
             self.text(module.range(span).0, bytes);
@@ -191,7 +194,7 @@ impl<'m, 's> Audit<'m, 's> {
         let end = offset as usize + section.data.len();
         let expected = image.get(offset as usize..end).unwrap_or_default();
         let group = crate::loader::Layout::group_of(section);
-        if matches!(group, Group::Text | Group::InitText) {
+        if matches!(group, Group::Text | Group::InitText) || module.is_gone(group) {
             return;
         }
         let constant = group == Group::Rodata || section.name == ".toc";

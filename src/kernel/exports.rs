@@ -5,7 +5,7 @@
 use alloc::vec::Vec;
 
 use super::compat::{heap, kernel, library, packet, param, print, search};
-use super::{livepatch, registry};
+use super::{livepatch, registry, tables};
 use crate::addr::Vaddr;
 use crate::compat::exports::kernel_exports;
 use crate::compat::registry::Kind;

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! /proc/{modules,kallsyms,exports}
-//! /sys/module/M/{refcnt,coresize,sections/S}
+//! /sys/module/M/{refcnt,coresize,sections/S,parameters/P}
 //! /sys/kernel/tracing/{available_tracers,current_tracer,available_filter_functions,
 //!                      set_ftrace_filter,enabled_functions,trace}
 //! /sys/kernel/livepatch/P/enabled
@@ -14,11 +14,12 @@
 use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt::Write as _;
 
-use super::modules::{self, Failure};
-use super::{console, exports, initrd, ksyms, livepatch, tracing};
+use super::modules::{self, Failure, Module};
+use super::{console, exports, initrd, ksyms, livepatch, params, tracing};
 use crate::kprintln;
 use crate::patch::state::SiteState;
 
@@ -42,9 +43,11 @@ fn paths() -> Vec<String> {
     for module in modules::all() {
         let name = &module.name;
         paths.extend([format!("sys/module/{name}/refcnt"), format!("sys/module/{name}/coresize")]);
-        let sections = module.linked().sections.iter();
+        let sections = module.sections();
         paths
             .extend(sections.map(|section| format!("sys/module/{name}/sections/{}", section.name)));
+        let parameters = params::files(&module).into_iter();
+        paths.extend(parameters.map(|param| format!("sys/module/{name}/parameters/{param}")));
         if livepatch::is_patch(name) {
             paths.push(format!("sys/kernel/livepatch/{name}/enabled"));
         }
@@ -81,6 +84,12 @@ pub fn print(path: &str) -> Result<(), String> {
         console::write_bytes(file.data);
         return Ok(());
     }
+    if let Some((module, parameter)) = parameter(name)
+        && let Some(shown) = params::show(&module, parameter)
+    {
+        console::write_bytes(shown.map_err(|why| format!("{path}: {why}"))?.as_bytes());
+        return Ok(());
+    }
     match content(name) {
         Some(text) => {
             console::write_bytes(text.as_bytes());
@@ -88,6 +97,12 @@ pub fn print(path: &str) -> Result<(), String> {
         }
         None => Err(format!("{path}: no such file (see ls)")),
     }
+}
+
+/// The module and the name of a parameter's file.
+fn parameter(name: &str) -> Option<(Arc<Module>, &str)> {
+    let (module, rest) = name.strip_prefix("sys/module/")?.split_once('/')?;
+    Some((modules::find(module)?, rest.strip_prefix("parameters/")?))
 }
 
 fn content(name: &str) -> Option<String> {
@@ -111,7 +126,7 @@ fn content(name: &str) -> Option<String> {
                 "coresize" => Some(format!("{}\n", module.size())),
                 _ => {
                     let wanted = rest.strip_prefix("sections/")?;
-                    let mut sections = module.linked().sections.iter();
+                    let mut sections = module.sections();
                     let section = sections.find(|section| section.name == wanted)?;
                     Some(format!("{:#018x}\n", section.addr.0))
                 }
@@ -158,7 +173,7 @@ fn kallsyms() -> String {
             writeln!(text, "{:016x} {letter} {}", ksyms::address_of(&found).0, found.name.as_str());
     }
     for module in modules::all() {
-        for function in module.linked().functions.iter() {
+        for function in module.functions() {
             let global = function.symbol >= module.object().first_global();
             let letter = if global { 'T' } else { 't' };
             let at = module.address(function.at).0;
@@ -218,6 +233,16 @@ pub fn write(path: &str, text: &[u8], append: bool) -> Result<(), Failure> {
             "0" => livepatch::disable_command(module),
             _ => Err(format!("{path}: takes 0 or 1, not {word}").into()),
         };
+    }
+    if let Some((module, parameter)) = parameter(name)
+        && let Some(written) =
+            params::write(&module, parameter, text.strip_suffix('\n').unwrap_or(&text))
+    {
+        let refused = |why| Failure::Refused(format!("{path}: {why}"));
+        return written.map_err(|failure| match failure {
+            Failure::Refused(why) => refused(why),
+            oops => oops,
+        });
     }
     let reason = if content(name).is_some() || initrd::find(name).is_some() {
         "cannot be written"

@@ -6,11 +6,14 @@
 //! ksyms       the kernel's own symbols, packed in its image
 //! module_file a module's bytes, unpacked if they are compressed
 //! modules     the loaded modules: insmod, rmmod, use counts
+//! params      parameters of modules, at insmod and through their files
+//! versions    does a module fit this kernel, and what is missing
 //! exports     the names that modules import from the kernel
 //! compat/     the C functions behind those names
 //! call        the shell's `call`: arguments, buffers, what a fault leaves
 //! jobs        calls on the other CPUs
 //! step/       calls that are shown one instruction at a time
+//! tables      BUG, WARN, fixups after faults, static keys
 //! tracing     call sites on and off
 //! records     what they recorded, as text
 //! registry    what modules registered: hashes, charsets, keymaps, packet matches
@@ -39,13 +42,16 @@ pub mod livepatch;
 pub mod module_file;
 pub mod modules;
 pub mod oops;
+pub mod params;
 pub mod records;
 pub mod registry;
 pub mod run;
 pub mod step;
 pub mod symbols;
+pub mod tables;
 pub mod tracing;
 pub mod unwind;
+pub mod versions;
 
 /// Puts the kernel behind what the machine calls: exceptions and C names.
 pub fn connect() {

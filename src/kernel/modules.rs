@@ -22,23 +22,25 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::call::{self, CallEnd};
 use super::module_file::ModuleFile;
-use super::{exports, jobs, livepatch, registry, tracing};
+use super::{compat, exports, jobs, livepatch, params, registry, tables, tracing, versions};
 use self_cell::self_cell;
 
 use crate::addr::Vaddr;
 use crate::compat::errno;
+use crate::kprintln;
 use crate::ksyms::readable::{may_be_made, readable};
 use crate::loader::explain::Lens;
 use crate::loader::modinfo::module_name;
 use crate::loader::stubs::{Stub, StubAbi, StubKind};
 use crate::loader::symbols::find_global;
+use crate::loader::tables::Left;
 use crate::loader::{
     self, CallSite, Function, Group, KernelAbi, Layout, LinkOptions, Linked, LoadError, Name,
-    Object, Owner, Resolved, Resolver, Span, params,
+    Object, Owner, PlacedSection, Resolved, Resolver, Span,
 };
 use crate::machine::lock::{Mutex, briefly};
-use crate::machine::memory::{Block, Pages};
-use crate::machine::{boot, hooks, memory, paca, text};
+use crate::machine::memory::Pages;
+use crate::machine::{boot, hooks, memory, paca, spr, text};
 use crate::memory::PAGE;
 use crate::shell::args::module_name_eq;
 use crate::shell::command::Param;
@@ -62,10 +64,12 @@ pub struct Module {
     pub options: LinkOptions,
     /// It was ended by a fault.
     faulty: AtomicBool,
+    /// What only init used has been given back.
+    init_gone: AtomicBool,
     /// Its exit function has faulted: running it again would only fault again.
     stuck: AtomicBool,
-    /// Texts that its `charp` parameters point to.
-    _texts: Vec<Block>,
+    /// Parameters were given, so its data are not as linked.
+    given: bool,
 }
 
 /// What was made of a module's file, and borrows from it.
@@ -117,6 +121,7 @@ pub fn kernel_abi() -> KernelAbi {
         stubs: stub_abi(Vaddr(0)),
         mcount: hooks::mcount_address(),
         mcount_late: hooks::mcount_late_address(),
+        prefixed: spr::has_prefixes(),
     }
 }
 
@@ -206,11 +211,13 @@ impl Module {
         let functions = &self.linked().functions;
         let mut found = false;
         functions.each_named(self.object(), name, |function| {
-            found = true;
-            see(function);
+            if self.is_there(&function) {
+                found = true;
+                see(function);
+            }
         });
         if !found && may_be_made(name.text) {
-            let named = functions.iter().filter(|it| self.readable_name(it.symbol) == name.text);
+            let named = self.functions().filter(|it| self.readable_name(it.symbol) == name.text);
             named.for_each(see);
         }
     }
@@ -221,6 +228,42 @@ impl Module {
         self.each_named(&Name::new(name), |function| entries.push(self.address(function.at)));
         entries.dedup(); // aliases
         entries
+    }
+
+    /// Its functions that are in memory, by rising address.
+    pub fn functions(&self) -> impl Iterator<Item = Function> + '_ {
+        self.linked().functions.iter().filter(|function| self.is_there(function))
+    }
+
+    fn is_there(&self, function: &Function) -> bool {
+        self.pages.contains(self.address(function.at), 1)
+    }
+
+    /// Its sections that are in memory, by rising address.
+    pub fn sections(&self) -> impl Iterator<Item = &PlacedSection<'_>> + '_ {
+        self.linked().sections.iter().filter(|section| !self.is_gone(section.group))
+    }
+
+    /// True if a part of the image has been given back.
+    pub fn is_gone(&self, group: Group) -> bool {
+        let init = matches!(group, Group::InitData | Group::InitText);
+        init && self.init_gone.load(Ordering::Relaxed)
+    }
+
+    /// Gives back what only init used. Redirected call sites keep it.
+    fn give_back_init(&self) {
+        let rest = Group::ALL.into_iter().skip(2).map(|group| self.layout.group(group));
+        let Some(first) = rest.filter(|span| span.len != 0).map(|span| span.offset).min() else {
+            return; // nothing else is in it
+        };
+        let end = self.linked().base.offset(first.cast_signed());
+        if first == 0 || !tracing::init_goes(self, end) {
+            return;
+        }
+        let text = self.text();
+        self.init_gone.store(true, Ordering::Relaxed);
+        text::withdraw_front(text, self.text().0);
+        self.pages.give_front(end);
     }
 
     /// The address of an offset in the image.
@@ -253,14 +296,14 @@ impl Module {
 
     /// Everything executable: init code, code, stubs.
     pub fn text(&self) -> (Vaddr, Vaddr) {
-        text_range(&self.layout, self.linked().base)
+        text_range(&self.layout, self.linked().base, self.is_gone(Group::InitText))
     }
 
     /// True if one of its functions may begin there: its code, without the stubs.
     pub fn is_code(&self, at: Vaddr) -> bool {
         let within = |group| {
             let (start, end) = self.range(self.layout.group(group));
-            at >= start && at < end
+            at >= start && at < end && !self.is_gone(group)
         };
         at.is_aligned(4) && (within(Group::Text) || within(Group::InitText))
     }
@@ -289,7 +332,7 @@ impl Module {
     /// True if somebody may have written to its data: its own code, or whoever
     /// gave it parameters.
     pub fn may_have_written(&self) -> bool {
-        !self.options.link_only || !self._texts.is_empty()
+        !self.options.link_only || self.given
     }
 
     /// Bytes of memory, in whole pages; with its file, if that was compressed.
@@ -298,10 +341,10 @@ impl Module {
     }
 }
 
-fn text_range(layout: &Layout, base: Vaddr) -> (Vaddr, Vaddr) {
+fn text_range(layout: &Layout, base: Vaddr, init_gone: bool) -> (Vaddr, Vaddr) {
     let (init, core) = (layout.group(Group::InitText), layout.group(Group::Text));
-    let start = if init.len > 0 { init.offset } else { core.offset };
-    let end = core.end().max(layout.stubs.end()).max(init.end());
+    let start = if init.len > 0 && !init_gone { init.offset } else { core.offset };
+    let end = core.end().max(layout.stubs.end()).max(if init_gone { 0 } else { init.end() });
     (base.offset(start.cast_signed()), base.offset(end.cast_signed()))
 }
 
@@ -402,16 +445,22 @@ pub fn insmod_file(
             module.name
         )));
     }
-    let Some(init) = module.linked().init else { return Ok(module) };
+    let Some(init) = module.linked().init else {
+        module.give_back_init();
+        return Ok(module);
+    };
     livepatch::take_oops(&module.name); // of an earlier one by that name
     match call::run(init, &[]) {
         // An int in r3.
         CallEnd::Returned(result) => match result as i32 {
             // A live patch's callback may have faulted meanwhile: the patch is on.
-            0.. => match livepatch::take_oops(&module.name) {
-                Some(cause) => Err(Failure::Oops(format!("{}: {cause}", module.name))),
-                None => Ok(module),
-            },
+            0.. => {
+                module.give_back_init();
+                match livepatch::take_oops(&module.name) {
+                    Some(cause) => Err(Failure::Oops(format!("{}: {cause}", module.name))),
+                    None => Ok(module),
+                }
+            }
             error => {
                 let number = error.unsigned_abs();
                 let name = errno::name(number).unwrap_or("unknown error");
@@ -465,11 +514,14 @@ impl From<String> for Failure {
 }
 
 /// What linking a module gives besides its [`Views`].
-struct Placed {
+struct Placed<'g> {
     name: String,
     layout: Layout,
     pages: Pages,
-    texts: Vec<Block>,
+    /// Parameters that the module itself has to take.
+    own: Vec<(Vaddr, &'g str)>,
+    /// Tables with entries that were not applied.
+    left: Vec<Left>,
     sites: Vec<CallSite>,
     profile: Vaddr,
 }
@@ -479,22 +531,22 @@ fn load(
     word: &str,
     file: ModuleFile,
     options: LinkOptions,
-    params: &[Param],
+    given: &[Param],
 ) -> Result<Arc<Module>, Failure> {
     let mut placed = None;
     let viewed = Viewed::try_new(file, |file| {
-        let (views, rest) = link(word, file, &options, params)?;
+        let (views, rest) = link(word, file, &options, given)?;
         placed = Some(rest);
         Ok::<_, Failure>(views)
     })?;
-    let Some(Placed { name, layout, pages, texts, sites, profile }) = placed else {
+    let Some(Placed { name, layout, pages, own, left, sites, profile }) = placed else {
         return Err(format!("{word}: nothing was linked").into()); // not without an error
     };
     let base = pages.start();
     text::publish(
         &name,
         &pages,
-        text_range(&layout, base),
+        text_range(&layout, base, false),
         constant_range(&layout, base),
         target_range(&layout, base),
     );
@@ -502,7 +554,8 @@ fn load(
     let id = match tracing::add(new) {
         Ok(id) => id,
         Err(error) => {
-            text::withdraw(text_range(&layout, base), target_range(&layout, base));
+            text::withdraw(text_range(&layout, base, false), target_range(&layout, base));
+            compat::param::forget(base, layout.size);
             return Err(format!("{word}: {error}").into());
         }
     };
@@ -515,23 +568,39 @@ fn load(
         sites: id,
         options,
         faulty: AtomicBool::new(false),
+        init_gone: AtomicBool::new(false),
         stuck: AtomicBool::new(false),
-        _texts: texts,
+        given: !given.is_empty(),
     });
     replace_list(|modules| modules.changed(|_| false, Some(module.clone())));
+    for Left { section, count } in left {
+        kprintln!("{word}: {count} entries of {section} not applied");
+    }
     tracing::module_came(&module);
+    for (entry, value) in own {
+        if let Err(failure) = params::set_own(&module, entry, value) {
+            unlist(&module);
+            return Err(match failure {
+                Failure::Refused(why) => format!("{word}: {why}").into(),
+                Failure::Oops(why) => Failure::Oops(format!("{word}: {why}")),
+            });
+        }
+    }
     Ok(module)
 }
 
 /// Links a module into pages of its own, which nobody executes yet.
-fn link<'f>(
+fn link<'f, 'g>(
     word: &str,
     file: &'f ModuleFile,
     options: &LinkOptions,
-    params: &[Param],
-) -> Result<(Views<'f>, Placed), Failure> {
+    given: &'g [Param],
+) -> Result<(Views<'f>, Placed<'g>), Failure> {
     let refuse = |error: LoadError| Failure::Refused(format!("{word}: {error}"));
     let object = Object::parse(file.bytes()).map_err(refuse)?;
+    if !options.force && !options.link_only {
+        versions::check_kernel(word, &object)?;
+    }
     let name = module_name(&object, file.base_name());
     if find(&name).is_some() {
         return Err(format!("{word}: {name} is loaded already (rmmod {name} first)").into());
@@ -552,7 +621,7 @@ fn link<'f>(
     let abi = kernel_abi();
     let mut linked =
         loader::relocate::link(&object, &layout, base, pages.bytes_mut(), &everyone, &abi, options)
-            .map_err(refuse)?;
+            .map_err(|error| versions::refusal(word, error, &object))?;
     let owner_name = |number: u32| {
         let owner = everyone.modules.iter().find(|module| module.number == number);
         owner.map_or_else(|| "?".to_string(), |module| format!("module {}", module.name))
@@ -560,13 +629,22 @@ fn link<'f>(
     if !options.link_only {
         loader::exports::refuse_duplicates(&linked.exports, &everyone, owner_name)
             .map_err(refuse)?;
+        if !options.force {
+            versions::check_imports(word, &object, &linked, &everyone.modules)?;
+        }
     }
-    let texts = store_params(&object, &layout, &mut pages, params)
-        .map_err(|reason| format!("{word}: {reason}"))?;
+    let mut left = Vec::new();
+    if !options.link_only {
+        left = tables::settle(&object, &layout, base, pages.bytes_mut(), true);
+    }
+    let own = params::store_given(&object, &layout, base, given).map_err(|reason| {
+        compat::param::forget(base, layout.size);
+        format!("{word}: {reason}")
+    })?;
 
     let profile = profile_stub(&linked).unwrap_or(Vaddr(0));
     let sites = core::mem::take(&mut linked.sites);
-    Ok((Views { object, linked }, Placed { name, layout, pages, texts, sites, profile }))
+    Ok((Views { object, linked }, Placed { name, layout, pages, own, left, sites, profile }))
 }
 
 /// The stub by which patchable sites reach the tracer: what their out-of-line stubs
@@ -576,47 +654,6 @@ fn profile_stub(linked: &Linked<'_>) -> Option<Vaddr> {
     let kinds = [StubKind::Profile, StubKind::SeedProfile, StubKind::LinuxProfile];
     let found = linked.stubs.iter().find(|entry| kinds.contains(&entry.kind) && entry.owner == 0);
     found.map(|entry| entry.at)
-}
-
-/// Stores the parameters given on the `insmod` line; the texts to be kept.
-fn store_params(
-    object: &Object<'_>,
-    layout: &Layout,
-    pages: &mut Pages,
-    given: &[Param],
-) -> Result<Vec<Block>, String> {
-    let base = pages.start();
-    let type_of =
-        |ops: Vaddr| super::compat::param::name_of(ops).and_then(params::ParamType::of_export);
-    let mut texts = Vec::new();
-    // Also without any given: what it says is wrong with the file.
-    let image = params::Memory { base, image: pages.bytes_mut() };
-    params::list_params(object, layout, image).map_err(|error| error.to_string())?;
-    for Param { name, value } in given {
-        let value =
-            core::str::from_utf8(value).map_err(|_| format!("{name}: the value is no text"))?;
-        let image = params::Memory { base, image: pages.bytes_mut() };
-        let list = params::list_params(object, layout, image).map_err(|error| error.to_string())?;
-        let param = params::find_param(&list, name).map_err(|error| error.to_string())?;
-        let stores = params::plan_param(param, Some(value), &type_of, image)
-            .map_err(|error| error.to_string())?;
-        for store in stores {
-            let bytes = match store.what {
-                params::Stored::Bytes(bytes) => bytes,
-                params::Stored::AddressOf(text) => {
-                    let mut block = Block::take(text.len()).ok_or("no memory for a parameter")?;
-                    block.fill(&text);
-                    let address = block.start().0.to_le_bytes().to_vec();
-                    texts.push(block);
-                    address
-                }
-            };
-            if !pages.store(store.at, &bytes) {
-                return Err(format!("{name}: the variable is not in the module"));
-            }
-        }
-    }
-    Ok(texts)
 }
 
 /// Replaces the list; the old one goes when nobody looks at it any more.
@@ -635,7 +672,8 @@ fn unlist(module: &Arc<Module>) {
     registry::module_gone(module);
     replace_list(|modules| modules.changed(|other| other.number == module.number, None));
     let (base, layout) = (module.linked().base, &module.layout);
-    text::withdraw(text_range(layout, base), target_range(layout, base));
+    text::withdraw(module.text(), target_range(layout, base));
+    compat::param::forget(base, layout.size);
 }
 
 /// Unloads a module after its exit function.
@@ -707,6 +745,9 @@ pub fn relink(module: &Module) -> Result<Vec<u8>, String> {
         &module.options,
     )
     .map_err(|error| format!("{}: {error}", module.name))?;
+    if !module.options.link_only {
+        tables::settle(object, layout, base, &mut image, false);
+    }
     Ok(image)
 }
 

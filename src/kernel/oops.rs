@@ -23,8 +23,8 @@ use alloc::string::String;
 use core::fmt;
 
 use self::cause::{Cause, SYSTEM_CALL, SYSTEM_RESET, in_words, is_overflow, is_wild_jump};
-use super::symbols::Plain;
-use super::{call as job, console, modules, unwind};
+use super::symbols::{Plain, Symbolised};
+use super::{call as job, console, modules, tables, unwind};
 use crate::addr::Vaddr;
 use crate::machine::spr::msr;
 use crate::machine::trap::{Outcome, TrapFrame};
@@ -33,6 +33,9 @@ use crate::{kprint, kprintln};
 
 /// Decides and reports: the kernel's [`Handler`](crate::machine::trap::Handler).
 pub fn on_trap(frame: &mut TrapFrame) -> Outcome {
+    if !scratch::is_reporting() && tables::resume(frame) {
+        return Outcome::Resume;
+    }
     // Text on the heap: taken before the report has memory of its own.
     let given_up = call::given_up(Vaddr(frame.nip));
     let nested = scratch::begin();
@@ -123,6 +126,20 @@ fn on_behalf_of_module(frame: &TrapFrame) -> bool {
         }
     });
     !by_kernel.unwrap_or(end != unwind::End::Whole)
+}
+
+/// Prints where the code stands that goes on afterwards, in a line that `first`
+/// makes of it, and who called it.
+pub fn warned(frame: &TrapFrame, first: impl FnOnce(Symbolised)) {
+    let nip = Vaddr(frame.nip);
+    scratch::begin();
+    let turn = console::turn();
+    crate::kernel::compat::print::end_open_line();
+    console::fresh_line();
+    first(Symbolised(nip));
+    report::back_trace(nip, Vaddr(frame.lr), Vaddr(frame.gpr[1]));
+    drop(turn);
+    scratch::end();
 }
 
 /// The report faulted: say less, and end.

@@ -81,7 +81,7 @@ impl Functions for Loaded {
 
     fn each(&self, module: ModuleId, visit: &mut dyn FnMut(&str)) {
         let Some(module) = self.module(module) else { return };
-        for function in module.linked().functions.iter() {
+        for function in module.functions() {
             visit(module.symbol_name(function.symbol));
         }
     }
@@ -128,6 +128,20 @@ pub fn module_goes(module: &Module) {
     let mut sites = SITES.lock();
     sites.remove(module.sites);
     TRACER.lock().meant = (0, Vec::new()); // sites of the past
+}
+
+/// Forgets a module's sites below `end`, where its init code was; true if nothing is
+/// left that leads there.
+pub fn init_goes(module: &Module, end: Vaddr) -> bool {
+    let mut sites = SITES.lock();
+    if sites.first_in(module.linked().base..end).is_none() {
+        return true;
+    }
+    drop(sites);
+    records::archive();
+    sites = SITES.lock();
+    TRACER.lock().meant = (0, Vec::new()); // sites of the past
+    sites.drop_below(module.sites, end) > 0
 }
 
 /// Changes the state of sites through the text engine: all or nothing.

@@ -44,6 +44,8 @@ pub struct KernelAbi {
     pub mcount: Vaddr,
     /// The hook for sites behind the prologue, which returns to LR.
     pub mcount_late: Vaddr,
+    /// Whether the processor has prefixed instructions (POWER10).
+    pub prefixed: bool,
 }
 
 /// Most unresolved names that an error lists.
@@ -94,6 +96,11 @@ impl Bound {
         self.stub + self.needs.slots_before(kind) * slot_bytes as u32
     }
 
+    /// True if some branch to the symbol needs the stub of `kind`.
+    pub fn needs(&self, kind: u8) -> bool {
+        self.needs.has(kind)
+    }
+
     fn local(value: u64, needs: Needs) -> Self {
         Self { value, stub: 0, class: Class::Local, local_entry: 0, needs }
     }
@@ -142,6 +149,11 @@ pub(super) fn bind(linker: &mut Linker) -> Result<Bindings, LoadError> {
             }
         }
         bindings.bounds.push(bound);
+    }
+    for (number, symbol) in layout.got.iter().enumerate() {
+        let word = layout.targets.offset + (u64::from(layout.slots) + number as u64) * 8;
+        let value = bindings.bounds.get(*symbol as usize).map_or(0, |bound| bound.value);
+        linker.write(word, &value.to_le_bytes());
     }
     unresolved.refuse()?;
     bindings.owners.sort_unstable();
@@ -272,6 +284,7 @@ impl<'l, 'a> Linker<'l, 'a> {
     fn shape(&self, kind: u8, word: Vaddr, target: Vaddr) -> Stub {
         match (kind, self.options.stubs) {
             (Needs::SIBLING, _) => Stub::Sibling { word },
+            (Needs::NOTOC, _) => Stub::Notoc { word },
             (Needs::CALL, StubStyle::Default) => Stub::External { word },
             (Needs::CALL, StubStyle::Seed) => Stub::SeedExternal { target },
             (Needs::CALL, StubStyle::Linux) => Stub::LinuxExternal { target },

@@ -110,6 +110,14 @@ impl<'a> Object<'a> {
         Ok(object)
     }
 
+    /// The bytes of one section of a file whose other parts nobody has asked for.
+    #[must_use]
+    pub fn peek(bytes: &'a [u8], name: &str) -> Option<&'a [u8]> {
+        let header = parse_header(bytes).ok()?;
+        let sections = parse_sections(bytes, &header).ok()?;
+        sections.iter().find(|section| section.name == name).map(|section| section.data)
+    }
+
     /// All sections, in file order; index 0 is the null section.
     #[must_use]
     pub fn sections(&self) -> &[Section<'a>] {

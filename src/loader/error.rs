@@ -282,6 +282,10 @@ pub enum SymbolFault {
 pub enum RelocFault {
     /// A type that this loader does not implement.
     Unknown,
+    /// A call by way of a linkage table, which a program has.
+    LinkageTable,
+    /// The place of a thread-local variable.
+    ThreadLocal,
     /// The symbol's index is past the table.
     SymbolIndex {
         /// The index.
@@ -308,6 +312,20 @@ pub enum RelocFault {
         /// The word.
         found: u32,
     },
+    /// The word is no prefix of a prefixed instruction.
+    NotPrefixed {
+        /// The word.
+        found: u32,
+    },
+    /// A prefixed instruction, which this processor does not have.
+    NoPrefixes,
+    /// A prefixed instruction across a 64-byte boundary.
+    Crosses,
+    /// The doubleword that is wanted would hold more than a symbol's address.
+    GotAddend {
+        /// The addend.
+        addend: i64,
+    },
     /// A branch in a section that is not code.
     NotCode,
     /// The branch leaves the module for somewhere other than a function's start.
@@ -333,6 +351,13 @@ pub enum ExportFault {
     PartialEntry {
         /// Bytes in the section.
         size: u64,
+    },
+    /// Not a flag for each entry.
+    FlagCount {
+        /// Flags.
+        found: u64,
+        /// Entries.
+        count: u64,
     },
     /// The name is not in a section of the module, or no text.
     Name {
@@ -543,6 +568,12 @@ impl fmt::Display for RelocFault {
             Self::Unknown => f.write_str(
                 "type not supported; compile with -mcmodel=medium or large and -fno-pic",
             ),
+            Self::LinkageTable => f.write_str(
+                "a call through a linkage table, for the loader makes stubs itself; compile without -fno-plt and -mlongcall",
+            ),
+            Self::ThreadLocal => {
+                f.write_str("thread-local, and the kernel has no threads; use an ordinary variable")
+            }
             Self::SymbolIndex { index, count } => {
                 write!(
                     f,
@@ -570,6 +601,20 @@ impl fmt::Display for RelocFault {
                     "expected a relative b or bl, found {found:#010x}; the file is damaged, build it again"
                 )
             }
+            Self::NotPrefixed { found } => {
+                write!(f, "expected a prefix, found {found:#010x}; the file is damaged, build it again")
+            }
+            Self::NoPrefixes => f.write_str(
+                "a prefixed instruction, which only POWER10 and later have; run on one (CPU=power10) or compile with -mcpu=power8",
+            ),
+            Self::Crosses => {
+                f.write_str("prefixed instruction across a 64-byte boundary; align the section to 64")
+            }
+            Self::GotAddend { addend } => write!(
+                f,
+                "address at {} from a symbol is wanted in a doubleword; load the symbol's own and add",
+                Signed(*addend)
+            ),
             Self::NotCode => {
                 f.write_str("branch in a section that is not executable; mark the section \"ax\"")
             }
@@ -595,6 +640,7 @@ impl fmt::Display for ExportFault {
             Self::PartialEntry { size } => {
                 write!(f, "size {size:#x} is no whole number of entries")
             }
+            Self::FlagCount { found, count } => write!(f, "{found} flags for {count} exports"),
             Self::Name { addr } => write!(f, "name at {addr:#x} is no text of the module"),
             Self::Outside { addr } => write!(f, "exports {addr:#x}, which is not in the module"),
         }

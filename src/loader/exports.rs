@@ -7,8 +7,16 @@
 //!  self-relative  | value: s32 | name: s32 | namespace: s32 |   12 bytes, REL32
 //! ```
 //!
+//! Beside them, an entry each in the same order:
+//!
+//! ```text
+//!  __kcrctab, __kcrctab_gpl   u32 checksum of what is exported (`versions`)
+//!  __kflagstab (7.x)          u8, bit 0: for GPL-compatible modules only
+//! ```
+//!
 //! Which form it is, the type of the first relocation says. `__ksymtab` is for
-//! everybody, `__ksymtab_gpl` for GPL-compatible modules.
+//! everybody, `__ksymtab_gpl` for GPL-compatible modules; where there are flags, they
+//! decide.
 //!
 //! # References
 //! Linux's `EXPORT_SYMBOL` and `CONFIG_HAVE_ARCH_PREL32_RELOCATIONS`: powerpc
@@ -35,10 +43,17 @@ pub struct Export<'a> {
     pub addr: Vaddr,
     /// For GPL-compatible modules only.
     pub gpl_only: bool,
+    /// Its checksum, if the module has them.
+    pub checksum: Option<u32>,
 }
 
-/// The tables, and whether their entries are for GPL-compatible modules only.
-const TABLES: [(&str, bool); 2] = [("__ksymtab", false), ("__ksymtab_gpl", true)];
+/// The tables, those of their checksums, and whether the entries are for
+/// GPL-compatible modules only.
+const TABLES: [(&str, &str, bool); 2] =
+    [("__ksymtab", "__kcrctab", false), ("__ksymtab_gpl", "__kcrctab_gpl", true)];
+/// Flags of the entries of `__ksymtab`.
+const FLAGS: &str = "__kflagstab";
+const GPL_ONLY: u8 = 1;
 
 /// Reads the export tables of a module linked into `image` at `base`.
 ///
@@ -51,7 +66,7 @@ pub fn read<'a>(
     image: &[u8],
 ) -> Result<Vec<Export<'a>>, LoadError> {
     let mut exports = Vec::new();
-    for (table, gpl_only) in TABLES {
+    for (table, checksums, gpl_only) in TABLES {
         let Some((index, section)) = object.section(table) else {
             continue;
         };
@@ -68,7 +83,21 @@ pub fn read<'a>(
         if !section.size().is_multiple_of(width) {
             return Err(refuse(0, ExportFault::PartialEntry { size: section.size() }));
         }
+        let count = section.size() / width;
+        let flags = object.section(FLAGS).filter(|_| !gpl_only).map(|(_, flags)| flags.data);
+        if let Some(flags) = flags.filter(|flags| flags.len() as u64 != count) {
+            let at = Place { section: FLAGS.into(), offset: 0 };
+            let fault = ExportFault::FlagCount { found: flags.len() as u64, count };
+            return Err(LoadError::BadExport { at, fault });
+        }
+        // Checksums that are relocated are of a kernel older than 5.19.
+        let checksums = object.section(checksums).filter(|(index, section)| {
+            section.size() == count * 4 && object.relocations_of(*index).is_none()
+        });
+        let (checksums, _) =
+            checksums.map_or(&[][..], |(_, section)| section.data).as_chunks::<4>();
         for entry in (0..section.size()).step_by(width as usize) {
+            let number = (entry / width) as usize;
             let field = |number: u64| {
                 let at = u64::from(start) + entry + number * (width / 3);
                 if relative {
@@ -90,7 +119,11 @@ pub fn read<'a>(
                 text_at(object.sections()[section].data, u32::try_from(offset).ok()?)
             });
             let name = text.ok_or_else(|| refuse(entry, ExportFault::Name { addr: name }))?;
-            exports.push(Export { name, addr: Vaddr(addr), gpl_only });
+            let flagged =
+                flags.and_then(|flags| flags.get(number)).is_some_and(|it| it & GPL_ONLY != 0);
+            let checksum = checksums.get(number).map(|bytes| u32::from_le_bytes(*bytes));
+            let gpl_only = gpl_only || flagged;
+            exports.push(Export { name, addr: Vaddr(addr), gpl_only, checksum });
         }
     }
     Ok(exports)
@@ -117,6 +150,14 @@ pub fn refuse_duplicates(
         }
     }
     Ok(())
+}
+
+/// True if a module file exports `name`; found by the table of names alone, for the
+/// file may be one of thousands.
+#[must_use]
+pub fn offers(file: &[u8], name: &str) -> bool {
+    let names = Object::peek(file, "__ksymtab_strings").unwrap_or_default();
+    names.split(|&byte| byte == 0).any(|known| known == name.as_bytes())
 }
 
 fn read_at<const N: usize>(image: &[u8], at: u64) -> Option<[u8; N]> {

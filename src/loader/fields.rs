@@ -3,8 +3,9 @@
 //!
 //! ```text
 //!  word      S+A or S+A-P         ADDR32 ADDR64 REL32 REL64 TOC
-//!  half      S+A-TOC or S+A-P     TOC16* REL16*: a displacement, whole or in halves
-//!  branch    S+A-P                REL24 (in super::relocate), REL14
+//!  half      S+A, S+A-TOC, S+A-P  ADDR16* TOC16* REL16*: whole, or one part of it
+//!  prefixed  S+A-P, GOT-P         PCREL34 GOT_PCREL34: 18 bits in the prefix, 16 behind
+//!  branch    S+A-P                REL24* (in super::relocate), REL14
 //! ```
 //!
 //! # Invariants
@@ -21,10 +22,11 @@
 //! there, loads once and stores once.
 
 use goblin::elf64::reloc::{
-    R_PPC64_ADDR64, R_PPC64_ENTRY, R_PPC64_GNU_VTENTRY, R_PPC64_GNU_VTINHERIT, R_PPC64_NONE,
-    R_PPC64_REL16, R_PPC64_REL16_HA, R_PPC64_REL16_HI, R_PPC64_REL16_LO, R_PPC64_REL64,
-    R_PPC64_TOC, R_PPC64_TOC16, R_PPC64_TOC16_HA, R_PPC64_TOC16_HI, R_PPC64_TOC16_LO,
-    R_PPC64_TOCSAVE, R_PPC64_UADDR64,
+    R_PPC64_ADDR16, R_PPC64_ADDR16_HA, R_PPC64_ADDR16_HIGH, R_PPC64_ADDR16_HIGHA,
+    R_PPC64_ADDR16_HIGHER, R_PPC64_ADDR16_HIGHESTA, R_PPC64_ADDR64, R_PPC64_ENTRY,
+    R_PPC64_GNU_VTENTRY, R_PPC64_GNU_VTINHERIT, R_PPC64_NONE, R_PPC64_REL16, R_PPC64_REL16_HA,
+    R_PPC64_REL16_HI, R_PPC64_REL16_LO, R_PPC64_REL64, R_PPC64_TOC, R_PPC64_TOC16,
+    R_PPC64_TOC16_HA, R_PPC64_TOC16_HI, R_PPC64_TOC16_LO, R_PPC64_TOCSAVE, R_PPC64_UADDR64,
 };
 
 use crate::isa::{
@@ -42,6 +44,30 @@ pub type Field = u64;
 pub const R_PPC64_PLTSEQ: u32 = 119;
 /// See [`R_PPC64_PLTSEQ`].
 pub const R_PPC64_PLTCALL: u32 = 120;
+/// See [`R_PPC64_PLTSEQ`].
+pub const R_PPC64_PLTSEQ_NOTOC: u32 = 121;
+/// See [`R_PPC64_PLTSEQ`].
+pub const R_PPC64_PLTCALL_NOTOC: u32 = 122;
+/// Marks a `pld` and the access through what it loads: both are right as they are.
+pub const R_PPC64_PCREL_OPT: u32 = 123;
+/// A branch from code that keeps no TOC pointer.
+pub const R_PPC64_REL24_NOTOC: u32 = 116;
+/// The same, for processors without prefixed instructions.
+pub const R_PPC64_REL24_P9NOTOC: u32 = 124;
+/// An address in a prefixed instruction.
+pub const R_PPC64_D34: u32 = 128;
+/// A distance in a prefixed instruction.
+pub const R_PPC64_PCREL34: u32 = 132;
+/// The distance to a doubleword that holds the symbol's address.
+pub const R_PPC64_GOT_PCREL34: u32 = 133;
+/// The same, for a function that is called through it (`-mlongcall`).
+pub const R_PPC64_PLT_PCREL34: u32 = 134;
+/// See [`R_PPC64_PLT_PCREL34`].
+pub const R_PPC64_PLT_PCREL34_NOTOC: u32 = 135;
+/// Bits 16 to 31 of a distance; the five behind it are its other parts.
+pub const R_PPC64_REL16_HIGH: u32 = 240;
+/// The last of them: bits 48 to 63, rounded.
+pub const R_PPC64_REL16_HIGHESTA: u32 = 245;
 
 /// Why a field was not written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +76,8 @@ pub enum FieldError {
     Range(RangeError),
     /// The word is no branch of the right form.
     NotABranch(u32),
+    /// The word is no prefix.
+    NotPrefixed(u32),
 }
 
 impl From<RangeError> for FieldError {
@@ -64,11 +92,16 @@ pub fn width(kind: u32) -> u32 {
     match kind {
         R_PPC64_NONE
         | R_PPC64_TOCSAVE
-        | R_PPC64_PLTSEQ
-        | R_PPC64_PLTCALL
+        | R_PPC64_PLTSEQ..=R_PPC64_PCREL_OPT
         | R_PPC64_GNU_VTINHERIT
         | R_PPC64_GNU_VTENTRY => 0,
         R_PPC64_ADDR64 | R_PPC64_UADDR64 | R_PPC64_REL64 | R_PPC64_TOC | R_PPC64_ENTRY => 8,
+        R_PPC64_D34 | R_PPC64_PCREL34..=R_PPC64_PLT_PCREL34_NOTOC => 8,
+        R_PPC64_ADDR16..=R_PPC64_ADDR16_HA
+        | R_PPC64_ADDR16_HIGHER..=R_PPC64_ADDR16_HIGHESTA
+        | R_PPC64_ADDR16_HIGH
+        | R_PPC64_ADDR16_HIGHA
+        | R_PPC64_REL16_HIGH..=R_PPC64_REL16_HIGHESTA => 2,
         R_PPC64_TOC16 | R_PPC64_TOC16_LO | R_PPC64_TOC16_HI | R_PPC64_TOC16_HA | R_PPC64_REL16
         | R_PPC64_REL16_LO | R_PPC64_REL16_HI | R_PPC64_REL16_HA => 2,
         _ => 4,
@@ -77,6 +110,10 @@ pub fn width(kind: u32) -> u32 {
 
 /// What 32 bits hold if nobody says whether they are signed.
 const REACH_ADDR32: Reach = Reach { min: -0x8000_0000, max: 0xffff_ffff, step: 1 };
+/// What 16 bits hold if nobody says whether they are signed.
+const REACH_ADDR16: Reach = Reach { min: -0x8000, max: 0xffff, step: 1 };
+/// What the two parts of a prefixed instruction hold together.
+const REACH_34: Reach = Reach { min: -0x2_0000_0000, max: 0x1_ffff_ffff, step: 1 };
 /// What 32 signed bits hold.
 const REACH_32: Reach = Reach { min: -0x8000_0000, max: 0x7fff_ffff, step: 1 };
 /// What a DQ field holds.
@@ -118,6 +155,34 @@ pub fn put_addr32(field: Field, value: i64) -> Done {
 #[inline]
 pub fn put_rel32(field: Field, value: i64) -> Done {
     Ok(put_word(field, REACH_32.check(value)? as u32))
+}
+
+/// An address in 16 bits, signed or not.
+#[inline]
+pub fn put_addr16(field: Field, value: i64) -> Done {
+    Ok(put_bits(field, REACH_ADDR16.check(value)? as u16))
+}
+
+/// 16 bits of a value from `shift` on, the others wherever they are; `adjust` if the
+/// part below is added with its sign.
+#[inline]
+#[must_use]
+pub fn put_part(field: Field, value: i64, shift: u32, adjust: bool) -> Field {
+    let value = if adjust { value.wrapping_add(0x8000) } else { value };
+    put_bits(field, (value >> shift) as u16)
+}
+
+/// A displacement of 34 bits: the high 18 in the prefix, which comes first, the
+/// low 16 in the word behind it.
+#[inline(never)]
+pub fn put_34(field: Field, value: i64) -> Done {
+    if word(field) >> 26 != 1 {
+        return Err(FieldError::NotPrefixed(word(field)));
+    }
+    let bits = REACH_34.check(value)?.cast_unsigned();
+    let (high, low) = ((bits >> 16) as u32 & 0x3_ffff, bits as u32 & 0xffff);
+    let field = put_next_word(field, next_word(field) & 0xffff_0000 | low);
+    Ok(put_word(field, word(field) & !0x3_ffff | high))
 }
 
 /// A whole displacement of 16 bits.
@@ -230,7 +295,8 @@ mod tests {
         const LD: u32 = 0xe862_0000;
         const LXV: u32 = 0xf402_0009;
         const BEQ: u32 = 0x4182_0000;
-        let cases: [(&str, Put, u32, i64, i64, i64); 10] = [
+        let cases: [(&str, Put, u32, i64, i64, i64); 11] = [
+            ("addr16", put_addr16, 0, -0x8000, 0xffff, 1),
             ("addr32", put_addr32, 0, -0x8000_0000, 0xffff_ffff, 1),
             ("rel32", put_rel32, 0, -0x8000_0000, 0x7fff_ffff, 1),
             ("toc16", put_half, 0, -0x8000, 0x7fff, 1),
@@ -253,6 +319,31 @@ mod tests {
             }
             assert!(step == 1 || !fits(put, word, max - 1), "{name} is aligned");
         }
+    }
+
+    #[test]
+    fn a_prefixed_field_holds_34_bits_in_two_words() {
+        // plwz r3,-1(0),1 and pld r3,0(0),1 as GNU as makes them
+        let plwz = put_34(0x8060_0000_0610_0000, -1).unwrap();
+        assert_eq!(plwz, 0x8060_ffff_0613_ffff);
+        let pld = 0xe460_0000_0410_0000;
+        assert_eq!(put_34(plwz, 0), Ok(0x8060_0000_0610_0000));
+        assert_eq!(put_34(pld, 0x1_ffff_ffff), Ok(0xe460_ffff_0411_ffff));
+        assert_eq!(put_34(pld, -0x2_0000_0000), Ok(0xe460_0000_0412_0000));
+        for far in [0x2_0000_0000, -0x2_0000_0001] {
+            assert!(matches!(put_34(pld, far), Err(FieldError::Range(_))), "{far:#x}");
+        }
+        assert_eq!(put_34(0x6000_0000, 0), Err(FieldError::NotPrefixed(0x6000_0000)));
+    }
+
+    /// `lis; ori; sldi; oris; ori` take the plain parts; where only the low half is
+    /// added with its sign (`addi`, `ld`), the parts above are rounded.
+    #[test]
+    fn the_parts_of_an_address_are_rounded_where_the_low_half_has_a_sign() {
+        let parts =
+            |adjust| [48, 32, 16].map(|shift| put_part(0, 0x1234_9abc_ffff_8765, shift, adjust));
+        assert_eq!(parts(false), [0x1234, 0x9abc, 0xffff]);
+        assert_eq!(parts(true), [0x1234, 0x9abd, 0]);
     }
 
     #[test]

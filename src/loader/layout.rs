@@ -40,8 +40,9 @@ use goblin::elf64::{
 
 use super::{
     callsites::{self, SiteKind},
-    elf::{Object, Section, loses_toc},
+    elf::{Object, Section, local_entry, loses_toc},
     error::{LoadError, Place, RelocFault, SectionFault},
+    fields,
     stubs::StubKind,
     symbols::{LinkOptions, StubStyle},
 };
@@ -127,6 +128,10 @@ impl Needs {
     pub(super) const SIBLING: u8 = 1 << 3;
     pub(super) const PROFILE: u8 = 1 << 4;
     pub(super) const PROFILE_LATE: u8 = 1 << 5;
+    pub(super) const NOTOC: u8 = 1 << 6;
+    /// No stub, but a doubleword with the symbol's address.
+    const GOT: u8 = 1 << 7;
+    const STUBS: u8 = !(Self::CLASS | Self::GOT);
 
     pub(super) fn is_local(self) -> bool {
         self.0 & Self::CLASS == 0
@@ -138,19 +143,24 @@ impl Needs {
 
     /// The kinds of stub, as single bits, in the order of their slots.
     pub(super) fn kinds(self) -> impl Iterator<Item = u8> {
-        [Self::CALL, Self::SIBLING, Self::PROFILE, Self::PROFILE_LATE]
+        [Self::CALL, Self::SIBLING, Self::PROFILE, Self::PROFILE_LATE, Self::NOTOC]
             .into_iter()
             .filter(move |kind| self.0 & kind != 0)
     }
 
     /// How many stubs of the symbol stand before that of `kind`.
     pub(super) fn slots_before(self, kind: u8) -> u32 {
-        (self.0 & !Self::CLASS & (kind - 1)).count_ones()
+        (self.0 & Self::STUBS & (kind - 1)).count_ones()
     }
 
     /// How many stubs.
     pub(super) fn slots(self) -> u32 {
-        (self.0 & !Self::CLASS).count_ones()
+        (self.0 & Self::STUBS).count_ones()
+    }
+
+    /// True if some branch needs the stub of `kind`.
+    pub(super) fn has(self, kind: u8) -> bool {
+        self.0 & kind != 0
     }
 }
 
@@ -165,7 +175,8 @@ pub struct Layout {
     pub align: u64,
     /// The stubs; also the end of group [`Group::Text`].
     pub stubs: Span,
-    /// The stubs' targets; also the end of group [`Group::Rodata`].
+    /// The stubs' targets, a doubleword each, then one for each symbol that code
+    /// loads the address of (its GOT); also the end of group [`Group::Rodata`].
     pub targets: Span,
     /// r2 while the module runs, in bytes from the base.
     pub toc: u64,
@@ -177,6 +188,8 @@ pub struct Layout {
     pub(super) order: Vec<u32>,
     /// By symbol.
     pub(super) needs: Vec<Needs>,
+    /// Symbols that have a doubleword of their own behind the targets, rising.
+    pub(super) got: Vec<u32>,
 }
 
 impl Layout {
@@ -193,6 +206,9 @@ impl Layout {
         let mut slots = needs.iter().map(|needs| u64::from(needs.slots())).sum::<u64>();
         // The hook that all out-of-line stubs call at first.
         slots += u64::from(patchable != 0);
+        let got = (0..).zip(&needs).filter(|(_, needs)| needs.has(Needs::GOT));
+        let got: Vec<u32> = got.map(|(index, _)| index).collect();
+        let words = slots + got.len() as u64;
         let slot_bytes = match options.stubs {
             StubStyle::Default => StubKind::External.slot_bytes(),
             StubStyle::Seed | StubStyle::Linux => HISTORIC_SLOT,
@@ -210,6 +226,7 @@ impl Layout {
             slot_bytes,
             order: Vec::new(),
             needs,
+            got,
         };
         // Where each section belongs; asked once, for it takes names to compare.
         let place = |section| is_kept(section).then(|| (Group::of(section), Pass::of(section)));
@@ -221,7 +238,7 @@ impl Layout {
                     let len = slots * slot_bytes + patchable * StubKind::OutOfLine.slot_bytes();
                     layout.stubs = layout.append(group, len, slot_bytes, page)?;
                 }
-                Group::Rodata => layout.targets = layout.append(group, slots * 8, 8, page)?,
+                Group::Rodata => layout.targets = layout.append(group, words * 8, 8, page)?,
                 _ => {}
             }
         }
@@ -263,6 +280,12 @@ impl Layout {
     #[must_use]
     pub fn group_of(section: &Section) -> Group {
         Group::of(section)
+    }
+
+    /// Where the doubleword that holds the address of `symbol` lies.
+    pub(super) fn got_of(&self, symbol: u32) -> Option<u64> {
+        let number = self.got.binary_search(&symbol).ok()?;
+        Some(self.targets.offset + (u64::from(self.slots) + number as u64) * 8)
     }
 
     /// The kept section that holds the byte at `offset`, and the byte's offset
@@ -395,7 +418,8 @@ fn count_stubs(object: &Object, options: &LinkOptions) -> Result<Vec<Needs>, Loa
             continue;
         }
         for relocation in relocations.iter() {
-            if relocation.r_info as u32 != R_PPC64_REL24 {
+            let kind = relocation.r_info as u32;
+            if kind != R_PPC64_REL24 && (kind < fields::R_PPC64_REL24_NOTOC || is_plain(kind)) {
                 continue;
             }
             let index = (relocation.r_info >> 32) as u32;
@@ -404,6 +428,12 @@ fn count_stubs(object: &Object, options: &LinkOptions) -> Result<Vec<Needs>, Loa
                 let count = object.symbol_count();
                 return Err(refuse(RelocFault::SymbolIndex { index, count }));
             };
+            if kind != R_PPC64_REL24 {
+                needs.0 |= without_toc(object, kind, index, *needs);
+                if kind > fields::R_PPC64_REL24_P9NOTOC || !needs.profiles() {
+                    continue;
+                }
+            }
             if needs.is_local() {
                 continue;
             }
@@ -422,6 +452,29 @@ fn count_stubs(object: &Object, options: &LinkOptions) -> Result<Vec<Needs>, Loa
         }
     }
     Ok(needs)
+}
+
+/// True for the relocation types above the first of [`without_toc`]'s that need
+/// neither a stub nor a doubleword.
+fn is_plain(kind: u32) -> bool {
+    !matches!(
+        kind,
+        fields::R_PPC64_REL24_NOTOC | fields::R_PPC64_REL24_P9NOTOC | fields::R_PPC64_GOT_PCREL34
+            ..=fields::R_PPC64_PLT_PCREL34_NOTOC
+    )
+}
+
+/// What a branch or a load in PC-relative code needs of a symbol.
+#[cold]
+fn without_toc(object: &Object, kind: u32, index: u32, needs: Needs) -> u8 {
+    if kind >= fields::R_PPC64_GOT_PCREL34 {
+        return Needs::GOT;
+    }
+    let symbol = object.symbol(index);
+    // The caller's r2 is no TOC, so a neighbour that has one has to compute it.
+    let leaves = symbol
+        .is_some_and(|symbol| u32::from(symbol.st_shndx) == SHN_UNDEF || local_entry(&symbol) != 0);
+    if leaves && !needs.profiles() { Needs::NOTOC } else { 0 }
 }
 
 #[cold]

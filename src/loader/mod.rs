@@ -16,6 +16,8 @@
 //! | [`callsites`] | where a function can be traced or redirected |
 //! | [`symbols`] | the world outside, by name; functions, by address |
 //! | [`exports`], [`modinfo`], [`params`] | what a module offers, says and takes |
+//! | [`versions`], [`paca_use`] | which kernel it was built for, and does that fit |
+//! | [`tables`] | what it wants done at traps, faults, static branches |
 //! | [`explain`] | one relocation, for people: what went in, what came out |
 //! | [`error`] | why a module was refused, in one line |
 //!
@@ -37,12 +39,15 @@ pub mod exports;
 pub mod fields;
 pub mod layout;
 pub mod modinfo;
+pub mod paca_use;
 pub mod params;
 pub mod recognise;
 mod reloc_names;
 pub mod relocate;
 pub mod stubs;
 pub mod symbols;
+pub mod tables;
+pub mod versions;
 
 use alloc::vec::Vec;
 

@@ -11,7 +11,8 @@
 //! ```
 //!
 //! Nothing is stored here: [`plan_param`] says which bytes go where, the kernel
-//! stores them between link and init. The type is known from the address of the
+//! stores them, between link and init or through the parameter's control file, and
+//! [`show_param`] reads them back. The type is known from the address of the
 //! operations, which the kernel exports under the names above; their contents
 //! are never used.
 //!
@@ -20,7 +21,7 @@
 //! spellings a number or a truth value may have).
 
 use alloc::{string::String, vec::Vec};
-use core::fmt;
+use core::fmt::{self, Write as _};
 
 use super::{
     elf::{Object, text_at},
@@ -30,6 +31,8 @@ use crate::addr::Vaddr;
 
 /// Bytes in one entry of `__param`.
 const ENTRY: u64 = 40;
+/// Most elements of an array that are shown.
+const ELEMENTS_MAX: u32 = 1024;
 /// Longest value for a `charp`, as in Linux.
 const TEXT_MAX: usize = 1024;
 
@@ -38,6 +41,8 @@ const TEXT_MAX: usize = 1024;
 pub struct Param<'a> {
     /// Its name.
     pub name: &'a str,
+    /// Its entry in the table: what operations of the module's own are called with.
+    pub entry: Vaddr,
     /// The operations that say its type.
     pub ops: Vaddr,
     /// The variable, or the description of a string or an array.
@@ -56,8 +61,12 @@ pub enum ParamType {
         /// Whether it can be negative.
         signed: bool,
     },
+    /// A number of four bytes, shown in hexadecimal.
+    Hex,
     /// A truth value in one byte.
     Bool,
+    /// The same, once on never off again.
+    BoolEnable,
     /// The opposite of the text, in one byte.
     InvBool,
     /// A truth value in an `int`.
@@ -138,6 +147,8 @@ pub enum ParamFault {
         /// Room.
         max: usize,
     },
+    /// It is on, and cannot be turned off.
+    StaysOn,
     /// Its operations are none of the kernel's.
     UnknownType {
         /// Their address.
@@ -162,10 +173,12 @@ impl ParamType {
             "param_ops_short" => number(2, true),
             "param_ops_ushort" => number(2, false),
             "param_ops_int" => number(4, true),
-            "param_ops_uint" | "param_ops_hexint" => number(4, false),
+            "param_ops_uint" => number(4, false),
+            "param_ops_hexint" => Self::Hex,
             "param_ops_long" => number(8, true),
             "param_ops_ulong" | "param_ops_ullong" => number(8, false),
-            "param_ops_bool" | "param_ops_bool_enable_only" => Self::Bool,
+            "param_ops_bool" => Self::Bool,
+            "param_ops_bool_enable_only" => Self::BoolEnable,
             "param_ops_invbool" => Self::InvBool,
             "param_ops_bint" => Self::BoolInt,
             "param_ops_charp" => Self::CharP,
@@ -177,18 +190,43 @@ impl ParamType {
 }
 
 /// The memory of a linked module, as far as parameters need it.
-#[derive(Clone, Copy, Debug)]
-pub struct Memory<'i> {
-    /// Address of the first byte.
-    pub base: Vaddr,
-    /// The bytes.
-    pub image: &'i [u8],
+#[derive(Clone, Copy)]
+pub enum Memory<'i> {
+    /// An image that nobody runs yet.
+    Image {
+        /// Address of the first byte.
+        base: Vaddr,
+        /// The bytes.
+        image: &'i [u8],
+    },
+    /// Memory of a module that runs.
+    Live {
+        /// Address of the first byte.
+        base: Vaddr,
+        /// Bytes.
+        len: u64,
+        /// Copies bytes from an address; false if they cannot be read.
+        read: &'i dyn Fn(Vaddr, &mut [u8]) -> bool,
+    },
 }
 
 impl Memory<'_> {
+    fn base(&self) -> Vaddr {
+        let (Self::Image { base, .. } | Self::Live { base, .. }) = self;
+        *base
+    }
+
     fn read<const N: usize>(&self, at: Vaddr) -> Option<[u8; N]> {
-        let offset = usize::try_from(at.0.checked_sub(self.base.0)?).ok()?;
-        self.image.get(offset..)?.first_chunk().copied()
+        match self {
+            Self::Image { base, image } => {
+                let offset = usize::try_from(at.0.checked_sub(base.0)?).ok()?;
+                image.get(offset..)?.first_chunk().copied()
+            }
+            Self::Live { read, .. } => {
+                let mut bytes = [0; N];
+                (self.holds(at, N as u64) && read(at, &mut bytes)).then_some(bytes)
+            }
+        }
     }
 
     fn read_u32(&self, at: Vaddr) -> Option<u32> {
@@ -201,8 +239,12 @@ impl Memory<'_> {
 
     /// True if `len` bytes from `at` are the module's.
     fn holds(&self, at: Vaddr, len: u64) -> bool {
-        let offset = at.0.wrapping_sub(self.base.0);
-        offset.checked_add(len).is_some_and(|end| end <= self.image.len() as u64)
+        let offset = at.0.wrapping_sub(self.base().0);
+        let all = match self {
+            Self::Image { image, .. } => image.len() as u64,
+            Self::Live { len, .. } => *len,
+        };
+        offset.checked_add(len).is_some_and(|end| end <= all)
     }
 }
 
@@ -228,15 +270,16 @@ pub fn list_params<'a>(
     }
     let mut params = Vec::new();
     for entry in (0..section.size()).step_by(ENTRY as usize) {
-        let entry = Vaddr(memory.base.0 + u64::from(start) + entry);
+        let base = memory.base();
+        let entry = Vaddr(base.0 + u64::from(start) + entry);
         let addr = |offset| memory.read_addr(entry.offset(offset)).ok_or_else(bad);
         let (name, ops, arg) = (addr(0)?, addr(16)?, addr(32)?);
         let perm = memory.read(entry.offset(24)).map(u16::from_le_bytes).ok_or_else(bad)?;
-        let text = layout.section_at(object, name.0.wrapping_sub(memory.base.0));
+        let text = layout.section_at(object, name.0.wrapping_sub(base.0));
         let text = text.and_then(|(section, offset)| {
             text_at(object.sections()[section].data, u32::try_from(offset).ok()?)
         });
-        params.push(Param { name: text.ok_or_else(bad)?, ops, arg, perm });
+        params.push(Param { name: text.ok_or_else(bad)?, entry, ops, arg, perm });
     }
     Ok(params)
 }
@@ -294,7 +337,13 @@ impl Plan<'_> {
         let needed = || text.ok_or(ParamFault::NoValue);
         let what = match kind {
             ParamType::Number { width, signed } => Stored::Bytes(number(needed()?, width, signed)?),
-            ParamType::Bool => Stored::Bytes([u8::from(truth(text)?)].into()),
+            ParamType::Hex => Stored::Bytes(number(needed()?, 4, false)?),
+            ParamType::BoolEnable if !truth(text)? && self.memory.read(arg) == Some([1]) => {
+                return Err(ParamFault::StaysOn);
+            }
+            ParamType::Bool | ParamType::BoolEnable => {
+                Stored::Bytes([u8::from(truth(text)?)].into())
+            }
             ParamType::InvBool => Stored::Bytes([u8::from(!truth(text)?)].into()),
             ParamType::BoolInt => Stored::Bytes(u32::from(truth(text)?).to_le_bytes().into()),
             ParamType::CharP => Stored::AddressOf(with_nul(needed()?, TEXT_MAX)?),
@@ -350,6 +399,103 @@ impl Plan<'_> {
     }
 }
 
+/// What a parameter's control file shows, with a line end; `text_at` reads a C
+/// string.
+///
+/// # Errors
+/// As [`plan_param`].
+pub fn show_param(
+    param: &Param,
+    type_of: &dyn Fn(Vaddr) -> Option<ParamType>,
+    memory: Memory,
+    text_at: &dyn Fn(Vaddr) -> Option<String>,
+) -> Result<String, ParamFault> {
+    let show = Show { type_of, memory, text_at };
+    let mut out = String::new();
+    show.value(param.ops, param.arg, &mut out).map(|()| {
+        out.push('\n');
+        out
+    })
+}
+
+struct Show<'p> {
+    type_of: &'p dyn Fn(Vaddr) -> Option<ParamType>,
+    memory: Memory<'p>,
+    text_at: &'p dyn Fn(Vaddr) -> Option<String>,
+}
+
+impl Show<'_> {
+    fn value(&self, ops: Vaddr, arg: Vaddr, out: &mut String) -> Result<(), ParamFault> {
+        let kind = (self.type_of)(ops).ok_or(ParamFault::UnknownType { ops })?;
+        let bad = || ParamFault::BadTable;
+        let truth = |yes: bool| self.memory.read(arg).map(|[byte]: [u8; 1]| (byte != 0) == yes);
+        let letter = |on: bool| if on { "Y" } else { "N" };
+        let text = |at| (self.text_at)(at).ok_or_else(bad);
+        match kind {
+            ParamType::Number { width, signed } => {
+                let mut bytes = [0; 8];
+                for (index, byte) in (0_i64..).zip(&mut bytes[..width as usize]) {
+                    [*byte] = self.memory.read(arg.offset(index)).ok_or_else(bad)?;
+                }
+                let (value, unused) = (u64::from_le_bytes(bytes), 64 - 8 * width);
+                let written = if signed {
+                    write!(out, "{}", (value << unused).cast_signed() >> unused)
+                } else {
+                    write!(out, "{value}")
+                };
+                written.map_err(|_| bad())?;
+            }
+            ParamType::BoolInt => {
+                let number = self.memory.read_u32(arg).ok_or_else(bad)?;
+                write!(out, "{}", number.cast_signed()).map_err(|_| bad())?;
+            }
+            ParamType::Hex => {
+                let number = self.memory.read_u32(arg).ok_or_else(bad)?;
+                // As C's `%#08x`, which has no prefix in front of a zero.
+                let written = match number {
+                    0 => write!(out, "00000000"),
+                    _ => write!(out, "{number:#08x}"),
+                };
+                written.map_err(|_| bad())?;
+            }
+            ParamType::Bool | ParamType::BoolEnable => {
+                out.push_str(letter(truth(true).ok_or_else(bad)?));
+            }
+            ParamType::InvBool => out.push_str(letter(truth(false).ok_or_else(bad)?)),
+            ParamType::CharP => match self.memory.read_addr(arg).ok_or_else(bad)? {
+                Vaddr(0) => out.push_str("(null)"),
+                at => out.push_str(&text(at)?),
+            },
+            ParamType::Text => {
+                out.push_str(&text(self.memory.read_addr(arg.offset(8)).ok_or_else(bad)?)?);
+            }
+            ParamType::Array => return self.array(arg, out),
+        }
+        Ok(())
+    }
+
+    fn array(&self, arg: Vaddr, out: &mut String) -> Result<(), ParamFault> {
+        let addr = |offset| self.memory.read_addr(arg.offset(offset)).ok_or(ParamFault::BadTable);
+        let number = |offset| self.memory.read_u32(arg.offset(offset)).ok_or(ParamFault::BadTable);
+        let (max, step, count_at, ops, elements) =
+            (number(0)?, number(4)?, addr(8)?, addr(16)?, addr(24)?);
+        if matches!((self.type_of)(ops), Some(ParamType::Array | ParamType::Text)) {
+            return Err(ParamFault::BadTable);
+        }
+        let count = match count_at {
+            Vaddr(0) => max,
+            at => self.memory.read_u32(at).ok_or(ParamFault::BadTable)?.min(max),
+        };
+        for index in 0..i64::from(count.min(ELEMENTS_MAX)) {
+            if index > 0 {
+                out.push(',');
+            }
+            self.value(ops, elements.offset(index * i64::from(step)), out)?;
+        }
+        Ok(())
+    }
+}
+
 /// The little-endian bytes of a number: decimal, `0x` hexadecimal, or octal
 /// after a leading `0`; a sign where the type has one.
 fn number(text: &str, width: u32, signed: bool) -> Result<Vec<u8>, ParamFault> {
@@ -382,6 +528,13 @@ fn number(text: &str, width: u32, signed: bool) -> Result<Vec<u8>, ParamFault> {
         return Err(out_of_range());
     }
     Ok(value.to_le_bytes()[..width as usize].to_vec())
+}
+
+/// A number that fits 32 bits, as `param_set_uint` reads it.
+#[must_use]
+pub fn parse_u32(text: &str) -> Option<u32> {
+    let bytes = number(text, 4, false).ok()?;
+    bytes.first_chunk().copied().map(u32::from_le_bytes)
 }
 
 /// Truth, in the spellings that Linux takes; no value at all means yes.
@@ -431,6 +584,7 @@ impl fmt::Display for ParamFault {
                 write!(f, "{len} bytes with the final NUL, room for {max}; give a shorter text")
             }
             Self::TooMany { count, max } => write!(f, "{count} values, room for {max}; give fewer"),
+            Self::StaysOn => f.write_str("it is on and stays on; leave it"),
             Self::UnknownType { ops } => {
                 write!(
                     f,
@@ -456,8 +610,8 @@ mod tests {
     const ARRAY_OPS: Vaddr = Vaddr(0x20);
 
     fn plan(kind: ParamType, text: Option<&str>) -> Result<Vec<Store>, String> {
-        let param = Param { name: "p", ops: OPS, arg: Vaddr(0x1000), perm: 0 };
-        let memory = Memory { base: Vaddr(0x1000), image: &[0; 64] };
+        let param = Param { name: "p", ops: OPS, arg: Vaddr(0x1000), perm: 0, entry: Vaddr(0) };
+        let memory = Memory::Image { base: Vaddr(0x1000), image: &[0; 64] };
         plan_param(&param, text, &|_| Some(kind), memory).map_err(|error| alloc::format!("{error}"))
     }
 
@@ -525,8 +679,8 @@ mod tests {
         let mut image = [0_u8; 64];
         image[0] = 4; // room
         image[8..16].copy_from_slice(&0x1020_u64.to_le_bytes());
-        let param = Param { name: "s", ops: OPS, arg: Vaddr(0x1000), perm: 0 };
-        let memory = Memory { base: Vaddr(0x1000), image: &image };
+        let param = Param { name: "s", ops: OPS, arg: Vaddr(0x1000), perm: 0, entry: Vaddr(0) };
+        let memory = Memory::Image { base: Vaddr(0x1000), image: &image };
         let plan = |text| plan_param(&param, Some(text), &|_| Some(ParamType::Text), memory);
         let stored = Store { at: Vaddr(0x1020), what: Stored::Bytes(b"abc\0".to_vec()) };
         assert_eq!(plan("abc"), Ok([stored].into()));
@@ -541,8 +695,9 @@ mod tests {
         for (at, value) in [(8, 0x1030_u64), (16, OPS.0), (24, 0x1038)] {
             image[at..at + 8].copy_from_slice(&value.to_le_bytes());
         }
-        let param = Param { name: "a", ops: ARRAY_OPS, arg: Vaddr(0x1000), perm: 0 };
-        let memory = Memory { base: Vaddr(0x1000), image: &image };
+        let param =
+            Param { name: "a", ops: ARRAY_OPS, arg: Vaddr(0x1000), perm: 0, entry: Vaddr(0) };
+        let memory = Memory::Image { base: Vaddr(0x1000), image: &image };
         let type_of = |ops| Some(if ops == ARRAY_OPS { ParamType::Array } else { INT });
         let plan = |text| plan_param(&param, Some(text), &type_of, memory);
         let store = |at, value: u32| Store {
@@ -553,10 +708,74 @@ mod tests {
         assert_eq!(plan("1,2,3").unwrap_err().fault, ParamFault::TooMany { count: 3, max: 2 });
     }
 
+    /// The texts are those of Linux's `param_get_*`: `%hhu`, `%hi`, `%#08x`, Y and N.
+    #[test]
+    fn what_is_shown_is_what_linux_shows() {
+        let mut image = [0_u8; 64];
+        image[..8].copy_from_slice(&0xffff_ffff_ffff_fffe_u64.to_le_bytes());
+        image[8..12].copy_from_slice(&9_u32.to_le_bytes());
+        image[16..24].copy_from_slice(&0x2000_u64.to_le_bytes());
+        let memory = Memory::Image { base: Vaddr(0x1000), image: &image };
+        let show = |kind: ParamType, at| {
+            let param = Param { name: "p", ops: OPS, arg: Vaddr(at), perm: 0, entry: Vaddr(0) };
+            let text = |at| (at == Vaddr(0x2000)).then(|| String::from("a b"));
+            show_param(&param, &|_| Some(kind), memory, &text)
+        };
+        let export =
+            |name: &str| ParamType::of_export(&alloc::format!("param_ops_{name}")).unwrap();
+        for (name, at, text) in [
+            ("byte", 0x1000, "254"),
+            ("short", 0x1000, "-2"),
+            ("ushort", 0x1000, "65534"),
+            ("int", 0x1000, "-2"),
+            ("uint", 0x1000, "4294967294"),
+            ("long", 0x1000, "-2"),
+            ("ulong", 0x1000, "18446744073709551614"),
+            ("hexint", 0x1000, "0xfffffffe"),
+            ("hexint", 0x1008, "0x000009"),
+            ("hexint", 0x100c, "00000000"),
+            ("bool", 0x1000, "Y"),
+            ("bool", 0x100c, "N"),
+            ("invbool", 0x1000, "N"),
+            ("bint", 0x1008, "9"),
+            ("charp", 0x1010, "a b"),
+            ("charp", 0x1018, "(null)"),
+        ] {
+            assert_eq!(show(export(name), at), Ok(alloc::format!("{text}\n")), "{name}");
+        }
+        assert_eq!(show(INT, 0x103e), Err(ParamFault::BadTable));
+        assert_eq!(show(ParamType::CharP, 0x1000), Err(ParamFault::BadTable));
+    }
+
+    #[test]
+    fn an_array_shows_as_many_values_as_it_has() {
+        let mut image = [0_u8; 64];
+        (image[0], image[4], image[48], image[56], image[60]) = (3, 4, 2, 7, 8);
+        for (at, value) in [(8, 0x1030_u64), (16, OPS.0), (24, 0x1038)] {
+            image[at..at + 8].copy_from_slice(&value.to_le_bytes());
+        }
+        let param =
+            Param { name: "a", ops: ARRAY_OPS, arg: Vaddr(0x1000), perm: 0, entry: Vaddr(0) };
+        let memory = Memory::Image { base: Vaddr(0x1000), image: &image };
+        let type_of = |ops| Some(if ops == ARRAY_OPS { ParamType::Array } else { INT });
+        assert_eq!(show_param(&param, &type_of, memory, &|_| None), Ok("7,8\n".into()));
+    }
+
+    #[test]
+    fn what_can_only_be_turned_on_stays_on() {
+        let plan = |now: u8, text| {
+            let param = Param { name: "b", ops: OPS, arg: Vaddr(0x1000), perm: 0, entry: Vaddr(0) };
+            let memory = Memory::Image { base: Vaddr(0x1000), image: &[now; 1] };
+            plan_param(&param, Some(text), &|_| Some(ParamType::BoolEnable), memory)
+        };
+        assert!(plan(0, "y").is_ok() && plan(1, "y").is_ok() && plan(0, "n").is_ok());
+        assert_eq!(plan(1, "n").unwrap_err().fault, ParamFault::StaysOn);
+    }
+
     #[test]
     fn nothing_is_stored_outside_the_module() {
-        let param = Param { name: "p", ops: OPS, arg: Vaddr(0x103d), perm: 0 };
-        let memory = Memory { base: Vaddr(0x1000), image: &[0; 64] };
+        let param = Param { name: "p", ops: OPS, arg: Vaddr(0x103d), perm: 0, entry: Vaddr(0) };
+        let memory = Memory::Image { base: Vaddr(0x1000), image: &[0; 64] };
         let plan = |arg| plan_param(&Param { arg, ..param }, Some("1"), &|_| Some(INT), memory);
         assert!(plan(Vaddr(0x103c)).is_ok());
         assert_eq!(plan(Vaddr(0x103d)).unwrap_err().fault, ParamFault::BadTable);

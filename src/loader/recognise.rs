@@ -24,7 +24,7 @@
 //!   that cannot be read, and the answer is then `None`.
 
 use super::stubs::table::{Entry, StubTable};
-use super::stubs::{LINUX_MAGIC, MISSING_MARK, Stub, StubAbi, StubKind, way_back};
+use super::stubs::{LINUX_MAGIC, MISSING_MARK, NOTOC_MARK, Stub, StubAbi, StubKind, way_back};
 use crate::addr::Vaddr;
 use crate::isa::well_known::{MFLR_R0, MTCTR_R12, STD_R2_24_R1, TRAP};
 use crate::isa::{Insn, branch, dform};
@@ -65,6 +65,7 @@ pub fn recognise(
         Stub::External { word }
         | Stub::Profile { word }
         | Stub::Sibling { word }
+        | Stub::Notoc { word }
         | Stub::Redirect { word, .. } => Some(Vaddr(read_u64(word)?)),
         Stub::OutOfLine { hook, .. } => Some(hook),
         Stub::SeedExternal { target }
@@ -131,7 +132,15 @@ fn guess(at: Vaddr, words: &[u32], abi: &StubAbi) -> Option<Stub> {
         }
         (TRAP, _) if word(1)? == MISSING_MARK => Some(Stub::Missing { symbol: word(2)? }),
         (_, LD_R12_R13) => match (upper(1)?, upper(2)?) {
-            (ADDIS_R12_R12, LD_R12_R12) => Some(Stub::Profile { word: place(1, abi.kernel_toc)? }),
+            (ADDIS_R12_R12, LD_R12_R12) => {
+                let word_at = place(1, abi.kernel_toc)?;
+                let notoc = word(5)? == NOTOC_MARK;
+                Some(if notoc {
+                    Stub::Notoc { word: word_at }
+                } else {
+                    Stub::Profile { word: word_at }
+                })
+            }
             (ADDIS_R12_R12, ADDI_R12_R12) => Some(Stub::LinuxProfile { target: data()? }),
             (ADDIS_R11_R12, _) => Some(Stub::SeedProfile { target: data()? }),
             _ => None,
@@ -241,7 +250,7 @@ mod tests {
         Some(FAR.0)
     }
 
-    fn one_of_each() -> [(Stub, Option<Vaddr>); 11] {
+    fn one_of_each() -> [(Stub, Option<Vaddr>); 12] {
         let near = ABI.kernel_toc.offset(0x12_3456);
         let hook = AT.offset(0x200);
         let word = ABI.module_toc.offset(-0x8008);
@@ -252,6 +261,7 @@ mod tests {
             (Stub::External { word }, Some(FAR)),
             (Stub::Profile { word: kernel_word }, Some(FAR)),
             (Stub::Sibling { word }, Some(FAR)),
+            (Stub::Notoc { word: kernel_word }, Some(FAR)),
             (Stub::OutOfLine { site, hook }, Some(hook)),
             (Stub::Missing { symbol: 42 }, None),
             (Stub::Redirect { word: kernel_word, traced: None }, Some(FAR)),

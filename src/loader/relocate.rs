@@ -16,6 +16,9 @@
 //! | `b`, elsewhere, or `st_other` 1 | Sibling stub | stays |
 //! | `bl _mcount` | becomes `nop`: a call site, off | stays, even if it is a `nop` |
 //!
+//! `R_PPC64_REL24_NOTOC` is the branch of code that has no TOC pointer: to a
+//! neighbour that has none either it goes directly, else through a Notoc stub.
+//!
 //! The word after a profiling call belongs to somebody else: where gcc moves a
 //! jump label to the start of a function, it is that label's `nop`.
 //!
@@ -31,7 +34,10 @@
 use alloc::{string::String, vec::Vec};
 
 use goblin::elf64::reloc::{
-    R_PPC64_ADDR32, R_PPC64_ADDR64, R_PPC64_ENTRY, R_PPC64_REL14, R_PPC64_REL16, R_PPC64_REL16_HA,
+    R_PPC64_ADDR16, R_PPC64_ADDR16_DS, R_PPC64_ADDR16_HA, R_PPC64_ADDR16_HI, R_PPC64_ADDR16_HIGH,
+    R_PPC64_ADDR16_HIGHA, R_PPC64_ADDR16_HIGHER, R_PPC64_ADDR16_HIGHERA, R_PPC64_ADDR16_HIGHEST,
+    R_PPC64_ADDR16_HIGHESTA, R_PPC64_ADDR16_LO, R_PPC64_ADDR16_LO_DS, R_PPC64_ADDR32,
+    R_PPC64_ADDR64, R_PPC64_ENTRY, R_PPC64_REL14, R_PPC64_REL16, R_PPC64_REL16_HA,
     R_PPC64_REL16_HI, R_PPC64_REL16_LO, R_PPC64_REL24, R_PPC64_REL32, R_PPC64_REL64, R_PPC64_TOC,
     R_PPC64_TOC16, R_PPC64_TOC16_DS, R_PPC64_TOC16_HA, R_PPC64_TOC16_HI, R_PPC64_TOC16_LO,
     R_PPC64_TOC16_LO_DS, R_PPC64_UADDR32, R_PPC64_UADDR64, Rela,
@@ -204,7 +210,8 @@ fn apply_all(linker: &mut Linker, bounds: &[Bound]) -> Result<Vec<CallSite>, Loa
         let from = start as usize;
         let out = linker.image.get_mut(from..from + section.data.len()).unwrap_or_default();
         let addr = base.0.wrapping_add(start.into());
-        let target = Target { file: section.data, addr, start, code: section.is_code() };
+        let code = section.is_code();
+        let target = Target { file: section.data, addr, start, code, layout };
         if let Err((number, fault)) = pass.relocate(&target, out, relocations, bounds) {
             return Err(explain(object, relocations, number, fault));
         }
@@ -225,22 +232,22 @@ pub(super) fn apply_one(
     let section = &object.sections()[relocations.target];
     let start = layout.offset_of(relocations.target).unwrap_or_default();
     let addr = base.0.wrapping_add(start.into());
-    let target = Target { file: section.data, addr, start, code: section.is_code() };
+    let code = section.is_code();
+    let target = Target { file: section.data, addr, start, code, layout };
     let refuse = |fault| explain(object, relocations, number, fault);
     let Some(Rela { r_offset, r_info, r_addend }) = relocations.get(number) else {
         return Err(refuse(Fault::NoSymbol));
     };
-    let kind = r_info as u32;
     let bound = bounds.get((r_info >> 32) as usize).ok_or_else(|| refuse(Fault::NoSymbol))?;
     let place = usize::try_from(r_offset).ok().and_then(|at| section.data.get(at..));
     let mut bytes: Vec<u8> = place.unwrap_or_default().iter().take(8).copied().collect();
     // As if the section ended behind them: the loop's own limits hold here, too.
     if let Some(whole) = bytes.first_chunk_mut::<8>() {
         let field = Field::from_le_bytes(*whole);
-        let field = pass.apply(&target, field, r_offset, kind, r_addend, bound);
+        let field = pass.apply(&target, field, r_offset, r_info, r_addend, bound);
         *whole = field.map_err(refuse)?.to_le_bytes();
     } else {
-        let field = pass.apply_to_rest(&target, &mut bytes, r_offset, kind, r_addend, bound);
+        let field = pass.apply_to_rest(&target, &mut bytes, r_offset, r_info, r_addend, bound);
         field.map_err(refuse)?;
     }
     Ok(bytes)
@@ -254,6 +261,7 @@ struct Target<'a> {
     /// `addr` from the base.
     start: u32,
     code: bool,
+    layout: &'a Layout,
 }
 
 /// What all relocations of a module share.
@@ -262,6 +270,7 @@ struct Pass {
     base: u64,
     slot_bytes: u64,
     wrong_profile_stubs: bool,
+    prefixed: bool,
     sites: Vec<CallSite>,
 }
 
@@ -276,6 +285,9 @@ enum Fault {
     IntoFunction,
     ConditionalLeaves,
     NoTocSlot(u32),
+    NoPrefixes,
+    Crosses,
+    GotAddend,
 }
 
 impl From<FieldError> for Fault {
@@ -297,6 +309,8 @@ impl Pass {
             base: linker.base.0,
             slot_bytes: linker.layout.slot_bytes,
             wrong_profile_stubs: linker.options.wrong_profile_stubs,
+            // What never runs may hold what the processor does not know.
+            prefixed: linker.abi.prefixed || linker.options.link_only,
             sites: Vec::new(),
         }
     }
@@ -316,19 +330,18 @@ impl Pass {
         let mut rest = relocations.iter();
         while let Some(Rela { r_offset, r_info, r_addend }) = rest.next() {
             let number = relocations.len() - rest.len() - 1;
-            let kind = r_info as u32;
             let Some(bound) = bounds.get((r_info >> 32) as usize) else {
                 return Err((number, Fault::NoSymbol));
             };
             let there = usize::try_from(r_offset).ok().and_then(|at| out.get_mut(at..));
             if let Some(bytes) = there.and_then(|there| there.first_chunk_mut::<8>()) {
                 let field = Field::from_le_bytes(*bytes);
-                match self.apply(target, field, r_offset, kind, r_addend, bound) {
+                match self.apply(target, field, r_offset, r_info, r_addend, bound) {
                     Ok(field) => *bytes = field.to_le_bytes(),
                     Err(fault) => return Err((number, fault)),
                 }
             } else {
-                self.apply_near_end(target, out, r_offset, kind, r_addend, bound)
+                self.apply_near_end(target, out, r_offset, r_info, r_addend, bound)
                     .map_err(|fault| (number, fault))?;
             }
         }
@@ -342,12 +355,12 @@ impl Pass {
         target: &Target,
         out: &mut [u8],
         at: u64,
-        kind: u32,
+        info: u64,
         addend: i64,
         bound: &Bound,
     ) -> Result<(), Fault> {
         let rest = usize::try_from(at).ok().and_then(|at| out.get_mut(at..));
-        self.apply_to_rest(target, rest.unwrap_or_default(), at, kind, addend, bound)
+        self.apply_to_rest(target, rest.unwrap_or_default(), at, info, addend, bound)
     }
 
     /// The same, of the bytes that are left.
@@ -356,30 +369,31 @@ impl Pass {
         target: &Target,
         rest: &mut [u8],
         at: u64,
-        kind: u32,
+        info: u64,
         addend: i64,
         bound: &Bound,
     ) -> Result<(), Fault> {
-        let width = fields::width(kind);
+        let width = fields::width(info as u32);
         if rest.len() < width as usize {
             return Err(Fault::Outside(width));
         }
         let mut bytes = [0; 8];
         bytes[..rest.len()].copy_from_slice(rest);
         let field = Field::from_le_bytes(bytes);
-        let field = self.apply(target, field, at, kind, addend, bound)?;
+        let field = self.apply(target, field, at, info, addend, bound)?;
         rest.copy_from_slice(&field.to_le_bytes()[..rest.len()]);
         Ok(())
     }
 
-    /// The field at `at` of the section, with a relocation of type `kind` done.
+    /// The field at `at` of the section, with a relocation of type and symbol `info`
+    /// done.
     #[inline(always)]
     fn apply(
         &mut self,
         target: &Target,
         field: Field,
         at: u64,
-        kind: u32,
+        info: u64,
         addend: i64,
         bound: &Bound,
     ) -> Result<Field, Fault> {
@@ -390,7 +404,7 @@ impl Pass {
         let p = target.addr.wrapping_add(at);
         let from_p = value.wrapping_sub(p).cast_signed();
         let from_toc = value.wrapping_sub(self.toc).cast_signed();
-        let field = match kind {
+        let field = match info as u32 {
             R_PPC64_REL24 => return self.branch(target, field, at, addend, bound),
             R_PPC64_ADDR64 | R_PPC64_UADDR64 => value,
             R_PPC64_TOC16_HA => fields::put_ha(field, from_toc)?,
@@ -401,7 +415,7 @@ impl Pass {
             R_PPC64_ENTRY => shorten_entry(field, self.toc.wrapping_sub(p).cast_signed()),
             R_PPC64_REL16_HA => fields::put_ha(field, from_p)?,
             R_PPC64_REL16_LO => fields::put_lo(field, from_p),
-            _ => return self.apply_rare(field, kind, value, from_p, bound),
+            _ => return self.apply_rare(target, field, at, info, addend, bound),
         };
         Ok(field)
     }
@@ -410,12 +424,18 @@ impl Pass {
     #[cold]
     fn apply_rare(
         &mut self,
+        target: &Target,
         field: Field,
-        kind: u32,
-        value: u64,
-        from_p: i64,
+        at: u64,
+        info: u64,
+        addend: i64,
         bound: &Bound,
     ) -> Result<Field, Fault> {
+        let kind = info as u32;
+        let value = bound.value.wrapping_add_signed(addend);
+        let p = target.addr.wrapping_add(at);
+        let from_p = value.wrapping_sub(p).cast_signed();
+        let absolute = value.cast_signed();
         let from_toc = value.wrapping_sub(self.toc).cast_signed();
         let field = match kind {
             R_PPC64_REL16_HI => fields::put_hi(field, from_p)?,
@@ -424,7 +444,43 @@ impl Pass {
             R_PPC64_TOC16_HI => fields::put_hi(field, from_toc)?,
             R_PPC64_TOC16_DS => fields::put_ds(field, from_toc)?,
             R_PPC64_TOC => self.toc,
-            R_PPC64_ADDR32 | R_PPC64_UADDR32 => fields::put_addr32(field, value.cast_signed())?,
+            R_PPC64_ADDR32 | R_PPC64_UADDR32 => fields::put_addr32(field, absolute)?,
+            R_PPC64_ADDR16 => fields::put_addr16(field, absolute)?,
+            R_PPC64_ADDR16_LO => fields::put_lo(field, absolute),
+            R_PPC64_ADDR16_HI => fields::put_hi(field, absolute)?,
+            R_PPC64_ADDR16_HA => fields::put_ha(field, absolute)?,
+            R_PPC64_ADDR16_DS => fields::put_ds(field, absolute)?,
+            R_PPC64_ADDR16_LO_DS => fields::put_lo_ds(field, absolute)?,
+            R_PPC64_ADDR16_HIGH => fields::put_part(field, absolute, 16, false),
+            R_PPC64_ADDR16_HIGHA => fields::put_part(field, absolute, 16, true),
+            R_PPC64_ADDR16_HIGHER => fields::put_part(field, absolute, 32, false),
+            R_PPC64_ADDR16_HIGHERA => fields::put_part(field, absolute, 32, true),
+            R_PPC64_ADDR16_HIGHEST => fields::put_part(field, absolute, 48, false),
+            R_PPC64_ADDR16_HIGHESTA => fields::put_part(field, absolute, 48, true),
+            fields::R_PPC64_REL16_HIGH..=fields::R_PPC64_REL16_HIGHESTA => {
+                let part = kind - fields::R_PPC64_REL16_HIGH; // HIGH HIGHA HIGHER HIGHERA ...
+                fields::put_part(field, from_p, 16 * (1 + part / 2), part % 2 == 1)
+            }
+            fields::R_PPC64_REL24_NOTOC | fields::R_PPC64_REL24_P9NOTOC => {
+                return self.branch_notoc(target, field, at, addend, bound);
+            }
+            fields::R_PPC64_D34 => {
+                self.check_prefixed(p)?;
+                fields::put_34(field, absolute)?
+            }
+            fields::R_PPC64_PCREL34 => {
+                self.check_prefixed(p)?;
+                fields::put_34(field, from_p)?
+            }
+            fields::R_PPC64_GOT_PCREL34..=fields::R_PPC64_PLT_PCREL34_NOTOC => {
+                self.check_prefixed(p)?;
+                if addend != 0 {
+                    return Err(Fault::GotAddend);
+                }
+                let word = target.layout.got_of((info >> 32) as u32).ok_or(Fault::NotCode)?;
+                let word = self.base.wrapping_add(word);
+                fields::put_34(field, word.wrapping_sub(p).cast_signed())?
+            }
             R_PPC64_REL14 if bound.class != Class::Local => return Err(Fault::ConditionalLeaves),
             R_PPC64_REL14 => fields::put_bd(field, from_p.wrapping_add(bound.local_entry.into()))?,
             kind if fields::width(kind) == 0 => field, // a marker
@@ -467,6 +523,46 @@ impl Pass {
             return Ok(fields::put_word(field, Insn::NOP.0));
         }
         aim(restore_r2(field)?, p, self.stub(bound, Needs::CALL))
+    }
+
+    /// `R_PPC64_REL24_NOTOC`: nobody restores r2, for nobody has one.
+    fn branch_notoc(
+        &mut self,
+        target: &Target,
+        field: Field,
+        at: u64,
+        addend: i64,
+        bound: &Bound,
+    ) -> Result<Field, Fault> {
+        if bound.class == Class::Profiles {
+            return self.branch(target, field, at, addend, bound);
+        }
+        let insn = Insn(fields::word(field));
+        if !target.code {
+            return Err(Fault::NotCode);
+        }
+        if !branch::is_i_form(insn) || insn.0 & 2 != 0 {
+            return Err(FieldError::NotABranch(insn.0).into());
+        }
+        let p = target.addr.wrapping_add(at);
+        if !bound.needs(Needs::NOTOC) {
+            return aim(field, p, bound.value.wrapping_add_signed(addend));
+        }
+        if addend != 0 {
+            return Err(Fault::IntoFunction);
+        }
+        aim(field, p, self.stub(bound, Needs::NOTOC))
+    }
+
+    /// Whether a prefixed instruction at `p` can run: a processor that has them, and
+    /// no 64-byte boundary between its two words (Power ISA Book I, "Prefixed
+    /// Instructions").
+    fn check_prefixed(&self, p: u64) -> Result<(), Fault> {
+        match p % 64 {
+            _ if !self.prefixed => Err(Fault::NoPrefixes),
+            60 => Err(Fault::Crosses),
+            _ => Ok(()),
+        }
     }
 
     fn stub(&self, bound: &Bound, kind: u8) -> u64 {
@@ -574,7 +670,15 @@ fn explain(object: &Object, relocations: &Relocations, number: usize, fault: Fau
         Fault::Outside(width) => RelocFault::Outside { width, size: section.size() },
         Fault::Field(FieldError::Range(range)) => RelocFault::Range(range),
         Fault::Field(FieldError::NotABranch(found)) => RelocFault::NotABranch { found },
-        Fault::Unknown => RelocFault::Unknown,
+        Fault::Field(FieldError::NotPrefixed(found)) => RelocFault::NotPrefixed { found },
+        Fault::NoPrefixes => RelocFault::NoPrefixes,
+        Fault::Crosses => RelocFault::Crosses,
+        Fault::GotAddend => RelocFault::GotAddend { addend: relocation.r_addend },
+        Fault::Unknown => match relocation.r_info as u32 {
+            27..=31 | 52..=55 | 60 | 65 | 66 => RelocFault::LinkageTable,
+            67..=108 | 112..=115 | 146..=151 => RelocFault::ThreadLocal,
+            _ => RelocFault::Unknown,
+        },
         Fault::NoSymbol => RelocFault::SymbolIndex { index, count: object.symbol_count() },
         Fault::NotCode => RelocFault::NotCode,
         Fault::IntoFunction => RelocFault::IntoFunction { addend: relocation.r_addend },

@@ -17,6 +17,7 @@
 //! | External | a call that leaves the module | r12 ctr | saves r2 in 24(r1) |
 //! | Profile | `bl _mcount` and the tracer's calls | r12 ctr | neither read nor written |
 //! | Sibling | `b` that leaves the module | r11 r12 ctr | shared routine keeps r2 |
+//! | Notoc | `bl` and `b` of code that has no TOC pointer | r12 ctr | neither |
 //! | OutOfLine | a patchable nop, while LR is live | r0 lr | neither |
 //! | Missing | an import that nobody exports | (traps) | neither |
 //! | Redirect | a function that a live patch replaces | r0 r12 ctr lr | keeps r2 on the shadow stack |
@@ -26,7 +27,7 @@
 //! words one by one; [`table`] remembers which stub stands where.
 //!
 //! # Invariants
-//! - External, Profile, Sibling and Redirect keep their target in an aligned
+//! - External, Profile, Sibling, Notoc and Redirect keep their target in an aligned
 //!   doubleword that is data: a live stub is aimed elsewhere by one store, and
 //!   no word of text changes. OutOfLine has it in its `bl`, which may be swapped
 //!   on live text. [`Retarget`] says how each kind is aimed.
@@ -62,8 +63,8 @@ pub mod redirect;
 pub mod table;
 mod words;
 
-pub use calls::MISSING_MARK;
 pub(super) use calls::way_back;
+pub use calls::{MISSING_MARK, NOTOC_MARK};
 pub use historic::LINUX_MAGIC;
 pub use kind::StubKind;
 pub use words::{MAX_WORDS, StubWords};
@@ -107,6 +108,11 @@ pub enum Stub {
     /// Makes the sibling call to what `word` points to.
     Sibling {
         /// Address of the target doubleword, near the module's TOC.
+        word: Vaddr,
+    },
+    /// Goes to what `word` points to, from code whose r2 may hold anything.
+    Notoc {
+        /// Address of the target doubleword, near the kernel's TOC.
         word: Vaddr,
     },
     /// Calls `hook` on behalf of a one-word call site.
@@ -169,6 +175,7 @@ impl Stub {
             Self::External { .. } => StubKind::External,
             Self::Profile { .. } => StubKind::Profile,
             Self::Sibling { .. } => StubKind::Sibling,
+            Self::Notoc { .. } => StubKind::Notoc,
             Self::OutOfLine { .. } => StubKind::OutOfLine,
             Self::Missing { .. } => StubKind::Missing,
             Self::Redirect { .. } => StubKind::Redirect,
@@ -186,6 +193,7 @@ impl Stub {
             Self::External { word }
             | Self::Profile { word }
             | Self::Sibling { word }
+            | Self::Notoc { word }
             | Self::Redirect { word, .. } => Retarget::Word(word),
             Self::OutOfLine { .. } => Retarget::Branch(calls::hook_branch(at)),
             Self::SeedExternal { .. } | Self::LinuxExternal { .. } => {
@@ -212,6 +220,7 @@ impl Stub {
             Self::External { word } => calls::external(word, abi),
             Self::Profile { word } => calls::profile(word, abi),
             Self::Sibling { word } => calls::sibling(word, abi),
+            Self::Notoc { word } => calls::notoc(word, abi),
             Self::OutOfLine { site, hook } => calls::out_of_line(at, site, hook),
             Self::Missing { symbol } => Ok(calls::missing(symbol)),
             Self::Redirect { word, traced } => redirect::redirect(at, word, traced, abi),

@@ -70,6 +70,8 @@ pub struct LinkOptions {
     /// Bind unresolved symbols to a trap that names them instead of refusing:
     /// the module can be looked at, never run.
     pub link_only: bool,
+    /// Load it although it was built for something else than is here.
+    pub force: bool,
     /// Shape of the stubs.
     pub stubs: StubStyle,
     /// For tests only: calls of `_mcount` get ordinary stubs. Those store r2 at

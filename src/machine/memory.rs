@@ -24,7 +24,7 @@ use alloc::vec::Vec;
 use core::alloc::{GlobalAlloc, Layout};
 use core::arch::{asm, global_asm};
 use core::ptr::NonNull;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use linked_list_allocator::Heap;
 
@@ -389,6 +389,8 @@ pub fn initrd_bytes(start: Vaddr, len: u64) -> &'static [u8] {
 pub struct Pages {
     start: Vaddr,
     len: u64,
+    /// Bytes at the start that have been given back.
+    gone: AtomicU64,
 }
 
 impl Pages {
@@ -440,22 +442,41 @@ impl Pages {
         // SAFETY: pages that were free a moment ago, are ours alone now and have
         // been mapped.
         unsafe { (start.0 as *mut u8).write_bytes(0, len as usize) };
-        Some(Self { start, len })
+        Some(Self { start, len, gone: AtomicU64::new(0) })
     }
 
-    /// The first byte's address.
+    /// Gives back the pages in front of the one that holds `end`: nobody uses them
+    /// any more. Called once at most.
+    pub fn give_front(&self, end: Vaddr) {
+        let len = end.since(self.start) as u64 & !(crate::memory::PAGE - 1);
+        assert!(len < self.len, "not these pages");
+        if len == 0
+            || self.gone.compare_exchange(0, len, Ordering::Relaxed, Ordering::Relaxed).is_err()
+        {
+            return;
+        }
+        mmu::unmap(self.start, len).expect("pages that are taken are mapped");
+        RAM.lock().pages.give(self.start, len);
+    }
+
+    /// Bytes at the start that have been given back.
+    fn gone(&self) -> u64 {
+        self.gone.load(Ordering::Relaxed)
+    }
+
+    /// The first byte's address, whether it is still there or not.
     pub fn start(&self) -> Vaddr {
         self.start
     }
 
-    /// Bytes, a multiple of the page.
+    /// Bytes, a multiple of the page, without what has been given back.
     pub fn size(&self) -> u64 {
-        self.len
+        self.len - self.gone()
     }
 
     /// True if `len` bytes at `at` are inside.
     pub fn contains(&self, at: Vaddr, len: u64) -> bool {
-        at >= self.start
+        at >= Vaddr(self.start.0 + self.gone())
             && at.since(self.start) as u64 <= self.len
             && len <= self.len - at.since(self.start) as u64
     }
@@ -466,7 +487,7 @@ impl Pages {
         let (tail, rest) = (self.start.offset(len.cast_signed()), self.len.saturating_sub(len));
         if rest != 0 {
             self.len = len;
-            drop(Self { start: tail, len: rest });
+            drop(Self { start: tail, len: rest, gone: AtomicU64::new(0) });
         }
     }
 
@@ -543,8 +564,9 @@ impl FileCopy {
 
 impl Drop for Pages {
     fn drop(&mut self) {
-        mmu::unmap(self.start, self.len).expect("pages that are taken are mapped");
-        RAM.lock().pages.give(self.start, self.len);
+        let (start, len) = (Vaddr(self.start.0 + self.gone()), self.size());
+        mmu::unmap(start, len).expect("pages that are taken are mapped");
+        RAM.lock().pages.give(start, len);
     }
 }
 

@@ -49,6 +49,11 @@ pub fn begin() -> u64 {
     depth
 }
 
+/// True while this CPU makes a report.
+pub fn is_reporting() -> bool {
+    read!(reporting) != 0
+}
+
 /// Ends what [`begin`] began.
 pub fn end() {
     write!(reporting, read!(reporting) - 1);

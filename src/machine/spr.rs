@@ -59,6 +59,11 @@ pub fn pvr() -> u32 {
     value as u32
 }
 
+/// Whether the processor has prefixed instructions: POWER10 and later.
+pub fn has_prefixes() -> bool {
+    pvr() >> 16 >= 0x80
+}
+
 /// The machine state register.
 pub fn msr() -> u64 {
     let value: u64;

@@ -197,6 +197,14 @@ pub fn withdraw(text: Range, targets: Range) {
     engine.memory.targets.shrink_to_fit();
 }
 
+/// Forgets the part of `text` before `end`, which nobody runs any more.
+pub fn withdraw_front(text: Range, end: Vaddr) {
+    let mut engine = ENGINE.lock();
+    if let Some(range) = engine.memory.text.iter_mut().find(|range| **range == text) {
+        range.0 = end;
+    }
+}
+
 /// Runs `work` while the engine and its window are locked.
 pub fn while_locked(work: &mut dyn FnMut()) {
     let _engine = ENGINE.lock();

@@ -7,7 +7,7 @@ use core::arch::global_asm;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 /// Global entries of the Rust functions, in the order of [`Targets`]'s fields.
-static TARGETS: [AtomicU64; 6] = [const { AtomicU64::new(0) }; 6];
+static TARGETS: [AtomicU64; 5] = [const { AtomicU64::new(0) }; 5];
 
 global_asm!(include_str!("../../boot/varargs.S"), targets = sym TARGETS);
 
@@ -23,8 +23,6 @@ pub struct Targets {
     pub snprintf: extern "C" fn(u64, u64, u64, u64) -> i32,
     /// Buffer, size, format, arguments; the length that was stored.
     pub scnprintf: extern "C" fn(u64, u64, u64, u64) -> i32,
-    /// Format, arguments.
-    pub warn_printk: extern "C" fn(u64, u64) -> i32,
 }
 
 /// Connects the C names; before that a call of one jumps to 0.
@@ -35,7 +33,6 @@ pub fn connect(targets: &Targets) {
         targets.dynamic_pr_debug as usize,
         targets.snprintf as usize,
         targets.scnprintf as usize,
-        targets.warn_printk as usize,
     ];
     for (slot, entry) in TARGETS.iter().zip(entries) {
         slot.store(entry as u64, Ordering::Relaxed);
@@ -46,13 +43,13 @@ unsafe extern "C" {
     /// C's, for modules; only its address is used.
     pub fn _printk();
     /// C's, for modules; only its address is used.
+    pub fn __warn_printk();
+    /// C's, for modules; only its address is used.
     pub fn sprintf();
     /// C's, for modules; only its address is used.
     pub fn snprintf();
     /// C's, for modules; only its address is used.
     pub fn scnprintf();
-    /// C's, for modules; only its address is used.
-    pub fn __warn_printk();
     /// C's, for modules; only its address is used.
     pub fn __dynamic_pr_debug();
     /// C's, for modules; only its address is used.

@@ -27,6 +27,8 @@ pub enum Why {
     PatchOn,
     /// A live patch gives functions back.
     PatchOff,
+    /// A module has turned one of its static keys.
+    StaticKey,
     /// What `step` runs as one is copied, before it is live.
     Step,
     /// A self-test.
@@ -41,6 +43,7 @@ impl fmt::Display for Why {
             Self::TraceOff => "trace off",
             Self::PatchOn => "patch on",
             Self::PatchOff => "patch off",
+            Self::StaticKey => "static key",
             Self::Step => "step",
             Self::Test => "test",
         })

@@ -21,6 +21,8 @@ pub enum Command {
         module: String,
         /// Lay out and relocate, never run.
         link_only: bool,
+        /// Although versions do not fit.
+        force: bool,
         /// Which shapes of call stubs to build.
         stubs: StubChoice,
         /// Parameters, in order.

@@ -187,12 +187,13 @@ fn param(word: &[u8]) -> Result<Param, Problem> {
 
 pub(super) fn insmod(words: &mut Words<'_>) -> Result<Command, Problem> {
     let mut module = None;
-    let mut link_only = false;
+    let (mut link_only, mut force) = (false, false);
     let mut stubs = StubChoice::Default;
     let mut params = Vec::new();
     while let Some(word) = words.next() {
         match word {
             b"--link-only" => link_only = true,
+            b"--force" => force = true,
             b"--stubs=default" => stubs = StubChoice::Default,
             b"--stubs=seed" => stubs = StubChoice::Seed,
             b"--stubs=linux" => stubs = StubChoice::Linux,
@@ -206,6 +207,7 @@ pub(super) fn insmod(words: &mut Words<'_>) -> Result<Command, Problem> {
     Ok(Command::Insmod {
         module: module.ok_or(Problem::Missing { what: "NAME", usage })?,
         link_only,
+        force,
         stubs,
         params,
     })

@@ -57,7 +57,7 @@ const fn entry(
 #[rustfmt::skip]
 pub static TABLE: &[Entry] = &[
     entry("insmod", parse::insmod,
-        "insmod NAME|PATH [--link-only] [--stubs=default|seed|linux|wrong] [param=value...]",
+        "insmod NAME|PATH [--link-only] [--force] [--stubs=default|seed|linux|wrong] [param=value...]",
         "load a module: relocate it, make its stubs, run its init function",
         "insmod demo answer=7"),
     entry("rmmod", parse::rmmod, "rmmod MOD",

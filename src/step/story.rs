@@ -84,6 +84,7 @@ impl fmt::Display for Place {
                     StubKind::SeedExternal => "seed's external",
                     StubKind::LinuxExternal => "Linux's external",
                     StubKind::Sibling => "sibling",
+                    StubKind::Notoc => "notoc",
                     StubKind::OutOfLine => "out-of-line",
                     StubKind::Redirect => "redirect",
                     StubKind::Missing => "missing",

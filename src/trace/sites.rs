@@ -207,6 +207,8 @@ impl Site {
 struct Module {
     id: ModuleId,
     name: String,
+    /// The first site that is there: those before it have gone with the init code.
+    first: u32,
     sites: Vec<Site>,
     traced: Bits,
     redirected: Bits,
@@ -225,7 +227,7 @@ impl Module {
     }
 
     fn site_plan(&self, index: u32) -> Option<SitePlan> {
-        let site = *self.sites.get(index as usize)?;
+        let site = *self.sites.get(index as usize).filter(|_| index >= self.first)?;
         let stub = site.stub();
         let (shape, profile) = match site.kind() {
             SiteKind::Profile | SiteKind::ProfileStd => (Shape::Early, stub),
@@ -238,7 +240,7 @@ impl Module {
 
     /// All of its sites.
     fn all(&self) -> Run {
-        Run { module: self.id, start: 0, end: self.sites.len() as u32 }
+        Run { module: self.id, start: self.first, end: self.sites.len() as u32 }
     }
 
     /// Adds the sites of `run` that the change makes another state of.
@@ -271,7 +273,7 @@ impl Module {
 
     /// Number of the first site at or above `at`.
     fn lower_bound(&self, at: Vaddr) -> usize {
-        self.sites.partition_point(|site| site.at() < at)
+        self.sites.partition_point(|site| site.at() < at).max(self.first as usize)
     }
 
     fn find(&self, at: Vaddr) -> Option<u32> {
@@ -281,7 +283,7 @@ impl Module {
 
     /// True if no address of the module's sites can be `at`, found cheaply.
     fn excludes(&self, at: Vaddr) -> bool {
-        match (self.sites.first(), self.sites.last()) {
+        match (self.sites.get(self.first as usize), self.sites.last()) {
             (Some(first), Some(last)) => at < first.at() || at > last.at(),
             _ => true,
         }
@@ -492,6 +494,7 @@ impl SiteTable {
         self.modules.push(Module {
             id,
             name,
+            first: 0,
             sites,
             traced,
             redirected,
@@ -518,6 +521,22 @@ impl SiteTable {
         self.changes
     }
 
+    /// Forgets the sites of a module below `end`: they have gone with its init code.
+    /// How many; none if one of them has a redirect stub.
+    pub fn drop_below(&mut self, id: ModuleId, end: Vaddr) -> usize {
+        self.changes += 1;
+        let Some(module) = self.module_mut(id) else { return 0 };
+        let first = module.lower_bound(end) as u32;
+        if module.redirects.keys().next().is_some_and(|index| *index < first) {
+            return 0;
+        }
+        module.traced.set(module.first..first, false);
+        module.by_stub.retain(|(_, index)| *index >= first);
+        let count = first - module.first;
+        module.first = first;
+        count as usize
+    }
+
     /// The modules in the order of their arrival.
     pub fn modules(&self) -> impl Iterator<Item = (ModuleId, &str)> {
         self.modules.iter().map(|module| (module.id, module.name.as_str()))
@@ -525,9 +544,8 @@ impl SiteTable {
 
     /// The sites of one module, ascending.
     pub fn sites_of(&self, id: ModuleId) -> impl Iterator<Item = SiteId> {
-        let module = self.module(id);
-        let count = module.map_or(0, |module| module.sites.len() as u32);
-        (0..count).map(move |index| SiteId { module: id, index })
+        let range = self.module(id).map_or(0..0, |module| module.all().start..module.all().end);
+        range.map(move |index| SiteId { module: id, index })
     }
 
     /// All sites, module by module.
@@ -592,7 +610,7 @@ impl SiteTable {
         let Some(module) = self.module_mut(id.module) else {
             return false;
         };
-        if id.index as usize >= module.sites.len() {
+        if module.site_plan(id.index).is_none() {
             return false;
         }
         *module.redirects.entry(id.index).or_insert(stub) == stub
@@ -619,7 +637,7 @@ impl SiteTable {
     pub fn counts(&self, only: Option<ModuleId>) -> Counts {
         let modules = self.modules.iter().filter(|module| only.is_none_or(|id| module.id == id));
         modules.fold(Counts::default(), |sum, module| Counts {
-            sites: sum.sites + module.sites.len(),
+            sites: sum.sites + module.all().count(),
             traced: sum.traced + module.traced.count(),
             redirected: sum.redirected + module.redirected.count(),
         })
@@ -631,8 +649,8 @@ impl SiteTable {
         let mut others = Vec::new();
         let mut rest = runs.iter().peekable();
         for module in &self.modules {
-            let Run { end: count, .. } = module.all();
-            let mut start = 0;
+            let Run { start, end: count, .. } = module.all();
+            let mut start = start;
             while let Some(run) = rest.next_if(|run| run.module == module.id) {
                 others.push(Run { module: module.id, start, end: run.start });
                 start = run.end;
@@ -654,7 +672,7 @@ impl SiteTable {
             let run = changed.runs[place];
             let gone = PlanError::Gone(SiteId { module: run.module, index: run.start });
             let module = self.module(run.module).ok_or(gone)?;
-            if run.end as usize > module.sites.len() {
+            if run.end as usize > module.sites.len() || run.start < module.first {
                 return Err(gone);
             }
             let first_single = changed.single.len();

@@ -54,6 +54,7 @@ pub fn abi() -> KernelAbi {
         },
         mcount: MCOUNT,
         mcount_late: MCOUNT_LATE,
+        prefixed: true,
     }
 }
 
@@ -151,6 +152,6 @@ pub fn compile(source: &str, flags: &[&str], object: &str) -> Vec<u8> {
 pub fn assemble(source: &str, object: &str) -> Vec<u8> {
     let object = temporary(object);
     let path = object.to_str().expect("a plain path");
-    run("as", &["-mpower9", "-o", path, &fixture(source)]);
+    run("as", &["-mpower10", "-o", path, &fixture(source)]);
     std::fs::read(&object).expect("the assembler wrote it")
 }

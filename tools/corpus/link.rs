@@ -128,6 +128,7 @@ impl Machine {
             },
             mcount: Vaddr(self.fact("mcount")?),
             mcount_late: Vaddr(self.fact("mcount_late")?),
+            prefixed: true,
         })
     }
 }

@@ -64,6 +64,28 @@ def put_lo(buf, at, value):
     struct.pack_into("<h", buf, at, stub.signed(value, 16))
 
 
+def put_16(buf, at, value):
+    need(-0x8000 <= value < 0x10000, value)
+    struct.pack_into("<H", buf, at, value & 0xFFFF)
+
+
+def part(shift, rounded):
+    """16 bits from `shift` on, whatever is above them."""
+    def put(buf, at, value):
+        value += 0x8000 if rounded else 0
+        struct.pack_into("<H", buf, at, value >> shift & 0xFFFF)
+    return put
+
+
+def put_34(buf, at, value):
+    """18 bits of a prefix and 16 of the word behind it; no 64-byte boundary between."""
+    need(-(1 << 33) <= value < 1 << 33, value)
+    prefix, suffix = struct.unpack_from("<II", buf, at)
+    need(prefix >> 26 == 1, prefix)
+    struct.pack_into("<II", buf, at, prefix & ~0x3FFFF | value >> 16 & 0x3FFFF,
+                     suffix & ~0xFFFF | value & 0xFFFF)
+
+
 def put_hi(buf, at, value):
     need(-(1 << 31) <= value < 1 << 31, value)
     struct.pack_into("<h", buf, at, value >> 16)
@@ -108,10 +130,18 @@ ABSOLUTE, FROM_PLACE, FROM_TOC, TOC, NOTHING = range(5)
 TYPES = {
     0: ("NONE", 0, NOTHING, None),
     1: ("ADDR32", 4, ABSOLUTE, put_32),
+    3: ("ADDR16", 2, ABSOLUTE, put_16),
+    4: ("ADDR16_LO", 2, ABSOLUTE, put_lo),
+    5: ("ADDR16_HI", 2, ABSOLUTE, put_hi),
+    6: ("ADDR16_HA", 2, ABSOLUTE, put_ha),
     10: ("REL24", 4, None, None),
     11: ("REL14", 4, FROM_PLACE, put_bd),
     26: ("REL32", 4, FROM_PLACE, put_s32),
     38: ("ADDR64", 8, ABSOLUTE, put_u64),
+    39: ("ADDR16_HIGHER", 2, ABSOLUTE, part(32, False)),
+    40: ("ADDR16_HIGHERA", 2, ABSOLUTE, part(32, True)),
+    41: ("ADDR16_HIGHEST", 2, ABSOLUTE, part(48, False)),
+    42: ("ADDR16_HIGHESTA", 2, ABSOLUTE, part(48, True)),
     43: ("UADDR64", 8, ABSOLUTE, put_u64),
     44: ("REL64", 8, FROM_PLACE, put_u64),
     47: ("TOC16", 2, FROM_TOC, put_half),
@@ -119,18 +149,41 @@ TYPES = {
     49: ("TOC16_HI", 2, FROM_TOC, put_hi),
     50: ("TOC16_HA", 2, FROM_TOC, put_ha),
     51: ("TOC", 8, TOC, put_u64),
+    56: ("ADDR16_DS", 2, ABSOLUTE, put_ds),
+    57: ("ADDR16_LO_DS", 2, ABSOLUTE, put_lo_ds),
     63: ("TOC16_DS", 2, FROM_TOC, put_ds),
     64: ("TOC16_LO_DS", 2, FROM_TOC, put_lo_ds),
     109: ("TOCSAVE", 0, NOTHING, None),
+    110: ("ADDR16_HIGH", 2, ABSOLUTE, part(16, False)),
+    111: ("ADDR16_HIGHA", 2, ABSOLUTE, part(16, True)),
+    116: ("REL24_NOTOC", 4, None, None),
     118: ("ENTRY", 8, None, None),
     119: ("PLTSEQ", 0, NOTHING, None),
     120: ("PLTCALL", 0, NOTHING, None),
+    121: ("PLTSEQ_NOTOC", 0, NOTHING, None),
+    122: ("PLTCALL_NOTOC", 0, NOTHING, None),
+    123: ("PCREL_OPT", 0, NOTHING, None),
+    124: ("REL24_P9NOTOC", 4, None, None),
+    128: ("D34", 8, ABSOLUTE, put_34),
+    132: ("PCREL34", 8, FROM_PLACE, put_34),
+    133: ("GOT_PCREL34", 8, None, None),
+    134: ("PLT_PCREL34", 8, None, None),
+    135: ("PLT_PCREL34_NOTOC", 8, None, None),
+    240: ("REL16_HIGH", 2, FROM_PLACE, part(16, False)),
+    241: ("REL16_HIGHA", 2, FROM_PLACE, part(16, True)),
+    242: ("REL16_HIGHER", 2, FROM_PLACE, part(32, False)),
+    243: ("REL16_HIGHERA", 2, FROM_PLACE, part(32, True)),
+    244: ("REL16_HIGHEST", 2, FROM_PLACE, part(48, False)),
+    245: ("REL16_HIGHESTA", 2, FROM_PLACE, part(48, True)),
     249: ("REL16", 2, FROM_PLACE, put_half),
     250: ("REL16_LO", 2, FROM_PLACE, put_lo),
     251: ("REL16_HI", 2, FROM_PLACE, put_hi),
     252: ("REL16_HA", 2, FROM_PLACE, put_ha),
 }
 REL24, REL14, ADDR64, ENTRY = 10, 11, 38, 118
+NOTOC = {116, 124}
+THROUGH_WORD = {133, 134, 135}
+BRANCHES = {REL24} | NOTOC
 
 
 def type_name(kind):
@@ -193,6 +246,7 @@ class Check:
         self.outcomes = {}   # stub address -> Outcome or Lost
         self.sites = set()   # addresses of calls of _mcount
         self.traps = {}      # missing symbol -> a stub that traps and names it
+        self.words = set()   # addresses of doublewords that prefixed loads read
         self.toc = self.find_toc()
         self.values = [self.value_of(symbol) for symbol in elf.symbols]
 
@@ -275,7 +329,7 @@ class Check:
                 continue
             for offset, info, _ in self.elf.relocations(index):
                 symbol = info >> 32
-                if info & 0xFFFFFFFF != REL24 or symbol in self.traps:
+                if info & 0xFFFFFFFF not in BRANCHES or symbol in self.traps:
                     continue
                 if not self.is_missing(self.elf.symbols[symbol]):
                     continue
@@ -288,7 +342,7 @@ class Check:
                 except stub.Lost:
                     pass  # said when the branch itself is looked at
 
-    def leaves(self, expected, at, offset, index, is_call):
+    def leaves(self, expected, at, offset, index, is_call, notoc=False):
         """A branch out of the module: the one that is there has to get there."""
         symbol = self.elf.symbols[index]
         (found,) = struct.unpack("<I", self.image.read(at, 4))
@@ -307,6 +361,10 @@ class Check:
             raise stub.Lost(f"gets to {where}, not to {self.values[index]:#x}")
         elif not outcome.changed <= {11, 12}:
             raise stub.Lost(f"changes registers {sorted(outcome.changed)}")
+        elif notoc:
+            if outcome.saves_toc or outcome.sibling or outcome.changed != {12}:
+                raise stub.Lost("does not leave r2, 24(r1) and all registers but r12 alone")
+            self.report.counts["branches without a TOC, through a stub"] += 1
         elif is_call and (not outcome.saves_toc or outcome.sibling):
             raise stub.Lost("does not save r2")
         elif not is_call and (outcome.saves_toc or not outcome.sibling):
@@ -315,13 +373,13 @@ class Check:
             kind = "calls" if is_call else "sibling calls"
             self.report.counts[f"{kind} through a stub"] += 1
         struct.pack_into("<I", expected, offset, found)
-        if is_call:
+        if is_call and not notoc:
             (behind,) = struct.unpack_from("<I", expected, offset + 4)
             if behind not in ROOM_FOR_TOC and behind != LD_R2_24_R1:
                 raise Unfit(f"{behind:#010x} behind the call")
             struct.pack_into("<I", expected, offset + 4, LD_R2_24_R1)
 
-    def branch(self, expected, at, offset, index, addend):
+    def branch(self, expected, at, offset, index, addend, notoc):
         symbol = self.elf.symbols[index]
         (word,) = struct.unpack_from("<I", expected, offset)
         is_call = bool(word & 1)
@@ -330,10 +388,11 @@ class Check:
             (behind,) = struct.unpack_from("<I", expected, offset + 4)
             self.report.counts["nops behind a call site, kept"] += behind == stub.NOP
             struct.pack_into("<I", expected, offset, stub.NOP)
-        elif symbol.section == SHN_UNDEF and symbol.name or symbol.local_entry is None:
-            self.leaves(expected, at, offset, index, is_call)
+        elif symbol.section == SHN_UNDEF and symbol.name or (
+                symbol.local_entry if notoc else symbol.local_entry is None):
+            self.leaves(expected, at, offset, index, is_call, notoc)
         else:
-            target = self.values[index] + symbol.local_entry + addend
+            target = self.values[index] + (symbol.local_entry or 0) + addend
             distance = target - at
             need(-(1 << 25) <= distance < 1 << 25 and distance & 3 == 0, distance)
             struct.pack_into("<I", expected, offset, word & ~0x03FFFFFC | distance & 0x03FFFFFC)
@@ -374,8 +433,10 @@ class Check:
             self.explain(section, expected, found, relocations, told)
 
     def relocate(self, expected, at, offset, kind, index, addend):
-        if kind == REL24:
-            return self.branch(expected, at, offset, index, addend)
+        if kind in BRANCHES:
+            return self.branch(expected, at, offset, index, addend, kind in NOTOC)
+        if kind in THROUGH_WORD:
+            return self.through_word(expected, at, offset, index)
         if kind == ENTRY:
             return self.entry(expected, at, offset)
         _, _, formula, put = TYPES[kind]
@@ -396,6 +457,22 @@ class Check:
             value -= self.toc
         return put(expected, offset, value)
 
+    def through_word(self, expected, at, offset, index):
+        """A prefixed load: the doubleword that it reads must hold the address."""
+        prefix, suffix = struct.unpack("<II", self.image.read(at, 8))
+        word = at + stub.signed((prefix & 0x3FFFF) << 16 | suffix & 0xFFFF, 34)
+        start, size = self.image.targets
+        if not start <= word <= start + size - 8 or word & 7:
+            raise stub.Lost(f"reads {word:#x}, where no address is kept")
+        (found,) = struct.unpack("<Q", self.image.read(word, 8))
+        value = self.values[index]
+        value = self.traps.get(index, 0) if value is None else value
+        if found != value:
+            raise stub.Lost(f"reads {found:#x}, which should be {value:#x}")
+        self.words.add(word)
+        self.report.counts["addresses loaded"] += 1
+        put_34(expected, offset, word - at)
+
     def explain(self, section, expected, found, relocations, told):
         """Names each field that differs, and each word that no field covers."""
         covered = {}
@@ -404,7 +481,7 @@ class Check:
             width = TYPES[kind][1] if kind in TYPES else 4
             covered.update((byte, number) for byte in range(offset, offset + width))
         for number, (offset, info, _) in enumerate(relocations):
-            if info & 0xFFFFFFFF == REL24:
+            if info & 0xFFFFFFFF in BRANCHES:
                 for byte in range(offset + 4, offset + 8):
                     covered.setdefault(byte, number)
         said = set(told)
@@ -492,7 +569,10 @@ class Check:
         self.report.counts["stubs"] += len(self.outcomes)
         self.only_zeros("(stubs)", found, mask)
         start, size = self.image.targets
-        self.only_zeros("(targets)", self.image.read(start, size), self.explained(start, size))
+        mask = self.explained(start, size)
+        for word in self.words:
+            mask[word - start : word - start + 8] = b"\1" * 8
+        self.only_zeros("(targets)", self.image.read(start, size), mask)
 
     def unused(self, outcome):
         """No branch leads here yet: it has to be a hook's, or a patchable nop's."""

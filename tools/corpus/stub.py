@@ -18,6 +18,7 @@ import struct
 NOP, TRAP = 0x60000000, 0x7FE00008
 BCTR, MFLR_R0, MTLR_R0 = 0x4E800420, 0x7C0802A6, 0x7C0803A6
 MISSING = int.from_bytes(b"mis\0", "little")
+NOTOC = int.from_bytes(b"ntc\0", "little")
 TOC_SLOT = ("stack", 24)
 WORDS_MAX = 16
 
@@ -33,6 +34,7 @@ class Outcome:
         self.target = None      # where it ends up, with r12 = target
         self.saves_toc = False  # r2 was put into 24(r1)
         self.sibling = False    # by way of the routine for sibling calls
+        self.notoc = False      # says that it is for code without a TOC pointer
         self.missing = None     # traps, naming this symbol
         self.hook = None        # calls this with r0 = lr on the way (out-of-line)
         self.back = None        # ... and then goes here
@@ -109,6 +111,9 @@ def run(at, toc, read, paca, sibling):
             if not outcome.sibling and registers[12] != ctr:
                 raise Lost(f"gets to {ctr:#x}, but r12 is not that")
             outcome.target = registers[12]
+            if step == 4 and word_at(here + 4) == NOTOC:
+                outcome.notoc = True
+                outcome.explained.append((here + 4, 4))
             return outcome
         elif word == MFLR_R0:
             registers[0] = lr

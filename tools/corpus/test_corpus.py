@@ -45,14 +45,18 @@ class Agree(unittest.TestCase):
                              {model.TYPES[kind][0] for kind in result.report.types})
 
     def test_what_only_assembly_has(self):
-        """Types that no module here has, DS and DQ forms: the fixture of the loader's tests."""
+        """Types that no module here has, DS and DQ forms: the fixtures of the loader's tests."""
         with tempfile.TemporaryDirectory() as scratch:
-            path = os.path.join(scratch, "fields.ko")
-            source = os.path.join(corpus.ROOT, "tests", "fixtures", "fields.S")
-            subprocess.run(["powerpc64le-linux-gnu-as", "-mpower9", "-o", path, source],
-                           check=True)
-            result = self.compare([path])
-        self.assertLessEqual({"TOC16_DS", "TOC16_LO_DS", "TOC16_HI", "REL14", "ADDR32"},
+            paths = []
+            for name in ("fields", "parts", "prefixed", "pcrel"):
+                paths.append(os.path.join(scratch, f"only_{name}.ko"))
+                source = os.path.join(corpus.ROOT, "tests", "fixtures", name + ".S")
+                subprocess.run(["powerpc64le-linux-gnu-as", "-mpower10", "-o", paths[-1], source],
+                               check=True)
+            result = self.compare(paths)
+        self.assertLessEqual({"TOC16_DS", "TOC16_LO_DS", "TOC16_HI", "REL14", "ADDR32",
+                              "ADDR16", "ADDR16_HIGHESTA", "REL16_HIGHESTA", "REL24_NOTOC",
+                              "PCREL34", "GOT_PCREL34", "PLT_PCREL34"},
                              {model.TYPES[kind][0] for kind in result.report.types})
 
     def test_a_sample_of_debians_modules(self):

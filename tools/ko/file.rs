@@ -13,8 +13,12 @@ use crate::world::{MODULE_BASE, World, abi};
 const LEN_MAX: u64 = 1 << 30;
 
 /// How modules are linked to be looked at: what is missing becomes a trap.
-pub const LOOK: LinkOptions =
-    LinkOptions { link_only: true, stubs: StubStyle::Default, wrong_profile_stubs: false };
+pub const LOOK: LinkOptions = LinkOptions {
+    link_only: true,
+    force: false,
+    stubs: StubStyle::Default,
+    wrong_profile_stubs: false,
+};
 
 /// A module's file.
 pub struct File {
@@ -84,7 +88,7 @@ impl File {
         let loaded = loader::load(&self.bytes, PAGE, place, world, &abi(), &options)?;
         let owner = |number| format!("module {}", world.module(number));
         loader::exports::refuse_duplicates(&loaded.linked.exports, world, owner)?;
-        let memory = Memory { base: MODULE_BASE, image: &loaded.image };
+        let memory = Memory::Image { base: MODULE_BASE, image: &loaded.image };
         let params = params::list_params(&loaded.object, &loaded.layout, memory);
         params.map_err(|why| Refusal { kind: "parameters", text: why.to_string() })?;
         Ok(())

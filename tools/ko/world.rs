@@ -90,5 +90,6 @@ pub fn abi() -> KernelAbi {
         },
         mcount: Vaddr(KERNEL_AT - 2 * STEP),
         mcount_late: Vaddr(KERNEL_AT - STEP),
+        prefixed: true,
     }
 }

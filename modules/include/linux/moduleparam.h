@@ -92,6 +92,18 @@ extern const struct kernel_param_ops param_ops_invbool;
 extern const struct kernel_param_ops param_ops_string;
 extern const struct kernel_param_ops param_array_ops;
 
+/* What the tables have in them; for operations of a module's own. */
+int param_set_int(const char *value, const struct kernel_param *param);
+int param_get_int(char *buffer, const struct kernel_param *param);
+int param_set_uint(const char *value, const struct kernel_param *param);
+int param_get_uint(char *buffer, const struct kernel_param *param);
+int param_set_bool(const char *value, const struct kernel_param *param);
+int param_get_bool(char *buffer, const struct kernel_param *param);
+int param_set_charp(const char *value, const struct kernel_param *param);
+int param_get_charp(char *buffer, const struct kernel_param *param);
+int param_set_uint_minmax(const char *value, const struct kernel_param *param,
+			  unsigned int min, unsigned int max);
+
 /* Never called: the compiler checks the variable's type with them. */
 #define __param_check(name, p, type)                                  \
 	static inline __maybe_unused type *__check_##name(void)       \

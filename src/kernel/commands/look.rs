@@ -202,6 +202,9 @@ fn places() -> Vec<(Vaddr, Vaddr, String)> {
             (Group::Rodata, "rodata"),
             (Group::Data, "data"),
         ] {
+            if module.is_gone(group) {
+                continue;
+            }
             let mut span = module.layout.group(group);
             if group == Group::Rodata && target_end > span.end() {
                 span.len = target_end - span.offset;

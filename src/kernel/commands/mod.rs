@@ -74,8 +74,8 @@ impl Host for Kernel {
 impl Kernel {
     fn carry_out(&self, command: &Command) -> Done {
         match command {
-            Command::Insmod { module, link_only, stubs, params } => {
-                modules::insmod(module, *link_only, *stubs, params)
+            Command::Insmod { module, link_only, force, stubs, params } => {
+                modules::insmod(module, *link_only, *force, *stubs, params)
             }
             Command::Rmmod { module } => super::modules::rmmod(module),
             Command::Lsmod { verbose } => modules::lsmod(*verbose),

@@ -6,9 +6,9 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::Done;
-use crate::kernel::livepatch;
 use crate::kernel::module_file::ModuleFile;
 use crate::kernel::modules::{self, Failure, Module, find};
+use crate::kernel::{livepatch, versions};
 use crate::kprintln;
 use crate::loader::modinfo::module_name;
 use crate::loader::{LinkOptions, Modinfo, Object, StubStyle};
@@ -16,9 +16,16 @@ use crate::shell::command::{Param, StubChoice};
 use crate::shell::error::Shown;
 
 /// Loads a module.
-pub fn insmod(word: &str, link_only: bool, stubs: StubChoice, params: &[Param]) -> Done {
+pub fn insmod(
+    word: &str,
+    link_only: bool,
+    force: bool,
+    stubs: StubChoice,
+    params: &[Param],
+) -> Done {
     let options = LinkOptions {
         link_only,
+        force,
         stubs: match stubs {
             StubChoice::Seed => StubStyle::Seed,
             StubChoice::Linux => StubStyle::Linux,
@@ -109,7 +116,7 @@ pub fn lsmod(verbose: bool) -> Done {
             let (path, size) = (module.file().path(), module.file().size());
             kprintln!("  file /{path} ({pack}) {size} bytes unpacked");
         }
-        for section in &module.linked().sections {
+        for section in module.sections() {
             kprintln!("  {:<28} {} {}", section.name, section.addr, section.size);
         }
     }
@@ -128,5 +135,6 @@ pub fn modinfo(word: &str) -> Done {
     if Modinfo::of(&object).name().is_none() {
         kprintln!("{:<15} {}", "name:", module_name(&object, file.base_name()));
     }
+    versions::explain(&object);
     Ok(())
 }

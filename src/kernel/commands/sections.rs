@@ -12,6 +12,7 @@ use crate::addr::Vaddr;
 use crate::digest::Digest;
 use crate::kernel::modules::{Module, find_loaded};
 use crate::kprintln;
+use crate::loader::Layout;
 use crate::machine::memory;
 
 /// Bytes that are copied out of the module at once.
@@ -25,7 +26,8 @@ pub fn sections(word: &str) -> Done {
     let object = module.object();
     let mut piece = vec![0; PIECE];
     for (index, section) in object.sections().iter().enumerate() {
-        if let Some(offset) = module.layout.offset_of(index) {
+        let gone = module.is_gone(Layout::group_of(section));
+        if let Some(offset) = module.layout.offset_of(index).filter(|_| !gone) {
             let row = Row { number: index.to_string(), name: section.name, size: section.size() };
             row.print(&module, offset.into(), &mut piece)?;
         }
@@ -33,7 +35,7 @@ pub fn sections(word: &str) -> Done {
     let added = [
         ("(stubs)", module.layout.stubs.offset, module.layout.stubs.len),
         ("(targets)", module.layout.targets.offset, module.layout.targets.len),
-        ("(image)", 0, module.layout.size),
+        ("(image)", module.layout.size - module.size(), module.size()),
         ("(toc)", module.layout.toc, 0),
     ];
     for (name, offset, size) in added {

@@ -40,7 +40,6 @@ pub fn connect() {
         dynamic_pr_debug,
         snprintf: vsnprintf,
         scnprintf: vscnprintf,
-        warn_printk: printk,
     });
 }
 

@@ -7,7 +7,7 @@ use alloc::string::{String, ToString};
 use core::fmt;
 
 use crate::addr::Vaddr;
-use crate::kernel::{livepatch, modules};
+use crate::kernel::{livepatch, modules, tables};
 use crate::loader::stubs::StubKind;
 use crate::machine::boot::GUARD_BYTES;
 use crate::machine::spr::msr;
@@ -127,6 +127,9 @@ pub fn in_words(frame: &TrapFrame) -> String {
     // Translation off: what lies there is fetched and found to be no instruction.
     if frame.vector == 0x700 && mmu::kind().is_none() && !text::is_executable(nip) {
         return format!("jump to {:#x}, which is no code", frame.nip);
+    }
+    if let Some(bug) = tables::bug_text(nip).filter(|_| trapped(frame)) {
+        return bug;
     }
     let stub = modules::containing(nip).filter(|_| trapped(frame)).and_then(|module| {
         let entry = module.linked().stubs.find(nip)?;

@@ -187,9 +187,8 @@ impl<'l, 'a> Lens<'l, 'a> {
         };
         let kind = entry.r_info as u32;
         let formula = formula::of(kind);
-        let leaves = |bound: &&Bound| bound.class != Class::Local;
         let is_branch = formula.is_some_and(|(value, _)| value == Value::Branch);
-        let stub = bound.filter(|_| is_branch).filter(leaves).and_then(|_| {
+        let stub = bound.filter(|_| is_branch).and_then(|_| {
             let to = branch::target_of(insn(after.as_ref().ok()?)?, p)?;
             self.stubs.find(to)
         });
@@ -255,6 +254,7 @@ impl Explained<'_> {
             Value::TocFromPlace => self.toc.0.wrapping_sub(self.p.0),
             Value::Branch if self.is_site() => return None,
             Value::Branch => self.branch_target().wrapping_sub(self.p.0),
+            Value::Word => return self.distance_34(),
             Value::Nothing => return None,
         };
         Some(value.cast_signed())
@@ -282,6 +282,14 @@ impl Explained<'_> {
         matches!(self.origin, Origin::Hook) && self.stub.is_none() && calls(&self.before)
     }
 
+    /// The distance in a prefixed instruction, as applied.
+    fn distance_34(&self) -> Option<i64> {
+        let after = self.after.as_ref().ok()?;
+        let (prefix, suffix) = (insn(after)?.0, insn(after.get(4..)?)?.0);
+        let bits = i64::from(prefix & 0x3_ffff) << 16 | i64::from(suffix & 0xffff);
+        Some(bits << 30 >> 30)
+    }
+
     fn branch_target(&self) -> u64 {
         match self.stub {
             Some(stub) => stub.at.0,
@@ -293,7 +301,7 @@ impl Explained<'_> {
     #[must_use]
     pub fn width(&self) -> usize {
         match self.formula {
-            Some((_, Field::Doubleword)) => 8,
+            Some((_, Field::Doubleword | Field::Prefixed)) => 8,
             Some((_, Field::Nothing)) | None => 0,
             Some(_) => 4,
         }
@@ -303,6 +311,18 @@ impl Explained<'_> {
     /// with its text, or a number. `name` names the addresses in it.
     pub fn field<'e>(&'e self, bytes: &'e [u8], name: &'e Namer) -> impl Display + 'e {
         fmt::from_fn(move |f| {
+            let prefixed = matches!(self.formula, Some((_, Field::Prefixed)));
+            if let (true, Some(first)) = (prefixed, insn(bytes)) {
+                let next = bytes.get(4..).and_then(insn);
+                let text = disassemble(self.p, first, next);
+                return write!(
+                    f,
+                    "{:08x} {:08x} {}",
+                    first.0,
+                    next.unwrap_or_default().0,
+                    text.named(name)
+                );
+            }
             if self.width() == 8 || bytes.len() < 4 {
                 f.write_str("0x")?;
                 return bytes.iter().rev().try_for_each(|byte| write!(f, "{byte:02x}"));
@@ -371,6 +391,9 @@ impl Explained<'_> {
         writeln!(f, "P        {}", self.p)?;
         if let Some((Value::FromToc | Value::Toc | Value::TocFromPlace, _)) = self.formula {
             writeln!(f, "TOC      {}", self.toc)?;
+        }
+        if let (Some((Value::Word, _)), Some(value)) = (self.formula, self.value()) {
+            writeln!(f, "G        {}, which holds S", self.p.offset(value))?;
         }
         if let Some((Value::Branch, _)) = self.formula {
             if let Some(stub) = self.stub {

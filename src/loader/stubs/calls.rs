@@ -34,16 +34,30 @@
 //! OutOfLine is what a patchable nop turns into: there LR still holds the
 //! function's return address, which `bl` would destroy. r0 carries it across
 //! the hook, as at an `_mcount` site, and `mtlr` puts it back.
+//!
+//! Notoc is Profile, with a mark behind it that tells the two apart. It serves
+//! PC-relative code: r2 is no TOC there, so the word is found by the PACA, and
+//! nobody wants r2 back. `pld` would be two instructions less, but exists on
+//! POWER10 only, and `bl x@notoc` may stand in code for any processor.
 
 use super::{Part, StubAbi, StubCause, StubKind, StubWords};
 use super::{call, jump, kernel_toc_to_r12, paca, target_word};
 use crate::addr::Vaddr;
+use crate::isa::Insn;
 use crate::isa::encode::{Gpr, addis, ld};
 use crate::isa::well_known::{BCTR, MFLR_R0, MTCTR_R11, MTCTR_R12, MTLR_R0, STD_R2_24_R1, TRAP};
 
 /// Second word of a Missing stub, "mis" in a dump. Its primary opcode is 0, so
 /// it cannot be executed either.
 pub const MISSING_MARK: u32 = u32::from_le_bytes(*b"mis\0");
+
+/// Sixth word of a Notoc stub, "ntc" in a dump; never executed, nor could it be.
+pub const NOTOC_MARK: u32 = u32::from_le_bytes(*b"ntc\0");
+
+pub(super) fn notoc(word: Vaddr, abi: &StubAbi) -> Result<StubWords, StubCause> {
+    let code = from_paca(word, abi)?;
+    Ok(StubWords::new(StubKind::Notoc, code).with(5, NOTOC_MARK))
+}
 
 pub(super) fn external(word: Vaddr, abi: &StubAbi) -> Result<StubWords, StubCause> {
     let way = target_word(word, abi.module_toc)?;
@@ -58,15 +72,19 @@ pub(super) fn external(word: Vaddr, abi: &StubAbi) -> Result<StubWords, StubCaus
 }
 
 pub(super) fn profile(word: Vaddr, abi: &StubAbi) -> Result<StubWords, StubCause> {
+    Ok(StubWords::new(StubKind::Profile, from_paca(word, abi)?))
+}
+
+/// To what `word` points to, whatever r2 holds.
+fn from_paca(word: Vaddr, abi: &StubAbi) -> Result<[Insn; 5], StubCause> {
     let way = target_word(word, abi.kernel_toc)?;
-    let code = [
+    Ok([
         kernel_toc_to_r12(abi)?,
         addis(Gpr::R12, Gpr::R12, way.ha),
         ld(Gpr::R12, way.lo, Gpr::R12),
         MTCTR_R12,
         BCTR,
-    ];
-    Ok(StubWords::new(StubKind::Profile, code))
+    ])
 }
 
 pub(super) fn sibling(word: Vaddr, abi: &StubAbi) -> Result<StubWords, StubCause> {

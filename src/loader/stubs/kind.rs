@@ -11,6 +11,8 @@ pub enum StubKind {
     Profile,
     /// A `b` that leaves the module and never comes back here.
     Sibling,
+    /// A branch of code without a TOC pointer, to elsewhere or to code with one.
+    Notoc,
     /// What a one-nop call site branches to.
     OutOfLine,
     /// An import that nobody exports.
@@ -29,10 +31,11 @@ pub enum StubKind {
 
 impl StubKind {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::External,
         Self::Profile,
         Self::Sibling,
+        Self::Notoc,
         Self::OutOfLine,
         Self::Missing,
         Self::Redirect,
@@ -46,7 +49,7 @@ impl StubKind {
     #[must_use]
     pub const fn slot_bytes(self) -> u64 {
         match self {
-            Self::External | Self::Profile | Self::Sibling | Self::Missing => 32,
+            Self::External | Self::Profile | Self::Sibling | Self::Notoc | Self::Missing => 32,
             Self::OutOfLine => 16,
             Self::Redirect => 64,
             Self::SeedExternal | Self::SeedProfile => 40,
@@ -75,7 +78,10 @@ impl StubKind {
     /// True if the target lies in a doubleword of data outside the stub.
     #[must_use]
     pub const fn has_target_word(self) -> bool {
-        matches!(self, Self::External | Self::Profile | Self::Sibling | Self::Redirect)
+        matches!(
+            self,
+            Self::External | Self::Profile | Self::Sibling | Self::Notoc | Self::Redirect
+        )
     }
 
     /// True if the stub leaves the caller's r2 in 24(r1), so that the word
@@ -92,6 +98,7 @@ impl fmt::Display for StubKind {
             Self::External => "external",
             Self::Profile => "profile",
             Self::Sibling => "sibling",
+            Self::Notoc => "notoc",
             Self::OutOfLine => "out-of-line",
             Self::Missing => "missing",
             Self::Redirect => "redirect",

@@ -38,10 +38,11 @@ fn insmod_takes_options_in_any_place_and_parameters_after_the_name() {
     let expected = Command::Insmod {
         module: "a-b".into(),
         link_only: true,
+        force: true,
         stubs: StubChoice::Seed,
         params: vec![param("p", "1=2"), param("q", ""), param("r", "x y")],
     };
-    assert_eq!(ok(r#"insmod --stubs=seed a-b p=1=2 --link-only q= r="x y""#), expected);
+    assert_eq!(ok(r#"insmod --stubs=seed a-b p=1=2 --link-only --force q= r="x y""#), expected);
     assert!(refusal("insmod a p").contains("write name=value"));
     assert!(refusal("insmod a =1").contains("write name=value"));
     assert!(refusal("insmod a --stubs=best").contains("--stubs=default|seed|linux|wrong"));

@@ -82,7 +82,8 @@ impl SiteTable {
             let mut see = |range| found |= site_in(module, &range).is_some();
             let indexed =
                 name.as_ref().is_some_and(|name| functions.ranges(module.id, name, &mut see));
-            if found || !indexed && module.sites.iter().any(|site| matches(site.function())) {
+            let there = module.sites.get(module.first as usize..).unwrap_or_default();
+            if found || !indexed && there.iter().any(|site| matches(site.function())) {
                 return None;
             }
             functions.each(module.id, &mut |name| {
@@ -124,7 +125,7 @@ fn select_in<'f>(
     }
     let mut runs = Vec::new();
     for module in modules {
-        for (index, site) in (0_u32..).zip(&module.sites) {
+        for (index, site) in (0_u32..).zip(&module.sites).skip(module.first as usize) {
             let name = functions.name_of(module.id, site.function());
             let wanted = |name: Cow<'_, str>| {
                 filter.wants_any(&module.name, &[&name, &functions.readable(&name)])

@@ -1,0 +1,146 @@
+//! Whether a module fits the kernel and the modules that are there, and what to do
+//! if it does not, in one line.
+
+use alloc::format;
+use alloc::string::String;
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::modules::Module;
+use super::{initrd, modules};
+use crate::kprintln;
+use crate::loader::versions::{self, Fit, Mismatch};
+use crate::loader::{Linked, LoadError, Modinfo, Object, exports, paca_use};
+use crate::shell::args::module_name_eq;
+
+/// Refuses a module by its vermagic, or says what should be known of it.
+pub fn check_kernel(word: &str, object: &Object<'_>) -> Result<(), String> {
+    let vermagic = Modinfo::of(object).get("vermagic");
+    match versions::judge(vermagic) {
+        Fit::Fits => {}
+        Fit::Note(note) => kprintln!("{word}: {note}"),
+        Fit::Unfit(why) => return Err(format!("{word}: {why}, or use --force")),
+    }
+    let ours = vermagic.is_none_or(|vermagic| vermagic.starts_with("tocsin"));
+    if !ours
+        && paca_use::code_len(object) <= paca_use::LOOKED_AT_MAX
+        && let Some(places) = other_places(object)
+    {
+        kprintln!("{word}: reaches into the per-CPU block where Tocsin keeps its own: {places}");
+    }
+    Ok(())
+}
+
+/// The places that a module uses through r13 and that are not kept free for it.
+fn other_places(object: &Object<'_>) -> Option<String> {
+    let places = paca_use::other_places(object);
+    let list: Vec<_> = places.iter().map(|place| format!("{place}")).collect();
+    (!list.is_empty()).then(|| list.join(", "))
+}
+
+/// What the modules whose exports `linked` uses say their versions are.
+fn mismatch<'a>(object: &Object<'a>, owners: &[Arc<Module>]) -> Option<(Mismatch<'a>, String)> {
+    let mut checksums = Vec::new();
+    for module in owners {
+        for export in &module.linked().exports {
+            let checksum = export.checksum.map(|checksum| (checksum, &module.name));
+            checksums.extend(checksum.map(|(checksum, owner)| (export.name, checksum, owner)));
+        }
+    }
+    if checksums.is_empty() {
+        return None;
+    }
+    checksums.sort_unstable();
+    let of = |name: &str| {
+        let at = checksums.binary_search_by_key(&name, |(name, _, _)| *name).ok()?;
+        checksums.get(at)
+    };
+    let found = versions::mismatch(object, |name| of(name).map(|(_, checksum, _)| *checksum))?;
+    let owner = of(found.name).map_or("?", |(_, _, owner)| owner);
+    Some((found, owner.into()))
+}
+
+/// Refuses a module that was built against others than those it was linked to.
+pub fn check_imports(
+    word: &str,
+    object: &Object<'_>,
+    linked: &Linked<'_>,
+    all: &[Arc<Module>],
+) -> Result<(), String> {
+    let used = all.iter().filter(|module| linked.owners.contains(&module.number));
+    let owners: Vec<_> = used.cloned().collect();
+    match mismatch(object, &owners) {
+        None => Ok(()),
+        Some((Mismatch { name, wanted, found }, owner)) => Err(format!(
+            "{word}: built with version {wanted:#010x} of {name}, but {owner} has {found:#010x}; \
+             build both for one kernel, or use --force"
+        )),
+    }
+}
+
+/// What `modinfo` adds to the file's own words.
+pub fn explain(object: &Object<'_>) {
+    let row = |key: &str, text: String| kprintln!("{key:<15} {text}");
+    let vermagic = Modinfo::of(object).get("vermagic");
+    if vermagic.is_some_and(|vermagic| !vermagic.starts_with("tocsin")) {
+        row(
+            "fits:",
+            match versions::judge(vermagic) {
+                Fit::Fits => "built for Linux 6.1, whose layouts are used here".into(),
+                Fit::Note(note) => note,
+                Fit::Unfit(why) => format!("no: {why}"),
+            },
+        );
+    }
+    let count = versions::imports(object).count();
+    if count > 0 {
+        let text = match mismatch(object, &modules::all()) {
+            None => format!("{count} imports with checksums, none differs from a loaded module's"),
+            Some((Mismatch { name, .. }, owner)) => {
+                format!("{count} imports with checksums; {name} is another than {owner}'s")
+            }
+        };
+        row("versions:", text);
+    }
+    if let Some(places) = other_places(object) {
+        row("paca:", format!("uses places of Tocsin's own: {places}"));
+    }
+}
+
+/// An error of the loader. Of names that are missing it says which module in the
+/// initrd has them, those of `depends=` first; what none has Linux's own kernel has,
+/// and Tocsin does not.
+pub fn refusal(word: &str, error: LoadError, object: &Object<'_>) -> String {
+    let LoadError::Unresolved { names, more } = &error else {
+        return format!("{word}: {error}");
+    };
+    let mut text = format!("{word}: unresolved: {}", names.join(", "));
+    if *more > 0 {
+        text += &format!(" and {more} more");
+    }
+    let mut missing: Vec<&str> = names.iter().map(String::as_str).collect();
+    let depends: Vec<_> = Modinfo::of(object).depends().collect();
+    for wanted in [true, false] {
+        for file in initrd::all().filter(|file| file.path.starts_with(initrd::MODULES)) {
+            let base = file.base_name();
+            let module = base.split(".ko").next().unwrap_or(base);
+            let named = |name: &&str| module_name_eq(name.as_bytes(), module.as_bytes());
+            if depends.iter().any(named) != wanted {
+                continue;
+            }
+            let (has, not) = missing.iter().partition(|name| exports::offers(file.data, name));
+            missing = not;
+            let has: Vec<&str> = has;
+            if !has.is_empty() {
+                text += &format!("; modprobe {module}, which has {}", has.join(", "));
+            }
+        }
+    }
+    if !missing.is_empty() {
+        let which = if missing.len() == names.len() { "them".into() } else { missing.join(", ") };
+        text += &format!(
+            "; no module here exports {which}, and Tocsin has not all that Linux has, so use --link-only"
+        );
+    }
+    text
+}

@@ -1,0 +1,116 @@
+//! For which kernel a module was built, and against which versions of the symbols
+//! that it imports; whether that fits here, in words.
+//!
+//! ```text
+//!  vermagic=6.1.0-50-powerpc64le SMP mod_unload modversions mprofile-kernel relocatable
+//!  __versions           u64 checksum, name[56]         of each import
+//!  __version_ext_crcs   u32 checksum ...               of imports with longer names
+//!  __version_ext_names  name NUL ...                   (6.14 and later), in that order
+//!  __kcrctab            u32 checksum ...               of the exports, as __ksymtab has them
+//! ```
+//!
+//! # The policy
+//! | | |
+//! |---|---|
+//! | no vermagic, or Tocsin's own | loads |
+//! | Linux 6.1 | loads: `compat` has its layouts |
+//! | another release | loads, and is told that layouts are 6.1's |
+//! | structures in random order | refused: nobody knows the layouts |
+//! | an import from a module with another checksum | refused: one of them was built later |
+//! | an import from the kernel | not compared: Tocsin's functions have no checksums |
+//!
+//! `insmod --force` loads what is refused here.
+//!
+//! # References
+//! Linux's `include/linux/vermagic.h`, `kernel/module/version.c`.
+
+use alloc::{format, string::String};
+
+use super::elf::{Object, text_at};
+
+/// Bytes of an entry of `__versions`, and where its name begins.
+const ENTRY: usize = 64;
+const NAME: usize = 8;
+
+/// The imports that the file has checksums of.
+pub fn imports<'a>(object: &Object<'a>) -> impl Iterator<Item = (&'a str, u32)> + use<'a> {
+    let data = |name| object.section(name).map_or(&[][..], |(_, section)| section.data);
+    let (short, _) = data("__versions").as_chunks::<ENTRY>();
+    let short = short.iter().filter_map(|entry| {
+        let checksum = entry.first_chunk().copied().map(u32::from_le_bytes)?;
+        Some((text_at(entry, NAME as u32)?, checksum))
+    });
+    let names = data("__version_ext_names").split(|&byte| byte == 0);
+    let (checksums, _) = data("__version_ext_crcs").as_chunks::<4>();
+    let long = names.zip(checksums).filter_map(|(name, checksum)| {
+        Some((core::str::from_utf8(name).ok()?, u32::from_le_bytes(*checksum)))
+    });
+    short.chain(long)
+}
+
+/// An import with another checksum than whoever exports it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mismatch<'a> {
+    /// The symbol.
+    pub name: &'a str,
+    /// The checksum that the importer was built with.
+    pub wanted: u32,
+    /// The exporter's.
+    pub found: u32,
+}
+
+/// The first import whose checksum is not the one that `checksum_of` gives.
+pub fn mismatch<'a>(
+    object: &Object<'a>,
+    checksum_of: impl Fn(&str) -> Option<u32>,
+) -> Option<Mismatch<'a>> {
+    imports(object).find_map(|(name, wanted)| {
+        let found = checksum_of(name)?;
+        (found != wanted).then_some(Mismatch { name, wanted, found })
+    })
+}
+
+/// What the policy makes of a vermagic.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fit {
+    /// It loads, and there is nothing to say.
+    Fits,
+    /// It loads, but this should be known.
+    Note(String),
+    /// It does not load.
+    Unfit(String),
+}
+
+/// Judges a module's vermagic.
+#[must_use]
+pub fn judge(vermagic: Option<&str>) -> Fit {
+    let mut words = vermagic.unwrap_or("tocsin").split_ascii_whitespace();
+    let release = words.next().unwrap_or("tocsin");
+    if words.any(|word| word.starts_with("RANDSTRUCT")) {
+        return Fit::Unfit(format!(
+            "built for Linux {release} with structures in random order; build it without CONFIG_RANDSTRUCT"
+        ));
+    }
+    if release == "tocsin" || release == "6.1" || release.starts_with("6.1.") {
+        return Fit::Fits;
+    }
+    Fit::Note(format!("built for Linux {release}, but structures are laid out here as in 6.1"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_release_is_compared_up_to_its_second_number() {
+        let debian = "6.1.0-50-powerpc64le SMP mod_unload modversions mprofile-kernel relocatable ";
+        for fits in [None, Some(debian), Some("6.1"), Some("tocsin ppc64le elfv2"), Some("")] {
+            assert_eq!(judge(fits), Fit::Fits, "{fits:?}");
+        }
+        for other in ["6.12.9 SMP", "6.10.1", "5.16.1", "7.0.0-rc1 SMP preempt", "6"] {
+            assert!(matches!(judge(Some(other)), Fit::Note(_)), "{other}");
+        }
+        let random = judge(Some("6.1.9 SMP RANDSTRUCT_0123456789abcdef"));
+        assert!(matches!(random, Fit::Unfit(why) if why.contains("; build it without")));
+    }
+}

@@ -132,7 +132,7 @@ pub(crate) extern "C" fn get_random_u8() -> u8 {
 }
 
 pub(crate) extern "C" fn get_random_u32_below(ceiling: u32) -> u32 {
-    (u128::from(kernel::random()) * u128::from(ceiling) >> 64) as u32
+    ((u128::from(kernel::random()) * u128::from(ceiling)) >> 64) as u32
 }
 
 /// `utf8_to_utf32(text, len, &code)`: bytes of the first character, or -1.

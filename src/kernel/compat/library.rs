@@ -110,7 +110,9 @@ extern "C" fn ratelimit(state: u64, _name: u64) -> i32 {
         return 1;
     }
     let now = kernel::jiffies_now();
-    if begin == 0 || now > begin + u64::from(interval) {
+    // Signed, as Linux compares times: they wrap.
+    let over = now.wrapping_sub(begin.wrapping_add(interval.into())).cast_signed() > 0;
+    if begin == 0 || over {
         (begin, printed, missed) = (now, 0, 0);
     }
     let passes = printed < burst;
@@ -160,7 +162,7 @@ extern "C" fn get_random_u8() -> u8 {
 }
 
 extern "C" fn get_random_u32_below(ceiling: u32) -> u32 {
-    (u128::from(kernel::random()) * u128::from(ceiling) >> 64) as u32
+    ((u128::from(kernel::random()) * u128::from(ceiling)) >> 64) as u32
 }
 
 /// `utf8_to_utf32(text, len, &code)`: bytes of the first character, or -1.

@@ -82,7 +82,9 @@ pub(crate) extern "C" fn ratelimit(state: u64, _name: u64) -> i32 {
         return 1;
     }
     let now = kernel::jiffies_now();
-    if begin == 0 || now > begin + u64::from(interval) {
+    // Signed, as Linux compares times: they wrap.
+    let over = now.wrapping_sub(begin.wrapping_add(interval.into())).cast_signed() > 0;
+    if begin == 0 || over {
         (begin, printed, missed) = (now, 0, 0);
     }
     let passes = printed < burst;

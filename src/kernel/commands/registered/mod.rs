@@ -18,6 +18,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::fmt;
 
 use super::Done;
 use super::call::named;
@@ -60,16 +61,17 @@ pub fn list(what: Option<&str>) -> Done {
 /// Carries out a verb.
 pub fn put_to_use(request: &UseRequest) -> Done {
     let UseRequest { verb, back, name, args } = request;
+    let room = &mut Room(Vec::new());
     match (verb, args.as_slice()) {
-        (Verb::Hash, [data, key @ ..]) => crypto::hash(name, data, key.first()),
-        (Verb::Cipher, [key, data]) => crypto::cipher(name, *back, key, data),
-        (Verb::Compress, [data]) => crypto::compress(name, *back, data),
-        (Verb::Nls, [Arg::Int(_), ..]) => text::to_bytes(name, args),
-        (Verb::Nls, [data]) => text::to_unicode(name, data),
+        (Verb::Hash, [data, key @ ..]) => crypto::hash(room, name, data, key.first()),
+        (Verb::Cipher, [key, data]) => crypto::cipher(room, name, *back, key, data),
+        (Verb::Compress, [data]) => crypto::compress(room, name, *back, data),
+        (Verb::Nls, [Arg::Int(_), ..]) => text::to_bytes(room, name, args),
+        (Verb::Nls, [data]) => text::to_unicode(room, name, data),
         (Verb::Keymap, []) => text::keymap(name),
-        (Verb::Search, [pattern, data]) => text::search(name, pattern, data),
-        (Verb::Match, [info, packet]) => packet::matches(name, info, packet),
-        (Verb::Target, [info, packet]) => packet::target(name, info, packet),
+        (Verb::Search, [pattern, data]) => text::search(room, name, pattern, data),
+        (Verb::Match, [info, packet]) => packet::matches(room, name, info, packet),
+        (Verb::Target, [info, packet]) => packet::target(room, name, info, packet),
         _ => Err(format!("{name}: too many arguments (see help)").into()),
     }
 }
@@ -89,6 +91,7 @@ struct Used {
 
 impl Used {
     /// The one thing of this kind and name.
+    #[inline(never)]
     fn get(kind: Kind, name: &str) -> Result<Self, Failure> {
         registry::find(kind, name).into_iter().find_map(Self::of).ok_or_else(|| nothing(name))
     }
@@ -99,6 +102,7 @@ impl Used {
     }
 
     /// A field of its struct; 0 if it is null.
+    #[inline(never)]
     fn field(&self, name: &str) -> u64 {
         let field = self.entry.kind.field(name);
         field.map_or(0, |field| self.entry.number(field.offset, field.number.unwrap_or(8)))
@@ -106,17 +110,18 @@ impl Used {
 
     /// A field that says how many bytes something has; a module that says more than
     /// a megabyte is not believed.
+    #[inline(never)]
     fn size(&self, name: &str) -> Result<usize, Failure> {
         match self.field(name) {
             size @ 0..=0x10_0000 => Ok(size as usize),
-            size => Err(format!("{}: its {name} is {size}", self.entry).into()),
+            size => Err(self.refuse(format_args!("its {name} is {size}"))),
         }
     }
 
     /// Calls one of its functions; r3.
     fn call(&self, function: &str, args: &[u64]) -> Result<u64, Failure> {
         match self.field(function) {
-            0 => Err(format!("{}: it has no function {function}", self.entry).into()),
+            0 => Err(self.refuse(format_args!("it has no function {function}"))),
             entry => match call::run(Vaddr(entry), args) {
                 CallEnd::Returned(value) => Ok(value),
                 CallEnd::Oops(cause) => {
@@ -128,16 +133,18 @@ impl Used {
     }
 
     /// Calls one that returns an `int`: an error number is a refusal.
+    #[inline(never)]
     fn checked(&self, function: &str, args: &[u64]) -> Result<i32, Failure> {
         let value = self.call(function, args)? as i32;
         if value >= 0 {
             return Ok(value);
         }
         let name = errno::name(value.unsigned_abs()).unwrap_or("unknown error");
-        Err(format!("{}: its {function} function returned {value} ({name})", self.entry).into())
+        Err(self.refuse(format_args!("its {function} function returned {value} ({name})")))
     }
 
     /// As [`checked`](Self::checked), if it has that function.
+    #[inline(never)]
     fn optional(&self, function: &str, args: &[u64]) -> Done {
         if self.field(function) != 0 {
             self.checked(function, args)?;
@@ -146,47 +153,74 @@ impl Used {
     }
 }
 
+impl Used {
+    /// Calls a function without result, if it has it.
+    #[inline(never)]
+    fn end(&self, function: &str, arg: Vaddr) -> Done {
+        if self.field(function) != 0 {
+            self.call(function, &[arg.0])?;
+        }
+        Ok(())
+    }
+
+    /// A refusal that begins with its kind and name.
+    #[inline(never)]
+    fn refuse(&self, why: fmt::Arguments<'_>) -> Failure {
+        format!("{}: {why}", self.entry).into()
+    }
+}
+
 /// Bytes that a module's function may read and write.
+#[derive(Clone, Copy)]
 struct Bytes {
     at: Vaddr,
     len: usize,
-    /// Given back afterwards; none for a named buffer.
-    _block: Option<Block>,
 }
 
 impl Bytes {
-    /// Those of an argument: a text without its NUL.
-    fn of(arg: &Arg) -> Result<Self, Failure> {
+    /// A copy of the first `len` of them, as they are now.
+    #[inline(never)]
+    fn read(self, len: usize) -> Vec<u8> {
+        let mut bytes = alloc::vec![0; len.min(self.len)];
+        memory::read(self.at, &mut bytes);
+        bytes
+    }
+}
+
+/// The memory of one command, given back at its end.
+struct Room(Vec<Block>);
+
+impl Room {
+    /// The bytes of an argument: a text without its NUL, all of a named buffer.
+    fn of(&mut self, arg: &Arg) -> Result<Bytes, Failure> {
         match arg {
-            Arg::Text(bytes) | Arg::Hex(bytes) => Self::new(bytes),
-            Arg::Zeroed(len) => Self::zeroed(*len),
+            Arg::Text(bytes) | Arg::Hex(bytes) => self.put(bytes.clone()),
+            Arg::Zeroed(len) => self.zeroed(*len),
             Arg::Named(name) => {
                 let (at, len) = named(name)?;
-                Ok(Self { at, len: len as usize, _block: None })
+                Ok(Bytes { at, len: len as usize })
             }
             Arg::Int(_) => Err(String::from("data is a text, hex:, @SIZE or &NAME").into()),
         }
     }
 
-    fn new(bytes: &[u8]) -> Result<Self, Failure> {
-        let mut new = Self::zeroed(bytes.len())?;
-        if let Some(block) = &mut new._block {
-            block.fill(bytes);
+    /// Bytes that are there already.
+    #[inline(never)]
+    fn put(&mut self, bytes: Vec<u8>) -> Result<Bytes, Failure> {
+        let place = self.zeroed(bytes.len())?;
+        if let Some(block) = self.0.last_mut() {
+            block.fill(&bytes);
         }
-        Ok(new)
+        Ok(place)
     }
 
-    fn zeroed(len: usize) -> Result<Self, Failure> {
+    #[inline(never)]
+    fn zeroed(&mut self, len: usize) -> Result<Bytes, Failure> {
         let block =
             Block::take(len).ok_or_else(|| format!("no memory for {len} bytes (see mem)"))?;
-        Ok(Self { at: block.start(), len, _block: Some(block) })
-    }
-
-    /// A copy of the first `len` of them, as they are now.
-    fn read(&self, len: usize) -> Vec<u8> {
-        let mut bytes = alloc::vec![0; len.min(self.len)];
-        memory::read(self.at, &mut bytes);
-        bytes
+        let place = Bytes { at: block.start(), len };
+        self.0.push(block);
+        Ok(place)
     }
 }
 
@@ -197,8 +231,8 @@ fn print_hex(bytes: &[u8]) {
 
 struct Hex<'a>(&'a [u8]);
 
-impl core::fmt::Display for Hex<'_> {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+impl fmt::Display for Hex<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("hex:")?;
         self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
     }

@@ -1,10 +1,9 @@
 //! nls, keymap, search: tables and algorithms on characters.
 
-use alloc::format;
 use alloc::string::String;
 use core::fmt::Write;
 
-use super::{Bytes, Done, Hex, Used};
+use super::{Done, Hex, Room, Used};
 use crate::addr::Vaddr;
 use crate::compat::registry::Kind;
 use crate::compat::registry::keys::Key;
@@ -22,9 +21,9 @@ const MAX_CHAR: usize = 6;
 /// Bytes to characters; one that is none is shown as `-`, and the next is tried.
 ///
 /// `char2uni(bytes, how many, &code)` returns how many it used, or an error.
-pub fn to_unicode(name: &str, data: &Arg) -> Done {
+pub fn to_unicode(room: &mut Room, name: &str, data: &Arg) -> Done {
     let table = Used::get(Kind::Nls, name)?;
-    let (data, code) = (Bytes::of(data)?, Bytes::zeroed(2)?);
+    let (data, code) = (room.of(data)?, room.zeroed(2)?);
     let mut text = String::new();
     let mut at = 0;
     while at < data.len {
@@ -49,9 +48,9 @@ pub fn to_unicode(name: &str, data: &Arg) -> Done {
 /// Characters to bytes.
 ///
 /// `uni2char(code, &bytes, room)` returns how many there are, or an error.
-pub fn to_bytes(name: &str, codes: &[Arg]) -> Done {
+pub fn to_bytes(room: &mut Room, name: &str, codes: &[Arg]) -> Done {
     let table = Used::get(Kind::Nls, name)?;
-    let bytes = Bytes::zeroed(MAX_CHAR)?;
+    let bytes = room.zeroed(MAX_CHAR)?;
     let mut text = String::new();
     for code in codes {
         let Arg::Int(code @ 0..=0xffff) = code else {
@@ -77,7 +76,7 @@ pub fn keymap(name: &str) -> Done {
         let mut line = [0; 16];
         let at = Vaddr(table).offset(index as i64 * 16);
         if !map.module.pages.contains(at, 16) || !memory::read(at, &mut line) {
-            return Err(format!("{}: its table is not in its module", map.entry).into());
+            return Err(map.refuse(format_args!("its table is not in its module")));
         }
         let number = |bytes: &[u8]| bytes.iter().rev().fold(0, |n, b| n << 8 | u64::from(*b));
         kprintln!("{:#x} {}", number(&line[..8]), Key(number(&line[8..12]) as u32));
@@ -87,9 +86,9 @@ pub fn keymap(name: &str) -> Done {
 
 /// Prints where a pattern begins, each place on a line; after one the search goes on
 /// behind it.
-pub fn search(name: &str, pattern: &Arg, data: &Arg) -> Done {
+pub fn search(room: &mut Room, name: &str, pattern: &Arg, data: &Arg) -> Done {
     let algorithm = Used::get(Kind::Search, name)?;
-    let (pattern, data) = (Bytes::of(pattern)?, Bytes::of(data)?);
+    let (pattern, data) = (room.of(pattern)?, room.of(data)?);
     if pattern.len == 0 {
         return Err(String::from("an empty pattern is everywhere").into());
     }
@@ -97,9 +96,9 @@ pub fn search(name: &str, pattern: &Arg, data: &Arg) -> Done {
     let config = algorithm.call("init", &args)?;
     if config as i64 <= 0 {
         let error = config as i64;
-        return Err(format!("{}: its init function returned {error}", algorithm.entry).into());
+        return Err(algorithm.refuse(format_args!("its init function returned {error}")));
     }
-    let state = Bytes::zeroed(search::STATE_SIZE)?;
+    let state = room.zeroed(search::STATE_SIZE)?;
     search::set_up(config, algorithm.entry.at, state.at, data.at, data.len as u64);
     let mut least = 0;
     loop {
@@ -115,9 +114,7 @@ pub fn search(name: &str, pattern: &Arg, data: &Arg) -> Done {
             search::go_on(state.at, place.saturating_add(pattern.len as u32));
         }
     }
-    if algorithm.field("destroy") != 0 {
-        algorithm.call("destroy", &[config])?;
-    }
+    algorithm.end("destroy", Vaddr(config))?;
     heap::kfree(config);
     Ok(())
 }

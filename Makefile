@@ -180,6 +180,11 @@ trace-folded: ## stacks and weights, one a line, of a captured trace: FILE=x.txt
 flame: ## a captured trace as a flame graph: FILE=x.txt OUT=x.svg TITLE='...'
 	@$(call with_trace,flame)
 
+picture: kernel modules ## draw docs/flame.svg anew, from a run of Tocsin
+	@tools/deps.sh run
+	@cargo build --quiet --locked --bin tocsin-trace >&2
+	@exec tools/picture.sh docs/flame.svg
+
 # mdBook comes from crates.io: Debian 12 has no package. A few minutes, once.
 MDBOOK = $(or $(shell command -v mdbook),target/tools/bin/mdbook)
 book: ## build docs/ into target/book with mdBook

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""The trace that Tocsin prints is Debian's Linux 6.1's, line by line.
+"""The trace that Tocsin prints is Debian's Linux 6.1's, line by line, and can be drawn.
 
 The same module of ours (bench/bench_text.c) calls the same functions of the same
 Debian modules as it did when Linux printed tests/fixtures/trace/linux-*.txt; what is
@@ -9,6 +9,7 @@ boots Linux too and compares with what it prints today.
 Needs TOCSIN_MODULES_DIR, the unpacked modules of Debian's 6.1 kernel.
 """
 
+import json
 import os
 import shlex
 import subprocess
@@ -52,6 +53,33 @@ class Text(Booted):
 
     def test_function_graph_text_is_linuxs(self):
         self.compare("function_graph", "linux-graph.txt")
+
+
+class Tools(Booted):
+    def test_a_session_becomes_stacks_a_picture_and_json(self):
+        status, out, lines = self.boot("insmod seed_scsi; insmod seed_ibmvscsi; "
+                                       "trace on vscsi_* scsi_*; call vscsi_checksum; trace show")
+        self.assertEqual(status, 0, lines)
+        path = os.path.join(self.dir, "a trace's text")
+        with open(path, "wb") as file:
+            file.write(out)
+
+        def make(target, **settings):
+            done = subprocess.run(["make", "-sC", ROOT, target], stdout=subprocess.PIPE, text=True,
+                                  env=self.environment(FILE=path, **settings), check=True)
+            return done.stdout
+
+        # modules/c/seed_ibmvscsi.c: it hands vscsi_done to the other module, which calls it.
+        back = "guarded_call;vscsi_checksum;vscsi_call_back;scsi_execute"
+        stacks = make("trace-folded").splitlines()
+        self.assertIn(f"{back};vscsi_done;scsi_lun_pack 1", stacks)
+        self.assertIn(f"{back};scsi_lun_pack 2", stacks)
+        events = json.loads(make("trace-json"))["traceEvents"]
+        self.assertEqual(sum(event.get("name") == "scsi_lun_pack" for event in events), 4)
+        picture = os.path.join(self.dir, "x.svg")
+        make("flame", OUT=picture, TITLE="it's \"this\"")
+        with open(picture, encoding="utf-8") as file:
+            self.assertIn("it's &quot;this&quot;", file.read().replace("&#39;", "'").replace("&apos;", "'"))
 
 
 if __name__ == "__main__":

@@ -377,6 +377,14 @@ mod tests {
     }
 
     #[test]
+    fn no_call_is_deeper_than_the_limit() {
+        let line = |depth: usize| format!(" 0)   0.100 us    |  {}f();", "  ".repeat(depth));
+        let deepest = line(DEEPEST - 1);
+        assert!(matches!(Line::parse(&deepest), Line::Graph(it) if it.depth == DEEPEST - 1));
+        assert_eq!(Line::parse(&line(DEEPEST)), Line::Noise);
+    }
+
+    #[test]
     fn lines_around_the_records_are_known() {
         for (text, expected) in [
             ("# tracer: function_graph", Line::Tracer("function_graph")),

@@ -150,8 +150,10 @@ fn a_caller_that_is_not_on_the_stack_begins_another() {
         line(6, 0, "b <-x"),
         line(7, 0, "r <-b"),
         line(8, 0, "r <-r"),
+        line(9, 0, "r <-r"),
     ];
-    let stacks = ["m;a 1", "m;a;b 2", "m;a;b;c 1", "x;b 1", "x;b;r 1", "x;b;r;r 1", "y;b 1"];
+    let stacks =
+        ["m;a 1", "m;a;b 2", "m;a;b;c 1", "x;b 1", "x;b;r 1", "x;b;r;r 1", "x;b;r;r;r 1", "y;b 1"];
     assert_eq!(flame::folded(&read(&text.concat())), stacks);
     // What is lost in between makes the stack unknown.
     let lost =

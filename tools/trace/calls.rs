@@ -129,7 +129,8 @@ impl Trace {
                       /sys/kernel/tracing/trace has them)"
                     .into(),
                 _ => "the trace in it is empty: a header, and no line in the columns of \
-                      function or function_graph"
+                      function or function_graph (those of latency-format and \
+                      nofuncgraph-duration are not read)"
                     .into(),
             });
         };

@@ -10,6 +10,11 @@
 //!
 //! Times are microseconds with three decimals, as the format wants them.
 //!
+//! # Invariants
+//! - The slices of a track lie in each other or beside each other, never across:
+//!   viewers drop those that do. `funcgraph-abstime` has whole microseconds, so that a
+//!   call may seem to end after its caller; such a slice is cut to fit.
+//!
 //! # References
 //! "Trace Event Format" (the Chromium project), "JSON Array and Object formats".
 
@@ -20,7 +25,9 @@ use crate::calls::{Call, Seen, Trace};
 /// The JSON object that viewers open.
 pub fn json(trace: &Trace) -> Value {
     let mut events = names(trace);
-    events.extend((0..trace.calls.len()).filter_map(|call| event(trace, call)));
+    let slices = slices(trace);
+    let calls = slices.into_iter().enumerate();
+    events.extend(calls.filter_map(|(call, slice)| event(trace, call, slice)));
     for mark in &trace.marks {
         let mut event = place(trace, mark.track);
         event.insert("name".into(), json!(mark.text));
@@ -83,7 +90,42 @@ fn place(trace: &Trace, track: usize) -> Map<String, Value> {
     Map::from_iter([("pid".into(), json!(cpu)), ("tid".into(), json!(pid))])
 }
 
-fn event(trace: &Trace, index: usize) -> Option<Value> {
+/// From when to when each call is drawn; an entry alone is a moment.
+fn slices(trace: &Trace) -> Vec<(i64, i64)> {
+    if !trace.timed {
+        return trace.calls.iter().map(|call| (call.start, call.start)).collect();
+    }
+    let mut slices: Vec<(i64, i64)> = Vec::with_capacity(trace.calls.len());
+    // Where the next slice in a call, or in none on a track, may begin.
+    let mut free: Vec<i64> = Vec::with_capacity(trace.calls.len());
+    let mut free_on = vec![i64::MIN; trace.tracks.len()];
+    for call in &trace.calls {
+        let mut around = call.parent;
+        while let Some(parent) = around.and_then(|at| trace.calls.get(at)) {
+            if parent.track == call.track {
+                break;
+            }
+            around = parent.parent;
+        }
+        let last = around.and_then(|at| slices.get(at)).map_or(i64::MAX, |slice| slice.1);
+        let next = match around {
+            Some(at) => free.get_mut(at),
+            None => free_on.get_mut(call.track),
+        };
+        let first = next.as_ref().map_or(i64::MIN, |next| **next);
+        let took = call.end.map_or(0, |end| end.saturating_sub(call.start));
+        let start = call.start.max(first).min(last);
+        let end = start.saturating_add(took).min(last);
+        if let Some(next) = next {
+            *next = end;
+        }
+        free.push(start);
+        slices.push((start, end));
+    }
+    slices
+}
+
+fn event(trace: &Trace, index: usize, (start, end): (i64, i64)) -> Option<Value> {
     let call: &Call = trace.calls.get(index)?;
     let name = call.name.as_deref()?;
     // `function [module]`, as the graph tracer prints it.
@@ -94,10 +136,10 @@ fn event(trace: &Trace, index: usize) -> Option<Value> {
     let mut event = place(trace, call.track);
     event.insert("name".into(), json!(name));
     event.insert("cat".into(), json!(module));
-    event.insert("ts".into(), micros(call.start));
-    if let Some(end) = call.end {
+    event.insert("ts".into(), micros(start));
+    if call.end.is_some() {
         event.insert("ph".into(), json!("X"));
-        event.insert("dur".into(), micros(end.saturating_sub(call.start)));
+        event.insert("dur".into(), micros(end.saturating_sub(start)));
         let note = match call.seen {
             Seen::Recorded => None,
             Seen::Implied => Some("began before the trace"),

@@ -106,6 +106,46 @@ fn tasks_have_stacks_of_their_own_and_calls_may_have_begun_before() {
     assert_eq!(trace.calls[schedule].track, 1);
     assert!(events(&trace, "X").iter().all(|event| event["ts"].as_f64() >= Some(0.0)));
     assert!(events(&trace, "X").iter().all(|event| event["dur"].as_f64() >= Some(0.0)));
+    assert_nested(&trace);
+}
+
+/// Slices of one track as `(track, start, end)` in nanoseconds, checked.
+fn assert_nested(trace: &Trace) {
+    let nanos = |value: &Value| (value.as_f64().unwrap() * 1000.0).round() as i64;
+    let mut slices: Vec<_> = events(trace, "X")
+        .iter()
+        .map(|it| {
+            let start = nanos(&it["ts"]);
+            let track = (it["pid"].as_u64(), it["tid"].as_u64());
+            (track, start, -(start + nanos(&it["dur"])))
+        })
+        .collect();
+    slices.sort_unstable();
+    let mut open = Vec::new();
+    for (track, start, end) in slices {
+        while open.pop_if(|(other, until)| *other != track || *until <= start).is_some() {}
+        assert!(open.last().is_none_or(|(_, until)| -end <= *until), "{start} to {}", -end);
+        open.push((track, -end));
+    }
+}
+
+#[test]
+fn slices_never_cross_even_if_times_are_rounded() {
+    // The inner call seems to end at 2.5 us, the outer at 1.9.
+    let text = "    0.000000 |   0)               |  f() {\n    \
+                0.000001 |   0)   1.500 us    |    g();\n    \
+                0.000002 |   0)   1.900 us    |  }\n    \
+                0.000001 |   0)   0.500 us    |  h();\n";
+    let trace = read(text);
+    let slices: Vec<_> =
+        events(&trace, "X").iter().map(|it| (it["ts"].clone(), it["dur"].clone())).collect();
+    let expected = [(0.0, 1.9), (1.0, 0.9), (1.9, 0.5)];
+    for ((ts, dur), (expected_ts, expected_dur)) in slices.iter().zip(expected) {
+        assert_eq!((ts.as_f64(), dur.as_f64()), (Some(expected_ts), Some(expected_dur)));
+    }
+    assert_nested(&trace);
+    // What is counted is what was printed.
+    assert_eq!(flame::folded(&trace), ["f 400", "f;g 1500", "h 500"]);
 }
 
 #[test]
@@ -191,6 +231,8 @@ fn entries_are_instants_with_their_caller_and_probes_are_events() {
         (&instants[1]["cat"], &instants[1]["name"]),
         (&"event".into(), &"p0: (b+0x8/0x20) x=0x1".into())
     );
+    let later = "sh-7 [002] ..... 1.5: b <-a\nsh-7 [002] ..... 1.75: c <-b\n";
+    assert_eq!(events(&read(later), "i")[1]["ts"], 1_750_000);
     let whole: Value = serde_json::from_str(&chrome::text(&read(text))).unwrap();
     assert_eq!(whole, chrome::json(&read(text)));
     let threads: Vec<_> =
@@ -250,7 +292,7 @@ proptest::proptest! {
         "( ?[0-3]\\)|sh-[0-9] \\[00[0-2]\\] |[0-9]\\.[0-9]{1,3} \\|)?[ 0-9us+.|]{0,30}\
          (f\\(\\);|g\\(\\) \\{|\\}|\\} /\\* f \\*/|[a-c] <-[a-c]|sh-1 => t-2|: |[{}|;)(-]{0,5})", 0..40)) {
         if let Ok(trace) = Trace::read(&lines.join("\n")) {
-            chrome::json(&trace);
+            assert_nested(&trace);
             let _ = flame::svg(&trace, "");
             assert!(trace.weights().iter().all(|weight| *weight >= 0));
         }

@@ -49,7 +49,8 @@ KSYMS        = target/debug/ksyms
 CORPUS_LINK  = target/debug/corpus-link
 
 .PHONY: help deps run debug test test-host test-qemu test-matrix stress corpus lint kernel \
-         module modules bad-modules debian-modules ko bench book clean FORCE
+         module modules bad-modules debian-modules ko trace-summary trace-json trace-folded \
+         flame picture bench book clean FORCE
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -164,6 +165,25 @@ ko: ## what is in a module, and would it load: FILE=x.ko or a folder, ARGS='relo
 	@tools/deps.sh build
 	@cargo build --quiet --locked --bin tocsin-ko >&2
 	@cd "$$CALLER" && $(CURDIR)/target/debug/tocsin-ko $$ARGS $${FILE:+"$$FILE"}
+
+# A trace that was captured: make run CMD='...; trace show' > x.txt
+export OUT TITLE
+with_trace = [ -n "$$FILE" ] || { echo 'use: make $@ FILE=x.txt OUT=...; FILE=- is the standard input' >&2; exit 2; }; \
+  tools/deps.sh build && cargo build --quiet --locked --bin tocsin-trace >&2 && cd "$$CALLER" && \
+  $(CURDIR)/target/debug/tocsin-trace $1 "$$FILE" $${OUT:+-o "$$OUT"} $${TITLE:+--title "$$TITLE"}
+trace-summary: ## what is in a captured trace: FILE=x.txt
+	@$(call with_trace,summary)
+trace-json: ## a captured trace for ui.perfetto.dev: FILE=x.txt OUT=x.json
+	@$(call with_trace,json)
+trace-folded: ## stacks and weights, one a line, of a captured trace: FILE=x.txt OUT=x.folded
+	@$(call with_trace,folded)
+flame: ## a captured trace as a flame graph: FILE=x.txt OUT=x.svg TITLE='...'
+	@$(call with_trace,flame)
+
+picture: kernel modules ## draw docs/flame.svg anew, from a run of Tocsin
+	@tools/deps.sh run
+	@cargo build --quiet --locked --bin tocsin-trace >&2
+	@exec tools/picture.sh docs/flame.svg
 
 # mdBook comes from crates.io: Debian 12 has no package. A few minutes, once.
 MDBOOK = $(or $(shell command -v mdbook),target/tools/bin/mdbook)

@@ -9,7 +9,8 @@
 
     runs.py      what each boot does      \\
     machines.py  boots both, count.c counts  >  rows.py  ->  report.py, chart.py
-    init.c, bench_calls.c, bench_fix.c    /
+    init.c, bench_*.c                     /
+    text.py      compares what both print of the same calls
 
 Results: a table on stdout, target/bench.json, target/bench.svg. With --docs a
 complete run also puts them into the book. --top shows, command by command, which
@@ -78,7 +79,10 @@ class Results:
             return None, what
         if self.machines[side] is None:
             return None, "left out (LINUX=0)"
-        records = [self.records[side, name] for name in what.runs]
+        sides = ("linux", "tocsin") if isinstance(what, table.Both) else (side,)
+        if any(self.machines[one] is None for one in sides):
+            return None, "what it is compared with was left out (LINUX=0)"
+        records = [self.records[one, name] for one in sides for name in what.runs]
         try:
             for record in records:
                 if isinstance(record, Failed):
@@ -145,10 +149,10 @@ def version(command, pattern):
 
 def build_modules(bench):
     """Builds the modules of ours that runs name, by `make module`."""
-    for name in ("bench_calls", "bench_fix"):
+    for name in ("bench_calls", "bench_fix", "bench_text"):
         source, out = os.path.join("bench", name + ".c"), bench.path(name + ".ko")
         bench.tool(["make", "-sC", ROOT, "module", f"SRC={source}", f"OUT={out}"])
-    for run in runs.TOCSIN.values():
+    for run in (*runs.TOCSIN.values(), *runs.LINUX.values()):
         run.files = [bench.path(os.path.basename(name) + ".ko") for name in run.files]
 
 

@@ -3,6 +3,7 @@
  * says, and powers off.
  *
  *   load LABEL FILE          finit_module
+ *   force LABEL FILE         the same for a module of ours, whatever kernel it names
  *   unload LABEL MODULE      delete_module
  *   write LABEL FILE TEXT    open, write, close; no TEXT: open with O_TRUNC
  *   calls LABEL COUNT        COUNT times getppid
@@ -28,6 +29,8 @@ enum {
 	SYS_mkdir = 39, SYS_getppid = 64, SYS_reboot = 88, SYS_delete_module = 129,
 	SYS_finit_module = 353,
 };
+/* MODULE_INIT_IGNORE_MODVERSIONS, MODULE_INIT_IGNORE_VERMAGIC */
+enum { OF_THIS_KERNEL = 0, OF_ANY_KERNEL = 1 | 2 };
 enum { O_RDONLY = 0, O_WRONLY = 1, O_NONBLOCK = 04000, O_TRUNC = 01000 };
 
 /*
@@ -170,13 +173,13 @@ static s64 write_file(const char *path, const char *text)
 	return done;
 }
 
-static s64 load(const char *path)
+static s64 load(const char *path, u64 flags)
 {
 	s64 file = call(SYS_open, (u64)path, O_RDONLY, 0, 0, 0), result;
 
 	if (file < 0)
 		return file;
-	result = call(SYS_finit_module, file, (u64)"", 0, 0, 0);
+	result = call(SYS_finit_module, file, (u64)"", flags, 0, 0);
 	call(SYS_close, file, 0, 0, 0, 0);
 	return result;
 }
@@ -198,7 +201,9 @@ __attribute__((noinline, noclone)) s64 window(char **field)
 	const char *what = field[0];
 
 	if (equal(what, "load"))
-		return load(field[2]);
+		return load(field[2], OF_THIS_KERNEL);
+	if (equal(what, "force"))
+		return load(field[2], OF_ANY_KERNEL);
 	if (equal(what, "unload"))
 		return call(SYS_delete_module, (u64)field[2], O_NONBLOCK, 0, 0, 0);
 	if (equal(what, "write"))

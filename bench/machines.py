@@ -357,9 +357,9 @@ class Linux:
                 archive.add("init", 0o100755, file.read())
             text = "".join("\t".join(line) + "\n" for line in script)
             archive.add("script", 0o100644, text.encode())
-            for own in files:
-                with open(self.bench.module(own), "rb") as file:
-                    archive.add(f"m/{own}.ko", 0o100644, file.read())
+            for source in [self.bench.module(own) for own in files] + run.files:
+                with open(source, "rb") as file:
+                    archive.add(f"m/{os.path.basename(source)}", 0o100644, file.read())
             archive.add("TRAILER!!!", 0)
         return path, [line[1] for line in script]
 

@@ -7,8 +7,9 @@ there and a Row here; table, chart, JSON and book follow.
 from dataclasses import dataclass
 from typing import Any, Callable
 
+import text
 from machines import Failed, Tocsin
-from runs import CALLS, CHART, FOUR
+from runs import CALLS, CHART, FOUR, TEXT
 
 # Work that Linux's linking consists of, and ours.
 LINUX_LINK = ("module_frob_arch_sections", "resolve_symbol", "apply_relocate_add",
@@ -26,6 +27,10 @@ class Take:
 
     runs: tuple
     figure: Callable[..., float]
+
+
+class Both(Take):
+    """Compares: the records of these runs of Linux, then Tocsin's of the same runs."""
 
 
 @dataclass
@@ -173,6 +178,16 @@ def sections_and_stubs(load):
     return int((alloc + stub_bytes(load["sections"], "amdgpu")) * 1.05)
 
 
+def text_row(key, tracer):
+    run = f"text {tracer}"
+    return Row(key, f"{tracer} text unlike Linux's", "lines",
+               take(run)(lambda linux: len(text.of(linux["show"].lines))),
+               Both((run,), lambda linux, tocsin: text.compare(
+                   run, linux["show"].lines, tocsin["show"].lines)), 0,
+               f"Lines of `trace` for the same calls of {', '.join(TEXT)} in both kernels, the "
+               "header's too. Left out of the comparison: task, CPU, flags, times.")
+
+
 ROWS = [
     link_row("crc7", 6000 + 60 * 11),
     link_row("xfs", 2_900_000),
@@ -248,6 +263,10 @@ ROWS = [
         "Debian builds its kernel without CONFIG_LIVEPATCH",
         take("patch")(lambda patch: per_job(patch["after"], patch["before"])), 25,
         "A function replaced by one that takes as many instructions."),
+
+    # --- what is printed ---
+    text_row("text", "function"),
+    text_row("text-graph", "function_graph"),
 
     # --- the kernel itself ---
     Row("image", "kernel image, stripped", BYTES,

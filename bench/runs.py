@@ -17,6 +17,9 @@ CALLS = 100_000
 CHART = ["crc7", "isofs", "udf", "reiserfs", "ext4", "xfs", "btrfs", "amdgpu"]
 FOUR = ["crc7", "xfs", "btrfs", "amdgpu"]
 
+# What bench_text.c calls; Debian's nhpoly1305 calls functions of libpoly1305.
+TEXT = ["lz4_compress", "libpoly1305", "nhpoly1305"]
+
 TRACING = "/sys/kernel/tracing"
 
 
@@ -66,6 +69,18 @@ def with_calls(*commands):
     return Run(files=["bench_calls", "bench_fix"], commands=[("calls", "insmod bench_calls"), *commands])
 
 
+def text_run(tracer):
+    """bench_text.c runs while it is loaded, with every site of TEXT traced."""
+    return Run([(module, f"insmod {module}") for module in TEXT] + [
+        (f"filter {module}", f"echo :mod:{module} >> {TRACING}/set_ftrace_filter")
+        for module in TEXT
+    ] + [
+        ("on", shell("current_tracer", tracer)),
+        ("calls", "insmod bench_text"),
+        ("show", f"cat {TRACING}/trace"),
+    ], TEXT, ["bench_text"])
+
+
 TOCSIN = {
     "boot": Run([("first", "mem")]),
     "boot-slof": Run([("first", "mem")], firmware="slof"),
@@ -112,6 +127,8 @@ TOCSIN = {
         ("on", shell("events/kprobes/bench/enable", "1")),
         ("traced", call("bench_site")),
     ),
+    "text function": text_run("function"),
+    "text function_graph": text_run("function_graph"),
     "patch": with_calls(
         ("before", call("bench_patched")),
         ("patch", "livepatch enable bench_fix"),
@@ -131,9 +148,20 @@ def calls(label):
     return label, ("calls", str(CALLS))
 
 
+def linux_text_run(tracer):
+    """The same; here a write adds to the filter, since nothing truncates it."""
+    return Run([write(f"filter {module}", "set_ftrace_filter", f":mod:{module}") for module in TEXT] + [
+        write("on", "current_tracer", tracer),
+        ("calls", ("force", "/m/bench_text.ko")),
+        ("show", ("show", f"{TRACING}/trace")),
+    ], TEXT, ["bench_text"])
+
+
 LINUX = {
     "boot": Run([("memory", ("show", "/proc/meminfo"))], firmware="slof"),
     "load": Run([("modules", ("show", "/proc/modules"))], ["crc32c_generic", *CHART], memory="4G"),
+    "text function": linux_text_run("function"),
+    "text function_graph": linux_text_run("function_graph"),
     "trace": Run([
         write("quiet", "tracing_on", "0"),
         write("on first", "current_tracer", "function"),

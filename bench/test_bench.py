@@ -15,6 +15,7 @@ import machines
 import report
 import rows
 import runs
+import text as trace_text
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 GCC = "powerpc64le-linux-gnu-gcc"
@@ -282,6 +283,61 @@ class Programs(unittest.TestCase):
         entries = {window.value: "window", window.local_entry(): "window"}
         self.assertEqual(len(list(init.calls_to(entries))), 1)
         self.assertGreaterEqual(window.value, 1 << 32)
+
+
+class Text(unittest.TestCase):
+    """Lines are Debian's 6.1's (tests/fixtures/trace), or such lines spoiled."""
+
+    def setUp(self):
+        folder = os.path.join(os.path.dirname(HERE), "tests", "fixtures", "trace")
+        self.lines = {}
+        for tracer in ("function", "graph"):
+            with open(os.path.join(folder, f"linux-{tracer}.txt"), encoding="ascii") as file:
+                self.lines[tracer] = file.read().splitlines()
+
+    def test_every_line_of_linux_but_the_header_is_masked(self):
+        for tracer, lines in self.lines.items():
+            for line in lines:
+                kept = line.startswith("#")
+                self.assertEqual(trace_text.masked(line) == line, kept, f"{tracer}: {line}")
+
+    def test_another_task_time_duration_and_mark_are_no_difference(self):
+        for one, other in (
+                ("            init-1       [000] .....     1.106293: f <-g",
+                 "          longer-1234567 [003] d.h1.  9999.000001: f <-g"),
+                (" 0)   3.750 us    |    f();", " 3) + 10.006 us   |    f();"),
+                (" 0)   3.750 us    |    f();", " 0) * 20587.19 us |    f();"),
+                (" 0) ! 145.762 us  |  }", " 0) $ 1234567 us  |  }")):
+            self.assertEqual(trace_text.masked(one), trace_text.masked(other), other)
+            self.assertNotEqual(trace_text.masked(one), one)
+
+    def test_a_blank_too_many_is_a_difference(self):
+        for tracer, lines in self.lines.items():
+            for number, line in enumerate(lines):
+                blanks = [at for at, byte in enumerate(line) if byte == " "]
+                for at in blanks:
+                    spoiled = list(lines)
+                    spoiled[number] = line[:at] + " " + line[at:]
+                    self.assertTrue(trace_text.differences(lines, spoiled), f"{tracer}: {spoiled[number]}")
+
+    def test_names_braces_indentation_and_order_are_compared(self):
+        for tracer, old, new in (("function", "<-bench_text", "<-0x00004712"),
+                                 ("graph", " [lz4_compress]", ""),
+                                 ("graph", "|    LZ4", "|  LZ4"),
+                                 ("graph", "|  }", "|  } /* f */"),
+                                 ("graph", "3.750 us ", "3.7500 us"),
+                                 ("graph", "# CPU  DURATION", "# CPU DURATION ")):
+            lines = self.lines[tracer]
+            spoiled = "\n".join(lines).replace(old, new).split("\n")
+            self.assertNotEqual(lines, spoiled)
+            self.assertTrue(trace_text.differences(lines, spoiled), new)
+            self.assertTrue(trace_text.differences(lines, lines[:-2] + [lines[-1], lines[-2]]))
+
+    def test_lines_before_the_header_are_the_consoles_and_no_trace_is_no_comparison(self):
+        lines = self.lines["graph"]
+        self.assertEqual(trace_text.differences(["> cat trace", *lines], lines), [])
+        with self.assertRaisesRegex(ValueError, "text: no `# tracer:` line"):
+            trace_text.compare("text", lines, ["> cat trace"])
 
 
 if __name__ == "__main__":

@@ -187,14 +187,15 @@ impl<'a> Object<'a> {
     #[must_use]
     #[inline]
     pub fn is_named(&self, symbol: &Sym, name: &str) -> bool {
-        begins_with_name(self.strings.get(symbol.st_name as usize..).unwrap_or(&[]), name)
+        let names = self.strings.get(symbol.st_name as usize..);
+        begins_with_name(names.unwrap_or_default(), name.as_bytes())
     }
 
     /// As [`is_named`](Self::is_named), for the symbol at an index.
     #[must_use]
     #[inline]
-    pub fn is_called(&self, symbol: u32, name: &str) -> bool {
-        begins_with_name(self.name_onwards(symbol), name)
+    pub fn is_called(&self, symbol: u32, name: impl AsRef<[u8]>) -> bool {
+        begins_with_name(self.name_onwards(symbol), name.as_ref())
     }
 
     /// True if `symbol` is where code begins: a function, or an untyped symbol
@@ -290,7 +291,31 @@ impl Section<'_> {
     }
 }
 
+/// One relocation, as the loop over all of them wants it: type and symbol apart.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry {
+    /// Its place, in bytes from the start of the section.
+    pub at: u64,
+    /// Its type.
+    pub kind: u32,
+    /// Index of its symbol.
+    pub symbol: u32,
+    /// What is added to the symbol's value.
+    pub addend: i64,
+}
+
 impl<'a> Relocations<'a> {
+    /// The relocations, in file order.
+    pub(super) fn entries(&self) -> impl Iterator<Item = Entry> + use<'a> {
+        self.entries.iter().map(decode_entry)
+    }
+
+    /// The relocation at `index`.
+    #[inline]
+    pub(super) fn entry(&self, index: usize) -> Option<Entry> {
+        self.entries.get(index).map(decode_entry)
+    }
+
     /// The relocations, in file order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Rela> + use<'a> {
         self.entries.iter().map(decode_relocation)
@@ -578,9 +603,9 @@ fn refuse_section(sections: &[Section], index: usize, fault: SectionFault) -> Lo
 
 /// True if a part of a table of names begins with `name` and its NUL.
 #[inline]
-fn begins_with_name(rest: &[u8], name: &str) -> bool {
-    rest.first() == Some(name.as_bytes().first().unwrap_or(&0))
-        && rest.starts_with(name.as_bytes())
+fn begins_with_name(rest: &[u8], name: &[u8]) -> bool {
+    rest.first() == Some(name.first().unwrap_or(&0))
+        && rest.starts_with(name)
         && rest.get(name.len()) == Some(&0)
 }
 
@@ -621,6 +646,16 @@ fn decode_symbol(raw: &[u8; ENTRY]) -> Sym {
 #[inline]
 fn decode_relocation(raw: &[u8; ENTRY]) -> Rela {
     Rela { r_offset: le64(raw, 0), r_info: le64(raw, 8), r_addend: le64(raw, 16).cast_signed() }
+}
+
+#[inline]
+fn decode_entry(raw: &[u8; ENTRY]) -> Entry {
+    Entry {
+        at: le64(raw, 0),
+        kind: le32(raw, 8),
+        symbol: le32(raw, 12),
+        addend: le64(raw, 16).cast_signed(),
+    }
 }
 
 // Each of these is one load: the array's length and `at` are constants, so the

@@ -46,7 +46,7 @@ use goblin::elf64::reloc::{
 use super::{
     bind::{self, Bound, Class, KernelAbi, Linker, SlotOrder},
     callsites::{self, CallSite, LD_R2_R12, RefusedSite, SiteKind},
-    elf::{Object, Relocations, Section},
+    elf::{Entry, Object, Relocations, Section},
     error::{LoadError, Place, RelocFault},
     exports::{self, Export},
     fields::{self, Field, FieldError},
@@ -196,12 +196,15 @@ fn placed<'a>(object: &Object<'a>, layout: &Layout, base: Vaddr) -> Vec<PlacedSe
     kept.collect()
 }
 
-/// Applies every relocation of a kept section; returns the profiling calls, in
-/// the order met.
+/// Applies every relocation of a kept section, by rising address of the sections;
+/// returns the profiling calls in the order met.
 fn apply_all(linker: &mut Linker, bounds: &[Bound]) -> Result<Vec<CallSite>, LoadError> {
     let Linker { object, layout, base, .. } = *linker;
     let mut pass = Pass::new(linker);
-    for relocations in object.relocations() {
+    pass.sites.reserve_exact(layout.calls as usize);
+    let mut lists: Vec<_> = object.relocations().iter().collect();
+    lists.sort_by_key(|list| layout.offset_of(list.target));
+    for relocations in lists {
         let section = &object.sections()[relocations.target];
         let Some(start) = layout.offset_of(relocations.target) else {
             continue;
@@ -210,11 +213,12 @@ fn apply_all(linker: &mut Linker, bounds: &[Bound]) -> Result<Vec<CallSite>, Loa
         let from = start as usize;
         let out = linker.image.get_mut(from..from + section.data.len()).unwrap_or_default();
         let addr = base.0.wrapping_add(start.into());
-        let code = section.is_code();
-        let target = Target { file: section.data, addr, start, code, layout };
+        let target = Target::new(section, addr, start, layout);
+        let first = pass.sites.len();
         if let Err((number, fault)) = pass.relocate(&target, out, relocations, bounds) {
             return Err(explain(object, relocations, number, fault));
         }
+        pass.judge_calls(&target, first, bounds);
     }
     Ok(pass.sites)
 }
@@ -232,24 +236,15 @@ pub(super) fn apply_one(
     let section = &object.sections()[relocations.target];
     let start = layout.offset_of(relocations.target).unwrap_or_default();
     let addr = base.0.wrapping_add(start.into());
-    let code = section.is_code();
-    let target = Target { file: section.data, addr, start, code, layout };
+    let target = Target::new(section, addr, start, layout);
     let refuse = |fault| explain(object, relocations, number, fault);
-    let Some(Rela { r_offset, r_info, r_addend }) = relocations.get(number) else {
+    let Some(entry) = relocations.entry(number) else {
         return Err(refuse(Fault::NoSymbol));
     };
-    let bound = bounds.get((r_info >> 32) as usize).ok_or_else(|| refuse(Fault::NoSymbol))?;
-    let place = usize::try_from(r_offset).ok().and_then(|at| section.data.get(at..));
+    let bound = bounds.get(entry.symbol as usize).ok_or_else(|| refuse(Fault::NoSymbol))?;
+    let place = usize::try_from(entry.at).ok().and_then(|at| section.data.get(at..));
     let mut bytes: Vec<u8> = place.unwrap_or_default().iter().take(8).copied().collect();
-    // As if the section ended behind them: the loop's own limits hold here, too.
-    if let Some(whole) = bytes.first_chunk_mut::<8>() {
-        let field = Field::from_le_bytes(*whole);
-        let field = pass.apply(&target, field, r_offset, r_info, r_addend, bound);
-        *whole = field.map_err(refuse)?.to_le_bytes();
-    } else {
-        let field = pass.apply_to_rest(&target, &mut bytes, r_offset, r_info, r_addend, bound);
-        field.map_err(refuse)?;
-    }
+    pass.any(&target, &mut bytes, entry, bound).map_err(refuse)?;
     Ok(bytes)
 }
 
@@ -262,6 +257,12 @@ struct Target<'a> {
     start: u32,
     code: bool,
     layout: &'a Layout,
+}
+
+impl<'a> Target<'a> {
+    fn new(section: &Section<'a>, addr: u64, start: u32, layout: &'a Layout) -> Self {
+        Self { file: section.data, addr, start, code: section.is_code(), layout }
+    }
 }
 
 /// What all relocations of a module share.
@@ -318,7 +319,9 @@ impl Pass {
     /// One section. A fault comes with the number of its relocation.
     ///
     /// A function of its own, because this loop is most of a load's time, and
-    /// registers for it alone are worth more than one call saved.
+    /// registers for it alone are worth more than one call saved. What is usual is
+    /// done here; what is not, and every fault, is worked out again elsewhere, so
+    /// that nothing of it stands between two relocations.
     #[inline(never)]
     fn relocate(
         &mut self,
@@ -327,122 +330,134 @@ impl Pass {
         relocations: &Relocations,
         bounds: &[Bound],
     ) -> Result<(), (usize, Fault)> {
-        let mut rest = relocations.iter();
-        while let Some(Rela { r_offset, r_info, r_addend }) = rest.next() {
-            let number = relocations.len() - rest.len() - 1;
-            let Some(bound) = bounds.get((r_info >> 32) as usize) else {
-                return Err((number, Fault::NoSymbol));
-            };
-            let there = usize::try_from(r_offset).ok().and_then(|at| out.get_mut(at..));
-            if let Some(bytes) = there.and_then(|there| there.first_chunk_mut::<8>()) {
+        // The last place that has eight bytes; nearly every section has one.
+        let last = out.len().checked_sub(8);
+        for number in 0..relocations.len() {
+            if let Some(last) = last
+                && let Some(entry) = relocations.entry(number)
+                && let Ok(at) = usize::try_from(entry.at)
+                && at <= last
+                && let Some(bytes) = out[at..].first_chunk_mut::<8>()
+                && let Some(bound) = bounds.get(entry.symbol as usize)
+            {
                 let field = Field::from_le_bytes(*bytes);
-                match self.apply(target, field, r_offset, r_info, r_addend, bound) {
-                    Ok(field) => *bytes = field.to_le_bytes(),
-                    Err(fault) => return Err((number, fault)),
+                if let Ok(Some(field)) = self.usual(target, field, entry, bound) {
+                    *bytes = field.to_le_bytes();
+                    continue;
                 }
-            } else {
-                self.apply_near_end(target, out, r_offset, r_info, r_addend, bound)
-                    .map_err(|fault| (number, fault))?;
             }
+            self.unusual(target, out, relocations, number, bounds)
+                .map_err(|fault| (number, fault))?;
         }
         Ok(())
     }
 
-    /// Less than eight bytes of the section are left: enough for most fields.
+    /// The relocation of that number, whatever its type and wherever its place.
     #[cold]
-    fn apply_near_end(
+    #[inline(never)]
+    fn unusual(
         &mut self,
         target: &Target,
         out: &mut [u8],
-        at: u64,
-        info: u64,
-        addend: i64,
-        bound: &Bound,
+        relocations: &Relocations,
+        number: usize,
+        bounds: &[Bound],
     ) -> Result<(), Fault> {
-        let rest = usize::try_from(at).ok().and_then(|at| out.get_mut(at..));
-        self.apply_to_rest(target, rest.unwrap_or_default(), at, info, addend, bound)
+        let entry = relocations.entry(number).ok_or(Fault::NoSymbol)?;
+        let bound = bounds.get(entry.symbol as usize).ok_or(Fault::NoSymbol)?;
+        let place = usize::try_from(entry.at).ok().and_then(|at| out.get_mut(at..));
+        self.any(target, place.unwrap_or_default(), entry, bound)
     }
 
-    /// The same, of the bytes that are left.
-    fn apply_to_rest(
+    /// A relocation of any type, of the bytes from its place on.
+    fn any(
         &mut self,
         target: &Target,
         rest: &mut [u8],
-        at: u64,
-        info: u64,
-        addend: i64,
+        entry: Entry,
         bound: &Bound,
     ) -> Result<(), Fault> {
-        let width = fields::width(info as u32);
+        let width = fields::width(entry.kind);
         if rest.len() < width as usize {
             return Err(Fault::Outside(width));
         }
-        let mut bytes = [0; 8];
-        bytes[..rest.len()].copy_from_slice(rest);
-        let field = Field::from_le_bytes(bytes);
-        let field = self.apply(target, field, at, info, addend, bound)?;
-        rest.copy_from_slice(&field.to_le_bytes()[..rest.len()]);
-        Ok(())
-    }
-
-    /// The field at `at` of the section, with a relocation of type and symbol `info`
-    /// done.
-    #[inline(always)]
-    fn apply(
-        &mut self,
-        target: &Target,
-        field: Field,
-        at: u64,
-        info: u64,
-        addend: i64,
-        bound: &Bound,
-    ) -> Result<Field, Fault> {
         if bound.class == Class::NotKept {
             return Err(Fault::NotKept);
         }
-        let value = bound.value.wrapping_add_signed(addend);
-        let p = target.addr.wrapping_add(at);
-        let from_p = value.wrapping_sub(p).cast_signed();
-        let from_toc = value.wrapping_sub(self.toc).cast_signed();
-        let field = match info as u32 {
-            R_PPC64_REL24 => return self.branch(target, field, at, addend, bound),
-            R_PPC64_ADDR64 | R_PPC64_UADDR64 => value,
-            R_PPC64_TOC16_HA => fields::put_ha(field, from_toc)?,
-            R_PPC64_TOC16_LO_DS => fields::put_lo_ds(field, from_toc)?,
-            R_PPC64_TOC16_LO => fields::put_lo(field, from_toc),
-            R_PPC64_REL64 => from_p.cast_unsigned(),
-            R_PPC64_REL32 => fields::put_rel32(field, from_p)?,
-            R_PPC64_ENTRY => shorten_entry(field, self.toc.wrapping_sub(p).cast_signed()),
-            R_PPC64_REL16_HA => fields::put_ha(field, from_p)?,
-            R_PPC64_REL16_LO => fields::put_lo(field, from_p),
-            _ => return self.apply_rare(target, field, at, info, addend, bound),
+        let mut bytes = [0; 8];
+        let there = rest.len().min(8);
+        bytes[..there].copy_from_slice(&rest[..there]);
+        let field = Field::from_le_bytes(bytes);
+        let field = match self.usual(target, field, entry, bound)? {
+            Some(field) => field,
+            None => self.rare(target, field, entry, bound)?,
         };
-        Ok(field)
+        rest[..there].copy_from_slice(&field.to_le_bytes()[..there]);
+        Ok(())
     }
 
-    /// The types that compilers seldom or never use.
-    #[cold]
-    fn apply_rare(
+    /// The types that compilers use all the time; `None` for another.
+    #[inline(always)]
+    fn usual(
         &mut self,
         target: &Target,
         field: Field,
-        at: u64,
-        info: u64,
-        addend: i64,
+        entry: Entry,
+        bound: &Bound,
+    ) -> Result<Option<Field>, Fault> {
+        let p = target.addr.wrapping_add(entry.at);
+        if entry.kind == R_PPC64_REL24 && target.code {
+            return self.branch(target, field, entry, bound).map(Some);
+        }
+        if bound.class == Class::NotKept {
+            return Err(Fault::NotKept);
+        }
+        let value = bound.value.wrapping_add_signed(entry.addend);
+        if entry.kind == R_PPC64_ADDR64 {
+            return Ok(Some(value));
+        }
+        let from_p = || value.wrapping_sub(p).cast_signed();
+        let from_toc = || value.wrapping_sub(self.toc).cast_signed();
+        Ok(Some(match entry.kind {
+            R_PPC64_TOC16_HA => fields::put_ha(field, from_toc())?,
+            R_PPC64_TOC16_LO_DS => match fields::put_lo_ds_aligned(field, from_toc()) {
+                Some(field) => field,
+                None => return Ok(None),
+            },
+            R_PPC64_TOC16_LO => fields::put_lo(field, from_toc()),
+            R_PPC64_REL64 => from_p().cast_unsigned(),
+            R_PPC64_REL32 => fields::put_rel32(field, from_p())?,
+            R_PPC64_ENTRY => shorten_entry(field, self.toc.wrapping_sub(p).cast_signed()),
+            _ => return Ok(None),
+        }))
+    }
+
+    /// The types that compilers seldom or never use, of a symbol that is kept.
+    #[cold]
+    fn rare(
+        &mut self,
+        target: &Target,
+        field: Field,
+        entry: Entry,
         bound: &Bound,
     ) -> Result<Field, Fault> {
-        let kind = info as u32;
+        let Entry { at, kind, symbol, addend } = entry;
         let value = bound.value.wrapping_add_signed(addend);
         let p = target.addr.wrapping_add(at);
         let from_p = value.wrapping_sub(p).cast_signed();
         let absolute = value.cast_signed();
         let from_toc = value.wrapping_sub(self.toc).cast_signed();
         let field = match kind {
+            R_PPC64_REL24 => return Err(Fault::NotCode),
+            R_PPC64_REL16_HA => fields::put_ha(field, from_p)?,
+            R_PPC64_REL16_LO => fields::put_lo(field, from_p),
             R_PPC64_REL16_HI => fields::put_hi(field, from_p)?,
             R_PPC64_REL16 => fields::put_half(field, from_p)?,
             R_PPC64_TOC16 => fields::put_half(field, from_toc)?,
             R_PPC64_TOC16_HI => fields::put_hi(field, from_toc)?,
+            R_PPC64_TOC16_LO_DS => fields::put_lo_ds(field, from_toc)?,
             R_PPC64_TOC16_DS => fields::put_ds(field, from_toc)?,
+            R_PPC64_UADDR64 => value,
             R_PPC64_TOC => self.toc,
             R_PPC64_ADDR32 | R_PPC64_UADDR32 => fields::put_addr32(field, absolute)?,
             R_PPC64_ADDR16 => fields::put_addr16(field, absolute)?,
@@ -462,7 +477,7 @@ impl Pass {
                 fields::put_part(field, from_p, 16 * (1 + part / 2), part % 2 == 1)
             }
             fields::R_PPC64_REL24_NOTOC | fields::R_PPC64_REL24_P9NOTOC => {
-                return self.branch_notoc(target, field, at, addend, bound);
+                return self.branch_notoc(target, field, entry, bound);
             }
             fields::R_PPC64_D34 => {
                 self.check_prefixed(p)?;
@@ -477,7 +492,7 @@ impl Pass {
                 if addend != 0 {
                     return Err(Fault::GotAddend);
                 }
-                let word = target.layout.got_of((info >> 32) as u32).ok_or(Fault::NotCode)?;
+                let word = target.layout.got_of(symbol).ok_or(Fault::NotCode)?;
                 let word = self.base.wrapping_add(word);
                 fields::put_34(field, word.wrapping_sub(p).cast_signed())?
             }
@@ -495,31 +510,30 @@ impl Pass {
         &mut self,
         target: &Target,
         field: Field,
-        at: u64,
-        addend: i64,
+        entry: Entry,
         bound: &Bound,
     ) -> Result<Field, Fault> {
-        if !target.code {
-            return Err(Fault::NotCode);
-        }
-        let insn = Insn(fields::word(field));
-        // An absolute branch (AA) has no distance to relocate.
-        if !branch::is_i_form(insn) || insn.0 & 2 != 0 {
-            return Err(FieldError::NotABranch(insn.0).into());
-        }
-        let p = target.addr.wrapping_add(at);
+        let p = target.addr.wrapping_add(entry.at);
+        let insn = branch_word(field)?;
         if bound.class == Class::Local {
-            let entry = bound.value.wrapping_add(bound.local_entry.into());
-            return aim(field, p, entry.wrapping_add_signed(addend));
+            let to = bound.value.wrapping_add(bound.local_entry.into());
+            return aim(field, p, to.wrapping_add_signed(entry.addend));
         }
-        if addend != 0 {
+        if bound.class == Class::NotKept {
+            return Err(Fault::NotKept);
+        }
+        if entry.addend != 0 {
             return Err(Fault::IntoFunction);
         }
         if !branch::is_call(insn) {
             return aim(field, p, self.stub(bound, Needs::SIBLING));
         }
         if bound.class == Class::Profiles {
-            self.profiling_call(target, at, bound);
+            // `judge_calls` finds out the rest; until then the site has the call's
+            // place in its section instead of a stub, and the hook as its function.
+            let inside = entry.at as u32;
+            let at = target.start.wrapping_add(inside);
+            self.sites.push(CallSite::new(at, SiteKind::Late, entry.symbol, inside));
             return Ok(fields::put_word(field, Insn::NOP.0));
         }
         aim(restore_r2(field)?, p, self.stub(bound, Needs::CALL))
@@ -530,25 +544,21 @@ impl Pass {
         &mut self,
         target: &Target,
         field: Field,
-        at: u64,
-        addend: i64,
+        entry: Entry,
         bound: &Bound,
     ) -> Result<Field, Fault> {
-        if bound.class == Class::Profiles {
-            return self.branch(target, field, at, addend, bound);
-        }
-        let insn = Insn(fields::word(field));
         if !target.code {
             return Err(Fault::NotCode);
         }
-        if !branch::is_i_form(insn) || insn.0 & 2 != 0 {
-            return Err(FieldError::NotABranch(insn.0).into());
+        if bound.class == Class::Profiles {
+            return self.branch(target, field, entry, bound);
         }
-        let p = target.addr.wrapping_add(at);
+        branch_word(field)?;
+        let p = target.addr.wrapping_add(entry.at);
         if !bound.needs(Needs::NOTOC) {
-            return aim(field, p, bound.value.wrapping_add_signed(addend));
+            return aim(field, p, bound.value.wrapping_add_signed(entry.addend));
         }
-        if addend != 0 {
+        if entry.addend != 0 {
             return Err(Fault::IntoFunction);
         }
         aim(field, p, self.stub(bound, Needs::NOTOC))
@@ -569,17 +579,34 @@ impl Pass {
         self.base + u64::from(bound.stub(kind, self.slot_bytes))
     }
 
-    /// Remembers the call of `_mcount` at `at`, which is being switched off.
-    fn profiling_call(&mut self, target: &Target, at: u64, bound: &Bound) {
-        let kind = callsites::classify(target.file, at);
-        let stub = match kind {
-            _ if self.wrong_profile_stubs => Needs::CALL,
-            SiteKind::Late => Needs::PROFILE_LATE,
-            _ => Needs::PROFILE,
-        };
-        let stub = bound.stub(stub, self.slot_bytes);
-        self.sites.push(CallSite::new(target.start + at as u32, kind, 0, stub));
+    /// Says of the section's calls of `_mcount`, which are switched off now, of what
+    /// kind they are, and which stub is theirs.
+    fn judge_calls(&mut self, target: &Target, first: usize, bounds: &[Bound]) {
+        for site in self.sites.iter_mut().skip(first) {
+            let Some(bound) = bounds.get(site.function() as usize) else {
+                continue; // it was there when the site was met
+            };
+            let kind = callsites::classify(target.file, site.stub(Vaddr(0)).0);
+            let stub = match kind {
+                _ if self.wrong_profile_stubs => Needs::CALL,
+                SiteKind::Late => Needs::PROFILE_LATE,
+                _ => Needs::PROFILE,
+            };
+            let stub = bound.stub(stub, self.slot_bytes);
+            *site = CallSite::new(site.offset(), kind, 0, stub);
+        }
     }
+}
+
+/// The word that a branch's relocation is about.
+#[inline(always)]
+fn branch_word(field: Field) -> Result<Insn, Fault> {
+    let insn = Insn(fields::word(field));
+    // An absolute branch (AA) has no distance to relocate.
+    if !branch::is_i_form(insn) || insn.0 & 2 != 0 {
+        return Err(FieldError::NotABranch(insn.0).into());
+    }
+    Ok(insn)
 }
 
 /// The distance's bits in an I-form branch.
@@ -588,9 +615,15 @@ const LI_MASK: u32 = 0x03ff_fffc;
 /// Aims the branch at `p` at `to`; AA is clear, LK stays.
 #[inline(always)]
 fn aim(field: Field, p: u64, to: u64) -> Result<Field, Fault> {
-    let distance = branch::REACH.check(to.wrapping_sub(p).cast_signed())?;
-    let rest = field & !u64::from(LI_MASK);
-    Ok(rest | u64::from(distance as u32 & LI_MASK))
+    let distance = to.wrapping_sub(p);
+    // Only bits of the field are set once the lowest distance has become 0: what
+    // `REACH` says, in one test.
+    let from_lowest = distance.wrapping_sub(branch::REACH.min.cast_unsigned());
+    if from_lowest & !u64::from(LI_MASK) != 0 {
+        let distance = distance.cast_signed();
+        return Err(RangeError { distance, reach: branch::REACH }.into());
+    }
+    Ok(field & !u64::from(LI_MASK) | distance & u64::from(LI_MASK))
 }
 
 /// Makes the no-op behind a call take r2 back.

@@ -50,16 +50,22 @@ pub struct KernelAbi {
 /// Most unresolved names that an error lists.
 const NAMES_LISTED: usize = 8;
 
+/// Stands for an address that is none, where asking for the [`Class`] would take
+/// longer: who finds it asks. Nothing lies there, but a number may be equal.
+pub(super) const NOWHERE: u64 = u64::MAX;
+
 /// A symbol as relocations use it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bound {
     /// S of the ABI's formulas: for a function, its global entry point.
+    /// [`NOWHERE`] if it is not kept.
     pub value: u64,
+    /// Where a direct branch to it arrives, its local entry point. [`NOWHERE`] if
+    /// there is no direct branch to it.
+    pub near: u64,
     /// Offset of its first stub from the base.
     stub: u32,
     pub class: Class,
-    /// Bytes to the local entry point.
-    pub local_entry: u8,
     needs: Needs,
 }
 
@@ -100,8 +106,25 @@ impl Bound {
         self.needs.has(kind)
     }
 
+    /// The address that it stands for; 0 if it is not kept.
+    pub fn address(&self) -> u64 {
+        if self.class == Class::NotKept { 0 } else { self.value }
+    }
+
+    /// Bytes from its global to its local entry point.
+    pub fn local_entry(&self) -> u8 {
+        let local = self.class == Class::Local;
+        if local { self.near.wrapping_sub(self.value) as u8 } else { 0 } // at most 64
+    }
+
+    /// A symbol whose global and local entry points are one.
     fn local(value: u64, needs: Needs) -> Self {
-        Self { value, stub: 0, class: Class::Local, local_entry: 0, needs }
+        Self { value, near: value, stub: 0, class: Class::Local, needs }
+    }
+
+    /// A symbol that no direct branch goes to.
+    fn far(value: u64, class: Class, needs: Needs) -> Self {
+        Self { value, near: NOWHERE, stub: 0, class, needs }
     }
 }
 
@@ -164,9 +187,12 @@ fn bound(linker: &Linker, toc: Vaddr, symbol: &Sym, needs: Needs) -> Bound {
         return without_place(linker.object, toc, symbol, needs);
     };
     let section = linker.base.0.wrapping_add(u64::from(section));
-    let class = if needs.is_local() { Class::Local } else { Class::Leaves };
-    let local_entry = local_entry(symbol) as u8; // at most 64
-    Bound { class, local_entry, ..Bound::local(section.wrapping_add(symbol.st_value), needs) }
+    let value = section.wrapping_add(symbol.st_value);
+    if !needs.is_local() {
+        return Bound::far(value, Class::Leaves, needs);
+    }
+    let near = value.wrapping_add(local_entry(symbol).into());
+    Bound { near, ..Bound::local(value, needs) }
 }
 
 /// The same of a symbol in no section that is kept.
@@ -174,12 +200,12 @@ fn bound(linker: &Linker, toc: Vaddr, symbol: &Sym, needs: Needs) -> Bound {
 fn without_place(object: &Object, toc: Vaddr, symbol: &Sym, needs: Needs) -> Bound {
     match u32::from(symbol.st_shndx) {
         SHN_ABS => Bound::local(symbol.st_value, needs),
-        SHN_UNDEF if needs.profiles() => Bound { class: Class::Profiles, ..Bound::local(0, needs) },
-        SHN_UNDEF if !needs.is_local() => Bound { class: Class::Leaves, ..Bound::local(0, needs) },
+        SHN_UNDEF if needs.profiles() => Bound::far(0, Class::Profiles, needs),
+        SHN_UNDEF if !needs.is_local() => Bound::far(0, Class::Leaves, needs),
         // Two that are numbers: symbol 0, and `.TOC.`.
         SHN_UNDEF if object.is_named(symbol, "") => Bound::local(0, needs),
         SHN_UNDEF => Bound::local(toc.0, needs),
-        _ => Bound { class: Class::NotKept, ..Bound::local(0, needs) },
+        _ => Bound::far(NOWHERE, Class::NotKept, needs),
     }
 }
 

@@ -304,10 +304,44 @@ pub(super) struct Entry {
     pub addend: i64,
 }
 
+/// Passes over relocations. It counts down what is left, which is one register less
+/// than a place and an end.
+pub(super) struct Entries<'a> {
+    rest: &'a [[u8; ENTRY]],
+}
+
+impl Entries<'_> {
+    /// How many are left.
+    pub fn len(&self) -> usize {
+        self.rest.len()
+    }
+
+    /// The next one of a type that is wanted; of others nothing but the type is read.
+    #[inline(always)]
+    pub fn next_of(&mut self, wanted: impl Fn(u32) -> bool) -> Option<Entry> {
+        while let Some((first, rest)) = self.rest.split_first() {
+            self.rest = rest;
+            if wanted(le32(first, 8)) {
+                return Some(decode_entry(first));
+            }
+        }
+        None
+    }
+}
+
+impl Iterator for Entries<'_> {
+    type Item = Entry;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Entry> {
+        self.next_of(|_| true)
+    }
+}
+
 impl<'a> Relocations<'a> {
     /// The relocations, in file order.
-    pub(super) fn entries(&self) -> impl Iterator<Item = Entry> + use<'a> {
-        self.entries.iter().map(decode_entry)
+    pub(super) fn entries(&self) -> Entries<'a> {
+        Entries { rest: self.entries }
     }
 
     /// The relocation at `index`.
@@ -672,5 +706,5 @@ fn le32<const N: usize>(raw: &[u8; N], at: usize) -> u32 {
 
 #[inline(always)]
 fn le64<const N: usize>(raw: &[u8; N], at: usize) -> u64 {
-    u64::from(le32(raw, at)) | u64::from(le32(raw, at + 4)) << 32
+    raw[at..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }

@@ -457,12 +457,10 @@ fn count_stubs(object: &Object, options: &LinkOptions) -> Result<Counted, LoadEr
         if !section.is_code() {
             continue;
         }
-        for entry in relocations.entries() {
+        let mut rest = relocations.entries();
+        while let Some(entry) = rest.next_of(asks_for_more) {
             let Entry { kind, symbol: index, at, .. } = entry;
-            if kind != R_PPC64_REL24 && (kind < fields::R_PPC64_REL24_NOTOC || is_plain(kind)) {
-                continue;
-            }
-            let refuse = |fault| refuse(section, &entry, fault);
+            let refuse = |fault| refuse(section, entry, fault);
             let Some(needs) = needs.get_mut(index as usize) else {
                 let count = object.symbol_count();
                 return Err(refuse(RelocFault::SymbolIndex { index, count }));
@@ -496,14 +494,18 @@ fn count_stubs(object: &Object, options: &LinkOptions) -> Result<Counted, LoadEr
     Ok(Counted { needs, calls })
 }
 
-/// True for the relocation types above the first of [`without_toc`]'s that need
-/// neither a stub nor a doubleword.
-fn is_plain(kind: u32) -> bool {
-    !matches!(
-        kind,
-        fields::R_PPC64_REL24_NOTOC | fields::R_PPC64_REL24_P9NOTOC | fields::R_PPC64_GOT_PCREL34
-            ..=fields::R_PPC64_PLT_PCREL34_NOTOC
-    )
+/// True for the relocation types that may need a stub or a doubleword.
+#[inline(always)]
+fn asks_for_more(kind: u32) -> bool {
+    kind == R_PPC64_REL24
+        || kind >= fields::R_PPC64_REL24_NOTOC
+            && matches!(
+                kind,
+                fields::R_PPC64_REL24_NOTOC
+                    | fields::R_PPC64_REL24_P9NOTOC
+                    | fields::R_PPC64_GOT_PCREL34
+                    ..=fields::R_PPC64_PLT_PCREL34_NOTOC
+            )
 }
 
 /// What a branch or a load in PC-relative code needs of a symbol.
@@ -520,7 +522,7 @@ fn without_toc(object: &Object, kind: u32, index: u32, needs: Needs) -> u8 {
 }
 
 #[cold]
-fn refuse(section: &Section, entry: &Entry, fault: RelocFault) -> LoadError {
+fn refuse(section: &Section, entry: Entry, fault: RelocFault) -> LoadError {
     let at = error::Place { section: section.name.into(), offset: entry.at };
     LoadError::Reloc { at, kind: entry.kind, symbol: String::new(), fault }
 }

@@ -44,7 +44,7 @@ use goblin::elf64::reloc::{
 };
 
 use super::{
-    bind::{self, Bound, Class, KernelAbi, Linker, SlotOrder},
+    bind::{self, Bound, Class, KernelAbi, Linker, NOWHERE, SlotOrder},
     callsites::{self, CallSite, LD_R2_R12, RefusedSite, SiteKind},
     elf::{Entry, Object, Relocations, Section},
     error::{LoadError, Place, RelocFault},
@@ -256,12 +256,16 @@ struct Target<'a> {
     /// `addr` from the base.
     start: u32,
     code: bool,
+    /// The type of branches, `R_PPC64_REL24`; where there is no code, no type at all.
+    branch: u64,
     layout: &'a Layout,
 }
 
 impl<'a> Target<'a> {
     fn new(section: &Section<'a>, addr: u64, start: u32, layout: &'a Layout) -> Self {
-        Self { file: section.data, addr, start, code: section.is_code(), layout }
+        let code = section.is_code();
+        let branch = if code { R_PPC64_REL24.into() } else { u64::MAX };
+        Self { file: section.data, addr, start, code, branch, layout }
     }
 }
 
@@ -332,9 +336,9 @@ impl Pass {
     ) -> Result<(), (usize, Fault)> {
         // The last place that has eight bytes; nearly every section has one.
         let last = out.len().checked_sub(8);
-        for number in 0..relocations.len() {
+        let mut rest = relocations.entries();
+        while let Some(entry) = rest.next() {
             if let Some(last) = last
-                && let Some(entry) = relocations.entry(number)
                 && let Ok(at) = usize::try_from(entry.at)
                 && at <= last
                 && let Some(bytes) = out[at..].first_chunk_mut::<8>()
@@ -346,6 +350,7 @@ impl Pass {
                     continue;
                 }
             }
+            let number = relocations.len() - rest.len() - 1;
             self.unusual(target, out, relocations, number, bounds)
                 .map_err(|fault| (number, fault))?;
         }
@@ -406,10 +411,10 @@ impl Pass {
         bound: &Bound,
     ) -> Result<Option<Field>, Fault> {
         let p = target.addr.wrapping_add(entry.at);
-        if entry.kind == R_PPC64_REL24 && target.code {
+        if u64::from(entry.kind) == target.branch {
             return self.branch(target, field, entry, bound).map(Some);
         }
-        if bound.class == Class::NotKept {
+        if bound.value == NOWHERE && bound.class == Class::NotKept {
             return Err(Fault::NotKept);
         }
         let value = bound.value.wrapping_add_signed(entry.addend);
@@ -497,7 +502,10 @@ impl Pass {
                 fields::put_34(field, word.wrapping_sub(p).cast_signed())?
             }
             R_PPC64_REL14 if bound.class != Class::Local => return Err(Fault::ConditionalLeaves),
-            R_PPC64_REL14 => fields::put_bd(field, from_p.wrapping_add(bound.local_entry.into()))?,
+            R_PPC64_REL14 => {
+                let to = bound.near.wrapping_add_signed(addend);
+                fields::put_bd(field, to.wrapping_sub(p).cast_signed())?
+            }
             kind if fields::width(kind) == 0 => field, // a marker
             _ => return Err(Fault::Unknown),
         };
@@ -515,9 +523,8 @@ impl Pass {
     ) -> Result<Field, Fault> {
         let p = target.addr.wrapping_add(entry.at);
         let insn = branch_word(field)?;
-        if bound.class == Class::Local {
-            let to = bound.value.wrapping_add(bound.local_entry.into());
-            return aim(field, p, to.wrapping_add_signed(entry.addend));
+        if bound.near != NOWHERE || bound.class == Class::Local {
+            return aim(field, p, bound.near.wrapping_add_signed(entry.addend));
         }
         if bound.class == Class::NotKept {
             return Err(Fault::NotKept);

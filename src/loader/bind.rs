@@ -132,9 +132,16 @@ impl Bound {
 pub(super) fn bind(linker: &mut Linker) -> Result<Bindings, LoadError> {
     let Linker { object, layout, base, .. } = *linker;
     let toc = linker.abi.stubs.module_toc;
-    let bounds = object.symbols().zip(&layout.needs);
+    let symbols = object.symbols().zip(&layout.needs).zip(0..);
+    let bounds = symbols.map(|((symbol, needs), index)| {
+        let place = layout.offset_of(usize::from(symbol.st_shndx));
+        match place {
+            Some(section) => bound(base.offset(section.into()), &symbol, *needs),
+            None => without_place(object, toc, index, *needs),
+        }
+    });
     let mut bindings = Bindings {
-        bounds: bounds.map(|(symbol, needs)| bound(linker, toc, &symbol, *needs)).collect(),
+        bounds: bounds.collect(),
         stubs: StubTable::new(base),
         owners: Vec::new(),
         missing: Vec::new(),
@@ -180,24 +187,27 @@ pub(super) fn bind(linker: &mut Linker) -> Result<Bindings, LoadError> {
     Ok(bindings)
 }
 
-/// What `symbol` stands for, as far as the module itself says.
+/// What `symbol` stands for, in a section that lies at `start`.
 #[inline(always)]
-fn bound(linker: &Linker, toc: Vaddr, symbol: &Sym, needs: Needs) -> Bound {
-    let Some(section) = linker.layout.offset_of(usize::from(symbol.st_shndx)) else {
-        return without_place(linker.object, toc, symbol, needs);
-    };
-    let section = linker.base.0.wrapping_add(u64::from(section));
-    let value = section.wrapping_add(symbol.st_value);
-    if !needs.is_local() {
-        return Bound::far(value, Class::Leaves, needs);
-    }
+fn bound(start: Vaddr, symbol: &Sym, needs: Needs) -> Bound {
+    let value = start.0.wrapping_add(symbol.st_value);
+    let local = needs.is_local();
     let near = value.wrapping_add(local_entry(symbol).into());
-    Bound { near, ..Bound::local(value, needs) }
+    Bound {
+        value,
+        near: if local { near } else { NOWHERE },
+        stub: 0,
+        class: if local { Class::Local } else { Class::Leaves },
+        needs,
+    }
 }
 
-/// The same of a symbol in no section that is kept.
+/// What a symbol in no section that is kept stands for, as far as the module says.
 #[cold]
-fn without_place(object: &Object, toc: Vaddr, symbol: &Sym, needs: Needs) -> Bound {
+fn without_place(object: &Object, toc: Vaddr, index: u32, needs: Needs) -> Bound {
+    let Some(symbol) = &object.symbol(index) else {
+        return Bound::far(NOWHERE, Class::NotKept, needs);
+    };
     match u32::from(symbol.st_shndx) {
         SHN_ABS => Bound::local(symbol.st_value, needs),
         SHN_UNDEF if needs.profiles() => Bound::far(0, Class::Profiles, needs),

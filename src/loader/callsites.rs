@@ -208,7 +208,7 @@ pub(super) fn settle(
     let mut rest = functions.iter();
     let mut next = rest.next();
     let mut current: Option<Function> = None;
-    sites.retain_mut(|site| {
+    for site in sites.iter_mut() {
         let at = site.offset();
         while let Some(function) = next.filter(|function| function.at <= at) {
             if current.is_none_or(|current| current.at != function.at) {
@@ -216,19 +216,19 @@ pub(super) fn settle(
             }
             next = rest.next();
         }
-        match judge(object, current, *site) {
-            Ok(function) => {
-                site.function = function;
-                true
-            }
-            Err(fault) => {
-                refused.push(RefusedSite { at, fault });
-                false
-            }
-        }
-    });
+        site.function = judge(object, current, *site).unwrap_or_else(|fault| {
+            refused.push(RefusedSite { at, fault });
+            NO_FUNCTION
+        });
+    }
+    if !refused.is_empty() {
+        sites.retain(|site| site.function != NO_FUNCTION);
+    }
     refused
 }
+
+/// No symbol has this number: a file of so many would have 96 GiB.
+const NO_FUNCTION: u32 = u32::MAX;
 
 #[inline(always)]
 fn judge(object: &Object, function: Option<Function>, site: CallSite) -> Result<u32, SiteFault> {

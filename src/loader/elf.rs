@@ -304,25 +304,21 @@ pub(super) struct Entry {
     pub addend: i64,
 }
 
-/// Passes over relocations. It counts down what is left, which is one register less
-/// than a place and an end.
-pub(super) struct Entries<'a> {
-    rest: &'a [[u8; ENTRY]],
-}
+/// Passes over relocations.
+pub(super) struct Entries<'a>(core::slice::Iter<'a, [u8; ENTRY]>);
 
 impl Entries<'_> {
     /// How many are left.
     pub fn len(&self) -> usize {
-        self.rest.len()
+        self.0.len()
     }
 
     /// The next one of a type that is wanted; of others nothing but the type is read.
     #[inline(always)]
     pub fn next_of(&mut self, wanted: impl Fn(u32) -> bool) -> Option<Entry> {
-        while let Some((first, rest)) = self.rest.split_first() {
-            self.rest = rest;
-            if wanted(le32(first, 8)) {
-                return Some(decode_entry(first));
+        for raw in self.0.by_ref() {
+            if wanted(le32(raw, 8)) {
+                return Some(decode_entry(raw));
             }
         }
         None
@@ -334,14 +330,14 @@ impl Iterator for Entries<'_> {
 
     #[inline(always)]
     fn next(&mut self) -> Option<Entry> {
-        self.next_of(|_| true)
+        self.0.next().map(decode_entry)
     }
 }
 
 impl<'a> Relocations<'a> {
     /// The relocations, in file order.
     pub(super) fn entries(&self) -> Entries<'a> {
-        Entries { rest: self.entries }
+        Entries(self.entries.iter())
     }
 
     /// The relocation at `index`.

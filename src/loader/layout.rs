@@ -222,13 +222,10 @@ impl Layout {
     /// and [`LoadError::NoRoom`] for a module that is too large.
     #[inline(never)] // `make bench` counts it
     pub fn plan(object: &Object, options: &LinkOptions, page: u64) -> Result<Self, LoadError> {
-        let Counted { needs, calls } = count_stubs(object, options)?;
+        let Counted { needs, stubs, got, calls } = count_stubs(object, options)?;
         let patchable = callsites::patchable_entries(object);
-        let mut slots = needs.iter().map(|needs| u64::from(needs.slots())).sum::<u64>();
-        // The hook that all out-of-line stubs call at first.
-        slots += u64::from(patchable != 0);
-        let got = (0..).zip(&needs).filter(|(_, needs)| needs.has(Needs::GOT));
-        let got: Vec<u32> = got.map(|(index, _)| index).collect();
+        // And the one to the hook that all out-of-line stubs call at first.
+        let slots = stubs + u64::from(patchable != 0);
         let words = slots + got.len() as u64;
         let slot_bytes = match options.stubs {
             StubStyle::Default => StubKind::External.slot_bytes(),
@@ -437,6 +434,10 @@ fn is_kept(section: &Section) -> bool {
 struct Counted {
     /// What each symbol's branches need.
     needs: Vec<Needs>,
+    /// Stubs for them.
+    stubs: u64,
+    /// Symbols that want a doubleword, rising.
+    got: Vec<u32>,
     /// Calls of the profiling hook; more of them perhaps than will be sites.
     calls: u32,
 }
@@ -450,7 +451,7 @@ fn count_stubs(object: &Object, options: &LinkOptions) -> Result<Counted, LoadEr
             *needs = Needs::LEAVES;
         }
     }
-    let mut calls = 0;
+    let (mut stubs, mut got, mut calls) = (0, Vec::new(), 0);
 
     for relocations in object.relocations() {
         let section = &object.sections()[relocations.target];
@@ -460,39 +461,46 @@ fn count_stubs(object: &Object, options: &LinkOptions) -> Result<Counted, LoadEr
         let mut rest = relocations.entries();
         while let Some(entry) = rest.next_of(asks_for_more) {
             let Entry { kind, symbol: index, at, .. } = entry;
-            let refuse = |fault| refuse(section, entry, fault);
+            let refuse = |fault| refuse(section, kind, at, fault);
             let Some(needs) = needs.get_mut(index as usize) else {
                 let count = object.symbol_count();
                 return Err(refuse(RelocFault::SymbolIndex { index, count }));
             };
+            let before = *needs;
             if kind != R_PPC64_REL24 {
                 needs.0 |= without_toc(object, kind, index, *needs);
-                if kind > fields::R_PPC64_REL24_P9NOTOC || !needs.profiles() {
-                    continue;
+                if needs.has(Needs::GOT) && !before.has(Needs::GOT) {
+                    got.push(index);
                 }
             }
-            if needs.is_local() {
-                continue;
+            if !needs.is_local() && (kind == R_PPC64_REL24 || needs.profiles() && kind < GOT_TYPES)
+            {
+                let Some(word) = word_at(section.data, at) else {
+                    return Err(refuse(RelocFault::Outside { width: 4, size: section.size() }));
+                };
+                let is_call = word & 1 != 0;
+                calls += u32::from(needs.profiles() && is_call);
+                needs.0 |= if !is_call {
+                    Needs::SIBLING
+                } else if !needs.profiles() || options.wrong_profile_stubs {
+                    Needs::CALL
+                } else if callsites::classify(section.data, at) == SiteKind::Late {
+                    Needs::PROFILE_LATE
+                } else {
+                    Needs::PROFILE
+                };
             }
-            let Some(word) = word_at(section.data, at) else {
-                return Err(refuse(RelocFault::Outside { width: 4, size: section.size() }));
-            };
-            needs.0 |= if word & 1 == 0 {
-                Needs::SIBLING
-            } else if !needs.profiles() || options.wrong_profile_stubs {
-                calls += u32::from(needs.profiles());
-                Needs::CALL
-            } else if callsites::classify(section.data, at) == SiteKind::Late {
-                calls += 1;
-                Needs::PROFILE_LATE
-            } else {
-                calls += 1;
-                Needs::PROFILE
-            };
+            if needs.0 != before.0 {
+                stubs += u64::from(needs.slots() - before.slots());
+            }
         }
     }
-    Ok(Counted { needs, calls })
+    got.sort_unstable();
+    Ok(Counted { needs, stubs, got, calls })
 }
+
+/// The relocation types from here on load an address, and are no branches.
+const GOT_TYPES: u32 = fields::R_PPC64_GOT_PCREL34;
 
 /// True for the relocation types that may need a stub or a doubleword.
 #[inline(always)]
@@ -522,9 +530,9 @@ fn without_toc(object: &Object, kind: u32, index: u32, needs: Needs) -> u8 {
 }
 
 #[cold]
-fn refuse(section: &Section, entry: Entry, fault: RelocFault) -> LoadError {
-    let at = error::Place { section: section.name.into(), offset: entry.at };
-    LoadError::Reloc { at, kind: entry.kind, symbol: String::new(), fault }
+fn refuse(section: &Section, kind: u32, offset: u64, fault: RelocFault) -> LoadError {
+    let at = error::Place { section: section.name.into(), offset };
+    LoadError::Reloc { at, kind, symbol: String::new(), fault }
 }
 
 /// The instruction word at `offset` of `code`.

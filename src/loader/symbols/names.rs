@@ -88,6 +88,7 @@ impl Names {
 }
 
 /// Mixes the bytes of a name, up to its first NUL or its end, and counts them.
+#[inline(always)] // into a loop over ten thousand names
 fn scan(name: &[u8]) -> (u64, usize) {
     // Odd, without a pattern: 2^64 divided by the golden ratio.
     const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -116,9 +117,17 @@ fn first_word(rest: &[u8]) -> u64 {
         let first = ends & ends.wrapping_neg();
         return word & first.wrapping_sub(1);
     }
+    last_word(rest)
+}
+
+/// The same of less than eight bytes.
+#[cold]
+#[inline(never)]
+fn last_word(rest: &[u8]) -> u64 {
     let mut bytes = [0; 8];
-    let len = rest.iter().position(|byte| *byte == 0).unwrap_or(rest.len());
-    bytes[..len].copy_from_slice(&rest[..len]);
+    for (to, from) in bytes.iter_mut().zip(rest.iter().take_while(|byte| **byte != 0)) {
+        *to = *from;
+    }
     u64::from_le_bytes(bytes)
 }
 

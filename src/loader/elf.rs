@@ -317,12 +317,19 @@ pub(super) struct Entry {
 }
 
 /// Passes over relocations.
+#[derive(Clone)]
 pub(super) struct Entries<'a>(core::slice::Iter<'a, [u8; ENTRY]>);
 
 impl Entries<'_> {
     /// How many are left.
     pub fn len(&self) -> usize {
         self.0.len()
+    }
+
+    /// The next one, which stays.
+    #[inline(always)]
+    pub fn first(&self) -> Option<Entry> {
+        self.0.as_slice().first().map(decode_entry)
     }
 
     /// The next one of a type that is wanted; of others nothing but the type is read.

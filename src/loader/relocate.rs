@@ -46,7 +46,7 @@ use goblin::elf64::reloc::{
 use super::{
     bind::{self, Bound, Class, KernelAbi, Linker, NOWHERE, SlotOrder},
     callsites::{self, CallSite, LD_R2_R12, RefusedSite, SiteKind},
-    elf::{Entry, Object, Relocations, Section},
+    elf::{Entries, Entry, Object, Relocations, Section},
     error::{LoadError, Place, RelocFault},
     exports::{self, Export},
     fields::{self, Field, FieldError},
@@ -201,8 +201,10 @@ fn placed<'a>(object: &Object<'a>, layout: &Layout, base: Vaddr) -> Vec<PlacedSe
 /// returns the profiling calls in the order met.
 fn apply_all(linker: &mut Linker, bounds: &[Bound]) -> Result<Vec<CallSite>, LoadError> {
     let Linker { object, layout, base, .. } = *linker;
-    let mut pass = Pass::new(linker);
-    pass.sites.reserve_exact(layout.calls as usize);
+    let pass = Pass::new(linker);
+    // The layout has counted them.
+    let mut sites = alloc::vec![CallSite::new(0, SiteKind::Late, 0, 0); layout.calls as usize];
+    let mut free = sites.as_mut_slice();
     let mut lists: Vec<_> = object.relocations().iter().collect();
     lists.sort_by_key(|list| layout.offset_of(list.target));
     for relocations in lists {
@@ -215,13 +217,16 @@ fn apply_all(linker: &mut Linker, bounds: &[Bound]) -> Result<Vec<CallSite>, Loa
         let out = linker.image.get_mut(from..from + section.data.len()).unwrap_or_default();
         let addr = base.0.wrapping_add(start.into());
         let target = Target::new(section, addr, start, layout);
-        let first = pass.sites.len();
-        if let Err((number, fault)) = pass.relocate(&target, out, relocations, bounds) {
-            return Err(explain(object, relocations, number, fault));
-        }
-        pass.judge_calls(&target, first, bounds);
+        let used = pass
+            .relocate(&target, out, relocations, bounds, free)
+            .map_err(|(number, fault)| explain(object, relocations, number, fault))?;
+        let (calls, behind) = free.split_at_mut(used);
+        pass.judge_calls(&target, calls, bounds);
+        free = behind;
     }
-    Ok(pass.sites)
+    let unused = free.len();
+    sites.truncate(sites.len() - unused);
+    Ok(sites)
 }
 
 /// What one relocation makes of its field, for [`super::explain`]: the eight bytes
@@ -233,7 +238,7 @@ pub(super) fn apply_one(
     number: usize,
 ) -> Result<Vec<u8>, LoadError> {
     let Linker { object, layout, base, .. } = *linker;
-    let mut pass = Pass::new(linker);
+    let (pass, mut call) = (Pass::new(linker), [CallSite::new(0, SiteKind::Late, 0, 0)]);
     let section = &object.sections()[relocations.target];
     let start = layout.offset_of(relocations.target).unwrap_or_default();
     let addr = base.0.wrapping_add(start.into());
@@ -245,7 +250,7 @@ pub(super) fn apply_one(
     let bound = bounds.get(entry.symbol as usize).ok_or_else(|| refuse(Fault::NoSymbol))?;
     let place = usize::try_from(entry.at).ok().and_then(|at| section.data.get(at..));
     let mut bytes: Vec<u8> = place.unwrap_or_default().iter().take(8).copied().collect();
-    pass.any(&target, &mut bytes, entry, bound).map_err(refuse)?;
+    pass.any(&target, &mut bytes, entry, bound, &mut call.iter_mut()).map_err(refuse)?;
     Ok(bytes)
 }
 
@@ -271,14 +276,17 @@ impl<'a> Target<'a> {
 }
 
 /// What all relocations of a module share.
+#[derive(Clone, Copy)]
 struct Pass {
     toc: u64,
     base: u64,
     slot_bytes: u64,
     wrong_profile_stubs: bool,
     prefixed: bool,
-    sites: Vec<CallSite>,
 }
+
+/// Sites that nobody has taken yet.
+type Free<'s> = core::slice::IterMut<'s, CallSite>;
 
 /// Why a relocation was not applied, without the names.
 enum Fault {
@@ -317,71 +325,90 @@ impl Pass {
             wrong_profile_stubs: linker.options.wrong_profile_stubs,
             // What never runs may hold what the processor does not know.
             prefixed: linker.abi.prefixed || linker.options.link_only,
-            sites: Vec::new(),
         }
     }
 
-    /// One section. A fault comes with the number of its relocation.
-    ///
-    /// A function of its own, because this loop is most of a load's time, and
-    /// registers for it alone are worth more than one call saved. What is usual is
-    /// done here; what is not, and every fault, is worked out again elsewhere, so
-    /// that nothing of it stands between two relocations.
-    #[inline(never)]
+    /// One section; answers how many sites it took. A fault comes with the number of
+    /// its relocation.
     fn relocate(
-        &mut self,
+        &self,
         target: &Target,
         out: &mut [u8],
         relocations: &Relocations,
         bounds: &[Bound],
-    ) -> Result<(), (usize, Fault)> {
+        sites: &mut [CallSite],
+    ) -> Result<usize, (usize, Fault)> {
+        let count = sites.len();
+        let mut free = sites.iter_mut();
+        let mut rest = relocations.entries();
+        loop {
+            self.run(target, out, &mut rest, bounds, &mut free);
+            let Some(left) = rest.len().checked_sub(1) else {
+                return Ok(count - free.len());
+            };
+            let number = relocations.len() - left - 1;
+            self.unusual(target, out, relocations, number, bounds, &mut free)
+                .map_err(|fault| (number, fault))?;
+            rest.next();
+        }
+    }
+
+    /// As many as there are of the usual sort, and no other. What is unusual, and every
+    /// fault, is worked out elsewhere: this loop is most of a load's time, so nothing
+    /// else stands in it and takes registers.
+    #[inline(never)]
+    fn run(
+        &self,
+        target: &Target,
+        out: &mut [u8],
+        entries: &mut Entries,
+        bounds: &[Bound],
+        free: &mut Free,
+    ) {
+        let (pass, mut rest, mut sites) = (*self, entries.clone(), core::mem::take(free));
         // The last place that has eight bytes; nearly every section has one.
         let last = out.len().checked_sub(8);
-        let mut rest = relocations.entries();
-        while let Some(entry) = rest.next() {
-            if let Some(last) = last
-                && let Ok(at) = usize::try_from(entry.at)
-                && at <= last
-                && let Some(bytes) = out[at..].first_chunk_mut::<8>()
-                && let Some(bound) = bounds.get(entry.symbol as usize)
-            {
-                let field = Field::from_le_bytes(*bytes);
-                if let Ok(Some(field)) = self.usual(target, field, entry, bound) {
-                    *bytes = field.to_le_bytes();
-                    continue;
-                }
-            }
-            let number = relocations.len() - rest.len() - 1;
-            self.unusual(target, out, relocations, number, bounds)
-                .map_err(|fault| (number, fault))?;
+        while let (Some(last), Some(entry)) = (last, rest.first())
+            && let Ok(at) = usize::try_from(entry.at)
+            && at <= last
+            && let Some(bytes) = out[at..].first_chunk_mut::<8>()
+            && let Some(bound) = bounds.get(entry.symbol as usize)
+            && let field = Field::from_le_bytes(*bytes)
+            && let Ok(Some(field)) = pass.usual(target, field, entry, bound, &mut sites)
+        {
+            *bytes = field.to_le_bytes();
+            rest.next();
         }
-        Ok(())
+        *entries = rest;
+        *free = sites;
     }
 
     /// The relocation of that number, whatever its type and wherever its place.
     #[cold]
     #[inline(never)]
     fn unusual(
-        &mut self,
+        &self,
         target: &Target,
         out: &mut [u8],
         relocations: &Relocations,
         number: usize,
         bounds: &[Bound],
+        free: &mut Free,
     ) -> Result<(), Fault> {
         let entry = relocations.entry(number).ok_or(Fault::NoSymbol)?;
         let bound = bounds.get(entry.symbol as usize).ok_or(Fault::NoSymbol)?;
         let place = usize::try_from(entry.at).ok().and_then(|at| out.get_mut(at..));
-        self.any(target, place.unwrap_or_default(), entry, bound)
+        self.any(target, place.unwrap_or_default(), entry, bound, free)
     }
 
     /// A relocation of any type, of the bytes from its place on.
     fn any(
-        &mut self,
+        &self,
         target: &Target,
         rest: &mut [u8],
         entry: Entry,
         bound: &Bound,
+        free: &mut Free,
     ) -> Result<(), Fault> {
         let width = fields::width(entry.kind);
         if rest.len() < width as usize {
@@ -394,9 +421,9 @@ impl Pass {
         let there = rest.len().min(8);
         bytes[..there].copy_from_slice(&rest[..there]);
         let field = Field::from_le_bytes(bytes);
-        let field = match self.usual(target, field, entry, bound)? {
+        let field = match self.usual(target, field, entry, bound, free)? {
             Some(field) => field,
-            None => self.rare(target, field, entry, bound)?,
+            None => self.rare(target, field, entry, bound, free)?,
         };
         rest[..there].copy_from_slice(&field.to_le_bytes()[..there]);
         Ok(())
@@ -405,15 +432,16 @@ impl Pass {
     /// The types that compilers use all the time; `None` for another.
     #[inline(always)]
     fn usual(
-        &mut self,
+        &self,
         target: &Target,
         field: Field,
         entry: Entry,
         bound: &Bound,
+        free: &mut Free,
     ) -> Result<Option<Field>, Fault> {
         let p = target.addr.wrapping_add(entry.at);
         if u64::from(entry.kind) == target.branch {
-            return self.branch(target, field, entry, bound).map(Some);
+            return self.branch(target, field, entry, bound, free).map(Some);
         }
         if bound.value == NOWHERE && bound.class == Class::NotKept {
             return Err(Fault::NotKept);
@@ -441,11 +469,12 @@ impl Pass {
     /// The types that compilers seldom or never use, of a symbol that is kept.
     #[cold]
     fn rare(
-        &mut self,
+        &self,
         target: &Target,
         field: Field,
         entry: Entry,
         bound: &Bound,
+        free: &mut Free,
     ) -> Result<Field, Fault> {
         let Entry { at, kind, symbol, addend } = entry;
         let value = bound.value.wrapping_add_signed(addend);
@@ -483,7 +512,7 @@ impl Pass {
                 fields::put_part(field, from_p, 16 * (1 + part / 2), part % 2 == 1)
             }
             fields::R_PPC64_REL24_NOTOC | fields::R_PPC64_REL24_P9NOTOC => {
-                return self.branch_notoc(target, field, entry, bound);
+                return self.branch_notoc(target, field, entry, bound, free);
             }
             fields::R_PPC64_D34 => {
                 self.check_prefixed(p)?;
@@ -516,11 +545,12 @@ impl Pass {
     /// `R_PPC64_REL24`: the header's table.
     #[inline(always)]
     fn branch(
-        &mut self,
+        &self,
         target: &Target,
         field: Field,
         entry: Entry,
         bound: &Bound,
+        free: &mut Free,
     ) -> Result<Field, Fault> {
         let p = target.addr.wrapping_add(entry.at);
         let insn = branch_word(field)?;
@@ -541,7 +571,8 @@ impl Pass {
             // place in its section instead of a stub, and the hook as its function.
             let inside = entry.at as u32;
             let at = target.start.wrapping_add(inside);
-            self.sites.push(CallSite::new(at, SiteKind::Late, entry.symbol, inside));
+            let site = free.next().ok_or(Fault::Unknown)?; // there are enough
+            *site = CallSite::new(at, SiteKind::Late, entry.symbol, inside);
             return Ok(fields::put_word(field, Insn::NOP.0));
         }
         aim(restore_r2(field)?, p, self.stub(bound, Needs::CALL))
@@ -549,17 +580,18 @@ impl Pass {
 
     /// `R_PPC64_REL24_NOTOC`: nobody restores r2, for nobody has one.
     fn branch_notoc(
-        &mut self,
+        &self,
         target: &Target,
         field: Field,
         entry: Entry,
         bound: &Bound,
+        free: &mut Free,
     ) -> Result<Field, Fault> {
         if !target.code {
             return Err(Fault::NotCode);
         }
         if bound.class == Class::Profiles {
-            return self.branch(target, field, entry, bound);
+            return self.branch(target, field, entry, bound, free);
         }
         branch_word(field)?;
         let p = target.addr.wrapping_add(entry.at);
@@ -589,8 +621,8 @@ impl Pass {
 
     /// Says of the section's calls of `_mcount`, which are switched off now, of what
     /// kind they are, and which stub is theirs.
-    fn judge_calls(&mut self, target: &Target, first: usize, bounds: &[Bound]) {
-        for site in self.sites.iter_mut().skip(first) {
+    fn judge_calls(&self, target: &Target, calls: &mut [CallSite], bounds: &[Bound]) {
+        for site in calls {
             let Some(bound) = bounds.get(site.function() as usize) else {
                 continue; // it was there when the site was met
             };

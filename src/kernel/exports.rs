@@ -9,6 +9,7 @@ use super::{livepatch, registry, tables};
 use crate::addr::Vaddr;
 use crate::compat::exports::kernel_exports;
 use crate::compat::registry::Kind;
+use crate::loader::{Name, Names};
 use crate::machine::lock::Once;
 use crate::machine::{cstring, hooks, varargs};
 
@@ -21,7 +22,13 @@ pub struct KernelExport {
     pub addr: Vaddr,
 }
 
-static TABLE: Once<Vec<KernelExport>> = Once::new();
+/// All exports, and their places in the list by name.
+struct Table {
+    exports: Vec<KernelExport>,
+    names: Names,
+}
+
+static TABLE: Once<Table> = Once::new();
 
 /// Name and address of each; a function's is that of its global entry.
 macro_rules! with_addresses {
@@ -36,25 +43,39 @@ macro_rules! with_addresses {
 
 /// Every export, sorted by name.
 pub fn table() -> &'static [KernelExport] {
+    &made().exports
+}
+
+fn made() -> &'static Table {
     TABLE.call_once(|| {
-        let mut table: Vec<_> = kernel_exports!(with_addresses)
+        let mut exports: Vec<_> = kernel_exports!(with_addresses)
             .into_iter()
             .chain(param::exports())
             .map(|(name, addr)| KernelExport { name, addr })
             .collect();
-        table.sort_unstable_by_key(|export| export.name);
-        table
+        exports.sort_unstable_by_key(|export| export.name);
+        let names = Names::new(exports.iter().map(|export| export.name.as_bytes()));
+        Table { exports, names }
     })
 }
 
 /// The exported name of an address.
 pub fn name_of(addr: Vaddr) -> Option<&'static str> {
     // Not `table`: the fault that is reported may have come while it was made.
-    TABLE.get()?.iter().find(|export| export.addr == addr).map(|export| export.name)
+    let exports = &TABLE.get()?.exports;
+    exports.iter().find(|export| export.addr == addr).map(|export| export.name)
 }
 
 /// The address of an exported name.
-pub fn find(name: &str) -> Option<Vaddr> {
-    let table = table();
-    table.binary_search_by_key(&name, |export| export.name).ok().map(|index| table[index].addr)
+pub fn find(name: &Name<'_>) -> Option<Vaddr> {
+    let Table { exports, names } = made();
+    let export = |number: u32| exports.get(number as usize);
+    let mut next = names.first(name);
+    while let Some(found) = next.and_then(export) {
+        if found.name.as_bytes() == name.bytes {
+            return Some(found.addr);
+        }
+        next = next.and_then(|number| names.after(number));
+    }
+    None
 }

@@ -216,8 +216,11 @@ impl Module {
                 see(function);
             }
         });
-        if !found && may_be_made(name.text) {
-            let named = self.functions().filter(|it| self.readable_name(it.symbol) == name.text);
+        if !found
+            && let Some(text) = name.text()
+            && may_be_made(text)
+        {
+            let named = self.functions().filter(|it| self.readable_name(it.symbol) == text);
             named.for_each(see);
         }
     }
@@ -367,11 +370,19 @@ struct Everyone {
 
 impl Resolver for Everyone {
     fn resolve(&self, name: &str) -> Option<Resolved> {
+        self.resolve_name(&Name::new(name))
+    }
+
+    fn resolve_name(&self, name: &Name<'_>) -> Option<Resolved> {
         if let Some(addr) = exports::find(name) {
             return Some(Resolved { addr, owner: Owner::Kernel, gpl_only: false });
         }
         self.modules.iter().filter(|module| !module.options.link_only).find_map(|module| {
-            let export = module.linked().exports.iter().find(|export| export.name == name)?;
+            let export = module
+                .linked()
+                .exports
+                .iter()
+                .find(|export| export.name.as_bytes() == name.bytes)?;
             let owner = Owner::Module(module.number);
             Some(Resolved { addr: export.addr, owner, gpl_only: export.gpl_only })
         })
@@ -622,6 +633,7 @@ fn link<'f, 'g>(
     let mut linked =
         loader::relocate::link(&object, &layout, base, pages.bytes_mut(), &everyone, &abi, options)
             .map_err(|error| versions::refusal(word, error, &object))?;
+    linked.functions.index_names(&object);
     let owner_name = |number: u32| {
         let owner = everyone.modules.iter().find(|module| module.number == number);
         owner.map_or_else(|| "?".to_string(), |module| format!("module {}", module.name))

@@ -8,6 +8,7 @@ use core::fmt;
 use super::{exports, livepatch, modules, tracing};
 use crate::addr::Vaddr;
 use crate::ksyms::readable::readable;
+use crate::loader::Name;
 use crate::loader::stubs::StubKind;
 use crate::machine::boot;
 use crate::shell::args::SymbolName;
@@ -189,7 +190,8 @@ const KERNEL: &str = "kernel";
 pub fn candidates(symbol: &SymbolName) -> Vec<(Option<String>, Vaddr)> {
     let mut found = Vec::new();
     if symbol.module.as_deref().is_none_or(|module| module == KERNEL) {
-        let kernel = exports::find(&symbol.name).or_else(|| super::ksyms::address(&symbol.name));
+        let kernel =
+            exports::find(&Name::new(&symbol.name)).or_else(|| super::ksyms::address(&symbol.name));
         found.extend(kernel.map(|at| (None, at)));
     }
     for module in modules::all() {

@@ -24,13 +24,12 @@ use goblin::elf64::{
 };
 
 use super::{
-    callsites::HOOK,
     elf::{Object, local_entry},
     error::LoadError,
     layout::{Layout, Needs},
     modinfo::Modinfo,
     stubs::{Stub, StubAbi, StubKind, table::StubTable},
-    symbols::{LinkOptions, Owner, Resolver, StubStyle},
+    symbols::{LinkOptions, Name, Owner, Resolver, StubStyle},
 };
 use crate::addr::Vaddr;
 
@@ -51,16 +50,22 @@ pub struct KernelAbi {
 /// Most unresolved names that an error lists.
 const NAMES_LISTED: usize = 8;
 
+/// Stands for an address that is none, where asking for the [`Class`] would take
+/// longer: who finds it asks. Nothing lies there, but a number may be equal.
+pub(super) const NOWHERE: u64 = u64::MAX;
+
 /// A symbol as relocations use it.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Bound {
     /// S of the ABI's formulas: for a function, its global entry point.
+    /// [`NOWHERE`] if it is not kept.
     pub value: u64,
+    /// Where a direct branch to it arrives, its local entry point. [`NOWHERE`] if
+    /// there is no direct branch to it.
+    pub near: u64,
     /// Offset of its first stub from the base.
     stub: u32,
     pub class: Class,
-    /// Bytes to the local entry point.
-    pub local_entry: u8,
     needs: Needs,
 }
 
@@ -101,16 +106,42 @@ impl Bound {
         self.needs.has(kind)
     }
 
+    /// The address that it stands for; 0 if it is not kept.
+    pub fn address(&self) -> u64 {
+        if self.class == Class::NotKept { 0 } else { self.value }
+    }
+
+    /// Bytes from its global to its local entry point.
+    pub fn local_entry(&self) -> u8 {
+        let local = self.class == Class::Local;
+        if local { self.near.wrapping_sub(self.value) as u8 } else { 0 } // at most 64
+    }
+
+    /// A symbol whose global and local entry points are one.
     fn local(value: u64, needs: Needs) -> Self {
-        Self { value, stub: 0, class: Class::Local, local_entry: 0, needs }
+        Self { value, near: value, stub: 0, class: Class::Local, needs }
+    }
+
+    /// A symbol that no direct branch goes to.
+    fn far(value: u64, class: Class, needs: Needs) -> Self {
+        Self { value, near: NOWHERE, stub: 0, class, needs }
     }
 }
 
 /// Binds every symbol of `object`, placed at `base`, and writes its stubs.
 pub(super) fn bind(linker: &mut Linker) -> Result<Bindings, LoadError> {
     let Linker { object, layout, base, .. } = *linker;
+    let toc = linker.abi.stubs.module_toc;
+    let symbols = object.symbols().zip(&layout.needs).zip(0..);
+    let bounds = symbols.map(|((symbol, needs), index)| {
+        let place = layout.offset_of(usize::from(symbol.st_shndx));
+        match place {
+            Some(section) => bound(base.offset(section.into()), &symbol, *needs),
+            None => without_place(object, toc, index, *needs),
+        }
+    });
     let mut bindings = Bindings {
-        bounds: Vec::with_capacity(object.symbol_count()),
+        bounds: bounds.collect(),
         stubs: StubTable::new(base),
         owners: Vec::new(),
         missing: Vec::new(),
@@ -118,28 +149,23 @@ pub(super) fn bind(linker: &mut Linker) -> Result<Bindings, LoadError> {
         cleanup: None,
         this_module: None,
     };
+    bindings.remember(object);
     bindings.stubs.reserve(layout.slots as usize).map_err(LoadError::Table)?;
     let mut unresolved = Unresolved::default();
-    let first_global = object.first_global() as usize;
     let mut slot = 0;
-    for (index, symbol) in object.symbols().enumerate() {
-        let needs = layout.needs[index];
-        let mut bound = if u32::from(symbol.st_shndx) == SHN_UNDEF {
-            linker.undefined(index as u32, &symbol, &mut bindings, &mut unresolved)?
-        } else {
-            let bound = defined(layout, base, &symbol, needs);
-            if index >= first_global {
-                bindings.remember(object, &symbol, bound.value);
-            }
-            bound
-        };
+    for (index, needs) in (0..).zip(&layout.needs).filter(|(_, needs)| !needs.are_none()) {
+        let Some(symbol) = object.symbol(index) else { break };
+        let mut bound = bindings.bounds[index as usize];
+        if u32::from(symbol.st_shndx) == SHN_UNDEF {
+            linker.undefined(index, &symbol, &mut bound, &mut bindings, &mut unresolved)?;
+        }
         if needs.slots() != 0 {
             bound.stub = (layout.stubs.offset + u64::from(slot) * layout.slot_bytes) as u32;
-            let trap = bindings.missing.last() == Some(&(index as u32));
+            let trap = bindings.missing.last() == Some(&index);
             for kind in needs.kinds() {
                 let target = linker.target(kind, &bound);
-                let owner = index as u32;
-                let order = SlotOrder { slot, kind, target: (!trap).then_some(target), owner };
+                let order =
+                    SlotOrder { slot, kind, target: (!trap).then_some(target), owner: index };
                 linker.write_stub(order, &mut bindings.stubs)?;
                 slot += 1;
             }
@@ -148,7 +174,7 @@ pub(super) fn bind(linker: &mut Linker) -> Result<Bindings, LoadError> {
                 bound.value = base.offset(bound.stub.into()).0;
             }
         }
-        bindings.bounds.push(bound);
+        bindings.bounds[index as usize] = bound;
     }
     for (number, symbol) in layout.got.iter().enumerate() {
         let word = layout.targets.offset + (u64::from(layout.slots) + number as u64) * 8;
@@ -161,17 +187,36 @@ pub(super) fn bind(linker: &mut Linker) -> Result<Bindings, LoadError> {
     Ok(bindings)
 }
 
-fn defined(layout: &Layout, base: Vaddr, symbol: &Sym, needs: Needs) -> Bound {
-    if u32::from(symbol.st_shndx) == SHN_ABS {
-        return Bound::local(symbol.st_value, needs);
+/// What `symbol` stands for, in a section that lies at `start`.
+#[inline(always)]
+fn bound(start: Vaddr, symbol: &Sym, needs: Needs) -> Bound {
+    let value = start.0.wrapping_add(symbol.st_value);
+    let local = needs.is_local();
+    let near = value.wrapping_add(local_entry(symbol).into());
+    Bound {
+        value,
+        near: if local { near } else { NOWHERE },
+        stub: 0,
+        class: if local { Class::Local } else { Class::Leaves },
+        needs,
     }
-    let Some(section) = layout.offset_of(usize::from(symbol.st_shndx)) else {
-        return Bound { class: Class::NotKept, ..Bound::local(0, needs) };
+}
+
+/// What a symbol in no section that is kept stands for, as far as the module says.
+#[cold]
+fn without_place(object: &Object, toc: Vaddr, index: u32, needs: Needs) -> Bound {
+    let Some(symbol) = &object.symbol(index) else {
+        return Bound::far(NOWHERE, Class::NotKept, needs);
     };
-    let value = base.0.wrapping_add(u64::from(section)).wrapping_add(symbol.st_value);
-    let class = if needs.is_local() { Class::Local } else { Class::Leaves };
-    let local_entry = local_entry(symbol) as u8; // at most 64
-    Bound { class, local_entry, ..Bound::local(value, needs) }
+    match u32::from(symbol.st_shndx) {
+        SHN_ABS => Bound::local(symbol.st_value, needs),
+        SHN_UNDEF if needs.profiles() => Bound::far(0, Class::Profiles, needs),
+        SHN_UNDEF if !needs.is_local() => Bound::far(0, Class::Leaves, needs),
+        // Two that are numbers: symbol 0, and `.TOC.`.
+        SHN_UNDEF if object.is_named(symbol, "") => Bound::local(0, needs),
+        SHN_UNDEF => Bound::local(toc.0, needs),
+        _ => Bound::far(NOWHERE, Class::NotKept, needs),
+    }
 }
 
 /// True if the module can do without the symbol.
@@ -219,39 +264,40 @@ impl<'l, 'a> Linker<'l, 'a> {
         Self { object, layout, base, image: &mut [], resolver, abi, options, gpl_compatible }
     }
 
+    /// Finds out what an undefined symbol stands for.
     fn undefined(
         &self,
         index: u32,
         symbol: &Sym,
+        bound: &mut Bound,
         bindings: &mut Bindings,
         unresolved: &mut Unresolved,
-    ) -> Result<Bound, LoadError> {
-        let needs = self.layout.needs[index as usize];
-        let leaves = |value| Bound { class: Class::Leaves, ..Bound::local(value, needs) };
-        let name = self.object.name(symbol);
-        match name {
-            "" => return Ok(Bound::local(0, needs)),
-            ".TOC." => return Ok(Bound::local(self.abi.stubs.module_toc.0, needs)),
-            HOOK => {
-                return Ok(Bound { class: Class::Profiles, ..leaves(self.abi.mcount.0) });
+    ) -> Result<(), LoadError> {
+        match bound.class {
+            Class::Leaves => {}
+            Class::Profiles => {
+                bound.value = self.abi.mcount.0;
+                return Ok(());
             }
-            _ => {}
+            Class::Local | Class::NotKept => return Ok(()), // a number
         }
-        match self.resolver.resolve(name) {
+        let name = Name::before_nul(self.object.name_onwards(index));
+        match self.resolver.resolve_name(&name) {
             Some(found) if found.gpl_only && !self.gpl_compatible => {
+                let name = self.object.name(symbol).into();
                 let licence = Modinfo::of(self.object).licence().into();
-                return Err(LoadError::GplOnly { name: name.into(), licence });
+                return Err(LoadError::GplOnly { name, licence });
             }
             Some(found) => {
                 if let Owner::Module(number) = found.owner {
                     bindings.owners.push(number);
                 }
-                return Ok(leaves(found.addr.0));
+                bound.value = found.addr.0;
             }
             None if is_weak(symbol) || self.options.link_only => bindings.missing.push(index),
-            None => unresolved.add(name),
+            None => unresolved.add(self.object.name(symbol)),
         }
-        Ok(leaves(0))
+        Ok(())
     }
 
     /// Where a stub of `kind` leads.
@@ -326,10 +372,10 @@ impl<'l, 'a> Linker<'l, 'a> {
             let symbol = symbol.map_or(String::new(), |symbol| self.object.name(&symbol).into());
             LoadError::Stub { symbol, error }
         })?;
-        let mut at = offset;
-        for word in words.as_slice() {
-            self.write(at, &word.to_le_bytes());
-            at += 4;
+        let start = offset as usize;
+        let room = self.image.get_mut(start..start + words.len() * 4).unwrap_or_default();
+        for (place, word) in room.as_chunks_mut::<4>().0.iter_mut().zip(words.as_slice()) {
+            *place = word.to_le_bytes();
         }
         Ok(())
     }
@@ -346,18 +392,20 @@ impl<'l, 'a> Linker<'l, 'a> {
 
 impl Bindings {
     /// Keeps the addresses that the kernel itself asks for.
-    #[inline]
-    fn remember(&mut self, object: &Object, symbol: &Sym, value: u64) {
-        let kept = if object.is_named(symbol, "init_module") {
-            &mut self.init
-        } else if object.is_named(symbol, "cleanup_module") {
-            &mut self.cleanup
-        } else if object.is_named(symbol, "__this_module") {
-            &mut self.this_module
-        } else {
-            return;
-        };
-        *kept = Some(Vaddr(value));
+    fn remember(&mut self, object: &Object) {
+        for index in object.first_global()..object.symbol_count() as u32 {
+            // Few names begin so.
+            let name = object.name_onwards(index);
+            let kept = match name.first() {
+                Some(b'i') if object.is_called(index, "init_module") => &mut self.init,
+                Some(b'c') if object.is_called(index, "cleanup_module") => &mut self.cleanup,
+                Some(b'_') if object.is_called(index, "__this_module") => &mut self.this_module,
+                _ => continue,
+            };
+            if object.symbol(index).is_some_and(|symbol| u32::from(symbol.st_shndx) != SHN_UNDEF) {
+                *kept = self.bounds.get(index as usize).map(|bound| Vaddr(bound.value));
+            }
+        }
     }
 }
 

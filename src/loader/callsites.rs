@@ -185,10 +185,11 @@ pub(super) fn patchable_entries(object: &Object) -> u64 {
     lists.map(|list| list.len() as u64).sum()
 }
 
-/// By address. The stable sort finds runs that are sorted already and merges
-/// them: sites come section by section.
+/// By address, which they are in already as compilers list them.
 pub(super) fn sort(sites: &mut [CallSite]) {
-    sites.sort_by_key(|site| site.offset());
+    if !sites.is_sorted_by_key(|site| site.offset()) {
+        sites.sort_by_key(|site| site.offset());
+    }
 }
 
 /// Gives each profiling call in `sites` its function, and moves those that have
@@ -202,29 +203,34 @@ pub(super) fn settle(
 ) -> Vec<RefusedSite> {
     let mut refused = Vec::new();
     sort(sites);
-    // Both lists rise: one walk over the two finds each site's function.
-    let mut rest = functions.iter().peekable();
+    // Both lists rise: one walk over the two finds each site's function. Of several
+    // at one address it is the first.
+    let mut rest = functions.iter();
+    let mut next = rest.next();
     let mut current: Option<Function> = None;
-    sites.retain_mut(|site| {
-        while let Some(next) = rest.next_if(|next| next.at <= site.offset()) {
-            if current.is_none_or(|current| current.at != next.at) {
-                current = Some(next);
+    for site in sites.iter_mut() {
+        let at = site.offset();
+        while let Some(function) = next.filter(|function| function.at <= at) {
+            if current.is_none_or(|current| current.at != function.at) {
+                current = Some(function);
             }
+            next = rest.next();
         }
-        match judge(object, current, *site) {
-            Ok(function) => {
-                site.function = function;
-                true
-            }
-            Err(fault) => {
-                refused.push(RefusedSite { at: site.offset(), fault });
-                false
-            }
-        }
-    });
+        site.function = judge(object, current, *site).unwrap_or_else(|fault| {
+            refused.push(RefusedSite { at, fault });
+            NO_FUNCTION
+        });
+    }
+    if !refused.is_empty() {
+        sites.retain(|site| site.function != NO_FUNCTION);
+    }
     refused
 }
 
+/// No symbol has this number: a file of so many would have 96 GiB.
+const NO_FUNCTION: u32 = u32::MAX;
+
+#[inline(always)]
 fn judge(object: &Object, function: Option<Function>, site: CallSite) -> Result<u32, SiteFault> {
     let function = function.ok_or(SiteFault::NoFunction)?;
     let behind_entry = site.offset().wrapping_sub(function.local_entry(object));

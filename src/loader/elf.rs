@@ -187,14 +187,15 @@ impl<'a> Object<'a> {
     #[must_use]
     #[inline]
     pub fn is_named(&self, symbol: &Sym, name: &str) -> bool {
-        begins_with_name(self.strings.get(symbol.st_name as usize..).unwrap_or(&[]), name)
+        let names = self.strings.get(symbol.st_name as usize..);
+        begins_with_name(names.unwrap_or_default(), name.as_bytes())
     }
 
     /// As [`is_named`](Self::is_named), for the symbol at an index.
     #[must_use]
     #[inline]
-    pub fn is_called(&self, symbol: u32, name: &str) -> bool {
-        begins_with_name(self.name_onwards(symbol), name)
+    pub fn is_called(&self, symbol: u32, name: impl AsRef<[u8]>) -> bool {
+        begins_with_name(self.name_onwards(symbol), name.as_ref())
     }
 
     /// True if `symbol` is where code begins: a function, or an untyped symbol
@@ -211,20 +212,32 @@ impl<'a> Object<'a> {
     }
 
     fn check_symbols(&self) -> Result<(), LoadError> {
-        for (index, entry) in self.symbols.iter().enumerate().skip(1) {
-            let symbol = decode_symbol(entry);
-            if let Some(fault) = self.symbol_fault(&symbol) {
-                let name = match fault {
-                    SymbolFault::Name { .. } => String::new(),
-                    _ => self.name(&symbol).into(),
-                };
-                return Err(LoadError::Symbol { index: index as u32, name, fault });
+        let symbols = self.symbols.iter().enumerate().skip(1);
+        for (index, entry) in symbols {
+            if self.symbol_fault(&decode_symbol(entry)).is_some() {
+                return self.refuse_symbol(index);
             }
         }
         Ok(())
     }
 
-    #[inline]
+    /// Says what is wrong with a symbol; nothing of it stands between two others.
+    #[cold]
+    #[inline(never)]
+    fn refuse_symbol(&self, index: usize) -> Result<(), LoadError> {
+        let symbol = self.symbols.get(index).map(decode_symbol);
+        let fault = symbol.and_then(|symbol| Some((symbol, self.symbol_fault(&symbol)?)));
+        let Some((symbol, fault)) = fault else {
+            return Ok(());
+        };
+        let name = match fault {
+            SymbolFault::Name { .. } => String::new(),
+            _ => self.name(&symbol).into(),
+        };
+        Err(LoadError::Symbol { index: index as u32, name, fault })
+    }
+
+    #[inline(always)]
     fn symbol_fault(&self, symbol: &Sym) -> Option<SymbolFault> {
         if symbol.st_name as usize >= self.strings.len() {
             return Some(SymbolFault::Name { offset: symbol.st_name });
@@ -290,7 +303,68 @@ impl Section<'_> {
     }
 }
 
+/// One relocation, as the loop over all of them wants it: type and symbol apart.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry {
+    /// Its place, in bytes from the start of the section.
+    pub at: u64,
+    /// Its type.
+    pub kind: u32,
+    /// Index of its symbol.
+    pub symbol: u32,
+    /// What is added to the symbol's value.
+    pub addend: i64,
+}
+
+/// Passes over relocations.
+#[derive(Clone)]
+pub(super) struct Entries<'a>(core::slice::Iter<'a, [u8; ENTRY]>);
+
+impl Entries<'_> {
+    /// How many are left.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// The next one, which stays.
+    #[inline(always)]
+    pub fn first(&self) -> Option<Entry> {
+        self.0.as_slice().first().map(decode_entry)
+    }
+
+    /// The next one of a type that is wanted; of others nothing but the type is read.
+    #[inline(always)]
+    pub fn next_of(&mut self, wanted: impl Fn(u32) -> bool) -> Option<Entry> {
+        for raw in self.0.by_ref() {
+            if wanted(le32(raw, 8)) {
+                return Some(decode_entry(raw));
+            }
+        }
+        None
+    }
+}
+
+impl Iterator for Entries<'_> {
+    type Item = Entry;
+
+    #[inline(always)]
+    fn next(&mut self) -> Option<Entry> {
+        self.0.next().map(decode_entry)
+    }
+}
+
 impl<'a> Relocations<'a> {
+    /// The relocations, in file order.
+    pub(super) fn entries(&self) -> Entries<'a> {
+        Entries(self.entries.iter())
+    }
+
+    /// The relocation at `index`.
+    #[inline]
+    pub(super) fn entry(&self, index: usize) -> Option<Entry> {
+        self.entries.get(index).map(decode_entry)
+    }
+
     /// The relocations, in file order.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Rela> + use<'a> {
         self.entries.iter().map(decode_relocation)
@@ -436,6 +510,15 @@ fn parse_sections<'a>(bytes: &'a [u8], header: &Header) -> Result<Vec<Section<'a
     let names = names.filter(|names| names.last() == Some(&0));
     let names = names.ok_or(LoadError::SectionNames { index: header.e_shstrndx })?;
 
+    // Looking at all names at once is quicker than at each.
+    let text = core::str::from_utf8(names).ok();
+    let name_at = |at: u32| match text {
+        Some(text) => {
+            let rest = text.get(at as usize..)?;
+            rest.get(..rest.bytes().position(|byte| byte == 0)?)
+        }
+        None => text_at(names, at),
+    };
     let mut sections = Vec::with_capacity(count);
     for (index, raw) in raw.iter().enumerate() {
         let header = decode_section(raw);
@@ -444,7 +527,7 @@ fn parse_sections<'a>(bytes: &'a [u8], header: &Header) -> Result<Vec<Section<'a
             name: name.into(),
             fault,
         };
-        let Some(name) = text_at(names, header.sh_name) else {
+        let Some(name) = name_at(header.sh_name) else {
             return Err(refuse("", SectionFault::Name { offset: header.sh_name }));
         };
         let data = if matches!(header.sh_type, SHT_NOBITS | SHT_NULL) {
@@ -578,9 +661,9 @@ fn refuse_section(sections: &[Section], index: usize, fault: SectionFault) -> Lo
 
 /// True if a part of a table of names begins with `name` and its NUL.
 #[inline]
-fn begins_with_name(rest: &[u8], name: &str) -> bool {
-    rest.first() == Some(name.as_bytes().first().unwrap_or(&0))
-        && rest.starts_with(name.as_bytes())
+fn begins_with_name(rest: &[u8], name: &[u8]) -> bool {
+    rest.first() == Some(name.first().unwrap_or(&0))
+        && rest.starts_with(name)
         && rest.get(name.len()) == Some(&0)
 }
 
@@ -623,6 +706,16 @@ fn decode_relocation(raw: &[u8; ENTRY]) -> Rela {
     Rela { r_offset: le64(raw, 0), r_info: le64(raw, 8), r_addend: le64(raw, 16).cast_signed() }
 }
 
+#[inline]
+fn decode_entry(raw: &[u8; ENTRY]) -> Entry {
+    Entry {
+        at: le64(raw, 0),
+        kind: le32(raw, 8),
+        symbol: le32(raw, 12),
+        addend: le64(raw, 16).cast_signed(),
+    }
+}
+
 // Each of these is one load: the array's length and `at` are constants, so the
 // bounds checks fold away.
 #[inline(always)]
@@ -637,5 +730,5 @@ fn le32<const N: usize>(raw: &[u8; N], at: usize) -> u32 {
 
 #[inline(always)]
 fn le64<const N: usize>(raw: &[u8; N], at: usize) -> u64 {
-    u64::from(le32(raw, at)) | u64::from(le32(raw, at + 4)) << 32
+    raw[at..].first_chunk().map_or(0, |bytes| u64::from_le_bytes(*bytes))
 }

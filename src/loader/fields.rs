@@ -207,7 +207,11 @@ pub fn put_hi(field: Field, value: i64) -> Done {
 /// The high half, for a low half that is.
 #[inline]
 pub fn put_ha(field: Field, value: i64) -> Done {
-    Ok(put_bits(field, dform::ha(value)?))
+    // As `dform::ha`, whose limits are those of 32 bits once the value is rounded.
+    match i32::try_from(value.wrapping_add(0x8000)) {
+        Ok(rounded) => Ok(put_bits(field, (rounded >> 16) as u16)),
+        Err(_) => Err(RangeError { distance: value, reach: dform::REACH_HA_D }.into()),
+    }
 }
 
 /// A whole displacement in a word whose form keeps the lowest bits.
@@ -220,18 +224,19 @@ pub fn put_ds(field: Field, value: i64) -> Done {
     Ok(put_word(field, insn.0))
 }
 
-/// The low half of a displacement in a word whose form keeps the lowest bits.
+/// As [`put_lo_ds`], of `ld` and `std` to an aligned place: nearly all that is met.
+/// `None` for another.
 #[inline]
-pub fn put_lo_ds(field: Field, value: i64) -> Done {
-    // `ld` and `std` to an aligned place: nearly all that is met.
+#[must_use]
+pub fn put_lo_ds_aligned(field: Field, value: i64) -> Option<Field> {
     if matches!(Insn(word(field)).opcode(), 58 | 62) && value & 3 == 0 {
-        return Ok(field & !0xfffc | value.cast_unsigned() & 0xfffc);
+        return Some(field & !0xfffc | value.cast_unsigned() & 0xfffc);
     }
-    put_lo_form(field, value)
+    None
 }
 
-#[cold]
-fn put_lo_form(field: Field, value: i64) -> Done {
+/// The low half of a displacement in a word whose form keeps the lowest bits.
+pub fn put_lo_ds(field: Field, value: i64) -> Done {
     let insn = Insn(word(field));
     let form = form_of(insn);
     match form.insert(insn, dform::lo(value)) {
@@ -255,6 +260,7 @@ pub fn put_bd(field: Field, distance: i64) -> Done {
     }
 }
 
+#[inline]
 fn put_bits(field: Field, bits: u16) -> Field {
     field & !0xffff | u64::from(bits)
 }

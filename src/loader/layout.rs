@@ -33,15 +33,15 @@
 use alloc::{string::String, vec, vec::Vec};
 
 use goblin::elf64::{
-    reloc::{R_PPC64_REL24, Rela},
+    reloc::R_PPC64_REL24,
     section_header::{SHN_UNDEF, SHT_NOTE},
     sym::Sym,
 };
 
 use super::{
     callsites::{self, SiteKind},
-    elf::{Object, Section, local_entry, loses_toc},
-    error::{LoadError, Place, RelocFault, SectionFault},
+    elf::{Entry, Object, Section, local_entry, loses_toc},
+    error::{self, LoadError, RelocFault, SectionFault},
     fields,
     stubs::StubKind,
     symbols::{LinkOptions, StubStyle},
@@ -61,8 +61,8 @@ const CODE_SPAN_MAX: u64 = 0x200_0000;
 /// symbol may stand there as well, and our own kinds want to be aligned.
 const HISTORIC_SLOT: u64 = 64;
 
-/// Sections that share permissions and lifetime.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Sections that share permissions and lifetime, by rising address.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Group {
     /// Data that only init uses; freed after it. Written, not executed.
     InitData,
@@ -124,6 +124,17 @@ impl Needs {
     const PROFILES: Self = Self(2);
     const CLASS: u8 = 3;
 
+    fn of_undefined(object: &Object, symbol: &Sym) -> Self {
+        // Symbol 0 and `.TOC.` are numbers, not functions.
+        if object.is_named(symbol, "") || object.is_named(symbol, ".TOC.") {
+            Self::LOCAL
+        } else if object.is_named(symbol, callsites::HOOK) {
+            Self::PROFILES
+        } else {
+            Self::LEAVES
+        }
+    }
+
     pub(super) const CALL: u8 = 1 << 2;
     pub(super) const SIBLING: u8 = 1 << 3;
     pub(super) const PROFILE: u8 = 1 << 4;
@@ -137,15 +148,23 @@ impl Needs {
         self.0 & Self::CLASS == 0
     }
 
+    /// True if the symbol is defined, and no branch needs anything.
+    pub(super) fn are_none(self) -> bool {
+        self.0 == 0
+    }
+
     pub(super) fn profiles(self) -> bool {
         self.0 & Self::CLASS == Self::PROFILES.0
     }
 
     /// The kinds of stub, as single bits, in the order of their slots.
     pub(super) fn kinds(self) -> impl Iterator<Item = u8> {
-        [Self::CALL, Self::SIBLING, Self::PROFILE, Self::PROFILE_LATE, Self::NOTOC]
-            .into_iter()
-            .filter(move |kind| self.0 & kind != 0)
+        let mut left = self.0 & Self::STUBS;
+        core::iter::from_fn(move || {
+            let lowest = left & left.wrapping_neg();
+            left &= !lowest;
+            (lowest != 0).then_some(lowest)
+        })
     }
 
     /// How many stubs of the symbol stand before that of `kind`.
@@ -190,6 +209,8 @@ pub struct Layout {
     pub(super) needs: Vec<Needs>,
     /// Symbols that have a doubleword of their own behind the targets, rising.
     pub(super) got: Vec<u32>,
+    /// Calls of the profiling hook.
+    pub(super) calls: u32,
 }
 
 impl Layout {
@@ -201,13 +222,10 @@ impl Layout {
     /// and [`LoadError::NoRoom`] for a module that is too large.
     #[inline(never)] // `make bench` counts it
     pub fn plan(object: &Object, options: &LinkOptions, page: u64) -> Result<Self, LoadError> {
-        let needs = count_stubs(object, options)?;
+        let Counted { needs, stubs, got, calls } = count_stubs(object, options)?;
         let patchable = callsites::patchable_entries(object);
-        let mut slots = needs.iter().map(|needs| u64::from(needs.slots())).sum::<u64>();
-        // The hook that all out-of-line stubs call at first.
-        slots += u64::from(patchable != 0);
-        let got = (0..).zip(&needs).filter(|(_, needs)| needs.has(Needs::GOT));
-        let got: Vec<u32> = got.map(|(index, _)| index).collect();
+        // And the one to the hook that all out-of-line stubs call at first.
+        let slots = stubs + u64::from(patchable != 0);
         let words = slots + got.len() as u64;
         let slot_bytes = match options.stubs {
             StubStyle::Default => StubKind::External.slot_bytes(),
@@ -227,12 +245,20 @@ impl Layout {
             order: Vec::new(),
             needs,
             got,
+            calls,
         };
         // Where each section belongs; asked once, for it takes names to compare.
-        let place = |section| is_kept(section).then(|| (Group::of(section), Pass::of(section)));
-        let places: Vec<_> = object.sections().iter().map(place).collect();
+        let places = object.sections().iter().zip(0..).filter(|(section, _)| is_kept(section));
+        let mut places: Vec<Place> =
+            places.map(|(section, index)| Place::of(section, index)).collect();
+        places.sort_unstable();
+        layout.order.reserve_exact(places.len());
+        let mut rest = places.as_slice();
         for group in Group::ALL {
-            layout.place_group(object, &places, group, page)?;
+            let count = rest.iter().take_while(|place| place.group == group).count();
+            let (here, behind) = rest.split_at(count);
+            layout.place_group(object, here, page)?;
+            rest = behind;
             match group {
                 Group::Text => {
                     let len = slots * slot_bytes + patchable * StubKind::OutOfLine.slot_bytes();
@@ -243,7 +269,7 @@ impl Layout {
             }
         }
         layout.size = align_up(layout.size, page)?;
-        layout.toc = layout.toc_base(object);
+        layout.toc = layout.toc_base(&places);
 
         let code = layout.stubs.end().saturating_sub(layout.group(Group::InitText).offset);
         if layout.stubs.len != 0 && code > CODE_SPAN_MAX {
@@ -302,34 +328,26 @@ impl Layout {
         None
     }
 
-    /// Gives every section of `group` its offset.
+    /// Gives every section of a group its offset.
     fn place_group(
         &mut self,
         object: &Object,
-        places: &[Option<(Group, Pass)>],
-        group: Group,
+        places: &[Place],
         page: u64,
     ) -> Result<(), LoadError> {
-        // In `Data`, what has bytes in the file comes first and zeros last, so
-        // that `.toc` is near the middle of what it points to.
-        for pass in [Pass::Bytes, Pass::Toc, Pass::Zeros] {
-            for (index, section) in object.sections().iter().enumerate() {
-                if places[index] != Some((group, pass)) {
-                    continue;
-                }
-                if section.is_code() && section.is_writable() {
-                    let fault = SectionFault::WritableCode;
-                    let (index, name) = (index as u32, section.name.into());
-                    return Err(LoadError::Section { index, name, fault });
-                }
-                let least = if pass == Pass::Toc { 8 } else { 1 };
-                let align = section.header.sh_addralign.max(least);
-                self.align = self.align.max(align);
-                let span = self.append(group, section.size(), align, page)?;
-                // Below `SIZE_MAX`: `append` has checked it.
-                self.offsets[index] = span.offset as u32;
-                self.order.push(index as u32);
+        for &Place { group, pass, index } in places {
+            let section = &object.sections()[index as usize];
+            if section.is_code() && section.is_writable() {
+                let (name, fault) = (section.name.into(), SectionFault::WritableCode);
+                return Err(LoadError::Section { index, name, fault });
             }
+            let least = if pass == Pass::Toc { 8 } else { 1 };
+            let align = section.header.sh_addralign.max(least);
+            self.align = self.align.max(align);
+            let span = self.append(group, section.size(), align, page)?;
+            // Below `SIZE_MAX`: `append` has checked it.
+            self.offsets[index as usize] = span.offset as u32;
+            self.order.push(index);
         }
         Ok(())
     }
@@ -352,15 +370,32 @@ impl Layout {
         Ok(Span { offset, len })
     }
 
-    fn toc_base(&self, object: &Object) -> u64 {
-        let toc = object.section(".toc").and_then(|(index, _)| self.offset_of(index));
+    fn toc_base(&self, places: &[Place]) -> u64 {
+        let toc = places.iter().filter(|place| place.pass == Pass::Toc).map(|place| place.index);
+        let toc = toc.min().and_then(|first| self.offset_of(first as usize));
         let start = toc.map_or(self.group(Group::Data).offset, u64::from);
         (start & !0xff) + TOC_BIAS
     }
 }
 
+/// Where a section will be put; they are put there in this order. In `Data`, what
+/// has bytes in the file comes first and zeros last, so that `.toc` is near the
+/// middle of what it points to.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+struct Place {
+    group: Group,
+    pass: Pass,
+    index: u32,
+}
+
+impl Place {
+    fn of(section: &Section, index: u32) -> Self {
+        Self { group: Group::of(section), pass: Pass::of(section), index }
+    }
+}
+
 /// The order inside a group.
-#[derive(Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Pass {
     Bytes,
     Toc,
@@ -395,73 +430,90 @@ fn is_kept(section: &Section) -> bool {
     section.is_alloc() && !read_from_the_file()
 }
 
-/// One pass over the relocations of code: what each symbol's branches need.
-fn count_stubs(object: &Object, options: &LinkOptions) -> Result<Vec<Needs>, LoadError> {
-    let class = |symbol: Sym| {
-        if u32::from(symbol.st_shndx) != SHN_UNDEF {
-            return if loses_toc(&symbol) { Needs::LEAVES } else { Needs::LOCAL };
+/// What one pass over the relocations of code finds out.
+struct Counted {
+    /// What each symbol's branches need.
+    needs: Vec<Needs>,
+    /// Stubs for them.
+    stubs: u64,
+    /// Symbols that want a doubleword, rising.
+    got: Vec<u32>,
+    /// Calls of the profiling hook; more of them perhaps than will be sites.
+    calls: u32,
+}
+
+fn count_stubs(object: &Object, options: &LinkOptions) -> Result<Counted, LoadError> {
+    let mut needs = vec![Needs::LOCAL; object.symbol_count()];
+    for (needs, symbol) in needs.iter_mut().zip(object.symbols()) {
+        if u32::from(symbol.st_shndx) == SHN_UNDEF {
+            *needs = Needs::of_undefined(object, &symbol);
+        } else if loses_toc(&symbol) {
+            *needs = Needs::LEAVES;
         }
-        // Symbol 0 and `.TOC.` are numbers, not functions.
-        if object.is_named(&symbol, "") || object.is_named(&symbol, ".TOC.") {
-            Needs::LOCAL
-        } else if object.is_named(&symbol, callsites::HOOK) {
-            Needs::PROFILES
-        } else {
-            Needs::LEAVES
-        }
-    };
-    let mut needs: Vec<Needs> = object.symbols().map(class).collect();
+    }
+    let (mut stubs, mut got, mut calls) = (0, Vec::new(), 0);
 
     for relocations in object.relocations() {
         let section = &object.sections()[relocations.target];
         if !section.is_code() {
             continue;
         }
-        for relocation in relocations.iter() {
-            let kind = relocation.r_info as u32;
-            if kind != R_PPC64_REL24 && (kind < fields::R_PPC64_REL24_NOTOC || is_plain(kind)) {
-                continue;
-            }
-            let index = (relocation.r_info >> 32) as u32;
-            let refuse = |fault| refuse(section, &relocation, fault);
+        let mut rest = relocations.entries();
+        while let Some(entry) = rest.next_of(asks_for_more) {
+            let Entry { kind, symbol: index, at, .. } = entry;
+            let refuse = |fault| refuse(section, kind, at, fault);
             let Some(needs) = needs.get_mut(index as usize) else {
                 let count = object.symbol_count();
                 return Err(refuse(RelocFault::SymbolIndex { index, count }));
             };
+            let before = *needs;
             if kind != R_PPC64_REL24 {
                 needs.0 |= without_toc(object, kind, index, *needs);
-                if kind > fields::R_PPC64_REL24_P9NOTOC || !needs.profiles() {
-                    continue;
+                if needs.has(Needs::GOT) && !before.has(Needs::GOT) {
+                    got.push(index);
                 }
             }
-            if needs.is_local() {
-                continue;
+            if !needs.is_local() && (kind == R_PPC64_REL24 || needs.profiles() && kind < GOT_TYPES)
+            {
+                let Some(word) = word_at(section.data, at) else {
+                    return Err(refuse(RelocFault::Outside { width: 4, size: section.size() }));
+                };
+                let is_call = word & 1 != 0;
+                calls += u32::from(needs.profiles() && is_call);
+                needs.0 |= if !is_call {
+                    Needs::SIBLING
+                } else if !needs.profiles() || options.wrong_profile_stubs {
+                    Needs::CALL
+                } else if callsites::classify(section.data, at) == SiteKind::Late {
+                    Needs::PROFILE_LATE
+                } else {
+                    Needs::PROFILE
+                };
             }
-            let Some(word) = word_at(section.data, relocation.r_offset) else {
-                return Err(refuse(RelocFault::Outside { width: 4, size: section.size() }));
-            };
-            needs.0 |= if word & 1 == 0 {
-                Needs::SIBLING
-            } else if !needs.profiles() || options.wrong_profile_stubs {
-                Needs::CALL
-            } else if callsites::classify(section.data, relocation.r_offset) == SiteKind::Late {
-                Needs::PROFILE_LATE
-            } else {
-                Needs::PROFILE
-            };
+            if needs.0 != before.0 {
+                stubs += u64::from(needs.slots() - before.slots());
+            }
         }
     }
-    Ok(needs)
+    got.sort_unstable();
+    Ok(Counted { needs, stubs, got, calls })
 }
 
-/// True for the relocation types above the first of [`without_toc`]'s that need
-/// neither a stub nor a doubleword.
-fn is_plain(kind: u32) -> bool {
-    !matches!(
-        kind,
-        fields::R_PPC64_REL24_NOTOC | fields::R_PPC64_REL24_P9NOTOC | fields::R_PPC64_GOT_PCREL34
-            ..=fields::R_PPC64_PLT_PCREL34_NOTOC
-    )
+/// The relocation types from here on load an address, and are no branches.
+const GOT_TYPES: u32 = fields::R_PPC64_GOT_PCREL34;
+
+/// True for the relocation types that may need a stub or a doubleword.
+#[inline(always)]
+fn asks_for_more(kind: u32) -> bool {
+    kind == R_PPC64_REL24
+        || kind >= fields::R_PPC64_REL24_NOTOC
+            && matches!(
+                kind,
+                fields::R_PPC64_REL24_NOTOC
+                    | fields::R_PPC64_REL24_P9NOTOC
+                    | fields::R_PPC64_GOT_PCREL34
+                    ..=fields::R_PPC64_PLT_PCREL34_NOTOC
+            )
 }
 
 /// What a branch or a load in PC-relative code needs of a symbol.
@@ -478,9 +530,9 @@ fn without_toc(object: &Object, kind: u32, index: u32, needs: Needs) -> u8 {
 }
 
 #[cold]
-fn refuse(section: &Section, relocation: &Rela, fault: RelocFault) -> LoadError {
-    let at = Place { section: section.name.into(), offset: relocation.r_offset };
-    LoadError::Reloc { at, kind: relocation.r_info as u32, symbol: String::new(), fault }
+fn refuse(section: &Section, kind: u32, offset: u64, fault: RelocFault) -> LoadError {
+    let at = error::Place { section: section.name.into(), offset };
+    LoadError::Reloc { at, kind, symbol: String::new(), fault }
 }
 
 /// The instruction word at `offset` of `code`.

@@ -62,7 +62,9 @@ pub use layout::{Group, Layout, Span};
 pub use modinfo::Modinfo;
 pub use reloc_names::RelocName;
 pub use relocate::{Linked, PlacedSection};
-pub use symbols::{Function, Functions, LinkOptions, Name, Owner, Resolved, Resolver, StubStyle};
+pub use symbols::{
+    Function, Functions, LinkOptions, Name, Names, Owner, Resolved, Resolver, StubStyle,
+};
 
 /// A module in a buffer of its own: the stages in order.
 #[derive(Debug)]
@@ -95,6 +97,7 @@ pub fn load<'a>(
     let layout = Layout::plan(&object, options, page)?;
     let base = place(&layout);
     let mut image = alloc::vec![0; layout.size as usize];
-    let linked = relocate::link(&object, &layout, base, &mut image, resolver, abi, options)?;
+    let mut linked = relocate::link(&object, &layout, base, &mut image, resolver, abi, options)?;
+    linked.functions.index_names(&object);
     Ok(Loaded { object, layout, linked, image })
 }

@@ -44,9 +44,9 @@ use goblin::elf64::reloc::{
 };
 
 use super::{
-    bind::{self, Bound, Class, KernelAbi, Linker, SlotOrder},
+    bind::{self, Bound, Class, KernelAbi, Linker, NOWHERE, SlotOrder},
     callsites::{self, CallSite, LD_R2_R12, RefusedSite, SiteKind},
-    elf::{Object, Relocations, Section},
+    elf::{Entries, Entry, Object, Relocations, Section},
     error::{LoadError, Place, RelocFault},
     exports::{self, Export},
     fields::{self, Field, FieldError},
@@ -163,6 +163,7 @@ pub fn link<'a>(
 }
 
 /// Copies what the file has, and clears what lies between.
+#[inline(never)] // `make bench` counts it apart, as it does for Linux
 fn copy_sections(object: &Object, layout: &Layout, image: &mut [u8]) {
     let mut done = 0;
     for &index in &layout.order {
@@ -196,12 +197,17 @@ fn placed<'a>(object: &Object<'a>, layout: &Layout, base: Vaddr) -> Vec<PlacedSe
     kept.collect()
 }
 
-/// Applies every relocation of a kept section; returns the profiling calls, in
-/// the order met.
+/// Applies every relocation of a kept section, by rising address of the sections;
+/// returns the profiling calls in the order met.
 fn apply_all(linker: &mut Linker, bounds: &[Bound]) -> Result<Vec<CallSite>, LoadError> {
     let Linker { object, layout, base, .. } = *linker;
-    let mut pass = Pass::new(linker);
-    for relocations in object.relocations() {
+    let pass = Pass::new(linker);
+    // The layout has counted them.
+    let mut sites = alloc::vec![CallSite::new(0, SiteKind::Late, 0, 0); layout.calls as usize];
+    let mut free = sites.as_mut_slice();
+    let mut lists: Vec<_> = object.relocations().iter().collect();
+    lists.sort_by_key(|list| layout.offset_of(list.target));
+    for relocations in lists {
         let section = &object.sections()[relocations.target];
         let Some(start) = layout.offset_of(relocations.target) else {
             continue;
@@ -210,13 +216,17 @@ fn apply_all(linker: &mut Linker, bounds: &[Bound]) -> Result<Vec<CallSite>, Loa
         let from = start as usize;
         let out = linker.image.get_mut(from..from + section.data.len()).unwrap_or_default();
         let addr = base.0.wrapping_add(start.into());
-        let code = section.is_code();
-        let target = Target { file: section.data, addr, start, code, layout };
-        if let Err((number, fault)) = pass.relocate(&target, out, relocations, bounds) {
-            return Err(explain(object, relocations, number, fault));
-        }
+        let target = Target::new(section, addr, start, layout);
+        let used = pass
+            .relocate(&target, out, relocations, bounds, free)
+            .map_err(|(number, fault)| explain(object, relocations, number, fault))?;
+        let (calls, behind) = free.split_at_mut(used);
+        pass.judge_calls(&target, calls, bounds);
+        free = behind;
     }
-    Ok(pass.sites)
+    let unused = free.len();
+    sites.truncate(sites.len() - unused);
+    Ok(sites)
 }
 
 /// What one relocation makes of its field, for [`super::explain`]: the eight bytes
@@ -228,28 +238,19 @@ pub(super) fn apply_one(
     number: usize,
 ) -> Result<Vec<u8>, LoadError> {
     let Linker { object, layout, base, .. } = *linker;
-    let mut pass = Pass::new(linker);
+    let (pass, mut call) = (Pass::new(linker), [CallSite::new(0, SiteKind::Late, 0, 0)]);
     let section = &object.sections()[relocations.target];
     let start = layout.offset_of(relocations.target).unwrap_or_default();
     let addr = base.0.wrapping_add(start.into());
-    let code = section.is_code();
-    let target = Target { file: section.data, addr, start, code, layout };
+    let target = Target::new(section, addr, start, layout);
     let refuse = |fault| explain(object, relocations, number, fault);
-    let Some(Rela { r_offset, r_info, r_addend }) = relocations.get(number) else {
+    let Some(entry) = relocations.entry(number) else {
         return Err(refuse(Fault::NoSymbol));
     };
-    let bound = bounds.get((r_info >> 32) as usize).ok_or_else(|| refuse(Fault::NoSymbol))?;
-    let place = usize::try_from(r_offset).ok().and_then(|at| section.data.get(at..));
+    let bound = bounds.get(entry.symbol as usize).ok_or_else(|| refuse(Fault::NoSymbol))?;
+    let place = usize::try_from(entry.at).ok().and_then(|at| section.data.get(at..));
     let mut bytes: Vec<u8> = place.unwrap_or_default().iter().take(8).copied().collect();
-    // As if the section ended behind them: the loop's own limits hold here, too.
-    if let Some(whole) = bytes.first_chunk_mut::<8>() {
-        let field = Field::from_le_bytes(*whole);
-        let field = pass.apply(&target, field, r_offset, r_info, r_addend, bound);
-        *whole = field.map_err(refuse)?.to_le_bytes();
-    } else {
-        let field = pass.apply_to_rest(&target, &mut bytes, r_offset, r_info, r_addend, bound);
-        field.map_err(refuse)?;
-    }
+    pass.any(&target, &mut bytes, entry, bound, &mut call.iter_mut()).map_err(refuse)?;
     Ok(bytes)
 }
 
@@ -261,18 +262,31 @@ struct Target<'a> {
     /// `addr` from the base.
     start: u32,
     code: bool,
+    /// The type of branches, `R_PPC64_REL24`; where there is no code, no type at all.
+    branch: u64,
     layout: &'a Layout,
 }
 
+impl<'a> Target<'a> {
+    fn new(section: &Section<'a>, addr: u64, start: u32, layout: &'a Layout) -> Self {
+        let code = section.is_code();
+        let branch = if code { R_PPC64_REL24.into() } else { u64::MAX };
+        Self { file: section.data, addr, start, code, branch, layout }
+    }
+}
+
 /// What all relocations of a module share.
+#[derive(Clone, Copy)]
 struct Pass {
     toc: u64,
     base: u64,
     slot_bytes: u64,
     wrong_profile_stubs: bool,
     prefixed: bool,
-    sites: Vec<CallSite>,
 }
+
+/// Sites that nobody has taken yet.
+type Free<'s> = core::slice::IterMut<'s, CallSite>;
 
 /// Why a relocation was not applied, without the names.
 enum Fault {
@@ -311,138 +325,174 @@ impl Pass {
             wrong_profile_stubs: linker.options.wrong_profile_stubs,
             // What never runs may hold what the processor does not know.
             prefixed: linker.abi.prefixed || linker.options.link_only,
-            sites: Vec::new(),
         }
     }
 
-    /// One section. A fault comes with the number of its relocation.
-    ///
-    /// A function of its own, because this loop is most of a load's time, and
-    /// registers for it alone are worth more than one call saved.
-    #[inline(never)]
+    /// One section; answers how many sites it took. A fault comes with the number of
+    /// its relocation.
     fn relocate(
-        &mut self,
+        &self,
         target: &Target,
         out: &mut [u8],
         relocations: &Relocations,
         bounds: &[Bound],
-    ) -> Result<(), (usize, Fault)> {
-        let mut rest = relocations.iter();
-        while let Some(Rela { r_offset, r_info, r_addend }) = rest.next() {
-            let number = relocations.len() - rest.len() - 1;
-            let Some(bound) = bounds.get((r_info >> 32) as usize) else {
-                return Err((number, Fault::NoSymbol));
+        sites: &mut [CallSite],
+    ) -> Result<usize, (usize, Fault)> {
+        let count = sites.len();
+        let mut free = sites.iter_mut();
+        let mut rest = relocations.entries();
+        loop {
+            self.run(target, out, &mut rest, bounds, &mut free);
+            let Some(left) = rest.len().checked_sub(1) else {
+                return Ok(count - free.len());
             };
-            let there = usize::try_from(r_offset).ok().and_then(|at| out.get_mut(at..));
-            if let Some(bytes) = there.and_then(|there| there.first_chunk_mut::<8>()) {
-                let field = Field::from_le_bytes(*bytes);
-                match self.apply(target, field, r_offset, r_info, r_addend, bound) {
-                    Ok(field) => *bytes = field.to_le_bytes(),
-                    Err(fault) => return Err((number, fault)),
-                }
-            } else {
-                self.apply_near_end(target, out, r_offset, r_info, r_addend, bound)
-                    .map_err(|fault| (number, fault))?;
-            }
+            let number = relocations.len() - left - 1;
+            self.unusual(target, out, relocations, number, bounds, &mut free)
+                .map_err(|fault| (number, fault))?;
+            rest.next();
         }
-        Ok(())
     }
 
-    /// Less than eight bytes of the section are left: enough for most fields.
-    #[cold]
-    fn apply_near_end(
-        &mut self,
+    /// As many as there are of the usual sort, and no other. What is unusual, and every
+    /// fault, is worked out elsewhere: this loop is most of a load's time, so nothing
+    /// else stands in it and takes registers.
+    #[inline(never)]
+    fn run(
+        &self,
         target: &Target,
         out: &mut [u8],
-        at: u64,
-        info: u64,
-        addend: i64,
-        bound: &Bound,
-    ) -> Result<(), Fault> {
-        let rest = usize::try_from(at).ok().and_then(|at| out.get_mut(at..));
-        self.apply_to_rest(target, rest.unwrap_or_default(), at, info, addend, bound)
+        entries: &mut Entries,
+        bounds: &[Bound],
+        free: &mut Free,
+    ) {
+        let (pass, mut rest, mut sites) = (*self, entries.clone(), core::mem::take(free));
+        // The last place that has eight bytes; nearly every section has one.
+        let last = out.len().checked_sub(8);
+        while let (Some(last), Some(entry)) = (last, rest.first())
+            && let Ok(at) = usize::try_from(entry.at)
+            && at <= last
+            && let Some(bytes) = out[at..].first_chunk_mut::<8>()
+            && let Some(bound) = bounds.get(entry.symbol as usize)
+            && let field = Field::from_le_bytes(*bytes)
+            && let Ok(Some(field)) = pass.usual(target, field, entry, bound, &mut sites)
+        {
+            *bytes = field.to_le_bytes();
+            rest.next();
+        }
+        *entries = rest;
+        *free = sites;
     }
 
-    /// The same, of the bytes that are left.
-    fn apply_to_rest(
-        &mut self,
+    /// The relocation of that number, whatever its type and wherever its place.
+    #[cold]
+    #[inline(never)]
+    fn unusual(
+        &self,
+        target: &Target,
+        out: &mut [u8],
+        relocations: &Relocations,
+        number: usize,
+        bounds: &[Bound],
+        free: &mut Free,
+    ) -> Result<(), Fault> {
+        let entry = relocations.entry(number).ok_or(Fault::NoSymbol)?;
+        let bound = bounds.get(entry.symbol as usize).ok_or(Fault::NoSymbol)?;
+        let place = usize::try_from(entry.at).ok().and_then(|at| out.get_mut(at..));
+        self.any(target, place.unwrap_or_default(), entry, bound, free)
+    }
+
+    /// A relocation of any type, of the bytes from its place on.
+    fn any(
+        &self,
         target: &Target,
         rest: &mut [u8],
-        at: u64,
-        info: u64,
-        addend: i64,
+        entry: Entry,
         bound: &Bound,
+        free: &mut Free,
     ) -> Result<(), Fault> {
-        let width = fields::width(info as u32);
+        let width = fields::width(entry.kind);
         if rest.len() < width as usize {
             return Err(Fault::Outside(width));
         }
-        let mut bytes = [0; 8];
-        bytes[..rest.len()].copy_from_slice(rest);
-        let field = Field::from_le_bytes(bytes);
-        let field = self.apply(target, field, at, info, addend, bound)?;
-        rest.copy_from_slice(&field.to_le_bytes()[..rest.len()]);
-        Ok(())
-    }
-
-    /// The field at `at` of the section, with a relocation of type and symbol `info`
-    /// done.
-    #[inline(always)]
-    fn apply(
-        &mut self,
-        target: &Target,
-        field: Field,
-        at: u64,
-        info: u64,
-        addend: i64,
-        bound: &Bound,
-    ) -> Result<Field, Fault> {
         if bound.class == Class::NotKept {
             return Err(Fault::NotKept);
         }
-        let value = bound.value.wrapping_add_signed(addend);
-        let p = target.addr.wrapping_add(at);
-        let from_p = value.wrapping_sub(p).cast_signed();
-        let from_toc = value.wrapping_sub(self.toc).cast_signed();
-        let field = match info as u32 {
-            R_PPC64_REL24 => return self.branch(target, field, at, addend, bound),
-            R_PPC64_ADDR64 | R_PPC64_UADDR64 => value,
-            R_PPC64_TOC16_HA => fields::put_ha(field, from_toc)?,
-            R_PPC64_TOC16_LO_DS => fields::put_lo_ds(field, from_toc)?,
-            R_PPC64_TOC16_LO => fields::put_lo(field, from_toc),
-            R_PPC64_REL64 => from_p.cast_unsigned(),
-            R_PPC64_REL32 => fields::put_rel32(field, from_p)?,
-            R_PPC64_ENTRY => shorten_entry(field, self.toc.wrapping_sub(p).cast_signed()),
-            R_PPC64_REL16_HA => fields::put_ha(field, from_p)?,
-            R_PPC64_REL16_LO => fields::put_lo(field, from_p),
-            _ => return self.apply_rare(target, field, at, info, addend, bound),
+        let mut bytes = [0; 8];
+        let there = rest.len().min(8);
+        bytes[..there].copy_from_slice(&rest[..there]);
+        let field = Field::from_le_bytes(bytes);
+        let field = match self.usual(target, field, entry, bound, free)? {
+            Some(field) => field,
+            None => self.rare(target, field, entry, bound, free)?,
         };
-        Ok(field)
+        rest[..there].copy_from_slice(&field.to_le_bytes()[..there]);
+        Ok(())
     }
 
-    /// The types that compilers seldom or never use.
-    #[cold]
-    fn apply_rare(
-        &mut self,
+    /// The types that compilers use all the time; `None` for another.
+    #[inline(always)]
+    fn usual(
+        &self,
         target: &Target,
         field: Field,
-        at: u64,
-        info: u64,
-        addend: i64,
+        entry: Entry,
         bound: &Bound,
+        free: &mut Free,
+    ) -> Result<Option<Field>, Fault> {
+        let p = target.addr.wrapping_add(entry.at);
+        if u64::from(entry.kind) == target.branch {
+            return self.branch(target, field, entry, bound, free).map(Some);
+        }
+        if bound.value == NOWHERE && bound.class == Class::NotKept {
+            return Err(Fault::NotKept);
+        }
+        let value = bound.value.wrapping_add_signed(entry.addend);
+        if entry.kind == R_PPC64_ADDR64 {
+            return Ok(Some(value));
+        }
+        let from_p = || value.wrapping_sub(p).cast_signed();
+        let from_toc = || value.wrapping_sub(self.toc).cast_signed();
+        Ok(Some(match entry.kind {
+            R_PPC64_TOC16_HA => fields::put_ha(field, from_toc())?,
+            R_PPC64_TOC16_LO_DS => match fields::put_lo_ds_aligned(field, from_toc()) {
+                Some(field) => field,
+                None => return Ok(None),
+            },
+            R_PPC64_TOC16_LO => fields::put_lo(field, from_toc()),
+            R_PPC64_REL64 => from_p().cast_unsigned(),
+            R_PPC64_REL32 => fields::put_rel32(field, from_p())?,
+            R_PPC64_ENTRY => shorten_entry(field, self.toc.wrapping_sub(p).cast_signed()),
+            _ => return Ok(None),
+        }))
+    }
+
+    /// The types that compilers seldom or never use, of a symbol that is kept.
+    #[cold]
+    fn rare(
+        &self,
+        target: &Target,
+        field: Field,
+        entry: Entry,
+        bound: &Bound,
+        free: &mut Free,
     ) -> Result<Field, Fault> {
-        let kind = info as u32;
+        let Entry { at, kind, symbol, addend } = entry;
         let value = bound.value.wrapping_add_signed(addend);
         let p = target.addr.wrapping_add(at);
         let from_p = value.wrapping_sub(p).cast_signed();
         let absolute = value.cast_signed();
         let from_toc = value.wrapping_sub(self.toc).cast_signed();
         let field = match kind {
+            R_PPC64_REL24 => return Err(Fault::NotCode),
+            R_PPC64_REL16_HA => fields::put_ha(field, from_p)?,
+            R_PPC64_REL16_LO => fields::put_lo(field, from_p),
             R_PPC64_REL16_HI => fields::put_hi(field, from_p)?,
             R_PPC64_REL16 => fields::put_half(field, from_p)?,
             R_PPC64_TOC16 => fields::put_half(field, from_toc)?,
             R_PPC64_TOC16_HI => fields::put_hi(field, from_toc)?,
+            R_PPC64_TOC16_LO_DS => fields::put_lo_ds(field, from_toc)?,
             R_PPC64_TOC16_DS => fields::put_ds(field, from_toc)?,
+            R_PPC64_UADDR64 => value,
             R_PPC64_TOC => self.toc,
             R_PPC64_ADDR32 | R_PPC64_UADDR32 => fields::put_addr32(field, absolute)?,
             R_PPC64_ADDR16 => fields::put_addr16(field, absolute)?,
@@ -462,7 +512,7 @@ impl Pass {
                 fields::put_part(field, from_p, 16 * (1 + part / 2), part % 2 == 1)
             }
             fields::R_PPC64_REL24_NOTOC | fields::R_PPC64_REL24_P9NOTOC => {
-                return self.branch_notoc(target, field, at, addend, bound);
+                return self.branch_notoc(target, field, entry, bound, free);
             }
             fields::R_PPC64_D34 => {
                 self.check_prefixed(p)?;
@@ -477,12 +527,15 @@ impl Pass {
                 if addend != 0 {
                     return Err(Fault::GotAddend);
                 }
-                let word = target.layout.got_of((info >> 32) as u32).ok_or(Fault::NotCode)?;
+                let word = target.layout.got_of(symbol).ok_or(Fault::NotCode)?;
                 let word = self.base.wrapping_add(word);
                 fields::put_34(field, word.wrapping_sub(p).cast_signed())?
             }
             R_PPC64_REL14 if bound.class != Class::Local => return Err(Fault::ConditionalLeaves),
-            R_PPC64_REL14 => fields::put_bd(field, from_p.wrapping_add(bound.local_entry.into()))?,
+            R_PPC64_REL14 => {
+                let to = bound.near.wrapping_add_signed(addend);
+                fields::put_bd(field, to.wrapping_sub(p).cast_signed())?
+            }
             kind if fields::width(kind) == 0 => field, // a marker
             _ => return Err(Fault::Unknown),
         };
@@ -492,34 +545,34 @@ impl Pass {
     /// `R_PPC64_REL24`: the header's table.
     #[inline(always)]
     fn branch(
-        &mut self,
+        &self,
         target: &Target,
         field: Field,
-        at: u64,
-        addend: i64,
+        entry: Entry,
         bound: &Bound,
+        free: &mut Free,
     ) -> Result<Field, Fault> {
-        if !target.code {
-            return Err(Fault::NotCode);
+        let p = target.addr.wrapping_add(entry.at);
+        let insn = branch_word(field)?;
+        if bound.near != NOWHERE || bound.class == Class::Local {
+            return aim(field, p, bound.near.wrapping_add_signed(entry.addend));
         }
-        let insn = Insn(fields::word(field));
-        // An absolute branch (AA) has no distance to relocate.
-        if !branch::is_i_form(insn) || insn.0 & 2 != 0 {
-            return Err(FieldError::NotABranch(insn.0).into());
+        if bound.class == Class::NotKept {
+            return Err(Fault::NotKept);
         }
-        let p = target.addr.wrapping_add(at);
-        if bound.class == Class::Local {
-            let entry = bound.value.wrapping_add(bound.local_entry.into());
-            return aim(field, p, entry.wrapping_add_signed(addend));
-        }
-        if addend != 0 {
+        if entry.addend != 0 {
             return Err(Fault::IntoFunction);
         }
         if !branch::is_call(insn) {
             return aim(field, p, self.stub(bound, Needs::SIBLING));
         }
         if bound.class == Class::Profiles {
-            self.profiling_call(target, at, bound);
+            // `judge_calls` finds out the rest; until then the site has the call's
+            // place in its section instead of a stub, and the hook as its function.
+            let inside = entry.at as u32;
+            let at = target.start.wrapping_add(inside);
+            let site = free.next().ok_or(Fault::Unknown)?; // there are enough
+            *site = CallSite::new(at, SiteKind::Late, entry.symbol, inside);
             return Ok(fields::put_word(field, Insn::NOP.0));
         }
         aim(restore_r2(field)?, p, self.stub(bound, Needs::CALL))
@@ -527,28 +580,25 @@ impl Pass {
 
     /// `R_PPC64_REL24_NOTOC`: nobody restores r2, for nobody has one.
     fn branch_notoc(
-        &mut self,
+        &self,
         target: &Target,
         field: Field,
-        at: u64,
-        addend: i64,
+        entry: Entry,
         bound: &Bound,
+        free: &mut Free,
     ) -> Result<Field, Fault> {
-        if bound.class == Class::Profiles {
-            return self.branch(target, field, at, addend, bound);
-        }
-        let insn = Insn(fields::word(field));
         if !target.code {
             return Err(Fault::NotCode);
         }
-        if !branch::is_i_form(insn) || insn.0 & 2 != 0 {
-            return Err(FieldError::NotABranch(insn.0).into());
+        if bound.class == Class::Profiles {
+            return self.branch(target, field, entry, bound, free);
         }
-        let p = target.addr.wrapping_add(at);
+        branch_word(field)?;
+        let p = target.addr.wrapping_add(entry.at);
         if !bound.needs(Needs::NOTOC) {
-            return aim(field, p, bound.value.wrapping_add_signed(addend));
+            return aim(field, p, bound.value.wrapping_add_signed(entry.addend));
         }
-        if addend != 0 {
+        if entry.addend != 0 {
             return Err(Fault::IntoFunction);
         }
         aim(field, p, self.stub(bound, Needs::NOTOC))
@@ -569,17 +619,34 @@ impl Pass {
         self.base + u64::from(bound.stub(kind, self.slot_bytes))
     }
 
-    /// Remembers the call of `_mcount` at `at`, which is being switched off.
-    fn profiling_call(&mut self, target: &Target, at: u64, bound: &Bound) {
-        let kind = callsites::classify(target.file, at);
-        let stub = match kind {
-            _ if self.wrong_profile_stubs => Needs::CALL,
-            SiteKind::Late => Needs::PROFILE_LATE,
-            _ => Needs::PROFILE,
-        };
-        let stub = bound.stub(stub, self.slot_bytes);
-        self.sites.push(CallSite::new(target.start + at as u32, kind, 0, stub));
+    /// Says of the section's calls of `_mcount`, which are switched off now, of what
+    /// kind they are, and which stub is theirs.
+    fn judge_calls(&self, target: &Target, calls: &mut [CallSite], bounds: &[Bound]) {
+        for site in calls {
+            let Some(bound) = bounds.get(site.function() as usize) else {
+                continue; // it was there when the site was met
+            };
+            let kind = callsites::classify(target.file, site.stub(Vaddr(0)).0);
+            let stub = match kind {
+                _ if self.wrong_profile_stubs => Needs::CALL,
+                SiteKind::Late => Needs::PROFILE_LATE,
+                _ => Needs::PROFILE,
+            };
+            let stub = bound.stub(stub, self.slot_bytes);
+            *site = CallSite::new(site.offset(), kind, 0, stub);
+        }
     }
+}
+
+/// The word that a branch's relocation is about.
+#[inline(always)]
+fn branch_word(field: Field) -> Result<Insn, Fault> {
+    let insn = Insn(fields::word(field));
+    // An absolute branch (AA) has no distance to relocate.
+    if !branch::is_i_form(insn) || insn.0 & 2 != 0 {
+        return Err(FieldError::NotABranch(insn.0).into());
+    }
+    Ok(insn)
 }
 
 /// The distance's bits in an I-form branch.
@@ -588,9 +655,15 @@ const LI_MASK: u32 = 0x03ff_fffc;
 /// Aims the branch at `p` at `to`; AA is clear, LK stays.
 #[inline(always)]
 fn aim(field: Field, p: u64, to: u64) -> Result<Field, Fault> {
-    let distance = branch::REACH.check(to.wrapping_sub(p).cast_signed())?;
-    let rest = field & !u64::from(LI_MASK);
-    Ok(rest | u64::from(distance as u32 & LI_MASK))
+    let distance = to.wrapping_sub(p);
+    // Only bits of the field are set once the lowest distance has become 0: what
+    // `REACH` says, in one test.
+    let from_lowest = distance.wrapping_sub(branch::REACH.min.cast_unsigned());
+    if from_lowest & !u64::from(LI_MASK) != 0 {
+        let distance = distance.cast_signed();
+        return Err(RangeError { distance, reach: branch::REACH }.into());
+    }
+    Ok(field & !u64::from(LI_MASK) | distance & u64::from(LI_MASK))
 }
 
 /// Makes the no-op behind a call take r2 back.

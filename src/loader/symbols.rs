@@ -16,9 +16,8 @@ use alloc::vec::Vec;
 
 use goblin::elf64::sym::Sym;
 
-pub use self::names::Name;
+pub use self::names::{Name, Names};
 
-use self::names::Names;
 use super::{
     elf::{Object, local_entry},
     layout::Layout,
@@ -29,6 +28,11 @@ use crate::addr::Vaddr;
 pub trait Resolver {
     /// Where `name` is, or `None` if nobody exports it.
     fn resolve(&self, name: &str) -> Option<Resolved>;
+
+    /// The same, for a name that is ready to be looked for.
+    fn resolve_name(&self, name: &Name<'_>) -> Option<Resolved> {
+        self.resolve(name.text()?)
+    }
 }
 
 /// Where an exported symbol is, and who may use it.
@@ -86,7 +90,7 @@ pub struct Functions {
     /// Offset from the module's base in the high half, symbol index in the low
     /// half: sorted as plain numbers, eight bytes a function.
     entries: Vec<u64>,
-    /// Places in `entries`.
+    /// Places in `entries`; of none before somebody has asked for them.
     names: Names,
 }
 
@@ -103,7 +107,7 @@ impl Functions {
     /// Collects the functions of `object` that `layout` keeps in memory.
     #[must_use]
     pub fn index(object: &Object, layout: &Layout) -> Self {
-        let mut entries = Vec::new();
+        let mut entries = Vec::with_capacity(object.symbol_count());
         for (index, symbol) in object.symbols().enumerate() {
             if !object.is_function(&symbol) {
                 continue;
@@ -117,9 +121,15 @@ impl Functions {
             entries.push(at << 32 | index as u64);
         }
         sort_by_address(&mut entries);
-        let names = entries.iter().map(|&entry| object.name_onwards(unpack(entry).symbol));
-        let names = Names::new(names);
-        Self { entries, names }
+        entries.shrink_to_fit();
+        Self { entries, names: Names::default() }
+    }
+
+    /// Makes [`each_named`](Self::each_named) quick. Not a part of linking: who links
+    /// a module again asks for no names.
+    pub fn index_names(&mut self, object: &Object) {
+        let names = self.entries.iter().map(|&entry| object.name_onwards(unpack(entry).symbol));
+        self.names = Names::new(names);
     }
 
     /// All functions, by rising address.
@@ -161,14 +171,20 @@ impl Functions {
     /// Hands over every function called `name`, by rising address; static functions
     /// of different files may share one.
     pub fn each_named(&self, object: &Object, name: &Name<'_>, mut see: impl FnMut(Function)) {
-        let mut next = self.names.first(name);
-        while let Some(number) = next {
-            let function = self.entries.get(number as usize).map(|&entry| unpack(entry));
+        let mut look = |number: usize| {
+            let function = self.entries.get(number).map(|&entry| unpack(entry));
             if let Some(function) = function
-                && object.is_called(function.symbol, name.text)
+                && object.is_called(function.symbol, name.bytes)
             {
                 see(function);
             }
+        };
+        if self.names.is_empty() {
+            return (0..self.entries.len()).for_each(look);
+        }
+        let mut next = self.names.first(name);
+        while let Some(number) = next {
+            look(number as usize);
             next = self.names.after(number);
         }
     }

@@ -12,11 +12,11 @@
 
 use alloc::vec::Vec;
 
-/// A name to look for, in any number of modules.
+/// A name to look for, in any number of tables.
 #[derive(Clone, Copy, Debug)]
 pub struct Name<'n> {
     /// The name.
-    pub text: &'n str,
+    pub bytes: &'n [u8],
     hash: u64,
 }
 
@@ -24,13 +24,26 @@ impl<'n> Name<'n> {
     /// Makes a name ready.
     #[must_use]
     pub fn new(text: &'n str) -> Self {
-        Self { text, hash: hash(text.as_bytes()) }
+        Self { bytes: text.as_bytes(), hash: scan(text.as_bytes()).0 }
+    }
+
+    /// The name that `bytes` begin with, up to their first NUL or their end.
+    #[must_use]
+    pub fn before_nul(bytes: &'n [u8]) -> Self {
+        let (hash, len) = scan(bytes);
+        Self { bytes: bytes.get(..len).unwrap_or_default(), hash }
+    }
+
+    /// The name as text.
+    #[must_use]
+    pub fn text(&self) -> Option<&'n str> {
+        core::str::from_utf8(self.bytes).ok()
     }
 }
 
-/// Numbers of functions by the hash of their names.
+/// Numbers of things by the hash of their names.
 #[derive(Clone, Debug, Default)]
-pub(super) struct Names {
+pub struct Names {
     /// First of each chain, plus one; a power of two of them.
     heads: Vec<u32>,
     /// For each number the next in its chain, plus one.
@@ -40,46 +53,55 @@ pub(super) struct Names {
 impl Names {
     /// The table for names in the order of their numbers. A name is the bytes up
     /// to the first NUL, or to the end.
-    pub(super) fn new<'n>(
-        names: impl DoubleEndedIterator<Item = &'n [u8]> + ExactSizeIterator,
-    ) -> Self {
+    #[must_use]
+    pub fn new<'n>(names: impl DoubleEndedIterator<Item = &'n [u8]> + ExactSizeIterator) -> Self {
         let count = names.len();
         let chains = count.next_power_of_two();
         let mut heads = alloc::vec![0; chains];
         let mut next = alloc::vec![0; count];
         // From the last, so that chains ascend.
         for (number, name) in names.enumerate().rev() {
-            let head = &mut heads[hash(name) as usize & (chains - 1)];
+            let head = &mut heads[scan(name).0 as usize & (chains - 1)];
             next[number] = core::mem::replace(head, number as u32 + 1);
         }
         Self { heads, next }
     }
 
+    /// True if nothing can be found.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.next.is_empty()
+    }
+
     /// The first number in the chain of `name`; it may have another name.
-    pub(super) fn first(&self, name: &Name<'_>) -> Option<u32> {
+    #[must_use]
+    pub fn first(&self, name: &Name<'_>) -> Option<u32> {
         let chain = name.hash as usize & self.heads.len().wrapping_sub(1);
         self.heads.get(chain)?.checked_sub(1)
     }
 
     /// The number that follows in a chain.
-    pub(super) fn after(&self, number: u32) -> Option<u32> {
+    #[must_use]
+    pub fn after(&self, number: u32) -> Option<u32> {
         self.next.get(number as usize)?.checked_sub(1)
     }
 }
 
-/// Mixes the bytes of a name, up to its first NUL or its end.
-fn hash(name: &[u8]) -> u64 {
+/// Mixes the bytes of a name, up to its first NUL or its end, and counts them.
+#[inline(always)] // into a loop over ten thousand names
+fn scan(name: &[u8]) -> (u64, usize) {
     // Odd, without a pattern: 2^64 divided by the golden ratio.
     const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
-    let mut hash = 0_u64;
+    let (mut hash, mut len) = (0_u64, 0);
     let mut rest = name;
     loop {
         let word = first_word(rest);
         hash = (hash ^ word).wrapping_mul(FACTOR);
         hash ^= hash >> 32;
         if word >> 56 == 0 {
-            return hash;
+            return (hash, len + 8 - word.leading_zeros() as usize / 8);
         }
+        len += 8;
         rest = &rest[8..];
     }
 }
@@ -95,9 +117,17 @@ fn first_word(rest: &[u8]) -> u64 {
         let first = ends & ends.wrapping_neg();
         return word & first.wrapping_sub(1);
     }
+    last_word(rest)
+}
+
+/// The same of less than eight bytes.
+#[cold]
+#[inline(never)]
+fn last_word(rest: &[u8]) -> u64 {
     let mut bytes = [0; 8];
-    let len = rest.iter().position(|byte| *byte == 0).unwrap_or(rest.len());
-    bytes[..len].copy_from_slice(&rest[..len]);
+    for (to, from) in bytes.iter_mut().zip(rest.iter().take_while(|byte| **byte != 0)) {
+        *to = *from;
+    }
     u64::from_le_bytes(bytes)
 }
 

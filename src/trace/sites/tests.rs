@@ -46,7 +46,8 @@ impl Functions for Symbols {
         wanted: &Name<'_>,
         see: &mut dyn FnMut(Range<Vaddr>),
     ) -> bool {
-        let found = SCSI.iter().filter(|(name, _)| module.0 == 0 && *name == wanted.text);
+        let found =
+            SCSI.iter().filter(|(name, _)| module.0 == 0 && *name == wanted.text().unwrap());
         found.for_each(|(_, range)| see(Vaddr(range.start)..Vaddr(range.end)));
         self.indexed
     }

@@ -1,0 +1,82 @@
+//! An allocator that counts, and that refuses what is out of proportion.
+//!
+//! A count in a file that somebody believed shows itself as an allocation that has
+//! nothing to do with the file's length. So a piece of work gets a limit; beyond it
+//! there is no memory, which ends the program if the work cannot do without.
+//!
+//! # Invariants
+//! - Counted is what a thread has taken and not given back since it was asked to
+//!   count. Other threads do not disturb it.
+
+use std::alloc::{GlobalAlloc, Layout, System};
+use std::cell::Cell;
+
+/// The allocator; whoever wants to count makes it the global one.
+pub struct Counting;
+
+#[derive(Clone, Copy)]
+struct Count {
+    now: isize,
+    peak: isize,
+    limit: isize,
+}
+
+const UNLIMITED: Count = Count { now: 0, peak: 0, limit: isize::MAX };
+
+thread_local! {
+    static COUNT: Cell<Count> = const { Cell::new(UNLIMITED) };
+}
+
+/// Counts `by` more bytes; false if they are too many.
+fn count(by: isize) -> bool {
+    // No thread's count is there while the thread ends; nothing is limited then.
+    let counted = COUNT.try_with(|cell| {
+        let count = cell.get();
+        let now = count.now.saturating_add(by);
+        let fits = by <= 0 || now <= count.limit;
+        if fits {
+            cell.set(Count { now, peak: count.peak.max(now), ..count });
+        }
+        fits
+    });
+    counted.unwrap_or(true)
+}
+
+// SAFETY: every call is handed on to `System` as it came, or answered with null,
+// which means that there is no memory. Counting takes no memory: the cell is
+// initialised at compile time and has no destructor.
+unsafe impl GlobalAlloc for Counting {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if !count(layout.size() as isize) {
+            return std::ptr::null_mut();
+        }
+        // SAFETY: `layout` has a size (caller).
+        unsafe { System.alloc(layout) }
+    }
+
+    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
+        count(-(layout.size() as isize));
+        // SAFETY: `at` came from `alloc` with this layout (caller), which is System's.
+        unsafe { System.dealloc(at, layout) }
+    }
+
+    unsafe fn alloc_zeroed(&self, layout: Layout) -> *mut u8 {
+        if !count(layout.size() as isize) {
+            return std::ptr::null_mut();
+        }
+        // SAFETY: `layout` has a size (caller). Pages that nobody touches stay the
+        // system's, which the default, `alloc` and a fill, would not leave there.
+        unsafe { System.alloc_zeroed(layout) }
+    }
+}
+
+/// Runs `work` with at most `limit` bytes of the heap beyond what is taken already;
+/// its result, and the most that it had.
+pub fn within<R>(limit: usize, work: impl FnOnce() -> R) -> (R, usize) {
+    let outer = COUNT.get();
+    COUNT.set(Count { limit: limit.try_into().unwrap_or(isize::MAX), ..UNLIMITED });
+    let result = work();
+    let inner = COUNT.replace(outer);
+    count(inner.now);
+    (result, inner.peak.unsigned_abs())
+}

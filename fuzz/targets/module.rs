@@ -12,8 +12,7 @@ use spoil::{heap, mutate, rng::Rng};
 static HEAP: heap::Counting = heap::Counting;
 
 fuzz_target!(|file: &[u8]| {
-    // Images come on top: they are as long as sections say, and refused beyond 16 MiB.
-    let limit = drive::heap_limit(file.len()) + (64 << 20);
+    let limit = drive::heap_limit(file.len());
     for world in [World::link_only(), World::number(drive::hash(file))] {
         let _ = heap::within(limit, || drive::module(file, &world));
     }

@@ -26,15 +26,18 @@ use tocsin::loader::{
 };
 use tocsin::unpack::{Pack, UnpackError};
 
+use super::heap::Aside;
+
 /// Images beyond this are refused, as a machine with little memory would.
 const IMAGE_MAX: u64 = 16 << 20;
 /// Relocations of a module that are explained.
 const EXPLAINED_MAX: usize = 200;
 /// Longest line that tells why a file was refused: eight names.
 const LINE_MAX: usize = 10_000;
-/// The heap that loading a file of this many bytes may take.
+
+/// The heap that loading a file of this many bytes may take, besides the image.
 pub const fn heap_limit(file_len: usize) -> usize {
-    (256 << 10) + file_len * 16
+    (64 << 10) + file_len * 6
 }
 
 /// What a module is linked against.
@@ -97,7 +100,8 @@ impl World {
             paca_shadow_limit: 0x28,
             paca_shadow_return: 0x30,
         };
-        let (mcount, mcount_late) = (Vaddr(self.exports_at + 0x100), Vaddr(self.exports_at + 0x200));
+        let (mcount, mcount_late) =
+            (Vaddr(self.exports_at + 0x100), Vaddr(self.exports_at + 0x200));
         KernelAbi { stubs, mcount, mcount_late, prefixed: self.prefixed }
     }
 }
@@ -141,13 +145,14 @@ pub fn module(file: &[u8], world: &World) -> Result<(), String> {
         return Err(refused(LoadError::NoRoom { need: stored, free: IMAGE_MAX }));
     }
     let base = Vaddr(world.base.next_multiple_of(layout.align));
-    let (mut image, mut again) = (vec![0; stored as usize], vec![0xff; stored as usize]);
+    let mut image = Aside::new(0, stored as usize);
+    let mut again = Aside::new(0xff, stored as usize);
     let (abi, options) = (world.abi(), &world.options);
     let linked = relocate::link(&object, &layout, base, &mut image, world, &abi, options)
         .map_err(refused)?;
     relocate::link(&object, &layout, base, &mut again, world, &abi, options)
         .expect("what was linked once is linked again");
-    assert!(image == again, "the image depends on what its memory held");
+    assert!(*image == *again, "the image depends on what its memory held");
     check(&object, &layout, &linked, &image, &abi);
     lens(&object, &layout, base, world, &abi);
     tables_of(&object, &layout, base, &mut image);
@@ -303,11 +308,10 @@ fn patches(object: &Object, layout: &Layout, base: Vaddr, image: &[u8]) {
 }
 
 /// Unpacks `file` into at most `limit` bytes.
-pub fn unpack(file: &[u8], limit: u64) -> Result<Vec<u8>, UnpackError> {
+pub fn unpack(file: &[u8], limit: u64) -> Result<usize, UnpackError> {
     let pack = Pack::of(file).ok_or(UnpackError::Unsupported("nothing"))?;
-    let mut out = vec![0x5a; pack.plan(file, limit)?];
+    let mut out = Aside::new(0x5a, pack.plan(file, limit)?);
     let len = pack.unpack(file, &mut out)?;
     assert!(len <= out.len());
-    out.truncate(len);
-    Ok(out)
+    Ok(len)
 }

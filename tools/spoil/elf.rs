@@ -31,18 +31,8 @@ pub const HEADER_FIELDS: [FieldAt; 14] = [
 ];
 /// Fields of a section's header: name, type, flags, address, offset, size, link,
 /// info, alignment, bytes of an entry.
-pub const SECTION_FIELDS: [FieldAt; 10] = [
-    (0, 4),
-    (4, 4),
-    (8, 8),
-    (16, 8),
-    (24, 8),
-    (32, 8),
-    (40, 4),
-    (44, 4),
-    (48, 8),
-    (56, 8),
-];
+pub const SECTION_FIELDS: [FieldAt; 10] =
+    [(0, 4), (4, 4), (8, 8), (16, 8), (24, 8), (32, 8), (40, 4), (44, 4), (48, 8), (56, 8)];
 /// Fields of a symbol: name, info, other, section, value, size.
 pub const SYMBOL_FIELDS: [FieldAt; 6] = [(0, 4), (4, 1), (5, 1), (6, 2), (8, 8), (16, 8)];
 /// Fields of a relocation: offset, type, symbol, addend.

@@ -70,6 +70,44 @@ unsafe impl GlobalAlloc for Counting {
     }
 }
 
+/// Bytes that are not counted: what a caller of the library would have anyway.
+pub struct Aside(Vec<u8>);
+
+impl Aside {
+    /// `len` times `byte`.
+    pub fn new(byte: u8, len: usize) -> Self {
+        aside(|| Self(vec![byte; len]))
+    }
+}
+
+impl Drop for Aside {
+    fn drop(&mut self) {
+        let bytes = std::mem::take(&mut self.0);
+        aside(|| drop(bytes));
+    }
+}
+
+impl std::ops::Deref for Aside {
+    type Target = Vec<u8>;
+
+    fn deref(&self) -> &Vec<u8> {
+        &self.0
+    }
+}
+
+impl std::ops::DerefMut for Aside {
+    fn deref_mut(&mut self) -> &mut Vec<u8> {
+        &mut self.0
+    }
+}
+
+fn aside<R>(work: impl FnOnce() -> R) -> R {
+    let count = COUNT.replace(UNLIMITED);
+    let result = work();
+    COUNT.set(count);
+    result
+}
+
 /// Runs `work` with at most `limit` bytes of the heap beyond what is taken already;
 /// its result, and the most that it had.
 pub fn within<R>(limit: usize, work: impl FnOnce() -> R) -> (R, usize) {

@@ -193,7 +193,11 @@ fn swap(file: &mut [u8], rng: &mut Rng, all: &[Section]) {
 }
 
 /// One of the sections of this type that have bytes.
-fn one_of<'s>(rng: &mut Rng, all: &'s [Section], fits: impl Fn(&Section) -> bool) -> Option<&'s Section> {
+fn one_of<'s>(
+    rng: &mut Rng,
+    all: &'s [Section],
+    fits: impl Fn(&Section) -> bool,
+) -> Option<&'s Section> {
     let fitting: Vec<_> = all.iter().filter(|section| section.len > 0 && fits(section)).collect();
     (!fitting.is_empty()).then(|| fitting[rng.below(fitting.len())])
 }

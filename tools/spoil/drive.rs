@@ -156,9 +156,8 @@ pub fn module(file: &[u8], world: &World) -> Result<(), String> {
     check(&object, &layout, &linked, &image, &abi);
     lens(&object, &layout, base, world, &abi);
     tables_of(&object, &layout, base, &mut image);
-    parameters(&object, &layout, base, &image);
     patches(&object, &layout, base, &image);
-    Ok(())
+    parameters(&object, &layout, base, &image)
 }
 
 /// What is read of a file that nobody loads.
@@ -248,9 +247,12 @@ fn tables_of(object: &Object, layout: &Layout, base: Vaddr, image: &mut [u8]) {
     }
 }
 
-fn parameters(object: &Object, layout: &Layout, base: Vaddr, image: &[u8]) {
+/// Reads the parameters, gives them values, shows them; the one refusal that
+/// comes after linking is theirs.
+fn parameters(object: &Object, layout: &Layout, base: Vaddr, image: &[u8]) -> Result<(), String> {
     let memory = params::Memory::Image { base, image };
-    let Ok(list) = params::list_params(object, layout, memory) else { return };
+    let list = params::list_params(object, layout, memory);
+    let list = list.map_err(|error| format!("parameter {error}"))?;
     const TYPES: [&str; 8] = [
         "param_ops_int",
         "param_ops_bool",
@@ -280,6 +282,7 @@ fn parameters(object: &Object, layout: &Layout, base: Vaddr, image: &[u8]) {
         }
         assert!(params::find_param(&list, param.name).is_ok());
     }
+    Ok(())
 }
 
 /// A linked image as memory.

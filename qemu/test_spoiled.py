@@ -91,6 +91,76 @@ class LinkOnly(test_kernel.Booted):
         self.check(every[::max(1, len(every) // COUNT)], 2)
 
 
+class Deep(test_kernel.Booted):
+    """What leads the kernel into itself again and again must not take its stack."""
+
+    def assemble(self, name, text):
+        path = os.path.join(self.dir, name + ".ko")
+        subprocess.run(["powerpc64le-linux-gnu-as", "-o", path, "-"], input=text, check=True,
+                       encoding="utf-8")
+        return path
+
+    # Exports e0000 and wants e1111, which is in c1111.
+    LINK = """
+        .section .modinfo, "a"
+        .asciz "license=GPL"
+        .asciz "name=c0000"
+        .asciz "depends=c1111"
+        .text
+        .global e0000
+        .type   e0000, @function
+    e0000: blr
+        .size   e0000, . - e0000
+        .data
+        .quad   e1111
+        .section __ksymtab_strings, "a"
+    0:  .asciz  "e0000"
+        .section __ksymtab, "a"
+        .quad   e0000, 0b, 0
+    """
+
+    def test_a_row_of_modules(self):
+        template = read(self.assemble("c0000", self.LINK))
+        for number in range(40):
+            file = template
+            for letter in b"c", b"e":
+                file = file.replace(letter + b"0000", b"%c%04d" % (letter, number))
+                file = file.replace(letter + b"1111", b"%c%04d" % (letter, number + 1))
+            # The last one wants a function that the kernel has.
+            file = file.replace(b"depends=c0040", b"depends=\0\0\0\0\0").replace(b"e0040", b"kfree")
+            with open(os.path.join(self.dir, f"c{number:04}.ko"), "wb") as out:
+                out.write(file)
+        status, _, lines = self.boot("mem; ! modprobe c0007; mem; modprobe c0008", MODULES=self.dir)
+        refused, = [line for line in lines if line.startswith("modprobe")]
+        self.assertEqual(refused, "modprobe: c0039: more than 32 modules in a row, "
+                                  "from c0007 on; modprobe c0039 first")
+        at = lines.index(refused)
+        self.assertEqual(cases.memory(lines[1:at]), cases.memory(lines[at + 1:-1]))
+        self.assertEqual((status, lines[-1]), (0, "tocsin: ok"))
+
+    def test_a_name_within_itself(self):
+        self.assemble("within", """
+            .section .modinfo, "a"
+            .asciz "license=GPL"
+            .text
+            .global _RNvB_1a
+            .type   _RNvB_1a, @function
+        _RNvB_1a: mflr 0
+            bl      _mcount
+            blr
+            .size   _RNvB_1a, . - _RNvB_1a
+        """)
+        _, _, lines = self.boot("insmod within; trace on *B_*; call _RNvB_1a; sites *B_*; "
+                                "dis _RNvB_1a 4", MODULES=self.dir)
+        self.assertEqual(lines[-1], "tocsin: ok")
+        self.assertIn("_RNvB_1a", "".join(lines))
+
+
+def read(path):
+    with open(path, "rb") as file:
+        return file.read()
+
+
 if __name__ == "__main__":
     os.chdir(test_kernel.HERE)
     unittest.main()

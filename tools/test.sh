@@ -3,7 +3,7 @@
 #
 #   host      cargo test and the tests of the scripts under qemu/ and bench/
 #   qemu      the console transcripts of qemu/cases, qemu/test_kernel.py,
-#             qemu/test_registered.py, a sample of `make corpus`, and a minute of
+#             qemu/test_registered.py, qemu/test_spoiled.py, a sample of `make corpus`, and a minute of
 #             qemu/stress.py
 #   powerN    the same on that CPU
 #   powerN-MMU-SMP[-FIRMWARE]   the transcripts on that machine: power9-hash-4;
@@ -66,6 +66,7 @@ for what in "$@"; do
         if [ -z "${CASES:-}" ]; then
             count kernel of_unittest python3 qemu/test_kernel.py
             count registered of_unittest python3 qemu/test_registered.py
+            count spoiled of_unittest python3 qemu/test_spoiled.py
             count corpus of_unittest python3 tools/corpus/test_corpus.py
             count stress of_cases qemu/stress.py
         fi

@@ -7,7 +7,7 @@
 //!   in rising order;
 //! - can be explained, relocation by relocation.
 //!
-//! A panic is the report of a fault; so is [`heap`](super::heap) without memory.
+//! A panic is the report of a fault.
 //! How long it may take is the caller's affair.
 
 use std::fmt::Write as _;

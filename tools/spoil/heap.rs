@@ -1,8 +1,9 @@
-//! An allocator that counts, and that refuses what is out of proportion.
+//! An allocator that counts, so that what is out of proportion is noticed.
 //!
 //! A count in a file that somebody believed shows itself as an allocation that has
-//! nothing to do with the file's length. So a piece of work gets a limit; beyond it
-//! there is no memory, which ends the program if the work cannot do without.
+//! nothing to do with the file's length. So a piece of work gets a limit, and it is a
+//! panic to have been beyond it. The memory is there, up to a gibibyte: a report of
+//! something else that went wrong takes memory too.
 //!
 //! # Invariants
 //! - Counted is what a thread has taken and not given back since it was asked to
@@ -18,27 +19,24 @@ pub struct Counting;
 struct Count {
     now: isize,
     peak: isize,
-    limit: isize,
 }
 
-const UNLIMITED: Count = Count { now: 0, peak: 0, limit: isize::MAX };
+/// What nothing here may take at once, whatever it is for.
+const ALL: isize = 1 << 30;
+const NOTHING: Count = Count { now: 0, peak: 0 };
 
 thread_local! {
-    static COUNT: Cell<Count> = const { Cell::new(UNLIMITED) };
+    static COUNT: Cell<Count> = const { Cell::new(NOTHING) };
 }
 
-/// Counts `by` more bytes; false if they are too many.
+/// Counts `by` more bytes; false if nobody could want so many.
 fn count(by: isize) -> bool {
-    // No thread's count is there while the thread ends; nothing is limited then.
+    // No thread's count is there while the thread ends.
     let counted = COUNT.try_with(|cell| {
         let count = cell.get();
         let now = count.now.saturating_add(by);
-        // A panic has to be reported, which takes memory; without it, for ever.
-        let fits = by <= 0 || now <= count.limit || std::thread::panicking();
-        if fits {
-            cell.set(Count { now, peak: count.peak.max(now), ..count });
-        }
-        fits
+        cell.set(Count { now, peak: count.peak.max(now) });
+        by < ALL
     });
     counted.unwrap_or(true)
 }
@@ -103,19 +101,21 @@ impl std::ops::DerefMut for Aside {
 }
 
 fn aside<R>(work: impl FnOnce() -> R) -> R {
-    let count = COUNT.replace(UNLIMITED);
+    let count = COUNT.replace(NOTHING);
     let result = work();
     COUNT.set(count);
     result
 }
 
 /// Runs `work` with at most `limit` bytes of the heap beyond what is taken already;
-/// its result, and the most that it had.
+/// its result, and the most that it had. Panics if that was more.
 pub fn within<R>(limit: usize, work: impl FnOnce() -> R) -> (R, usize) {
     let outer = COUNT.get();
-    COUNT.set(Count { limit: limit.try_into().unwrap_or(isize::MAX), ..UNLIMITED });
+    COUNT.set(NOTHING);
     let result = work();
     let inner = COUNT.replace(outer);
     count(inner.now);
-    (result, inner.peak.unsigned_abs())
+    let peak = inner.peak.unsigned_abs();
+    assert!(peak <= limit, "took {peak} bytes of the heap, and may take {limit}");
+    (result, peak)
 }

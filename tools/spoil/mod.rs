@@ -14,7 +14,7 @@
 //! | [`pack`] | the same for `.xz`: makes headers' checksums right again |
 //! | [`drive`] | takes a file through everything that reads it, and checks what comes out |
 //! | [`typed`] | the same for what people type, and for smaller formats |
-//! | [`heap`] | counts the heap, and refuses what is out of proportion |
+//! | [`heap`] | counts the heap, and panics at what is out of proportion |
 //!
 //! Three use it, so that a finding of one can be repeated by the others: the fuzz
 //! targets (`fuzz/`), the fixed set of `cargo test` (`tests/spoiled.rs`) and the

@@ -22,8 +22,8 @@ export CARGO_CACHE_RUSTC_INFO := 0
 # What qemu/run.sh reads: in the environment alone, where no quote or semicolon
 # is ever looked at, and not handed down to modules/Makefile as assignments.
 export CMD MODULES CPU SMP MEM MMU CAS MACHINE FIRMWARE ICOUNT THREADS QEMUFLAGS TIMEOUT
-# And bench/bench.py; and qemu/stress.py.
-export ROWS LINUX FOR SEED TOGGLES
+# And bench/bench.py; qemu/stress.py; and fuzz/fuzz.sh.
+export ROWS LINUX FOR SEED TOGGLES TARGET INPUT
 MAKEOVERRIDES :=
 # Where relative paths in MODULES start: with `make -C` not the current folder,
 # but the one that it was called from. Only make's own command line tells.
@@ -47,8 +47,9 @@ KERNEL_FLAGS = --locked --release --target boot/ppc64le-none.json -Zjson-target-
 KERNEL_ELF   = target/ppc64le-none/release/tocsin-kernel
 KSYMS        = target/debug/ksyms
 CORPUS_LINK  = target/debug/corpus-link
+SPOIL        = target/debug/tocsin-spoil
 
-.PHONY: help deps run debug test test-host test-qemu test-matrix stress corpus lint kernel \
+.PHONY: help deps run debug test test-host test-qemu test-matrix stress corpus fuzz sanitize lint kernel \
          module modules bad-modules debian-modules ko trace-summary trace-json trace-folded \
          flame picture bench book clean FORCE
 
@@ -59,7 +60,7 @@ help: ## list the targets
 	@sed -n '/^#   CMD /,/^#   TIMEOUT/s/^#  //p' qemu/run.sh
 
 deps: ## install everything that the other targets install when they need it
-	@tools/deps.sh build run test debug fetch
+	@tools/deps.sh build run test debug fetch fuzz
 
 # --- running ---------------------------------------------------------------
 
@@ -73,7 +74,7 @@ debug: kernel modules ## the same, stopped at its first instruction, under gdb
 
 # --- testing ---------------------------------------------------------------
 
-test: kernel bad-modules debian-modules $(CORPUS_LINK) ## every host test and every QEMU test, with a minute of stress
+test: kernel bad-modules debian-modules $(CORPUS_LINK) $(SPOIL) ## every host test and every QEMU test, with a minute of stress
 	@tools/deps.sh run test
 	@$(with_debian) exec tools/test.sh host qemu
 
@@ -81,7 +82,7 @@ test-host: modules debian-modules ## tests of the pure code and of the scripts
 	@tools/deps.sh build test
 	@$(with_debian) exec tools/test.sh host
 
-test-qemu: kernel bad-modules debian-modules $(CORPUS_LINK) ## console transcripts (qemu/cases); CASES='name ...' for some
+test-qemu: kernel bad-modules debian-modules $(CORPUS_LINK) $(SPOIL) ## console transcripts (qemu/cases); CASES='name ...' for some
 	@tools/deps.sh run test
 	@$(with_debian) exec tools/test.sh qemu
 
@@ -103,6 +104,22 @@ stress: kernel modules ## change code under CPUs that run it: FOR=60 SEED=1 SMP=
 	@tools/deps.sh run test
 	@exec qemu/stress.py
 
+# fuzz/fuzz.sh has the variables and what its lines mean.
+fuzz: modules debian-modules ## look for input that breaks the library: FOR=60 TARGET=module SEED=1 INPUT=file
+	@tools/deps.sh build test fuzz
+	@$(with_debian) exec fuzz/fuzz.sh
+
+# AddressSanitizer with gcc's runtime, since Debian's rustc comes without one. Build
+# scripts and macros run without it: that is what --target is for. Left out is how
+# much symbols shrink, for the sanitizer adds thousands that do not.
+ASAN = -Zsanitizer=address -Zexternal-clangrt \
+       -Zpre-link-args=-Wl,--push-state,--no-as-needed,-lasan,--pop-state
+sanitize: modules debian-modules ## the host tests with each access to memory checked (AddressSanitizer)
+	@tools/deps.sh build test
+	@$(with_debian) RUSTC_BOOTSTRAP=1 RUSTFLAGS='$(ASAN)' cargo test --locked --lib --tests \
+	  --target $$(rustc -vV | sed -n 's/^host: //p') --target-dir target/sanitize \
+	  --no-fail-fast -- --skip symbols_of_a_real_executable
+
 # Debian's modules are test input. A folder of yours comes before ours.
 with_debian = if [ -z "$$TOCSIN_MODULES_DIR" ] && [ -e target/debian/complete ]; then \
               export TOCSIN_MODULES_DIR=$(CURDIR)/target/debian; fi;
@@ -123,6 +140,7 @@ bench: kernel modules ## count instructions beside Debian's Linux; ROWS='link-* 
 lint: ## clippy on both sides of the fence, and formatting
 	@tools/deps.sh build
 	cargo fmt --check
+	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	cargo clippy --locked --all-targets -- -D warnings
 	$(KERNEL_CARGO) clippy $(KERNEL_FLAGS) --bin tocsin-kernel -- -D warnings
 
@@ -150,6 +168,10 @@ $(KSYMS): FORCE
 $(CORPUS_LINK): FORCE
 	@tools/deps.sh build
 	@cargo build --locked --bin corpus-link >&2
+
+$(SPOIL): FORCE
+	@tools/deps.sh build
+	@cargo build --locked --bin tocsin-spoil >&2
 
 target/tocsin: $(KERNEL_ELF) $(KSYMS) tools/kernel-image.sh
 	@tools/kernel-image.sh $(KSYMS) $(KERNEL_ELF) $@

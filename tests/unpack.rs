@@ -5,29 +5,8 @@
 
 mod loader_common;
 
-use std::io::Write as _;
-use std::process::{Command, Stdio};
-
-use loader_common::{modules_dir, walk_modules};
+use loader_common::{modules_dir, packed, walk_modules};
 use tocsin::unpack::{Pack, UnpackError};
-
-/// Compresses `bytes` with a command line.
-fn packed(line: &str, bytes: &[u8]) -> Vec<u8> {
-    let mut words = line.split(' ');
-    let tool = words.next().expect("a program");
-    let mut child = Command::new(tool)
-        .args(words)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .unwrap_or_else(|error| panic!("{tool}: {error}; install xz-utils and zstd"));
-    let (mut input, bytes) = (child.stdin.take().expect("piped"), bytes.to_vec());
-    let feed = std::thread::spawn(move || input.write_all(&bytes));
-    let output = child.wait_with_output().expect("ran");
-    feed.join().expect("fed").expect("read all");
-    assert!(output.status.success(), "{line}");
-    output.stdout
-}
 
 fn unpack(bytes: &[u8]) -> Result<Vec<u8>, UnpackError> {
     unpack_at_most(1 << 26, bytes)

@@ -4,6 +4,7 @@
 #   deps.sh build     compiler, cross tools, python3
 #   deps.sh run       QEMU, and what packs an initrd
 #   deps.sh test      what the tests compare with
+#   deps.sh fuzz      what compiles libFuzzer
 #   deps.sh debug     gdb
 #   deps.sh fetch     what unpacks a Debian kernel package
 #
@@ -32,10 +33,11 @@ packages_of() {
         want xz xz-utils
         want zstd zstd
         ;;
+    fuzz) want g++ g++ ;;
     debug) want gdb-multiarch gdb-multiarch ;;
     fetch) want dpkg-deb dpkg ;;
     *)
-        echo "deps.sh: $1: build, run, test, debug or fetch" >&2
+        echo "deps.sh: $1: build, run, test, fuzz, debug or fetch" >&2
         exit 2
         ;;
     esac
@@ -81,7 +83,7 @@ Without apt-get (or without root and sudo) please install by hand:
   - QEMU's system emulator for ppc64, with its firmware   (qemu-system-ppc64)
   - gcc and binutils for powerpc64le-linux-gnu            (the prefix powerpc64le-linux-gnu-)
   - rustup, which reads rust-toolchain.toml: rustc 1.96 with rust-src, clippy, rustfmt
-  - python3, xz, zstd, cpio, make, a C compiler; gdb with support for powerpc
+  - python3, xz, zstd, cpio, make, a C compiler; g++ for make fuzz; gdb with support for powerpc
 END
     exit 1
 fi

@@ -3,8 +3,8 @@
 #
 #   host      cargo test and the tests of the scripts under qemu/ and bench/
 #   qemu      the console transcripts of qemu/cases, qemu/test_kernel.py,
-#             test_registered.py and test_text.py there, a sample of `make corpus`,
-#             and a minute of qemu/stress.py
+#             test_registered.py, test_text.py and test_spoiled.py there, a sample of
+#             `make corpus`, and a minute of qemu/stress.py
 #   powerN    the same on that CPU
 #   powerN-MMU-SMP[-FIRMWARE]   the transcripts on that machine: power9-hash-4;
 #              with like8 for MMU, on one that has to look like a POWER8
@@ -67,6 +67,7 @@ for what in "$@"; do
             count kernel of_unittest python3 qemu/test_kernel.py
             count registered of_unittest python3 qemu/test_registered.py
             count text of_unittest python3 qemu/test_text.py
+            count spoiled of_unittest python3 qemu/test_spoiled.py
             count corpus of_unittest python3 tools/corpus/test_corpus.py
             count stress of_cases qemu/stress.py
         fi

@@ -378,11 +378,7 @@ impl Resolver for Everyone {
             return Some(Resolved { addr, owner: Owner::Kernel, gpl_only: false });
         }
         self.modules.iter().filter(|module| !module.options.link_only).find_map(|module| {
-            let export = module
-                .linked()
-                .exports
-                .iter()
-                .find(|export| export.name.as_bytes() == name.bytes)?;
+            let export = loader::exports::find(&module.linked().exports, name.bytes)?;
             let owner = Owner::Module(module.number);
             Some(Resolved { addr: export.addr, owner, gpl_only: export.gpl_only })
         })

@@ -47,6 +47,7 @@
 pub mod decode;
 pub mod elf;
 pub mod encode;
+mod nesting;
 pub mod readable;
 
 /// First bytes of a table.

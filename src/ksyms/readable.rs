@@ -13,13 +13,17 @@ use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::ToString;
 
+use super::nesting;
 use crate::shell::error::Shown;
 
 /// A symbol's name without Rust's mangling and without control characters; most
 /// names are what they were.
 #[must_use]
 pub fn readable(raw: &str) -> Cow<'_, str> {
-    let mangled = raw.starts_with("_R") || raw.starts_with("_ZN");
+    let mangled = match raw.strip_prefix("_R") {
+        Some(rest) => nesting::is_shallow(rest.as_bytes()),
+        None => raw.starts_with("_ZN"),
+    };
     let plain = mangled.then(|| rustc_demangle::try_demangle(raw).ok()).flatten();
     let name = plain.map_or(Cow::Borrowed(raw), |plain| Cow::Owned(format!("{plain:#}")));
     if name.chars().any(char::is_control) {
@@ -54,6 +58,14 @@ mod tests {
             assert!(may_be_made(plain));
         }
         for raw in ["crc16", "_R", "_Reserved", "_ZN", "", "_RNvC", "\u{e9}t\u{e9}"] {
+            assert!(matches!(readable(raw), Cow::Borrowed(same) if same == raw), "{raw}");
+        }
+    }
+
+    /// Demangled they would take a hundred kilobytes of stack, which no CPU has here.
+    #[test]
+    fn a_name_within_itself_stays_as_it_is() {
+        for raw in ["_RNvB_1a", "_RINvC1a1bRRB8_E"] {
             assert!(matches!(readable(raw), Cow::Borrowed(same) if same == raw), "{raw}");
         }
     }

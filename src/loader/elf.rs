@@ -17,6 +17,9 @@
 //!   itself says (place, symbol, type) is checked later, where it is used.
 //! - Nothing is copied: sections, symbols and relocations are views of the file,
 //!   which therefore outlives the module.
+//! - Sections share no bytes as a whole: together they have no more than the file.
+//!   So whoever walks through all relocations, or all names, walks at most through
+//!   the file, however many headers point at the same place.
 //! - A file may be longer than what its headers describe: Debian appends a
 //!   signature.
 //!
@@ -55,6 +58,11 @@ const ENTRY: usize = 24;
 const SECTION_HEADER: usize = 64;
 /// Largest alignment that a section may ask for: a page of the larger size.
 const ALIGN_MAX: u64 = 0x1_0000;
+/// Longest name of a section, a symbol, an export or a parameter, with its NUL.
+/// Names may share bytes, so one without a limit could be read again for each of a
+/// hundred thousand symbols. Linux's limit for symbols is 512; Rust's mangled names
+/// can be longer than people write.
+const NAME_MAX: usize = 2048;
 /// Section index of Linux's late livepatch symbols.
 const SHN_LIVEPATCH: u16 = 0xff20;
 /// Flag of Linux's late livepatch relocation sections.
@@ -175,12 +183,13 @@ impl<'a> Object<'a> {
         text_at(self.strings, symbol.st_name).unwrap_or(NOT_TEXT)
     }
 
-    /// The symbol's name with its NUL and all that follows in the table of names;
-    /// quicker than asking for its name.
+    /// The symbol's name with its NUL and what follows in the table of names, as far
+    /// as a name may reach; quicker than asking for its name.
     #[inline]
     pub(super) fn name_onwards(&self, symbol: u32) -> &'a [u8] {
         let name = self.symbols.get(symbol as usize).map_or(0, |raw| le32(raw, 0));
-        self.strings.get(name as usize..).unwrap_or_default()
+        let rest = self.strings.get(name as usize..).unwrap_or_default();
+        rest.get(..NAME_MAX).unwrap_or(rest)
     }
 
     /// True if `symbol` is called `name`; quicker than asking for its name.
@@ -389,9 +398,10 @@ impl<'a> Relocations<'a> {
     }
 }
 
-/// What [`Object::name`] gives for a name that is not UTF-8; no symbol of the
-/// kernel or of a module is found under it.
-const NOT_TEXT: &str = "(a name that is not UTF-8)";
+/// What [`Object::name`] gives for a name that is not UTF-8 or too long; no symbol
+/// of the kernel or of a module is found under it.
+const NOT_TEXT: &str = "(a name that is no text of up to 2047 bytes)";
+const _: () = assert!(NAME_MAX == 2048, "NOT_TEXT says so");
 
 /// Low four bits of `st_info`: function, object, section...
 #[must_use]
@@ -426,11 +436,12 @@ pub fn loses_toc(symbol: &Sym) -> bool {
     LocalEntry::from_st_other(symbol.st_other).is_ok_and(|entry| !entry.keeps_r2)
 }
 
-/// The NUL-terminated text at `offset` in a string table; `None` if it starts
-/// outside or is not UTF-8.
+/// The NUL-terminated name at `offset` in a string table; `None` if it starts
+/// outside, is not UTF-8 or has more than 2047 bytes.
 #[must_use]
 pub fn text_at(table: &[u8], offset: u32) -> Option<&str> {
     let rest = table.get(offset as usize..)?;
+    let rest = rest.get(..NAME_MAX).unwrap_or(rest);
     CStr::from_bytes_until_nul(rest).ok()?.to_str().ok()
 }
 
@@ -520,6 +531,7 @@ fn parse_sections<'a>(bytes: &'a [u8], header: &Header) -> Result<Vec<Section<'a
         None => text_at(names, at),
     };
     let mut sections = Vec::with_capacity(count);
+    let (mut sum, len) = (0_u64, bytes.len() as u64);
     for (index, raw) in raw.iter().enumerate() {
         let header = decode_section(raw);
         let refuse = |name: &str, fault| LoadError::Section {
@@ -536,14 +548,15 @@ fn parse_sections<'a>(bytes: &'a [u8], header: &Header) -> Result<Vec<Section<'a
             range(bytes, header.sh_offset, header.sh_size).ok_or_else(|| {
                 refuse(
                     name,
-                    SectionFault::Outside {
-                        offset: header.sh_offset,
-                        size: header.sh_size,
-                        len: bytes.len() as u64,
-                    },
+                    SectionFault::Outside { offset: header.sh_offset, size: header.sh_size, len },
                 )
             })?
         };
+        // No overflow: 65,535 times what fits into memory.
+        sum += data.len() as u64;
+        if sum > len {
+            return Err(refuse(name, SectionFault::Overlaps { sum, len }));
+        }
         let section = Section { name, header, data };
         if let Some(fault) = section_fault(&section) {
             return Err(refuse(name, fault));

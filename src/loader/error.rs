@@ -198,6 +198,13 @@ pub enum SectionFault {
         /// Bytes in the file.
         len: u64,
     },
+    /// With those before it, more bytes than the file has: some overlap.
+    Overlaps {
+        /// Bytes of the sections up to this one.
+        sum: u64,
+        /// Bytes in the file.
+        len: u64,
+    },
     /// Not a power of two, or over 64 KiB.
     Alignment {
         /// `sh_addralign`.
@@ -492,6 +499,10 @@ impl fmt::Display for SectionFault {
             Self::Outside { offset, size, len } => write!(
                 f,
                 "{size:#x} bytes from {offset:#x} lie outside the file of {len:#x} bytes; copy the file again"
+            ),
+            Self::Overlaps { sum, len } => write!(
+                f,
+                "shares bytes with another: the sections up to it have {sum:#x} bytes, the file {len:#x}; {DAMAGED}"
             ),
             Self::Alignment { align } => {
                 write!(f, "alignment {align:#x} is not a power of two up to 0x10000; ask for less")

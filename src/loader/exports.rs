@@ -55,7 +55,8 @@ const TABLES: [(&str, &str, bool); 2] =
 const FLAGS: &str = "__kflagstab";
 const GPL_ONLY: u8 = 1;
 
-/// Reads the export tables of a module linked into `image` at `base`.
+/// Reads the export tables of a module linked into `image` at `base`; by name, so
+/// that those who import need not look at each.
 ///
 /// # Errors
 /// [`LoadError::BadExport`], naming the entry.
@@ -126,7 +127,16 @@ pub fn read<'a>(
             exports.push(Export { name, addr: Vaddr(addr), gpl_only, checksum });
         }
     }
+    // Linkers sort each table; then two runs are merged.
+    exports.sort_by_key(|export| export.name);
     Ok(exports)
+}
+
+/// The export called `name`, of those that [`read`] has found.
+#[must_use]
+pub fn find<'e, 'a>(exports: &'e [Export<'a>], name: &[u8]) -> Option<&'e Export<'a>> {
+    let at = exports.partition_point(|export| export.name.as_bytes() < name);
+    exports.get(at).filter(|export| export.name.as_bytes() == name)
 }
 
 /// Refuses a module that exports a name which `others` already have.

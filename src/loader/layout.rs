@@ -318,14 +318,13 @@ impl Layout {
     /// in that section.
     #[must_use]
     pub fn section_at(&self, object: &Object, offset: u64) -> Option<(usize, u64)> {
-        let kept = self.offsets.iter().zip(object.sections()).enumerate();
-        for (index, (&start, section)) in kept {
-            let inside = offset.wrapping_sub(u64::from(start));
-            if start != NOT_KEPT && inside < section.size() {
-                return Some((index, inside));
-            }
-        }
-        None
+        // Sections that begin at one place are empty, but for the last of them.
+        let start = |index: u32| self.offsets.get(index as usize).copied().unwrap_or(NOT_KEPT);
+        let end = self.order.partition_point(|&index| u64::from(start(index)) <= offset);
+        let index = *self.order.get(end.checked_sub(1)?)?;
+        let inside = offset - u64::from(start(index));
+        let index = index as usize;
+        (inside < object.sections().get(index)?.size()).then_some((index, inside))
     }
 
     /// Gives every section of a group its offset.

@@ -21,6 +21,9 @@ pub struct Modinfo<'a> {
 const GPL_COMPATIBLE: [&str; 6] =
     ["GPL", "GPL v2", "GPL and additional rights", "Dual BSD/GPL", "Dual MIT/GPL", "Dual MPL/GPL"];
 
+/// Longest name of a module: Linux's `MODULE_NAME_LEN` is 56 with the NUL.
+const NAME_MAX: usize = 55;
+
 /// Where the first NUL is, found a word at a time.
 fn first_nul(bytes: &[u8]) -> Option<usize> {
     CStr::from_bytes_until_nul(bytes).ok().map(CStr::count_bytes)
@@ -102,6 +105,8 @@ impl<'a> Modinfo<'a> {
 #[must_use]
 pub fn module_name(object: &Object, base_name: &str) -> String {
     let stem = base_name.split(".ko").next().unwrap_or(base_name);
-    let typed = |name: &&str| !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_graphic());
+    let typed = |name: &&str| {
+        (1..=NAME_MAX).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic())
+    };
     Modinfo::of(object).name().filter(typed).unwrap_or(stem).replace('-', "_")
 }

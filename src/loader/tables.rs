@@ -139,7 +139,7 @@ impl Entry for Jump {
     const SIZE: usize = 16;
 
     fn read(at: Vaddr, bytes: &[u8]) -> Option<Self> {
-        let key = at.offset(8 + double(bytes, 8)?.cast_signed());
+        let key = at.offset(8).offset(double(bytes, 8)?.cast_signed());
         // Keys are aligned: bit 0 says which way, bit 1 is the kernel's own note.
         let (inverted, key) = (key.0 & 1 != 0, Vaddr(key.0 & !3));
         let (code, target) = (relative(at, bytes, 0)?, relative(at, bytes, 4)?);

@@ -155,3 +155,22 @@ pub fn assemble(source: &str, object: &str) -> Vec<u8> {
     run("as", &["-mpower10", "-o", path, &fixture(source)]);
     std::fs::read(&object).expect("the assembler wrote it")
 }
+
+/// Compresses `bytes` with a command line.
+pub fn packed(line: &str, bytes: &[u8]) -> Vec<u8> {
+    use std::io::Write as _;
+    let mut words = line.split(' ');
+    let tool = words.next().expect("a program");
+    let mut child = std::process::Command::new(tool)
+        .args(words)
+        .stdin(std::process::Stdio::piped())
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap_or_else(|error| panic!("{tool}: {error}; install xz-utils and zstd"));
+    let (mut input, bytes) = (child.stdin.take().expect("piped"), bytes.to_vec());
+    let feed = std::thread::spawn(move || input.write_all(&bytes));
+    let output = child.wait_with_output().expect("ran");
+    feed.join().expect("fed").expect("read all");
+    assert!(output.status.success(), "{line}");
+    output.stdout
+}

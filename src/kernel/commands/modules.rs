@@ -51,6 +51,10 @@ fn told(word: &str, load: impl FnOnce(&str) -> Result<Arc<Module>, Failure>) -> 
     }
 }
 
+/// Most modules that depend on each other in a row: each takes 750 bytes of a stack
+/// that has 64 KiB. Debian's longest row has eight.
+const ROW_MAX: usize = 32;
+
 /// Loads a module after what it depends on, as far as the kernel has not got it.
 pub fn modprobe(word: &str, params: &[Param]) -> Done {
     let mut path = Vec::new();
@@ -67,6 +71,13 @@ fn probe(word: &str, params: &[Param], path: &mut Vec<String>) -> Done {
     }
     if path.iter().any(|seen| seen == word) {
         return Err(format!("{word}: depends on itself, by way of {}", path.join(", ")).into());
+    }
+    if path.len() == ROW_MAX {
+        let first = path.first().map_or(word, String::as_str);
+        return Err(format!(
+            "{word}: more than {ROW_MAX} modules in a row, from {first} on; modprobe {word} first"
+        )
+        .into());
     }
     path.push(word.into());
     let file = ModuleFile::open(word)?;

@@ -145,12 +145,12 @@ fn sections_do_not_share_their_bytes() {
 fn names_that_share_bytes_are_not_read_to_their_end() {
     let mut builder = small();
     builder.symbol(&"a".repeat(1 << 20), FUNC, 1, 0, 0);
-    for _ in 0..100_000 {
+    for _ in 0..20_000 {
         builder.symbol("", FUNC, 0, 0, 0);
     }
     let mut file = builder.build();
     let table = elf::sections(&file).into_iter().find(|it| it.kind == elf::SYMTAB).expect("there");
-    for number in 4..100_004 {
+    for number in 4..20_004 {
         elf::put(&mut file, table.start + number * elf::ENTRY, 4, 20 + number as u64);
     }
     assert_eq!(load(&file), Ok(()));

@@ -117,6 +117,22 @@ impl Bound {
         if local { self.near.wrapping_sub(self.value) as u8 } else { 0 } // at most 64
     }
 
+    /// Before anything is known.
+    const UNKNOWN: Self =
+        Self { value: NOWHERE, near: NOWHERE, stub: 0, class: Class::NotKept, needs: Needs::LOCAL };
+
+    /// Says that it is a symbol of a section that lies at `start`.
+    #[inline(always)]
+    fn place(&mut self, start: Vaddr, symbol: &Sym, needs: Needs) {
+        self.value = start.0.wrapping_add(symbol.st_value);
+        self.needs = needs;
+        self.class = Class::Leaves;
+        if needs.is_local() {
+            self.near = self.value.wrapping_add(local_entry(symbol).into());
+            self.class = Class::Local;
+        }
+    }
+
     /// A symbol whose global and local entry points are one.
     fn local(value: u64, needs: Needs) -> Self {
         Self { value, near: value, stub: 0, class: Class::Local, needs }
@@ -132,16 +148,16 @@ impl Bound {
 pub(super) fn bind(linker: &mut Linker) -> Result<Bindings, LoadError> {
     let Linker { object, layout, base, .. } = *linker;
     let toc = linker.abi.stubs.module_toc;
-    let symbols = object.symbols().zip(&layout.needs).zip(0..);
-    let bounds = symbols.map(|((symbol, needs), index)| {
-        let place = layout.offset_of(usize::from(symbol.st_shndx));
-        match place {
-            Some(section) => bound(base.offset(section.into()), &symbol, *needs),
-            None => without_place(object, toc, index, *needs),
+    let mut bounds = alloc::vec![Bound::UNKNOWN; object.symbol_count()];
+    let symbols = object.symbols().zip(&layout.needs);
+    for (index, (bound, (symbol, needs))) in bounds.iter_mut().zip(symbols).enumerate() {
+        match layout.offset_of(usize::from(symbol.st_shndx)) {
+            Some(section) => bound.place(base.offset(section.into()), &symbol, *needs),
+            None => *bound = without_place(object, toc, index as u32, *needs),
         }
-    });
+    }
     let mut bindings = Bindings {
-        bounds: bounds.collect(),
+        bounds,
         stubs: StubTable::new(base),
         owners: Vec::new(),
         missing: Vec::new(),
@@ -185,21 +201,6 @@ pub(super) fn bind(linker: &mut Linker) -> Result<Bindings, LoadError> {
     bindings.owners.sort_unstable();
     bindings.owners.dedup();
     Ok(bindings)
-}
-
-/// What `symbol` stands for, in a section that lies at `start`.
-#[inline(always)]
-fn bound(start: Vaddr, symbol: &Sym, needs: Needs) -> Bound {
-    let value = start.0.wrapping_add(symbol.st_value);
-    let local = needs.is_local();
-    let near = value.wrapping_add(local_entry(symbol).into());
-    Bound {
-        value,
-        near: if local { near } else { NOWHERE },
-        stub: 0,
-        class: if local { Class::Local } else { Class::Leaves },
-        needs,
-    }
 }
 
 /// What a symbol in no section that is kept stands for, as far as the module says.

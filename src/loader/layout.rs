@@ -117,7 +117,7 @@ pub(super) struct Needs(u8);
 
 impl Needs {
     /// Branches to the symbol stay in the module and keep r2: no stub.
-    const LOCAL: Self = Self(0);
+    pub(super) const LOCAL: Self = Self(0);
     /// Branches leave the module, or come back with another r2.
     const LEAVES: Self = Self(1);
     /// Calls are the profiling hook's.

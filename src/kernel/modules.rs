@@ -337,7 +337,12 @@ impl Module {
 
     /// Bytes of memory, in whole pages; with its file, if that was compressed.
     pub fn size(&self) -> u64 {
-        self.pages.size() + self.file().size()
+        self.image_size() + self.file().size()
+    }
+
+    /// Bytes of its sections and what the loader added, in whole pages.
+    pub fn image_size(&self) -> u64 {
+        self.pages.size()
     }
 }
 

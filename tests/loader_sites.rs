@@ -95,6 +95,7 @@ fn each_kind_of_site_is_found_and_switched_off() {
     let expected = [
         (function(&loaded, "patch_early"), SiteFault::NopBeforeToc),
         (function(&loaded, "patch_wrong"), SiteFault::WrongToc),
+        (function(&loaded, "patch_leaf") + 8, SiteFault::NotAtEntry),
     ];
     assert_eq!(refused.collect::<Vec<_>>(), expected);
 }

@@ -311,6 +311,9 @@ fn patchable_site(
     if at == function.at && sets_up_toc(word(at), word(at + 4)) {
         at += 8; // the symbol does not say so, but the words do
     }
+    if listed > at {
+        return Err(SiteFault::NotAtEntry);
+    }
     match word(at) {
         Some(Insn::NOP) => Ok(CallSite::new(at, SiteKind::Patchable, function.symbol, 0)),
         _ if word(listed) == Some(Insn::NOP) => Err(SiteFault::NopBeforeToc),

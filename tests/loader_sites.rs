@@ -91,9 +91,13 @@ fn each_kind_of_site_is_found_and_switched_off() {
             _ => assert_eq!(stub_at(&loaded, stub), (StubKind::Profile, MCOUNT.0)),
         }
     }
-    let early = function(&loaded, "patch_early");
-    let [refused] = loaded.linked.refused[..] else { panic!("one is refused") };
-    assert_eq!((refused.at, refused.fault), (early, SiteFault::NopBeforeToc));
+    let refused = loaded.linked.refused.iter().map(|site| (site.at, site.fault));
+    let expected = [
+        (function(&loaded, "patch_early"), SiteFault::NopBeforeToc),
+        (function(&loaded, "patch_wrong"), SiteFault::WrongToc),
+        (function(&loaded, "patch_leaf") + 8, SiteFault::NotAtEntry),
+    ];
+    assert_eq!(refused.collect::<Vec<_>>(), expected);
 }
 
 #[test]

@@ -36,7 +36,7 @@ use crate::loader::symbols::find_global;
 use crate::loader::tables::Left;
 use crate::loader::{
     self, CallSite, Function, Group, KernelAbi, Layout, LinkOptions, Linked, LoadError, Name,
-    Object, Owner, PlacedSection, Resolved, Resolver, Span,
+    Object, Owner, PlacedSection, RefusedSite, Resolved, Resolver, SiteFault, Span,
 };
 use crate::machine::lock::{Mutex, briefly};
 use crate::machine::memory::Pages;
@@ -340,7 +340,12 @@ impl Module {
 
     /// Bytes of memory, in whole pages; with its file, if that was compressed.
     pub fn size(&self) -> u64 {
-        self.pages.size() + self.file().size()
+        self.image_size() + self.file().size()
+    }
+
+    /// Bytes of its sections and what the loader added, in whole pages.
+    pub fn image_size(&self) -> u64 {
+        self.pages.size()
     }
 }
 
@@ -582,6 +587,13 @@ fn load(
     replace_list(|modules| modules.changed(|_| false, Some(module.clone())));
     for Left { section, count } in left {
         kprintln!("{word}: {count} entries of {section} not applied");
+    }
+    let wrong = |site: &&RefusedSite| site.fault == SiteFault::WrongToc;
+    match module.linked().refused.iter().filter(wrong).count() {
+        0 => {}
+        count => kprintln!(
+            "{word}: {count} functions compute a wrong r2, with nops before their TOC set-up; compile with -mprofile-kernel or gcc 14"
+        ),
     }
     tracing::module_came(&module);
     for (entry, value) in own {

@@ -90,6 +90,9 @@ pub enum SiteFault {
     NotAtEntry,
     /// Its nop stands before the TOC set-up: callers from the module skip it.
     NopBeforeToc,
+    /// The same, and the set-up takes itself for the entry: every caller from
+    /// elsewhere and every pointer gives the function another r2 than the module's.
+    WrongToc,
     /// The word at the local entry point is no nop.
     NotANop {
         /// The word.
@@ -110,6 +113,9 @@ impl core::fmt::Display for SiteFault {
             ),
             Self::NopBeforeToc => f.write_str(
                 "nop before the TOC set-up, which local calls skip; compile with -mprofile-kernel or gcc 14",
+            ),
+            Self::WrongToc => f.write_str(
+                "nop before the TOC set-up, which then computes a wrong r2; compile with -mprofile-kernel or gcc 14",
             ),
             Self::NotANop { found } => {
                 write!(f, "expected nop at the local entry, found {found:#010x}; compile the function again")
@@ -311,10 +317,45 @@ fn patchable_site(
     if at == function.at && sets_up_toc(word(at), word(at + 4)) {
         at += 8; // the symbol does not say so, but the words do
     }
+    if listed > at {
+        return Err(SiteFault::NotAtEntry);
+    }
     match word(at) {
         Some(Insn::NOP) => Ok(CallSite::new(at, SiteKind::Patchable, function.symbol, 0)),
         _ if word(listed) == Some(Insn::NOP) => Err(SiteFault::NopBeforeToc),
         found => Err(SiteFault::NotANop { found: found.unwrap_or_default().0 }),
+    }
+}
+
+/// Finds among the sites with their nop before the TOC set-up those whose function
+/// computes a wrong r2, in the linked `image`, where r2 is to be `toc`.
+///
+/// gcc 12 counts the distance to the TOC from the `addis`, but r12 holds the global
+/// entry point, which is the first nop.
+pub(super) fn judge_toc(
+    refused: &mut [RefusedSite],
+    functions: &Functions,
+    image: &[u8],
+    toc: u64,
+) {
+    let word = |at: u32| word_at(image, at.into()).map(Insn);
+    let low = |insn: Insn| i64::from(insn.0 as i16);
+    for site in refused.iter_mut().filter(|site| site.fault == SiteFault::NopBeforeToc) {
+        let Some(entry) = functions.at(site.at).map(|function| function.at) else {
+            continue;
+        };
+        let places = (entry..entry.saturating_add(PREFIX_MAX)).step_by(4);
+        let Some(set_up) = places.into_iter().find(|at| word(*at) != Some(Insn::NOP)) else {
+            continue;
+        };
+        let (first, second) =
+            (word(set_up).unwrap_or_default(), word(set_up + 4).unwrap_or_default());
+        if sets_up_toc(Some(first), Some(second)) && second != well_known::ADD_R2_R2_R12 {
+            let r2 = i64::from(entry) + (low(first) << 16) + low(second);
+            if r2 != toc.cast_signed() {
+                site.fault = SiteFault::WrongToc;
+            }
+        }
     }
 }
 

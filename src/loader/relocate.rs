@@ -706,7 +706,8 @@ fn add_patchable(
     if callsites::patchable_entries(linker.object) == 0 {
         return Ok(());
     }
-    let (patchable, bad) = callsites::patchable(linker.object, linker.layout, functions);
+    let (patchable, mut bad) = callsites::patchable(linker.object, linker.layout, functions);
+    callsites::judge_toc(&mut bad, functions, linker.image, linker.layout.toc);
     refused.extend(bad);
     sites.extend(patchable);
     callsites::sort(sites);

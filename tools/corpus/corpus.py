@@ -187,8 +187,9 @@ def load_all(modules):
     if cases.memory(before) != cases.memory(after):
         raise Broken(f"memory before: {before}\nand after: {after}")
     for module, loaded, listed in zip(modules, rest[1:-1:3], rest[2:-1:3]):
-        if loaded[1]:
-            module.refusal = loaded[1][-1].removeprefix(f"insmod: {module.word}: ")
+        refused = [line for line in loaded[1] if line.startswith("insmod: ")]
+        if refused:  # other lines only tell what is special
+            module.refusal = refused[-1].removeprefix(f"insmod: {module.word}: ")
         else:
             module.rows = read_rows(listed[1])
     return machine, facts
@@ -205,10 +206,10 @@ def places(rows):
 
 def dump(module, wrong):
     """The machine's bytes where its digest is not the host's: rows, address -> bytes."""
-    [(_, refused), (_, listed)] = boot(
+    [(_, said), (_, listed)] = boot(
         [f"insmod {module.word} --link-only", f"sections {module.name}"], [module.path])
-    if refused:
-        raise Broken(f"{module.path}: refused at the second try: {refused[-1]}")
+    if said and said[-1].startswith("insmod: "):
+        raise Broken(f"{module.path}: refused at the second try: {said[-1]}")
     rows = read_rows(listed)
     ranges = [(rows[key].address, min(rows[key].size, DUMP_BYTES)) for key in wrong]
     blocks = boot([f"insmod {module.word} --link-only", f"sections {module.name}",

@@ -10,6 +10,7 @@ SHT_SYMTAB, SHT_RELA, SHT_NOBITS = 2, 4, 8
 SHF_ALLOC, SHF_EXECINSTR = 2, 4
 SHN_UNDEF, SHN_ABS = 0, 0xFFF1
 STB_WEAK = 2
+STT_FUNC = 2
 
 
 class Section:
@@ -34,6 +35,10 @@ class Symbol:
     @property
     def is_weak(self):
         return self.info >> 4 == STB_WEAK
+
+    @property
+    def is_function(self):
+        return self.info & 15 == STT_FUNC
 
     @property
     def local_entry(self):

@@ -247,6 +247,8 @@ class Check:
         self.sites = set()   # addresses of calls of _mcount
         self.traps = {}      # missing symbol -> a stub that traps and names it
         self.words = set()   # addresses of doublewords that prefixed loads read
+        self.functions = {}     # address of a global entry -> symbol
+        self.patchable = set()  # addresses of nops that a stub comes back behind
         self.toc = self.find_toc()
         self.values = [self.value_of(symbol) for symbol in elf.symbols]
 
@@ -270,6 +272,7 @@ class Check:
             self.section(section, address)
         self.listed_sites()
         self.rest_of_stubs()
+        self.patchable_sites()
         self.gaps(ends + [self.image.stubs, self.image.targets])
         return self.report
 
@@ -533,6 +536,40 @@ class Check:
             which = ("listed", "no call") if at in listed else ("not listed", "call")
             self.differ(f"__mcount_loc: {at:#x}", "call site", HOOK, *which)
 
+    def patchable_sites(self):
+        """The compiler's list of functions with a nop, and the stubs for such nops."""
+        expected = set()
+        self.functions = {value: symbol for value, symbol in zip(self.values, self.elf.symbols)
+                          if symbol.is_function}
+        for section in self.elf.sections:
+            if section.name != "__patchable_function_entries":
+                continue
+            for _, info, addend in self.elf.relocations(section.index):
+                self.report.types[info & 0xFFFFFFFF] += 1
+                self.report.counts["patchable functions"] += 1
+                site = self.nop_of((self.values[info >> 32] or 0) + addend)
+                expected |= {site} - {None}
+        self.report.counts["patchable call sites"] += len(self.patchable)
+        for at in sorted(expected ^ self.patchable):
+            which = ("a stub", "none") if at in expected else ("no stub", "one")
+            self.differ(f"patchable: {at:#x}", "call site", "", *which)
+
+    def nop_of(self, listed):
+        """The nop at the local entry of the function that an entry of the list is for.
+
+        Compilers list the nop, the global entry, or a nop before that; None if there
+        is no nop at the local entry.
+        """
+        word = lambda at: struct.unpack("<I", self.image.read(at, 4))[0]
+        for entry in [listed, listed - 8, *range(listed + 4, listed + 64, 4)]:
+            symbol = self.functions.get(entry)
+            if symbol and (entry != listed - 8 or symbol.local_entry == 8):
+                site = entry + (symbol.local_entry or 0)
+                return site if word(site) == stub.NOP else None
+            if entry >= listed and word(entry) != stub.NOP:
+                break
+        return None
+
     # --- what no branch of the file leads to
 
     def explained(self, start, size):
@@ -581,6 +618,7 @@ class Check:
             word = struct.unpack("<I", self.image.read(outcome.back - 4, 4))[0]
             if word != stub.NOP:
                 raise stub.Lost(f"comes back to {outcome.back:#x}, behind no nop")
+            self.patchable.add(outcome.back - 4)
             outcome = self.follow(outcome.hook)
         if outcome.target not in (facts["mcount"], facts["mcount_late"]):
             raise stub.Lost("no branch leads here, and it is no call site's")

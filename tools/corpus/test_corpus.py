@@ -59,6 +59,19 @@ class Agree(unittest.TestCase):
                               "PCREL34", "GOT_PCREL34", "PLT_PCREL34"},
                              {model.TYPES[kind][0] for kind in result.report.types})
 
+    def test_compressed_ones_are_compared_as_well(self):
+        with tempfile.TemporaryDirectory() as scratch:
+            paths = [os.path.join(scratch, "demo_xz.ko.xz"), os.path.join(scratch, "rust_zst.ko.zst")]
+            for path, name, pack in zip(paths, ("demo", "rust_hello"), (["xz", "-c", "-C", "crc32"],
+                                                                        ["zstd", "-cq"])):
+                with open(path, "wb") as out:
+                    subprocess.run([*pack, os.path.join(OURS, name + ".ko")], stdout=out, check=True)
+            result = self.compare(paths)
+        self.assertEqual(result.loaded, 2)
+        counts = result.report.counts
+        self.assertEqual(counts["patchable functions"], counts["patchable call sites"])
+        self.assertGreater(counts["patchable call sites"], 5)
+
     def test_a_sample_of_debians_modules(self):
         tree = os.environ.get("TOCSIN_MODULES_DIR")
         if not tree:

@@ -18,7 +18,11 @@
 #define __packed             __attribute__((__packed__))
 #define __printf(fmt, args)  __attribute__((__format__(printf, fmt, args)))
 #define __alias(name)        __attribute__((__alias__(#name)))
+#if __has_attribute(__copy__) /* not in clang 19 */
 #define __copy(name)         __attribute__((__copy__(name)))
+#else
+#define __copy(name)
+#endif
 #define __weak               __attribute__((__weak__))
 #define __cold               __attribute__((__cold__))
 #define __must_check         __attribute__((__warn_unused_result__))

@@ -35,7 +35,7 @@ pub fn sections(word: &str) -> Done {
     let added = [
         ("(stubs)", module.layout.stubs.offset, module.layout.stubs.len),
         ("(targets)", module.layout.targets.offset, module.layout.targets.len),
-        ("(image)", module.layout.size - module.size(), module.size()),
+        ("(image)", module.layout.size - module.image_size(), module.image_size()),
         ("(toc)", module.layout.toc, 0),
     ];
     for (name, offset, size) in added {

@@ -13,7 +13,8 @@
 //! ```
 //!
 //! `loader/callsites.rs` finds sites, `patch/state.rs` knows what their words are,
-//! `sites/select.rs` asks a filter about their functions.
+//! `sites/select.rs` asks a filter about their functions, `sites/choice.rs` keeps what
+//! was chosen.
 //!
 //! # Invariants
 //! - The sites of a module are sorted by address, and modules do not overlap.
@@ -722,8 +723,11 @@ impl SiteTable {
 }
 
 mod bits;
+mod choice;
+pub mod runs;
 mod select;
 #[cfg(test)]
 mod tests;
 
+pub use choice::Choice;
 pub use select::{Functions, Miss, MissReason, Selection};

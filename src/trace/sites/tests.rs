@@ -15,7 +15,7 @@ const PROFILE: u32 = 0x400;
 const OOL: u32 = 0x500;
 const REDIRECT: Vaddr = Vaddr(0x1_0600);
 
-struct Symbols {
+pub(super) struct Symbols {
     indexed: bool,
 }
 
@@ -52,9 +52,9 @@ impl Functions for Symbols {
     }
 }
 
-const PLAIN: Symbols = Symbols { indexed: false };
+pub(super) const PLAIN: Symbols = Symbols { indexed: false };
 
-fn table() -> SiteTable {
+pub(super) fn table() -> SiteTable {
     let mut table = SiteTable::new();
     let sites = [
         CallSite::new(0x00c, SiteKind::Profile, 0, PROFILE),

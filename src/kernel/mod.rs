@@ -22,6 +22,7 @@
 //! oops        what an exception means; registers and back trace
 //! unwind      walking the stack through trace and patch frames
 //! files       control files under /proc and /sys
+//! tracefs     those under /sys/kernel/tracing
 //! initrd      the files that came with the kernel
 //! commands/   one body for each command of the shell
 //! run         boot arguments and the shell's loop
@@ -49,6 +50,7 @@ pub mod run;
 pub mod step;
 pub mod symbols;
 pub mod tables;
+pub mod tracefs;
 pub mod tracing;
 pub mod unwind;
 pub mod versions;

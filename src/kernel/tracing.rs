@@ -26,35 +26,61 @@ use crate::machine::text;
 use crate::patch::state::Word;
 use crate::trace::filter::Filter;
 use crate::trace::sites::{
-    AddError, Change, Counts, Functions, ModuleId, NewModule, Plan, Row, Run, SiteId, SiteTable,
+    AddError, Change, Choice, Counts, Functions, ModuleId, NewModule, Plan, Row, Run, SiteId,
+    SiteTable, runs,
 };
+use crate::trace::triggers::Triggers;
+use crate::trace::words::{Action, Limit, Word as FilterWord};
 
 static SITES: Mutex<SiteTable> = Mutex::new(SiteTable::new());
 static TRACER: Mutex<Tracer> = Mutex::new(Tracer::new());
 
 struct Tracer {
-    /// What is traced, or will be when the tracer is on again; nothing was ever
-    /// said if it is `None`, and that means everything.
-    filter: Option<Arc<Filter>>,
-    /// The sites that it meant when the table had changed this often.
-    meant: (u64, Vec<Run>),
+    /// What is traced, or will be when the tracer is on again: `set_ftrace_filter`.
+    filter: Choice,
+    /// What is not: `set_ftrace_notrace`.
+    notrace: Choice,
+    /// The words of the filter, as they were given.
+    words: Vec<String>,
+    triggers: Triggers,
     on: bool,
 }
 
 impl Tracer {
     const fn new() -> Self {
-        Self { filter: None, meant: (0, Vec::new()), on: false }
+        Self {
+            filter: Choice::NONE,
+            notrace: Choice::NONE,
+            words: Vec::new(),
+            triggers: Triggers::NONE,
+            on: false,
+        }
     }
 
-    /// The filter, if the tracer is on.
-    fn active(&self) -> Option<Arc<Filter>> {
-        self.filter.clone().filter(|_| self.on)
+    /// The sites that are to be traced.
+    fn wanted(&self, sites: &SiteTable) -> Vec<Run> {
+        let wanted = match self.filter.chosen() {
+            Some(chosen) => {
+                let mut wanted = Vec::with_capacity(chosen.len() * 2); // as `plan` needs
+                wanted.extend_from_slice(chosen);
+                wanted
+            }
+            None => sites.others(&[]),
+        };
+        match self.notrace.chosen() {
+            Some(without) => runs::minus(&wanted, without),
+            None => wanted,
+        }
     }
 }
 
-/// The words of a filter as they were given.
-fn words_of(filter: &Filter) -> Vec<String> {
-    filter.patterns().iter().map(|pattern| pattern.text().to_owned()).collect()
+/// Which of the two filters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// `set_ftrace_filter`.
+    Filter,
+    /// `set_ftrace_notrace`.
+    Notrace,
 }
 
 /// Function names out of the loaded modules' symbol tables.
@@ -111,15 +137,23 @@ pub fn add(new: NewModule) -> Result<ModuleId, AddError> {
     SITES.lock().add(new)
 }
 
-/// Traces a module that has just been listed, if the filter means it.
+/// Traces of a module that has just been listed what the filters mean.
 pub fn module_came(module: &Module) {
-    if let Some(filter) = active_filter() {
-        let functions = Loaded::now();
-        let mut sites = SITES.lock();
-        let wanted = sites.select_of(module.sites, &filter, &functions);
-        // A refusal here leaves the module untraced, as the journal shows.
-        let _ = change(&mut sites, &module.name, wanted, Change::Trace(true));
-    }
+    let functions = Loaded::now();
+    let mut sites = SITES.lock();
+    let wanted = {
+        let mut tracer = TRACER.lock();
+        tracer.filter.came(module.sites, &module.name, &sites, &functions);
+        tracer.notrace.came(module.sites, &module.name, &sites, &functions);
+        if !tracer.on {
+            return;
+        }
+        let mut wanted = tracer.wanted(&sites);
+        wanted.retain(|run| run.module() == module.sites);
+        wanted
+    };
+    // A refusal here leaves the module untraced, as the journal shows.
+    let _ = change(&mut sites, &module.name, wanted, Change::Trace(true));
 }
 
 /// Forgets a module's sites, and keeps what was recorded of it as text.
@@ -127,7 +161,15 @@ pub fn module_goes(module: &Module) {
     records::archive();
     let mut sites = SITES.lock();
     sites.remove(module.sites);
-    TRACER.lock().meant = (0, Vec::new()); // sites of the past
+    sites_went(&sites);
+}
+
+/// Sites have left the table: the filters forget them.
+fn sites_went(sites: &SiteTable) {
+    let mut tracer = TRACER.lock();
+    tracer.filter.went(sites);
+    tracer.notrace.went(sites);
+    tracer.triggers.went(sites);
 }
 
 /// Forgets a module's sites below `end`, where its init code was; true if nothing is
@@ -140,8 +182,9 @@ pub fn init_goes(module: &Module, end: Vaddr) -> bool {
     drop(sites);
     records::archive();
     sites = SITES.lock();
-    TRACER.lock().meant = (0, Vec::new()); // sites of the past
-    sites.drop_below(module.sites, end) > 0
+    let gone = sites.drop_below(module.sites, end) > 0;
+    sites_went(&sites);
+    gone
 }
 
 /// Changes the state of sites through the text engine: all or nothing.
@@ -219,28 +262,58 @@ pub type NamedRow = (Arc<Module>, String, Row);
 pub fn rows(filter: Option<&Filter>) -> Result<Vec<NamedRow>, String> {
     let functions = Loaded::now();
     let sites = SITES.lock();
-    let chosen: Vec<SiteId> = match filter {
-        None => sites.all().collect(),
+    let chosen = match filter {
+        None => sites.others(&[]),
         Some(filter) => {
             let selection = sites.select(filter, &functions);
             if let Some(miss) = selection.misses.first() {
                 return Err(miss.to_string());
             }
-            selection.sites().collect()
+            selection.runs
         }
     };
+    Ok(named_rows(&sites, &functions, &chosen))
+}
+
+fn named_rows(sites: &SiteTable, functions: &Loaded, chosen: &[Run]) -> Vec<NamedRow> {
     let row = |site: SiteId| {
         let row = sites.row(site)?;
         let module = functions.module(site.module())?.clone();
         let name = module.readable_name(row.function).into_owned();
         Some((module, name, row))
     };
-    Ok(chosen.into_iter().filter_map(row).collect())
+    chosen.iter().flat_map(|run| run.sites()).filter_map(row).collect()
 }
 
-/// The filter, if the tracer is on.
-fn active_filter() -> Option<Arc<Filter>> {
-    TRACER.lock().active()
+/// What a filter's file shows: the functions that were chosen, or nothing if none
+/// ever were, and the words that wait for modules.
+pub fn chosen(which: Which) -> (Option<Vec<NamedRow>>, Vec<String>) {
+    let functions = Loaded::now();
+    let sites = SITES.lock();
+    let tracer = TRACER.lock();
+    let choice = tracer.choice(which);
+    let rows = choice.chosen().map(|runs| named_rows(&sites, &functions, runs));
+    (rows, choice.waiting().map(ToOwned::to_owned).collect())
+}
+
+/// Every trigger: its function, what it does, how often still.
+pub fn triggers() -> Vec<(NamedRow, Action, Limit)> {
+    let functions = Loaded::now();
+    let sites = SITES.lock();
+    let tracer = TRACER.lock();
+    let row = |site: SiteId| named_rows(&sites, &functions, &[site.into()]).pop();
+    let named =
+        tracer.triggers.all().map(|(site, action, limit)| Some((row(site)?, action, limit)));
+    named.flatten().collect()
+}
+
+impl Tracer {
+    const fn choice(&self, which: Which) -> &Choice {
+        match which {
+            Which::Filter => &self.filter,
+            Which::Notrace => &self.notrace,
+        }
+    }
 }
 
 fn parse(words: &[String]) -> Result<Filter, String> {
@@ -251,44 +324,23 @@ fn parse(words: &[String]) -> Result<Filter, String> {
 pub fn on(words: &[String]) -> Result<usize, String> {
     let filter = parse(words)?;
     let mut sites = SITES.lock();
-    set_filter(&sites, filter)?;
+    let choice = Choice::of_filter(filter, &sites, &Loaded::now())?;
+    {
+        let mut tracer = TRACER.lock();
+        tracer.filter = choice;
+        tracer.words = words.to_vec();
+    }
     trace_filter(&mut sites)
 }
 
-/// Traces what the filter's words mean, as they were left.
+/// Traces what the filters mean, as they were left.
 pub fn on_again() -> Result<usize, String> {
-    let mut sites = SITES.lock();
-    let (filter, seen) = {
-        let tracer = TRACER.lock();
-        (tracer.filter.clone(), tracer.meant.0)
-    };
-    match filter {
-        Some(_) if seen == sites.changes() => {}
-        filter => set_filter(&sites, filter.map_or(Filter::EVERYTHING, Arc::unwrap_or_clone))?,
-    }
-    trace_filter(&mut sites)
+    trace_filter(&mut SITES.lock())
 }
 
-/// Makes `filter` the tracer's if each of its words means something.
-fn set_filter(sites: &SiteTable, filter: Filter) -> Result<(), String> {
-    let selection = sites.select(&filter, &Loaded::now());
-    if let Some(miss) = selection.misses.first() {
-        return Err(miss.to_string());
-    }
-    let mut tracer = TRACER.lock();
-    tracer.filter = Some(Arc::new(filter));
-    tracer.meant = (sites.changes(), selection.runs);
-    Ok(())
-}
-
-/// Traces the sites that the tracer's filter means, and no others.
+/// Traces the sites that the filters mean, and no others.
 fn trace_filter(sites: &mut SiteTable) -> Result<usize, String> {
-    let wanted = {
-        let tracer = TRACER.lock();
-        let mut wanted = Vec::with_capacity(tracer.meant.1.len() * 2); // as `plan` needs
-        wanted.extend_from_slice(&tracer.meant.1);
-        wanted
-    };
+    let wanted = TRACER.lock().wanted(sites);
     let count = wanted.iter().map(|run| run.count()).sum();
     records::start()?;
     let others = (sites.counts(None).traced > 0).then(|| sites.others(&wanted));
@@ -347,43 +399,74 @@ pub fn while_locked(work: &mut dyn FnMut()) {
     work();
 }
 
-/// The words that `current_tracer` starts with.
-pub fn pending_words() -> Vec<String> {
-    TRACER.lock().filter.as_ref().map_or_else(Vec::new, |filter| words_of(filter))
-}
-
-/// Sets the filter's words, or adds to them; at once if the tracer is on.
-pub fn set_words(new: Vec<String>, append: bool) -> Result<(), String> {
-    let mut words = if append { pending_words() } else { Vec::new() };
-    words.extend(new);
-    if TRACER.lock().on {
-        return on(&words).map(|_| ());
+/// Writes words to a filter's file: all of them, or none if one is refused. At once
+/// if the tracer is on.
+pub fn write_filter(which: Which, text: &str, append: bool) -> Result<(), String> {
+    let given: Vec<&str> = text.split_ascii_whitespace().collect();
+    let words = given.iter().map(|word| FilterWord::parse(word)).collect::<Result<Vec<_>, _>>();
+    let words = words.map_err(|error| error.to_string())?;
+    let mut sites = SITES.lock();
+    let on = {
+        let mut tracer = TRACER.lock();
+        let functions = Loaded::now();
+        let new = tracer.choice(which).written(&words, append, &sites, &functions)?;
+        let mut triggers = None;
+        for word in &words {
+            let FilterWord::Trigger(word) = word else { continue };
+            if which == Which::Notrace {
+                return Err(format!("{}: triggers are set through set_ftrace_filter", word.text));
+            }
+            let so_far = triggers.as_ref().unwrap_or(&tracer.triggers);
+            triggers = Some(so_far.written(word, &sites, &functions)?);
+        }
+        if let Some(triggers) = triggers {
+            tracer.triggers = triggers;
+        }
+        if which == Which::Notrace {
+            tracer.notrace = new;
+        } else {
+            if !append || new.chosen().is_none() {
+                tracer.words.clear();
+            }
+            if new.chosen().is_some() {
+                let is_trigger = |word: &FilterWord| matches!(word, FilterWord::Trigger(_));
+                let said = given.iter().zip(&words).filter(|(_, word)| !is_trigger(word));
+                tracer.words.extend(said.map(|(text, _)| (*text).to_owned()));
+            }
+            tracer.filter = new;
+        }
+        tracer.on
+    };
+    if on {
+        trace_filter(&mut sites)?;
     }
-    set_filter(&SITES.lock(), parse(&words)?)
+    Ok(())
 }
 
-/// The words of the filter while the tracer is on.
-pub fn filter_words() -> Option<Vec<String>> {
-    active_filter().map(|filter| words_of(&filter))
+/// True while the function tracer is on.
+pub fn is_on() -> bool {
+    TRACER.lock().on
 }
 
 /// What `trace status` says: one fact a line.
 pub fn status() -> String {
-    let words = filter_words();
+    let (on, words) = {
+        let tracer = TRACER.lock();
+        (tracer.on, tracer.words.join(" "))
+    };
     let counts = counts(None);
     let (there, written) = records::counts();
+    let filter = match (on, words.is_empty()) {
+        (false, _) => "none",
+        (true, true) => "*",
+        (true, false) => &words,
+    };
     format!(
-        "tracer {}\nfilter {}\nsites {} traced {} redirected {}\nrecords {} lost {}\n",
-        if words.is_some() { "function" } else { "nop" },
-        words.map_or("none".to_owned(), |words| if words.is_empty() {
-            "*".to_owned()
-        } else {
-            words.join(" ")
-        }),
+        "tracer {}\nfilter {filter}\nsites {} traced {} redirected {}\nrecords {there} lost {}\n",
+        if on { "function" } else { "nop" },
         counts.sites,
         counts.traced,
         counts.redirected,
-        there,
         written - there,
     )
 }

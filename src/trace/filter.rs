@@ -286,11 +286,10 @@ impl Pattern {
         })
     }
 
-    /// The same word without its `!`.
+    /// What the word means, as something to add; its text is still the same.
     #[must_use]
     pub fn positive(&self) -> Self {
-        let text = self.text.strip_prefix('!').unwrap_or(&self.text).to_owned();
-        Self { text, negative: false, ..self.clone() }
+        Self { negative: false, ..self.clone() }
     }
 
     /// The one module that the word names, if it has no wildcard there.

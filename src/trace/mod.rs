@@ -21,4 +21,5 @@ pub mod filter;
 pub mod record;
 pub mod ring;
 pub mod sites;
+pub mod triggers;
 pub mod words;

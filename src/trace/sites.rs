@@ -727,7 +727,7 @@ mod choice;
 pub mod runs;
 mod select;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 pub use choice::Choice;
 pub use select::{Functions, Miss, MissReason, Selection};

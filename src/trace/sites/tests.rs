@@ -15,7 +15,7 @@ const PROFILE: u32 = 0x400;
 const OOL: u32 = 0x500;
 const REDIRECT: Vaddr = Vaddr(0x1_0600);
 
-pub(super) struct Symbols {
+pub(in crate::trace) struct Symbols {
     indexed: bool,
 }
 
@@ -52,9 +52,9 @@ impl Functions for Symbols {
     }
 }
 
-pub(super) const PLAIN: Symbols = Symbols { indexed: false };
+pub(in crate::trace) const PLAIN: Symbols = Symbols { indexed: false };
 
-pub(super) fn table() -> SiteTable {
+pub(in crate::trace) fn table() -> SiteTable {
     let mut table = SiteTable::new();
     let sites = [
         CallSite::new(0x00c, SiteKind::Profile, 0, PROFILE),

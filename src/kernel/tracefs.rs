@@ -14,10 +14,14 @@
 
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 use super::records;
 use super::tracing::{self, NamedRow, Which};
+use crate::machine::smp::{self, Cpu};
 use crate::patch::state::SiteState;
+use crate::trace::options::Options;
 
 /// Where the files are, without the leading slash.
 pub const DIRECTORY: &str = "sys/kernel/tracing";
@@ -69,40 +73,174 @@ static FILES: &[File] = &[
         |out| filter(out, Which::Filter), |text, append| write_filter(Which::Filter, text, append)),
     set("set_ftrace_notrace", "functions not to trace, whatever the filter says",
         |out| filter(out, Which::Notrace), |text, append| write_filter(Which::Notrace, text, append)),
-    set("trace", "what was recorded; any write clears it", |out| tracing::show(out), |_, _| {
-        records::clear();
+    set("trace", "what was recorded; any write clears it", |out| tracing::show(None, out), |_, _| {
+        records::clear(None);
         Ok(())
     }),
+    set("trace_clock", "the clock of the records: both are the time base, the same on all CPUs",
+        clocks, set_clock),
+    File { name: "trace_marker", help: "what is written becomes a line of the trace",
+        read: None, write: Some(mark) },
+    set("trace_options", "switches of the text, also as options/NAME; no before a name: off",
+        |out| out(&records::options().listed()), set_option),
+    shown("trace_pipe", "what was recorded, which is taken out by reading it",
+        |out| records::take(None, out)),
 ];
 
-fn find(name: &str) -> Option<&'static File> {
-    FILES.iter().find(|file| file.name == name)
+/// The files of each CPU, in `per_cpu/cpuN`.
+#[rustfmt::skip]
+static CPU_FILES: &[CpuFile] = &[
+    CpuFile { name: "stats", help: "counts of one CPU: written = entries + overrun + dropped + read",
+        read: |cpu, out| out(&records::stats(cpu)), clears: false },
+    CpuFile { name: "trace", help: "what one CPU recorded; any write clears it",
+        read: |cpu, out| tracing::show(Some(cpu), out), clears: true },
+    CpuFile { name: "trace_pipe", help: "the same, taken out by reading it",
+        read: |cpu, out| records::take(Some(cpu), out), clears: false },
+];
+
+/// One file of a CPU.
+struct CpuFile {
+    name: &'static str,
+    help: &'static str,
+    read: fn(u16, Out<'_>),
+    /// A write clears what the CPU recorded.
+    clears: bool,
+}
+
+/// What a path leads to.
+enum Found {
+    Plain(&'static File),
+    OfCpu(u16, &'static CpuFile),
+    Switch(Options),
+}
+
+fn find(path: &str) -> Result<Found, &'static str> {
+    let found = if let Some(name) = path.strip_prefix("options/") {
+        Options::named(name).map(Found::Switch)
+    } else if let Some(rest) = path.strip_prefix("per_cpu/cpu") {
+        rest.split_once('/').and_then(|(number, name)| {
+            let cpu = smp::cpus().into_iter().find(|cpu| cpu.number.to_string() == number)?;
+            let file = CPU_FILES.iter().find(|file| file.name == name)?;
+            Some(Found::OfCpu(cpu.number, file))
+        })
+    } else {
+        FILES.iter().find(|file| file.name == path).map(Found::Plain)
+    };
+    found.ok_or("no such file (see ls)")
 }
 
 /// The paths of all files, below [`DIRECTORY`].
 pub fn paths() -> impl Iterator<Item = String> {
-    FILES.iter().map(|file| file.name.to_string())
+    let plain = FILES.iter().map(|file| file.name.to_string());
+    let switches = Options::names().map(|name| format!("options/{name}"));
+    let of_cpu = |cpu: Cpu| {
+        CPU_FILES.iter().map(move |file| format!("per_cpu/cpu{}/{}", cpu.number, file.name))
+    };
+    plain.chain(switches).chain(smp::cpus().into_iter().flat_map(of_cpu))
 }
 
 /// Prints a file.
-pub fn read(name: &str, mut out: impl FnMut(&str)) -> Done {
-    let file = find(name).ok_or("no such file (see ls)")?;
-    let read = file.read.ok_or("can only be written")?;
-    read(&mut out);
+pub fn read(path: &str, mut out: impl FnMut(&str)) -> Done {
+    match find(path)? {
+        Found::Plain(file) => file.read.ok_or("can only be written")?(&mut out),
+        Found::OfCpu(cpu, file) => (file.read)(cpu, &mut out),
+        Found::Switch(option) => {
+            out(if records::options().contains(option) { "1\n" } else { "0\n" });
+        }
+    }
     Ok(())
 }
 
 /// Writes to a file what stood behind `echo`.
-pub fn write(name: &str, text: &str, append: bool) -> Done {
-    let file = find(name).ok_or("no such file (see ls)")?;
-    let write = file.write.ok_or("cannot be written")?;
-    write(text, append)
+pub fn write(path: &str, text: &str, append: bool) -> Done {
+    match find(path)? {
+        Found::Plain(file) => file.write.ok_or("cannot be written")?(text, append),
+        Found::OfCpu(cpu, file) if file.clears => {
+            records::clear(Some(cpu));
+            Ok(())
+        }
+        Found::OfCpu(..) => Err("cannot be written".to_string()),
+        Found::Switch(option) => {
+            let mut options = records::options();
+            options.set(option, switch(text)?);
+            records::set_options(options);
+            Ok(())
+        }
+    }
+}
+
+/// `0` or `1`.
+fn switch(text: &str) -> Result<bool, String> {
+    match text.trim() {
+        "0" => Ok(false),
+        "1" => Ok(true),
+        word => Err(format!("takes 0 or 1, not {word}")),
+    }
 }
 
 fn readme(out: Out<'_>) {
-    for file in FILES {
-        out(&format!("{:<28} {}\n", file.name, file.help));
+    out("Files of the tracer: cat FILE shows, echo WORDS > FILE sets, >> adds.\n");
+    let line = |name: &str, help| format!("  {name:<28} {help}\n");
+    FILES.iter().for_each(|file| out(&line(file.name, file.help)));
+    for file in CPU_FILES {
+        out(&line(&format!("per_cpu/cpuN/{}", file.name), file.help));
     }
+    out("Words of set_ftrace_filter:\n");
+    for (word, help) in WORDS {
+        out(&line(word, help));
+    }
+}
+
+/// What `README` says of words.
+const WORDS: [(&str, &str); 8] = [
+    ("NAME  n?m*  [a-f]*", "functions by name or glob"),
+    ("12", "the function on that line of available_filter_functions"),
+    ("NAME:mod:MOD  :mod:MOD", "functions of a module; waits for it if it is not loaded"),
+    ("NAME:mod:!MOD", "functions that are not of the module"),
+    ("MOD:NAME", "Tocsin's own form of NAME:mod:MOD"),
+    ("!WORD", "takes out what the word means"),
+    ("NAME:traceoff  NAME:traceon:3", "recording stops, or begins, when NAME is called (3 times)"),
+    ("NAME:stacktrace", "who called NAME becomes a line of the trace"),
+];
+
+/// The clocks: on Power both are the time base, which is the same on every CPU.
+const CLOCKS: [&str; 2] = ["local", "global"];
+/// Which of them was asked for.
+static CLOCK: AtomicUsize = AtomicUsize::new(0);
+
+fn clocks(out: Out<'_>) {
+    let chosen = CLOCK.load(Ordering::Relaxed);
+    let names = CLOCKS.iter().enumerate();
+    let names = names.map(|(index, name)| match index == chosen {
+        true => format!("[{name}]"),
+        false => (*name).to_string(),
+    });
+    out(&(names.collect::<Vec<_>>().join(" ") + "\n"));
+}
+
+fn set_clock(text: &str, _: bool) -> Done {
+    let word = text.trim();
+    let place = CLOCKS.iter().position(|name| *name == word);
+    let place = place.ok_or_else(|| format!("no such clock: {word} (see cat trace_clock)"))?;
+    CLOCK.store(place, Ordering::Relaxed);
+    records::clear(None); // as on Linux, where the times would not fit together
+    Ok(())
+}
+
+fn mark(text: &str, _: bool) -> Done {
+    if !records::options().contains(Options::MARKERS) {
+        return Err("switched off (options/markers)".to_string());
+    }
+    let end = if text.ends_with('\n') { "" } else { "\n" };
+    records::note(format!("tracing_mark_write: {text}{end}"))
+}
+
+fn set_option(text: &str, _: bool) -> Done {
+    let word = text.trim();
+    let options = records::options().with(word);
+    let refused = || format!("no such option: {word} (see cat trace_options)");
+    records::set_options(options.ok_or_else(refused)?);
+    Ok(())
 }
 
 /// `NAME [MOD]`.

@@ -250,6 +250,12 @@ pub fn hooked(ip: Vaddr) -> Option<Cow<'static, str>> {
     Some(Cow::Owned(module.readable_name(row.function).into_owned()))
 }
 
+/// The address of the site whose hook left `ip`.
+pub fn hooked_at(ip: Vaddr) -> Option<Vaddr> {
+    let sites = SITES.lock();
+    Some(sites.row(sites.hooked_site(ip)?)?.at)
+}
+
 /// Counts over one module's sites, or over all.
 pub fn counts(only: Option<ModuleId>) -> Counts {
     SITES.lock().counts(only)
@@ -471,7 +477,8 @@ pub fn status() -> String {
     )
 }
 
-/// The trace as Linux's `trace` file shows it, handed over in pieces.
-pub fn show(out: impl FnMut(&str)) {
-    records::show(TRACER.lock().on, out);
+/// The trace of all CPUs, or of one, as Linux's `trace` file shows it, handed over in
+/// pieces.
+pub fn show(only: Option<u16>, out: impl FnMut(&str)) {
+    records::show(is_on(), only, out);
 }

@@ -18,6 +18,7 @@
 
 pub mod decode;
 pub mod filter;
+pub mod options;
 pub mod record;
 pub mod ring;
 pub mod sites;

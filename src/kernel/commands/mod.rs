@@ -167,8 +167,8 @@ fn trace(action: &TraceAction) -> Done {
             kprintln!("{sites} sites traced");
         }
         TraceAction::Off => tracing::off()?,
-        TraceAction::Show => tracing::show(|text| kprint!("{text}")),
-        TraceAction::Clear => records::clear(),
+        TraceAction::Show => tracing::show(None, |text| kprint!("{text}")),
+        TraceAction::Clear => records::clear(None),
         TraceAction::Status => kprint!("{}", tracing::status()),
     }
     Ok(())

@@ -80,8 +80,8 @@ pub fn print(path: &str) -> Result<(), String> {
         return Ok(());
     }
     if let Some(file) = tracing_file(name) {
-        let show = |text: &str| console::write_bytes(text.as_bytes());
-        return tracefs::read(file, show).map_err(|why| format!("{path}: {why}"));
+        let mut show = |text: &str| console::write_bytes(text.as_bytes());
+        return tracefs::read(file, &mut show).map_err(|why| format!("{path}: {why}"));
     }
     match content(name) {
         Some(text) => {

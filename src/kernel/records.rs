@@ -7,15 +7,19 @@
 //! ```
 //!
 //! # Invariants
-//! - Rings are made at the first `start` and stay. A CPU writes its own; reading
-//!   takes nothing out, so any number may read. What `trace_pipe` takes is not shown
-//!   again, by moving where reading starts.
+//! - Rings are made at the first `start`, and their memory stays, also when they get
+//!   another size: a hook that was interrupted may write one more record. A CPU
+//!   writes its own; reading takes nothing out, so any number may read. What
+//!   `trace_pipe` takes is not shown again, by moving where reading starts.
 //! - Of each CPU's records since the last `clear`: entries + overrun + read = written.
 //! - Records of a module that goes are turned into text first: afterwards its
 //!   addresses mean nothing, or something else.
+//! - A CPU that reads does not record meanwhile: with the kernel's own functions
+//!   traced, it would write over what it reads.
 
 use alloc::borrow::Cow;
 use alloc::collections::VecDeque;
+use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::num::NonZeroU64;
@@ -23,25 +27,30 @@ use core::sync::atomic::AtomicU64;
 
 use super::{symbols, tracing};
 use crate::addr::Vaddr;
-use crate::machine::lock::{Mutex, Once};
+use crate::machine::hooks::Tool;
+use crate::machine::lock::Mutex;
 use crate::machine::smp::{self, Cpu};
 use crate::machine::spr::timebase;
 use crate::machine::{hooks, paca};
 use crate::trace::decode::{
     BufferStarted, Clock, Flags, FunctionLine, Header, LostEvents, Merge, NOTE, Names, Stats, Task,
 };
+use crate::trace::graph::{self, Screen, Style};
 use crate::trace::options::Options;
-use crate::trace::record::{Record, SIZE, WORDS};
+use crate::trace::record::{Kind, Record, SIZE, WORDS};
 use crate::trace::ring::{Next, Reader, Ring};
 
-/// Records in a CPU's ring.
+/// Records in a CPU's ring, until somebody wants another number.
 const RING_RECORDS: usize = 8192;
+/// The fewest and the most: a page of Linux's, and what an eighth of 1 GiB holds.
+const RING_LIMITS: (usize, usize) = (2048, 1 << 22);
 /// Lines kept of modules that are gone.
 const ARCHIVE_LINES: usize = RING_RECORDS;
 /// Notes whose text is kept.
 const NOTES: usize = 1024;
 
 /// One CPU's ring.
+#[derive(Clone, Copy)]
 struct CpuRing {
     cpu: Cpu,
     words: &'static [AtomicU64],
@@ -72,16 +81,37 @@ struct Account {
     read: u64,
 }
 
-/// A record whose module may be gone.
+impl Account {
+    fn fresh(ring: &CpuRing) -> Self {
+        Self { start: ring.written(), ..Self::default() }
+    }
+}
+
+/// A line of records whose module may be gone.
 #[derive(Clone)]
 struct Line {
-    /// Which of the rings it was in.
+    /// Which of the rings they were in.
     ring: usize,
     time: u64,
+    /// How many they were.
+    records: u64,
     text: String,
 }
 
 struct Kept {
+    rings: Vec<CpuRing>,
+    /// Memory of rings that have another size now; never given back, but used again.
+    retired: Vec<&'static [AtomicU64]>,
+    /// Records in each ring.
+    size: usize,
+    /// The tracer is on, and `tracing_on` is 1.
+    started: bool,
+    recording: bool,
+    /// The tool that writes the records, and what its lines have left open.
+    tool: Tool,
+    screen: Screen,
+    graph: graph::Options,
+    options: Options,
     /// One for each ring.
     accounts: Vec<Account>,
     /// Lines of records before those in the rings.
@@ -92,73 +122,176 @@ struct Kept {
     noted: u64,
     /// Ticks of the time base in a second.
     clock_hz: u64,
-    options: Options,
 }
 
-static RINGS: Once<Vec<CpuRing>> = Once::new();
 static KEPT: Mutex<Kept> = Mutex::new(Kept {
+    rings: Vec::new(),
+    retired: Vec::new(),
+    size: RING_RECORDS,
+    started: false,
+    recording: true,
+    tool: Tool::Function,
+    screen: Screen::new(),
+    graph: graph::Options::LINUX,
+    options: Options::DEFAULT,
     accounts: Vec::new(),
     archive: Vec::new(),
     notes: VecDeque::new(),
     noted: 0,
     clock_hz: 512_000_000,
-    options: Options::DEFAULT,
 });
+
+impl Kept {
+    /// Memory for a ring: what is there already, or new.
+    fn memory(&mut self) -> Result<&'static [AtomicU64], String> {
+        let count = self.size * WORDS;
+        if let Some(place) = self.retired.iter().position(|words| words.len() == count) {
+            return Ok(self.retired.swap_remove(place));
+        }
+        let mut words = Vec::new();
+        words
+            .try_reserve_exact(count)
+            .map_err(|_| "no memory for the trace rings (see mem)".to_string())?;
+        words.resize_with(count, || AtomicU64::new(0));
+        Ok(words.leak())
+    }
+
+    /// Makes a ring for each CPU, if there are none of the right size.
+    fn make(&mut self) -> Result<(), String> {
+        let size = self.size * WORDS;
+        if self.rings.first().is_some_and(|ring| ring.words.len() == size) {
+            return Ok(());
+        }
+        let mut rings = Vec::new();
+        for cpu in smp::cpus() {
+            match self.memory() {
+                Ok(words) => rings.push(CpuRing { cpu, words }),
+                Err(reason) => {
+                    self.retired.extend(rings.iter().map(|ring: &CpuRing| ring.words));
+                    return Err(reason);
+                }
+            }
+        }
+        let old = core::mem::replace(&mut self.rings, rings);
+        self.retired.extend(old.iter().map(|ring| ring.words));
+        // What was in other rings before is in the archive, and in the accounts.
+        self.accounts.resize(self.rings.len(), Account::default());
+        for (account, ring) in self.accounts.iter_mut().zip(&self.rings) {
+            account.start = ring.written();
+        }
+        Ok(())
+    }
+
+    /// Has every CPU record, or none: as it was asked for.
+    fn apply(&self) {
+        for ring in &self.rings {
+            if self.started && self.recording {
+                hooks::ring_on(ring.cpu.paca, ring.words);
+            } else {
+                hooks::ring_off(ring.cpu.paca);
+            }
+        }
+    }
+
+    /// Forgets what all CPUs recorded, or one.
+    fn forget(&mut self, only: Option<u16>) {
+        for (index, ring) in self.rings.iter().enumerate() {
+            if only.is_none_or(|cpu| cpu == ring.cpu.number)
+                && let Some(account) = self.accounts.get_mut(index)
+            {
+                *account = Account::fresh(ring);
+                self.archive.retain(|line| line.ring != index);
+            }
+        }
+        if only.is_none() {
+            (self.archive, self.notes) = (Vec::new(), VecDeque::new());
+            self.screen = Screen::new();
+        }
+    }
+
+    fn clock(&self) -> Clock {
+        Clock { ticks_per_second: NonZeroU64::new(self.clock_hz).unwrap_or(NonZeroU64::MIN) }
+    }
+}
+
+/// Runs `work` while this CPU records nothing.
+fn quietly<T>(work: impl FnOnce() -> T) -> T {
+    hooks::ring_off(paca::r13());
+    let done = work();
+    KEPT.lock().apply();
+    done
+}
 
 /// Learns how fast the clock runs.
 pub fn init(timebase_hz: u64) {
     KEPT.lock().clock_hz = timebase_hz;
 }
 
-fn rings() -> &'static [CpuRing] {
-    RINGS.get().map_or(&[], |rings| rings.as_slice())
-}
-
-/// Makes the rings, if there are none.
-fn make_rings() -> Result<(), String> {
-    if RINGS.get().is_none() {
-        let mut rings = Vec::new();
-        for cpu in smp::cpus() {
-            let mut words = Vec::new();
-            words
-                .try_reserve_exact(RING_RECORDS * WORDS)
-                .map_err(|_| "no memory for the trace rings (see mem)".to_string())?;
-            words.resize_with(RING_RECORDS * WORDS, || AtomicU64::new(0));
-            rings.push(CpuRing { cpu, words: words.leak() });
-        }
-        let fresh = |ring: &CpuRing| Account { start: ring.written(), ..Account::default() };
-        KEPT.lock().accounts = rings.iter().map(fresh).collect();
-        RINGS.call_once(|| rings);
-    }
-    Ok(())
-}
-
 /// Makes the rings, if there are none, and starts recording on every CPU.
 pub fn start() -> Result<(), String> {
-    make_rings()?;
-    rings().iter().for_each(|ring| hooks::ring_on(ring.cpu.paca, ring.words));
+    let mut kept = KEPT.lock();
+    kept.make()?;
+    kept.started = true;
+    kept.apply();
     Ok(())
 }
 
 /// Stops recording; what was recorded stays.
 pub fn stop() {
-    rings().iter().for_each(|ring| hooks::ring_off(ring.cpu.paca));
+    let mut kept = KEPT.lock();
+    kept.started = false;
+    kept.apply();
 }
 
-/// Forgets what was recorded, on all CPUs or on one.
-pub fn clear(only: Option<u16>) {
+/// Records nothing while `on` is false, whatever is traced: `tracing_on`.
+pub fn set_recording(on: bool) {
     let mut kept = KEPT.lock();
-    for (index, ring) in rings().iter().enumerate() {
-        if only.is_none_or(|cpu| cpu == ring.cpu.number)
-            && let Some(account) = kept.accounts.get_mut(index)
-        {
-            *account = Account { start: ring.written(), ..Account::default() };
-            kept.archive.retain(|line| line.ring != index);
+    kept.recording = on;
+    kept.apply();
+}
+
+/// Whether anything is recorded.
+pub fn recording() -> bool {
+    KEPT.lock().recording
+}
+
+/// KiB of a CPU's ring.
+pub fn size_kib() -> usize {
+    KEPT.lock().size * SIZE / 1024
+}
+
+/// Gives every CPU's ring at least so many KiB: a power of two of records. What was
+/// recorded is kept as text.
+pub fn resize(kib: usize) -> Result<(), String> {
+    let (least, most) = RING_LIMITS;
+    let wanted = kib.checked_mul(1024 / SIZE).filter(|wanted| *wanted > 0 && *wanted <= most);
+    let Some(wanted) = wanted else {
+        return Err(format!("a ring has 1 to {} KiB", most * SIZE / 1024));
+    };
+    archive();
+    let mut kept = KEPT.lock();
+    let before = kept.size;
+    kept.size = wanted.next_power_of_two().max(least);
+    if !kept.rings.is_empty() {
+        if let Err(reason) = kept.make() {
+            kept.size = before;
+            return Err(reason);
         }
+        kept.apply();
     }
-    if only.is_none() {
-        (kept.archive, kept.notes) = (Vec::new(), VecDeque::new());
-    }
+    Ok(())
+}
+
+/// Forgets what all CPUs recorded, or one.
+pub fn clear(only: Option<u16>) {
+    KEPT.lock().forget(only);
+}
+
+/// Forgets what was recorded: `tool` writes from now on.
+pub fn begin_anew(tool: Tool) {
+    let mut kept = KEPT.lock();
+    kept.tool = tool;
+    kept.forget(None);
 }
 
 /// Names for the decoder.
@@ -172,7 +305,16 @@ impl Names for Machine<'_> {
     }
 
     fn hooked_function(&self, ip: Vaddr) -> Option<Cow<'_, str>> {
-        tracing::hooked(ip).or_else(|| self.function_at(ip))
+        let found = tracing::hooked(ip).map(|(name, _)| Cow::Owned(name));
+        found.or_else(|| self.function_at(ip))
+    }
+
+    fn hooked_with_module(&self, ip: Vaddr) -> Option<Cow<'_, str>> {
+        match tracing::hooked(ip) {
+            Some((name, Some(module))) => Some(format!("{name} [{}]", module.name).into()),
+            Some((name, None)) => Some(name.into()),
+            None => symbols::name(ip).map(Cow::Owned),
+        }
     }
 
     fn site_of(&self, ip: Vaddr) -> Vaddr {
@@ -201,8 +343,8 @@ struct Found {
 }
 
 /// What is in the rings of all CPUs, or of one.
-fn found(kept: &Kept, only: Option<u16>) -> Vec<Found> {
-    let rings = rings().iter().zip(&kept.accounts).enumerate();
+fn records(kept: &Kept, only: Option<u16>) -> Vec<Found> {
+    let rings = kept.rings.iter().zip(&kept.accounts).enumerate();
     let rings = rings.filter(|(_, (ring, _))| only.is_none_or(|cpu| cpu == ring.cpu.number));
     let found = rings.filter_map(|(index, (cpu_ring, account))| {
         let mut reader = Reader::new(cpu_ring.ring()?, account.start);
@@ -223,110 +365,141 @@ fn found(kept: &Kept, only: Option<u16>) -> Vec<Found> {
     found.collect()
 }
 
-/// What the text of records needs besides them.
-struct Style<'k> {
+/// How the lines are made.
+struct Lines<'s> {
     clock: Clock,
+    tool: Tool,
+    graph: graph::Options,
     options: Options,
-    names: Machine<'k>,
-}
-
-impl<'k> Style<'k> {
-    fn of(kept: &Kept, options: Options, notes: &'k VecDeque<(u64, String)>) -> Self {
-        Self { clock: kept.clock(), options, names: Machine { notes } }
-    }
-
-    fn line<'s>(&'s self, cpu: u32, record: Record) -> FunctionLine<'s, Machine<'k>> {
-        let task = Task { name: if cpu == 0 { "shell" } else { "job" }, pid: cpu + 1 };
-        let Self { clock, options, names } = self;
-        let (clock, options) = (*clock, *options);
-        FunctionLine { record, task, cpu, flags: Flags::CALL, clock, options, names }
-    }
-}
-
-impl Kept {
-    fn clock(&self) -> Clock {
-        Clock { ticks_per_second: NonZeroU64::new(self.clock_hz).unwrap_or(NonZeroU64::MIN) }
-    }
-}
-
-/// The lines of records, in the order of their times, each with its ring and time.
-/// Of a CPU that lost some, the first line has `mark` before it. The first `skip` are
-/// not made into text, and handed over as none.
-fn lines(
-    found: Vec<Found>,
-    style: &Style<'_>,
+    names: Machine<'s>,
+    screen: &'s mut Screen,
+    /// So many of the first records make none.
     skip: usize,
-    mark: impl Fn(&Found) -> Option<String>,
-    mut out: impl FnMut(usize, u64, &str),
-) {
-    let mut marks: Vec<Option<String>> = found.iter().map(mark).collect();
-    let rings: Vec<(u32, usize)> = found.iter().map(|it| (it.cpu.into(), it.ring)).collect();
-    let sources = found.into_iter().map(|cpu| (cpu.cpu.into(), cpu.records.into_iter()));
-    for (number, (cpu, record)) in Merge::new(sources).enumerate() {
-        let place = rings.iter().position(|(number, _)| *number == cpu).unwrap_or_default();
-        let ring = rings.get(place).map_or(0, |(_, ring)| *ring);
-        if number < skip {
-            out(ring, record.time, "");
-            continue;
+}
+
+/// What stands before a CPU's first line, if anything.
+type Mark<'m> = &'m dyn Fn(&Found) -> Option<String>;
+
+/// What a record became: its ring, its time, how many records are in the line. The
+/// text is empty if it was skipped.
+type Made<'m> = &'m mut dyn FnMut(usize, u64, u64, &str);
+
+impl Lines<'_> {
+    /// The lines of records, in the order of their times. Of a CPU that lost some,
+    /// the first has `mark` before it.
+    fn make(self, found: Vec<Found>, mark: Mark<'_>, out: Made<'_>) {
+        let cpus = smp::cpus().len().max(1) as u32;
+        let style = Style { options: self.graph, cpus, clock: self.clock, names: &self.names };
+        let mut marks: Vec<Option<String>> = found.iter().map(mark).collect();
+        let rings: Vec<(u32, usize)> = found.iter().map(|it| (it.cpu.into(), it.ring)).collect();
+        let sources = found.into_iter().map(|cpu| (cpu.cpu.into(), cpu.records.into_iter()));
+        let mut merge = Merge::new(sources);
+        let mut number = 0;
+        while let Some((cpu, record)) = merge.next() {
+            number += 1;
+            let place = rings.iter().position(|(number, _)| *number == cpu).unwrap_or_default();
+            let ring = rings.get(place).map_or(0, |(_, ring)| *ring);
+            if number <= self.skip {
+                out(ring, record.time, 1, "");
+                continue;
+            }
+            if let Some(mark) = marks.get_mut(place).and_then(Option::take) {
+                out(ring, record.time, 0, &mark);
+            }
+            let mut count = 1;
+            let mut line = String::new();
+            match (record.kind(), self.tool) {
+                (Kind::Function, Tool::Graph) if record.ip == NOTE => {
+                    let note = self.names.note(record.parent.0);
+                    let note = note.as_deref().unwrap_or_default();
+                    // Writing to a text does not fail.
+                    let _ = self.screen.comment(&style, cpu, record.time, note, &mut line);
+                }
+                (Kind::Function, _) => {
+                    let task = Task { name: if cpu == 0 { "shell" } else { "job" }, pid: cpu + 1 };
+                    let (flags, names) = (Flags::CALL, &self.names);
+                    let Self { clock, options, .. } = self;
+                    let shown = FunctionLine { record, task, cpu, flags, clock, options, names };
+                    line = shown.to_string();
+                }
+                (Kind::GraphEntry | Kind::GraphReturn, Tool::Graph) => {
+                    let next = merge.peek_of(cpu).copied();
+                    if self.screen.line(&style, cpu, &record, next.as_ref(), &mut line) == Ok(true)
+                    {
+                        merge.take_of(cpu);
+                        number += 1;
+                        count += 1;
+                    }
+                }
+                // A call that began under the graph tracer, and ended under another.
+                _ => {}
+            }
+            out(ring, record.time, count, &line);
         }
-        if let Some(mark) = marks.get_mut(place).and_then(Option::take) {
-            out(ring, record.time, &mark);
-        }
-        out(ring, record.time, &style.line(cpu, record).to_string());
     }
 }
 
 /// Turns the records into lines while all their modules are there.
 pub fn archive() {
-    let mut kept = KEPT.lock();
-    let found = found(&kept, None);
-    for cpu in &found {
-        if let Some(account) = kept.accounts.get_mut(cpu.ring) {
-            account.start = cpu.next;
-            account.lost += cpu.lost;
+    quietly(|| {
+        let mut kept = KEPT.lock();
+        let kept = &mut *kept;
+        let found = records(kept, None);
+        for cpu in &found {
+            if let Some(account) = kept.accounts.get_mut(cpu.ring) {
+                account.start = cpu.next;
+                account.lost += cpu.lost;
+            }
         }
-    }
-    let mut archive = core::mem::take(&mut kept.archive);
-    let style = Style::of(&kept, kept.options, &kept.notes);
-    // Those that the archive has no room for need not become text.
-    let fresh: usize = found.iter().map(|cpu| cpu.records.len()).sum();
-    let skip = fresh.saturating_sub(ARCHIVE_LINES);
-    lines(
-        found,
-        &style,
-        skip,
-        |_| None,
-        |ring, time, text| {
-            archive.push(Line { ring, time, text: text.to_string() });
-        },
-    );
-    let excess = archive.len().saturating_sub(ARCHIVE_LINES);
-    for line in archive.drain(..excess) {
-        if let Some(account) = kept.accounts.get_mut(line.ring) {
-            account.lost += 1;
+        // Those that the archive has no room for need not become text.
+        let fresh: usize = found.iter().map(|cpu| cpu.records.len()).sum();
+        let archive = &mut kept.archive;
+        let lines = Lines {
+            clock: Clock {
+                ticks_per_second: NonZeroU64::new(kept.clock_hz).unwrap_or(NonZeroU64::MIN),
+            },
+            tool: kept.tool,
+            graph: kept.graph,
+            options: kept.options,
+            names: Machine { notes: &kept.notes },
+            screen: &mut kept.screen,
+            skip: fresh.saturating_sub(ARCHIVE_LINES),
+        };
+        let mut keep = |ring, time, records, text: &str| {
+            archive.push(Line { ring, time, records, text: text.to_string() });
+        };
+        lines.make(found, &|_| None, &mut keep);
+        let excess = archive.len().saturating_sub(ARCHIVE_LINES);
+        for line in archive.drain(..excess) {
+            if let Some(account) = kept.accounts.get_mut(line.ring) {
+                account.lost += line.records;
+            }
         }
-    }
-    kept.archive = archive;
+    });
 }
 
 /// Records that can be shown, and those and the overwritten, since the last `clear`.
 pub fn counts() -> (u64, u64) {
-    let kept = KEPT.lock();
-    count(&kept, &found(&kept, None))
+    quietly(|| {
+        let kept = KEPT.lock();
+        count(&kept, &records(&kept, None))
+    })
 }
 
 fn count(kept: &Kept, found: &[Found]) -> (u64, u64) {
-    let sum = |of: fn(&Stats) -> u64| found.iter().map(|it| of(&stats_of(kept, it))).sum::<u64>();
-    let there = sum(|stats| stats.entries);
-    (there, there + sum(|stats| stats.overrun))
+    let stats = found.iter().map(|found| stats_of(kept, found));
+    stats.fold((0, 0), |(there, written), stats| {
+        (there + stats.entries, written + stats.entries + stats.overrun)
+    })
 }
 
 fn stats_of(kept: &Kept, found: &Found) -> Stats {
     let account = kept.accounts.get(found.ring).copied().unwrap_or_default();
-    let mut archived = kept.archive.iter().filter(|line| line.ring == found.ring).peekable();
-    let oldest = archived.peek().map(|line| line.time);
+    let archived = || kept.archive.iter().filter(|line| line.ring == found.ring);
+    let oldest = archived().next().map(|line| line.time);
     let oldest = oldest.or_else(|| found.records.first().map(|record| record.time));
-    let entries = archived.count() as u64 + found.records.len() as u64;
+    let lines: u64 = archived().map(|line| line.records).sum();
+    let entries = lines + found.records.len() as u64;
     Stats {
         entries,
         overrun: account.lost + found.lost,
@@ -340,78 +513,125 @@ fn stats_of(kept: &Kept, found: &Found) -> Stats {
 
 /// The counts of one CPU, as `per_cpu/cpuN/stats` shows them.
 pub fn stats(cpu: u16) -> String {
-    let kept = KEPT.lock();
-    let found = found(&kept, Some(cpu));
-    let stats = found.first().map(|found| stats_of(&kept, found));
-    let none = || Stats { now: timebase(), ..Stats::default() };
-    stats.unwrap_or_else(none).shown(kept.clock())
+    quietly(|| {
+        let kept = KEPT.lock();
+        let found = records(&kept, Some(cpu));
+        let stats = found.first().map(|found| stats_of(&kept, found));
+        let none = || Stats { now: timebase(), ..Stats::default() };
+        stats.unwrap_or_else(none).shown(kept.clock())
+    })
 }
 
-/// The trace of all CPUs, or of one, as Linux's `trace` file shows it, handed over
-/// in pieces.
-pub fn show(on: bool, only: Option<u16>, mut out: impl FnMut(&str)) {
-    let kept = KEPT.lock();
-    let found = found(&kept, only);
-    let ((in_buffer, written), options) = (count(&kept, &found), kept.options);
-    let (archive, notes, clock) = (kept.archive.clone(), kept.notes.clone(), kept.clock());
-    let rings: Vec<usize> = found.iter().map(|cpu| cpu.ring).collect();
-    drop(kept);
-    let tracer = if on || written > 0 { "function" } else { "nop" };
-    let cpus = smp::cpus().len().max(1) as u32;
-    out(&Header { tracer, in_buffer, written, cpus, options }.to_string());
-    let mut first = true;
-    for line in archive.iter().filter(|line| rings.contains(&line.ring)) {
-        out(&line.text);
-        first = false;
+/// What is shown or taken: all that it needs when nothing is locked any more.
+struct View {
+    found: Vec<Found>,
+    archive: Vec<Line>,
+    notes: VecDeque<(u64, String)>,
+    screen: Screen,
+    clock: Clock,
+    tool: Tool,
+    graph: graph::Options,
+    options: Options,
+}
+
+impl View {
+    fn of(kept: &Kept, found: Vec<Found>) -> Self {
+        let is_of = |line: &&Line| found.iter().any(|cpu| cpu.ring == line.ring);
+        let archive = kept.archive.iter().filter(is_of).cloned().collect();
+        let (notes, screen, clock) = (kept.notes.clone(), kept.screen.clone(), kept.clock());
+        let Kept { tool, graph, options, .. } = *kept;
+        Self { found, archive, notes, screen, clock, tool, graph, options }
     }
-    let style = Style { clock, options, names: Machine { notes: &notes } };
-    let annotate = options.contains(Options::ANNOTATE);
-    let mark = |cpu: &Found| {
-        let started = BufferStarted { cpu: cpu.cpu.into() };
-        (annotate && cpu.lost > 0).then(|| started.to_string())
-    };
-    lines(found, &style, 0, mark, |_, _, text| {
-        // Nobody needs to be told so of the very first line.
-        if !(core::mem::take(&mut first) && text.starts_with('#')) {
-            out(text);
+
+    fn make(self, mark: Mark<'_>, out: &mut dyn FnMut(&str)) {
+        self.archive.iter().for_each(|line| out(&line.text));
+        let lines = Lines {
+            clock: self.clock,
+            tool: self.tool,
+            graph: self.graph,
+            options: self.options,
+            names: Machine { notes: &self.notes },
+            screen: &mut self.screen.clone(),
+            skip: 0,
+        };
+        lines.make(self.found, mark, &mut |_, _, _, text| out(text));
+    }
+}
+
+/// The trace of all CPUs, or of one, as Linux's `trace` file shows it, handed over in
+/// pieces.
+pub fn show(on: bool, only: Option<u16>, out: &mut dyn FnMut(&str)) {
+    quietly(|| {
+        let (view, (in_buffer, written)) = {
+            let kept = KEPT.lock();
+            let found = records(&kept, only);
+            let counts = count(&kept, &found);
+            (View::of(&kept, found), counts)
+        };
+        let options = view.options;
+        if view.tool == Tool::Graph && (on || written > 0) {
+            out(&graph::Header(view.graph).to_string());
+        } else {
+            let tracer = if on || written > 0 { "function" } else { "nop" };
+            let cpus = smp::cpus().len().max(1) as u32;
+            out(&Header { tracer, in_buffer, written, cpus, options }.to_string());
         }
+        let annotate = options.contains(Options::ANNOTATE);
+        let mark = |cpu: &Found| {
+            let started = BufferStarted { cpu: cpu.cpu.into() };
+            (annotate && cpu.lost > 0).then(|| started.to_string())
+        };
+        let mut first = true;
+        view.make(&mark, &mut |text| {
+            // Of the very first line nobody need be told so.
+            if !(core::mem::take(&mut first) && text.starts_with("#####")) {
+                out(text);
+            }
+        });
     });
 }
 
 /// Takes out what is there, of all CPUs or of one, and hands it over in pieces.
-pub fn take(only: Option<u16>, mut out: impl FnMut(&str)) {
-    let mut kept = KEPT.lock();
-    let found = found(&kept, only);
-    let mut untold = Vec::new();
-    for cpu in &found {
-        let archived = kept.archive.iter().filter(|line| line.ring == cpu.ring).count() as u64;
-        let Some(account) = kept.accounts.get_mut(cpu.ring) else { continue };
-        account.start = cpu.next;
-        account.lost += cpu.lost;
-        account.read += archived + cpu.records.len() as u64;
-        untold.push(LostEvents { cpu: cpu.cpu.into(), count: account.lost - account.told });
-        account.told = account.lost;
-    }
-    let is_taken = |line: &mut Line| found.iter().any(|cpu| cpu.ring == line.ring);
-    let archive: Vec<Line> = kept.archive.extract_if(.., is_taken).collect();
-    let (options, notes, clock) = (kept.options, kept.notes.clone(), kept.clock());
-    drop(kept);
-    archive.iter().for_each(|line| out(&line.text));
-    let style = Style { clock, options, names: Machine { notes: &notes } };
-    let mark = |cpu: &Found| {
-        let lost = untold.iter().find(|lost| lost.cpu == cpu.cpu.into() && lost.count > 0);
-        lost.map(ToString::to_string)
-    };
-    lines(found, &style, 0, mark, |_, _, text| out(text));
+pub fn take(only: Option<u16>, out: &mut dyn FnMut(&str)) {
+    quietly(|| {
+        let mut untold = Vec::new();
+        let view = {
+            let mut kept = KEPT.lock();
+            let found = records(&kept, only);
+            for cpu in &found {
+                let archived = kept.archive.iter().filter(|line| line.ring == cpu.ring);
+                let archived: u64 = archived.map(|line| line.records).sum();
+                let Some(account) = kept.accounts.get_mut(cpu.ring) else { continue };
+                account.start = cpu.next;
+                account.lost += cpu.lost;
+                account.read += archived + cpu.records.len() as u64;
+                let count = account.lost - account.told;
+                untold.push(LostEvents { cpu: cpu.cpu.into(), count });
+                account.told = account.lost;
+            }
+            let view = View::of(&kept, found);
+            kept.archive.retain(|line| view.found.iter().all(|cpu| cpu.ring != line.ring));
+            view
+        };
+        let mark = |cpu: &Found| {
+            let lost = untold.iter().find(|lost| lost.cpu == cpu.cpu.into() && lost.count > 0);
+            lost.map(ToString::to_string)
+        };
+        view.make(&mark, out);
+    });
 }
 
-/// Writes a line into this CPU's ring, between what is recorded there.
+/// Writes a line into this CPU's ring, between what is recorded there. An error if
+/// nothing is recorded now.
 pub fn note(text: String) -> Result<(), String> {
-    make_rings()?;
-    let this = smp::this_cpu();
-    let ring = rings().iter().find(|ring| ring.cpu.number == this).and_then(CpuRing::ring);
-    let ring = ring.ok_or("this CPU has no ring")?;
     let mut kept = KEPT.lock();
+    if !kept.recording {
+        return Err("nothing is recorded (tracing_on is 0)".to_string());
+    }
+    kept.make()?;
+    let this = smp::this_cpu();
+    let ring = kept.rings.iter().find(|ring| ring.cpu.number == this).and_then(CpuRing::ring);
+    let ring = ring.ok_or("this CPU has no ring")?;
     kept.noted += 1;
     let number = kept.noted;
     kept.notes.push_back((number, text));

@@ -17,8 +17,9 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicUsize, Ordering};
 
-use super::records;
-use super::tracing::{self, NamedRow, Which};
+use super::tracing::{self, Shown, Which};
+use super::{graph, knobs, records};
+use crate::machine::hooks::Tool;
 use crate::machine::smp::{self, Cpu};
 use crate::patch::state::SiteState;
 use crate::trace::options::Options;
@@ -55,20 +56,36 @@ const fn set(
     File { name, help, read: Some(read), write: Some(write) }
 }
 
+/// A file of the engine's (knobs.rs).
+macro_rules! knob {
+    ($name:literal, $help:literal) => {
+        set(
+            $name,
+            $help,
+            |out| out(&knobs::read($name).unwrap_or_default()),
+            |text, _| knobs::write($name, text).unwrap_or(Ok(())),
+        )
+    };
+}
+
 /// Every file, by name.
 #[rustfmt::skip]
 static FILES: &[File] = &[
     shown("README", "this text", readme),
     shown("available_filter_functions", "every function that can be traced, with its module", |out| {
-        rows(out, |_| true, |row| format!("{}\n", function(row)));
+        tracing::everything().iter().for_each(|(name, _)| out(&format!("{name}\n")));
     }),
-    shown("available_tracers", "the words that current_tracer takes", |out| out("function nop\n")),
-    set("current_tracer", "what records: function or nop", |out| {
-        out(if tracing::is_on() { "function\n" } else { "nop\n" });
+    shown("available_tracers", "the words that current_tracer takes", |out| out("function_graph function nop\n")),
+    knob!("buffer_size_kb", "KiB of each CPU's ring; what is in it stays"),
+    set("current_tracer", "what records: function, function_graph or nop", |out| {
+        out(&format!("{}\n", if tracing::is_on() { graph::tracer_name() } else { "nop" }));
     }, set_tracer),
     shown("enabled_functions", "functions whose call site is on (how many use it; I: replaced)", |out| {
-        rows(out, |row| row.2.state != SiteState::OFF, enabled);
+        let rows = tracing::everything();
+        let on = rows.iter().filter(|(_, row)| row.state != SiteState::OFF);
+        on.for_each(|row| out(&enabled(row)));
     }),
+    knob!("max_graph_depth", "how deep function_graph follows calls; 0: as deep as there is room"),
     set("set_ftrace_filter", "the functions to trace; >> adds, ! takes out, nothing means all",
         |out| filter(out, Which::Filter), |text, append| write_filter(Which::Filter, text, append)),
     set("set_ftrace_notrace", "functions not to trace, whatever the filter says",
@@ -85,6 +102,7 @@ static FILES: &[File] = &[
         |out| out(&records::options().listed()), set_option),
     shown("trace_pipe", "what was recorded, which is taken out by reading it",
         |out| records::take(None, out)),
+    knob!("tracing_on", "1: what is traced is recorded; 0: it is not"),
 ];
 
 /// The files of each CPU, in `per_cpu/cpuN`.
@@ -140,10 +158,10 @@ pub fn paths() -> impl Iterator<Item = String> {
 }
 
 /// Prints a file.
-pub fn read(path: &str, mut out: impl FnMut(&str)) -> Done {
+pub fn read(path: &str, out: Out<'_>) -> Done {
     match find(path)? {
-        Found::Plain(file) => file.read.ok_or("can only be written")?(&mut out),
-        Found::OfCpu(cpu, file) => (file.read)(cpu, &mut out),
+        Found::Plain(file) => file.read.ok_or("can only be written")?(out),
+        Found::OfCpu(cpu, file) => (file.read)(cpu, out),
         Found::Switch(option) => {
             out(if records::options().contains(option) { "1\n" } else { "0\n" });
         }
@@ -243,30 +261,23 @@ fn set_option(text: &str, _: bool) -> Done {
     Ok(())
 }
 
-/// `NAME [MOD]`.
-fn function((module, name, _): &NamedRow) -> String {
-    format!("{name} [{}]", module.name)
-}
-
-fn rows(out: Out<'_>, which: impl Fn(&NamedRow) -> bool, line: impl Fn(&NamedRow) -> String) {
-    let rows = tracing::rows(None).unwrap_or_default();
-    rows.iter().filter(|row| which(row)).for_each(|row| out(&line(row)));
-}
-
 /// As Linux prints it: the function, how many use its site, and a letter for each
 /// thing that is special: `R`, whole registers are kept (never here); `I`, calls go
 /// to another function; `D`, straight to it (never here).
-fn enabled(row: &NamedRow) -> String {
-    let state = row.2.state;
+fn enabled((function, row): &Shown) -> String {
+    let state = row.state;
     let replaced = state.contains(SiteState::REDIRECTED);
     let users = u32::from(state.contains(SiteState::TRACED)) + u32::from(replaced);
     let letter = if replaced { " I" } else { "  " };
-    format!("{} ({users})  {letter}  \n", function(row))
+    format!("{function} ({users})  {letter}  \n")
 }
 
 fn set_tracer(text: &str, _: bool) -> Done {
     match text.trim() {
-        "function" => tracing::on_again().map(|_| ()),
+        word @ ("function" | "function_graph") => {
+            graph::choose(if word == "function" { Tool::Function } else { Tool::Graph })?;
+            tracing::on_again().map(|_| ())
+        }
         "nop" => tracing::off(),
         word => Err(format!("no such tracer: {word} (see available_tracers)")),
     }
@@ -277,12 +288,12 @@ fn filter(out: Out<'_>, which: Which) {
     match chosen {
         None if which == Which::Filter => out("#### all functions enabled ####\n"),
         None => out("#### no functions disabled ####\n"),
-        Some(rows) => rows.iter().for_each(|row| out(&format!("{}\n", function(row)))),
+        Some(rows) => rows.iter().for_each(|(name, _)| out(&format!("{name}\n"))),
     }
     waiting.iter().for_each(|word| out(&format!("{word}\n")));
     if which == Which::Filter {
-        for (row, action, limit) in tracing::triggers() {
-            out(&format!("{}:{}:{limit}\n", function(&row), action.name()));
+        for (function, action, limit) in tracing::triggers() {
+            out(&format!("{function}:{}:{limit}\n", action.name()));
         }
     }
 }

@@ -16,13 +16,16 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use super::modules::{self, Module, Snapshot};
-use super::records;
+use super::{graph, own, records};
 use crate::addr::Vaddr;
 use crate::ksyms::readable::readable;
 use crate::loader::Name;
 use crate::loader::stubs::StubKind;
+use crate::machine::hooks::{self, Tool};
 use crate::machine::lock::{Mutex, briefly};
 use crate::machine::text;
+use crate::patch::journal::Why;
+use crate::patch::plan::Batch;
 use crate::patch::state::Word;
 use crate::trace::filter::Filter;
 use crate::trace::sites::{
@@ -65,7 +68,7 @@ impl Tracer {
                 wanted.extend_from_slice(chosen);
                 wanted
             }
-            None => sites.others(&[]),
+            None => sites.of_modules(),
         };
         match self.notrace.chosen() {
             Some(without) => runs::minus(&wanted, without),
@@ -98,6 +101,9 @@ impl Loaded {
 
 impl Functions for Loaded {
     fn name_of(&self, module: ModuleId, function: u32) -> Option<Cow<'_, str>> {
+        if own::is(module) {
+            return own::name(function).map(Cow::Owned);
+        }
         self.module(module).map(|module| Cow::Borrowed(module.symbol_name(function)))
     }
 
@@ -106,6 +112,9 @@ impl Functions for Loaded {
     }
 
     fn each(&self, module: ModuleId, visit: &mut dyn FnMut(&str)) {
+        if own::is(module) {
+            return own::each(visit);
+        }
         let Some(module) = self.module(module) else { return };
         for function in module.functions() {
             visit(module.symbol_name(function.symbol));
@@ -113,6 +122,10 @@ impl Functions for Loaded {
     }
 
     fn ranges(&self, module: ModuleId, name: &Name<'_>, see: &mut dyn FnMut(Range<Vaddr>)) -> bool {
+        if own::is(module) {
+            own::range(name.text).into_iter().for_each(see);
+            return true;
+        }
         let Some(module) = self.module(module) else { return false };
         module.each_named(name, |function| {
             let size = module.object().symbol(function.symbol).map_or(0, |symbol| symbol.st_size);
@@ -240,14 +253,17 @@ pub fn site_at(at: Vaddr) -> Option<(SiteId, Row)> {
     Some((site, sites.row(site)?))
 }
 
-/// The function whose hook left `ip`.
-pub fn hooked(ip: Vaddr) -> Option<Cow<'static, str>> {
+/// The function whose hook left `ip`, and its module unless it is the kernel's.
+pub fn hooked(ip: Vaddr) -> Option<(String, Option<Arc<Module>>)> {
     let sites = SITES.lock();
     let row = sites.row(sites.hooked_site(ip)?)?;
     let module = row.id.module();
     drop(sites);
+    if own::is(module) {
+        return Some((own::name(row.function)?, None));
+    }
     let module = modules::by_sites(module)?;
-    Some(Cow::Owned(module.readable_name(row.function).into_owned()))
+    Some((module.readable_name(row.function).into_owned(), Some(module)))
 }
 
 /// The address of the site whose hook left `ip`.
@@ -256,9 +272,40 @@ pub fn hooked_at(ip: Vaddr) -> Option<Vaddr> {
     Some(sites.row(sites.hooked_site(ip)?)?.at)
 }
 
-/// Counts over one module's sites, or over all.
+/// Counts over one module's sites, or over those of all modules.
 pub fn counts(only: Option<ModuleId>) -> Counts {
-    SITES.lock().counts(only)
+    let sites = SITES.lock();
+    let all = sites.counts(only);
+    match (only, own::id()) {
+        (None, Some(own)) => {
+            let own = sites.counts(Some(own));
+            Counts {
+                sites: all.sites - own.sites,
+                traced: all.traced - own.traced,
+                redirected: all.redirected,
+            }
+        }
+        _ => all,
+    }
+}
+
+/// The kernel's own functions that a filter means, with their rows.
+pub fn own_rows(filter: Option<&Filter>) -> Vec<(String, Row)> {
+    let sites = SITES.lock();
+    let Some(own) = own::id() else { return Vec::new() };
+    let chosen: Vec<SiteId> = match filter {
+        None => sites.sites_of(own).collect(),
+        Some(filter) => sites
+            .select_of(own, filter, &Loaded::now())
+            .iter()
+            .flat_map(|run| run.sites())
+            .collect(),
+    };
+    let row = |site| {
+        let row = sites.row(site)?;
+        Some((own::name(row.function)?, row))
+    };
+    chosen.into_iter().filter_map(row).collect()
 }
 
 /// A site with its module and its function's name, as people read it.
@@ -269,7 +316,7 @@ pub fn rows(filter: Option<&Filter>) -> Result<Vec<NamedRow>, String> {
     let functions = Loaded::now();
     let sites = SITES.lock();
     let chosen = match filter {
-        None => sites.others(&[]),
+        None => sites.of_modules(),
         Some(filter) => {
             let selection = sites.select(filter, &functions);
             if let Some(miss) = selection.misses.first() {
@@ -291,25 +338,48 @@ fn named_rows(sites: &SiteTable, functions: &Loaded, chosen: &[Run]) -> Vec<Name
     chosen.iter().flat_map(|run| run.sites()).filter_map(row).collect()
 }
 
+/// A site with its function as the files show it: `NAME [MOD]`, of the kernel's own
+/// only the name.
+pub type Shown = (String, Row);
+
+fn shown(sites: &SiteTable, functions: &Loaded, chosen: &[Run]) -> Vec<Shown> {
+    let row = |site: SiteId| {
+        let row = sites.row(site)?;
+        if own::is(site.module()) {
+            return Some((own::name(row.function)?, row));
+        }
+        let module = functions.module(site.module())?;
+        Some((format!("{} [{}]", module.readable_name(row.function), module.name), row))
+    };
+    chosen.iter().flat_map(|run| run.sites()).filter_map(row).collect()
+}
+
+/// Every site there is, the kernel's first.
+pub fn everything() -> Vec<Shown> {
+    let functions = Loaded::now();
+    let sites = SITES.lock();
+    shown(&sites, &functions, &sites.others(&[]))
+}
+
 /// What a filter's file shows: the functions that were chosen, or nothing if none
 /// ever were, and the words that wait for modules.
-pub fn chosen(which: Which) -> (Option<Vec<NamedRow>>, Vec<String>) {
+pub fn chosen(which: Which) -> (Option<Vec<Shown>>, Vec<String>) {
     let functions = Loaded::now();
     let sites = SITES.lock();
     let tracer = TRACER.lock();
     let choice = tracer.choice(which);
-    let rows = choice.chosen().map(|runs| named_rows(&sites, &functions, runs));
+    let rows = choice.chosen().map(|runs| shown(&sites, &functions, runs));
     (rows, choice.waiting().map(ToOwned::to_owned).collect())
 }
 
 /// Every trigger: its function, what it does, how often still.
-pub fn triggers() -> Vec<(NamedRow, Action, Limit)> {
+pub fn triggers() -> Vec<(String, Action, Limit)> {
     let functions = Loaded::now();
     let sites = SITES.lock();
     let tracer = TRACER.lock();
-    let row = |site: SiteId| named_rows(&sites, &functions, &[site.into()]).pop();
-    let named =
-        tracer.triggers.all().map(|(site, action, limit)| Some((row(site)?, action, limit)));
+    let row = |site: SiteId| shown(&sites, &functions, &[site.into()]).pop();
+    let named = tracer.triggers.all();
+    let named = named.map(|(site, action, limit)| Some((row(site)?.0, action, limit)));
     named.flatten().collect()
 }
 
@@ -368,6 +438,15 @@ pub fn off() -> Result<(), String> {
     records::stop();
     TRACER.lock().on = false;
     Ok(())
+}
+
+/// Puts one tool in another's place at every site that is on; what was recorded is
+/// forgotten, for the two have different formats.
+pub fn choose(from: Tool, to: Tool) -> Result<(), String> {
+    let _sites = SITES.lock();
+    let mut batch = Batch::new("trace", Why::TraceOn);
+    hooks::change_tool(from, to).into_iter().for_each(|edit| batch.push(0, edit));
+    text::apply(batch).map(|_| ()).map_err(|refusal| refusal.to_string())
 }
 
 /// Every word that the sites of a module and their stubs should hold now, by
@@ -461,6 +540,12 @@ pub fn status() -> String {
         (tracer.on, tracer.words.join(" "))
     };
     let counts = counts(None);
+    let own = own::id().map(|own| self::counts(Some(own))).unwrap_or_default();
+    let own = if own.traced > 0 {
+        format!("kernel sites {} traced {}\n", own.sites, own.traced)
+    } else {
+        String::new()
+    };
     let (there, written) = records::counts();
     let filter = match (on, words.is_empty()) {
         (false, _) => "none",
@@ -468,8 +553,8 @@ pub fn status() -> String {
         (true, false) => &words,
     };
     format!(
-        "tracer {}\nfilter {filter}\nsites {} traced {} redirected {}\nrecords {there} lost {}\n",
-        if on { "function" } else { "nop" },
+        "tracer {}\nfilter {filter}\nsites {} traced {} redirected {}\n{own}records {there} lost {}\n",
+        if on { graph::tracer_name() } else { "nop" },
         counts.sites,
         counts.traced,
         counts.redirected,
@@ -479,6 +564,6 @@ pub fn status() -> String {
 
 /// The trace of all CPUs, or of one, as Linux's `trace` file shows it, handed over in
 /// pieces.
-pub fn show(only: Option<u16>, out: impl FnMut(&str)) {
+pub fn show(only: Option<u16>, out: &mut dyn FnMut(&str)) {
     records::show(is_on(), only, out);
 }

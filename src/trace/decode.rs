@@ -56,6 +56,11 @@ pub trait Names {
     fn note(&self, _number: u64) -> Option<Cow<'_, str>> {
         None
     }
+
+    /// The same with ` [MODULE]` behind it, unless it is the kernel's.
+    fn hooked_with_module(&self, ip: Vaddr) -> Option<Cow<'_, str>> {
+        self.hooked_function(ip)
+    }
 }
 
 /// In the place of `ip`: the record is a note, whose number is in `parent`.
@@ -259,13 +264,13 @@ impl<N: Names + ?Sized> fmt::Display for FunctionLine<'_, N> {
             return f
                 .write_str(note.as_deref().unwrap_or("tracing_mark_write: (no longer kept)\n"));
         }
-        let site = names.site_of(record.ip);
+        let site = names.site_of(record.hook());
         if raw {
             return writeln!(f, "{:x} {:x}", site.0, record.parent.0);
         }
         let place = |at: Vaddr| names.place(at).filter(|_| options.contains(Options::SYM_OFFSET));
-        let callee = place(site).or_else(|| names.hooked_function(record.ip));
-        write_name(f, callee, record.ip, site, *options)?;
+        let callee = place(site).or_else(|| names.hooked_function(record.hook()));
+        write_name(f, callee, record.hook(), site, *options)?;
         let parent = record.parent;
         if parent.0 != 0 && options.contains(Options::PRINT_PARENT) {
             f.write_str(" <-")?;
@@ -319,6 +324,16 @@ impl<I: Iterator<Item = Record>> Merge<I> {
     /// Merges `(CPU number, its records)`; give the CPUs in ascending order.
     pub fn new(sources: impl IntoIterator<Item = (u32, I)>) -> Self {
         Self { sources: sources.into_iter().map(|(cpu, own)| (cpu, own.peekable())).collect() }
+    }
+
+    /// The next record of one CPU, which stays where it is.
+    pub fn peek_of(&mut self, cpu: u32) -> Option<&Record> {
+        self.sources.iter_mut().find(|(number, _)| *number == cpu)?.1.peek()
+    }
+
+    /// Takes the next record of one CPU, out of turn.
+    pub fn take_of(&mut self, cpu: u32) -> Option<Record> {
+        self.sources.iter_mut().find(|(number, _)| *number == cpu)?.1.next()
     }
 }
 

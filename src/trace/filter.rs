@@ -214,7 +214,19 @@ struct Modules {
     inverted: bool,
 }
 
+/// What stands for the kernel itself where a word names a module. No wildcard means
+/// it, as on Linux, where the kernel is no module: only its name, and `!` with others.
+pub const KERNEL: &str = "tocsin";
+
 impl Modules {
+    fn matches(&self, module: &str) -> bool {
+        let meant = match module == KERNEL {
+            true => self.glob.literal().as_deref() == Some(KERNEL),
+            false => self.glob.matches_module(module),
+        };
+        meant != self.inverted
+    }
+
     fn new(text: &str) -> Self {
         let (text, inverted) = text.strip_prefix('!').map_or((text, false), |text| (text, true));
         let glob = if text.is_empty() { Glob::all() } else { Glob::for_module(text) };
@@ -346,7 +358,7 @@ impl Pattern {
     /// True if functions of `module` are meant at all.
     #[must_use]
     pub fn covers(&self, module: &str) -> bool {
-        self.module.as_ref().is_none_or(|them| them.glob.matches_module(module) != them.inverted)
+        self.module.as_ref().is_none_or(|them| them.matches(module))
     }
 
     /// True if `function` of `module` is meant, added or taken away.
@@ -571,6 +583,9 @@ mod tests {
     fn modules_can_be_all_or_all_but_some() {
         assert!(wants(&["f:mod:"], "m", "f") && !wants(&["f:mod:"], "m", "g"));
         assert!(wants(&[":mod:"], "m", "f"));
+        let kernel = |word| wants(&[word], KERNEL, "f");
+        assert!(kernel("f") && kernel("tocsin:f") && kernel("f:mod:!crc"));
+        assert!(!kernel("f:mod:") && !kernel("f:mod:*") && !kernel("f:mod:!tocsin"));
         assert!(!wants(&["f*:mod:!crc-*"], "crc_x", "f") && wants(&["f*:mod:!crc-*"], "m", "f"));
     }
 

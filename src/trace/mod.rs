@@ -18,6 +18,7 @@
 
 pub mod decode;
 pub mod filter;
+pub mod graph;
 pub mod options;
 pub mod record;
 pub mod ring;

@@ -79,14 +79,13 @@ impl Triggers {
         let Some(group) = new.0.get_mut(place) else { return Ok(new) };
         let before = group.sites.len();
         for site in found.iter().flat_map(|run| run.sites()) {
-            if !group.sites.iter().take(before).any(|(other, _)| *other == site) {
-                group.sites.push((site, *limit));
+            if let Err(place) = group.sites.binary_search_by_key(&site, |(site, _)| *site) {
+                group.sites.insert(place, (site, *limit));
             }
         }
         if group.sites.len() == before {
             return Err(format!("{text}: such a trigger is set already (! takes it away)"));
         }
-        group.sites.sort_unstable_by_key(|(site, _)| *site);
         Ok(new)
     }
 

@@ -129,21 +129,18 @@ impl Choice {
         functions: &impl Functions,
     ) {
         let Some(chosen) = &mut self.chosen else { return };
-        let mut found = match &self.standing {
-            Some(filter) => table.select_of(id, filter, functions),
-            None => Vec::new(),
-        };
+        if let Some(filter) = &self.standing {
+            *chosen = runs::union(chosen, &table.select_of(id, filter, functions));
+        }
         // A word with wildcards for modules may mean others that come yet.
         self.waiting.retain(|pattern| {
             if !pattern.covers(name) {
                 return true;
             }
-            found.extend(table.select_of(id, &Filter::of(pattern.clone()), functions));
+            let found = table.select_of(id, &Filter::of(pattern.clone()), functions);
+            *chosen = runs::union(chosen, &found);
             pattern.one_module().is_none()
         });
-        if !found.is_empty() {
-            *chosen = runs::union(chosen, &runs::tidy(found));
-        }
     }
 
     /// Modules, or their init code, have gone from the table.
@@ -181,11 +178,10 @@ impl SiteTable {
         None
     }
 
-    /// The sites that one word means, added or taken out, as a set.
+    /// The sites that one word means, added or taken out.
     #[must_use]
     pub fn meant_by(&self, pattern: &Pattern, functions: &impl Functions) -> Vec<Run> {
-        let selection = self.select(&Filter::of(pattern.positive()), functions);
-        runs::tidy(selection.runs)
+        self.select(&Filter::of(pattern.positive()), functions).runs
     }
 
     /// Why a word means no site.

@@ -13,26 +13,24 @@ use alloc::vec::Vec;
 
 use super::Run;
 
-/// Puts runs into the form of a set.
-#[must_use]
-pub fn tidy(mut runs: Vec<Run>) -> Vec<Run> {
-    runs.sort_unstable();
-    let mut set: Vec<Run> = Vec::with_capacity(runs.len());
-    for run in runs.into_iter().filter(|run| run.start < run.end) {
-        match set.last_mut() {
-            Some(last) if last.module == run.module && run.start <= last.end => {
-                last.end = last.end.max(run.end);
-            }
-            _ => set.push(run),
-        }
-    }
-    set
-}
-
 /// The sites that are in one of two sets.
 #[must_use]
 pub fn union(a: &[Run], b: &[Run]) -> Vec<Run> {
-    tidy(a.iter().chain(b).copied().collect())
+    let mut both: Vec<Run> = Vec::with_capacity(a.len() + b.len());
+    let (mut a, mut b) = (a.iter().peekable(), b.iter().peekable());
+    loop {
+        let from_a = match (a.peek(), b.peek()) {
+            (Some(one), Some(other)) => one <= other,
+            (one, _) => one.is_some(),
+        };
+        let Some(run) = (if from_a { a.next() } else { b.next() }) else { return both };
+        match both.last_mut() {
+            Some(last) if last.module == run.module && run.start <= last.end => {
+                last.end = last.end.max(run.end);
+            }
+            _ => both.push(*run),
+        }
+    }
 }
 
 /// The sites of set `a` that are not in set `b`.
@@ -74,6 +72,12 @@ mod tests {
         Run { module: ModuleId(module), start, end: start + len }
     }
 
+    /// A set of runs that may overlap.
+    fn tidy(runs: &[Run]) -> Vec<Run> {
+        let runs = runs.iter().filter(|run| run.start < run.end);
+        runs.fold(Vec::new(), |set, run| union(&set, &[*run]))
+    }
+
     fn places(runs: &[Run]) -> BTreeSet<(ModuleId, u32)> {
         runs.iter().flat_map(|run| (run.start..run.end).map(|place| (run.module, place))).collect()
     }
@@ -91,7 +95,7 @@ mod tests {
             b in prop::collection::vec((0u32..3, 0u32..40, 0u32..12), 0..12),
         ) {
             let [a, b] = [a, b].map(|runs| runs.into_iter().map(run).collect::<Vec<_>>());
-            let [set_a, set_b] = [tidy(a.clone()), tidy(b.clone())];
+            let [set_a, set_b] = [tidy(&a), tidy(&b)];
             prop_assert!(is_set(&set_a) && is_set(&set_b));
             prop_assert_eq!(places(&set_a), places(&a));
             let (both, less) = (union(&set_a, &set_b), minus(&set_a, &set_b));

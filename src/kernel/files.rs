@@ -21,7 +21,6 @@ use core::fmt::Write as _;
 use super::modules::{self, Failure, Module};
 use super::{console, exports, graph, initrd, knobs, ksyms, livepatch, params, tracing};
 use crate::kprintln;
-use crate::machine::hooks::Tool;
 use crate::patch::state::SiteState;
 
 const TRACING: &str = "sys/kernel/tracing";
@@ -265,7 +264,7 @@ fn write_trace(path: &str, file: &str, word: &str, append: bool) -> Result<(), S
     let words = || word.split_ascii_whitespace().map(ToString::to_string).collect::<Vec<_>>();
     match (file, word) {
         ("current_tracer", "function" | "function_graph") => {
-            graph::choose(if word == "function" { Tool::Function } else { Tool::Graph })?;
+            graph::choose(word == "function_graph")?;
             tracing::on_again().map(|_| ())
         }
         ("current_tracer", "nop") => tracing::off(),
@@ -279,7 +278,7 @@ fn write_trace(path: &str, file: &str, word: &str, append: bool) -> Result<(), S
         }
         ("trace", _) => Err(format!("{path}: only an empty text clears it")),
         _ if knobs::FILES.contains(&file) => {
-            let done = knobs::write(file, word).unwrap_or(Ok(()));
+            let done = knobs::write(file, word, append).unwrap_or(Ok(()));
             done.map_err(|why| format!("{path}: {why}"))
         }
         _ if TRACING_FILES.contains(&file) => Err(format!("{path}: cannot be written")),

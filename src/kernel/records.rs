@@ -323,7 +323,7 @@ impl Lines<'_> {
                     let (flags, names) = (Flags::CALL, &Machine);
                     out(&FunctionLine { record, task, cpu, flags, clock, names }.to_string());
                 }
-                (Kind::GraphEntry | Kind::GraphReturn, Tool::Graph) => {
+                (Kind::GraphEntry | Kind::GraphReturn, tool) if tool.is_graph() => {
                     let mut line = String::new();
                     let next = merge.peek_of(cpu).copied();
                     // Writing to a text does not fail.
@@ -390,7 +390,7 @@ pub fn show(on: bool, mut out: impl FnMut(&str)) {
             let screen = kept.screen.clone();
             (kept.archive.clone(), found, counts, kept.clock_hz, kept.tool, kept.options, screen)
         };
-        if tool == Tool::Graph && (on || written > 0) {
+        if tool.is_graph() && (on || written > 0) {
             out(&graph::Header(options).to_string());
         } else {
             let tracer = if on || written > 0 { "function" } else { "nop" };

@@ -133,6 +133,7 @@ pub fn module_came(module: &Module) {
         // A refusal here leaves the module untraced, as the journal shows.
         let _ = change(&mut sites, &module.name, wanted, Change::Trace(true));
     }
+    graph::refresh();
 }
 
 /// Forgets a module's sites, and keeps what was recorded of it as text.
@@ -141,6 +142,8 @@ pub fn module_goes(module: &Module) {
     let mut sites = SITES.lock();
     sites.remove(module.sites);
     TRACER.lock().meant = (0, Vec::new()); // sites of the past
+    drop(sites);
+    graph::refresh();
 }
 
 /// Forgets a module's sites below `end`, where its init code was; true if nothing is
@@ -186,7 +189,9 @@ pub fn redirect(who: &str, which: Vec<SiteId>, on: bool) -> Result<u64, String> 
 
 /// Gives a site its redirect stub.
 pub fn set_redirect_stub(site: SiteId, stub: Vaddr) -> bool {
-    SITES.lock().set_redirect_stub(site, stub)
+    let done = SITES.lock().set_redirect_stub(site, stub);
+    graph::refresh();
+    done
 }
 
 /// Takes back a redirect stub that its site was never led to.
@@ -357,6 +362,17 @@ pub fn off() -> Result<(), String> {
     records::stop();
     TRACER.lock().on = false;
     Ok(())
+}
+
+/// What the hooks of the sites that a filter means leave in their records; the words
+/// have to mean something, if `all` have to.
+pub fn hooks_of(filter: &Filter, all: bool) -> Result<Vec<Vaddr>, String> {
+    let sites = SITES.lock();
+    let selection = sites.select(filter, &Loaded::now());
+    if let Some(miss) = selection.misses.first().filter(|_| all) {
+        return Err(miss.to_string());
+    }
+    Ok(selection.sites().flat_map(|site| sites.hooks_of(site)).flatten().collect())
 }
 
 /// Puts one tool in another's place at every site that is on; what was recorded is

@@ -21,3 +21,4 @@ pub mod graph;
 pub mod record;
 pub mod ring;
 pub mod sites;
+pub mod tools;

@@ -19,6 +19,7 @@
  *      | yes
  *      door:  nop           a record: the function tracer
  *             b graph_hook  a record, and graph_return takes the return's place
+ *             b graph_some  the same, unless the table of tools says otherwise
  *
  * Scratch lies below r1, in the protected zone: the function has stored nothing
  * there yet, and exception entry steps over it.
@@ -184,6 +185,89 @@ graph_hook_full:
         .size   graph_hook, . - graph_hook
 
 /*
+ * graph_some - behind the door of _mcount, for the graph tracer, while there are
+ * functions at which alone it begins, or in which it is silent (trace::tools).
+ *
+ * In order: silence all round; what the table says of this function; whether the
+ * tracer has begun. A function that opens or silences has a return of its own, which
+ * ends that.
+ */
+        .balign 16
+        .global graph_some
+        .type   graph_some, @function
+graph_some:
+        SPILL
+        std     %r8, -32(%r1)
+        ld      %r10, {GRAPH_MUTE}(%r13)
+        cmpdi   %r10, 0
+        bne     graph_some_out
+        ld      %r9, {TOOLS}(%r13)
+        cmpdi   %r9, 0
+        beq     graph_some_usual
+        mfctr   %r11
+        sldi    %r10, %r11, 2
+        ld      %r8, 0(%r9)
+        addi    %r9, %r9, 16
+        and     %r10, %r10, %r8
+graph_some_look:
+        ldx     %r8, %r9, %r10
+        cmpd    %r8, %r11
+        beq     graph_some_found
+        cmpdi   %r8, 0
+        beq     graph_some_usual
+        addi    %r10, %r10, 16
+        ld      %r8, -16(%r9)
+        and     %r10, %r10, %r8
+        b       graph_some_look
+graph_some_found:
+        add     %r9, %r9, %r10
+        ld      %r8, 8(%r9)
+        andi.   %r10, %r8, {TOOL_MUTE}
+        bne     graph_some_mute
+        andi.   %r10, %r8, {TOOL_ROOT}
+        beq     graph_some_usual
+        ld      %r10, {GRAPH_GATE}(%r13)
+        cmpdi   %r10, 0
+        bne     graph_some_enter        /* inside of another one */
+        GRAPH_ENTRY graph_some_full, %r1
+        std     %r11, {GRAPH_GATE}(%r13)
+        mflr    %r12
+        addi    %r0, %r12, graph_return_root - graph_return
+        mtlr    %r0
+        b       graph_some_out
+graph_some_usual:
+        ld      %r10, {GRAPH_ROOTED}(%r13)
+        cmpdi   %r10, 0
+        beq     graph_some_enter
+        ld      %r10, {GRAPH_GATE}(%r13)
+        cmpdi   %r10, 0
+        beq     graph_some_out
+graph_some_enter:
+        GRAPH_ENTRY graph_some_full, %r1
+graph_some_out:
+        UNSPILL
+        ld      %r8, -32(%r1)
+        bctr
+graph_some_mute:
+        ld      %r11, {GRAPH_SP}(%r13)
+        ld      %r10, {GRAPH_LIMIT}(%r13)
+        cmpld   %r11, %r10
+        bge-    graph_some_full
+        addi    %r11, %r11, {GRAPH_ENTRY}
+        std     %r11, {GRAPH_SP}(%r13)
+        std     %r0, {GRAPH_LR}-{GRAPH_ENTRY}(%r11)
+        std     %r1, {GRAPH_R1}-{GRAPH_ENTRY}(%r11)
+        std     %r11, {GRAPH_MUTE}(%r13)
+        ld      %r12, {GRAPH_RETURN}(%r13)
+        addi    %r0, %r12, graph_return_mute - graph_return
+        mtlr    %r0
+        b       graph_some_out
+graph_some_full:
+        GRAPH_FULL
+        b       graph_some_out
+        .size   graph_some, . - graph_some
+
+/*
  * mcount_late - the hook of sites behind the prologue (plain `gcc -pg`).
  *
  *   In        LR      where to go on
@@ -250,6 +334,24 @@ graph_late_full:
  *   Context   any. Read, then release: an interrupt may nest
  */
         .balign 16
+        .global graph_return_mute
+        .type   graph_return_mute, @function
+graph_return_mute:                      /* of a function that silences: no record */
+        li      %r0, 0
+        std     %r0, {GRAPH_MUTE}(%r13)
+        ld      %r12, {GRAPH_SP}(%r13)
+        ld      %r0, {GRAPH_LR}-{GRAPH_ENTRY}(%r12)
+        addi    %r12, %r12, -{GRAPH_ENTRY}
+        std     %r12, {GRAPH_SP}(%r13)
+        mtlr    %r0
+        blr
+        .size   graph_return_mute, . - graph_return_mute
+        .global graph_return_root
+        .type   graph_return_root, @function
+graph_return_root:                      /* of a function at which it begins */
+        li      %r0, 0
+        std     %r0, {GRAPH_GATE}(%r13)
+        .size   graph_return_root, . - graph_return_root
         .global graph_return
         .type   graph_return, @function
 graph_return:

@@ -100,13 +100,9 @@ fn is_modules(frame: &TrapFrame) -> bool {
         return is_overflow(frame) || hooks::contains(nip) || on_behalf_of_module(frame);
     }
     // Who jumped to where there is no code? Calls leave their address in LR.
-    let ours = [
-        call::return_address(),
-        hooks::shadow_return_address(),
-        hooks::graph_return_address(),
-        step::return_address(),
-    ];
-    !(is_wild_jump(frame) && in_kernel(lr) && !ours.contains(&lr) && lr != nip)
+    let ours = [call::return_address(), hooks::shadow_return_address(), step::return_address()];
+    let is_ours = |lr| ours.contains(&lr) || hooks::is_graph_return(lr);
+    !(is_wild_jump(frame) && in_kernel(lr) && !is_ours(lr) && lr != nip)
 }
 
 /// True if the kernel's code that faulted did so with a module's arguments, and

@@ -409,7 +409,7 @@ impl Lines<'_> {
             let mut count = 1;
             let mut line = String::new();
             match (record.kind(), self.tool) {
-                (Kind::Function, Tool::Graph) if record.ip == NOTE => {
+                (Kind::Function, tool) if tool.is_graph() && record.ip == NOTE => {
                     let note = self.names.note(record.parent.0);
                     let note = note.as_deref().unwrap_or_default();
                     // Writing to a text does not fail.
@@ -422,7 +422,7 @@ impl Lines<'_> {
                     let shown = FunctionLine { record, task, cpu, flags, clock, options, names };
                     line = shown.to_string();
                 }
-                (Kind::GraphEntry | Kind::GraphReturn, Tool::Graph) => {
+                (Kind::GraphEntry | Kind::GraphReturn, tool) if tool.is_graph() => {
                     let next = merge.peek_of(cpu).copied();
                     if self.screen.line(&style, cpu, &record, next.as_ref(), &mut line) == Ok(true)
                     {
@@ -569,7 +569,7 @@ pub fn show(on: bool, only: Option<u16>, out: &mut dyn FnMut(&str)) {
             (View::of(&kept, found), counts)
         };
         let options = view.options;
-        if view.tool == Tool::Graph && (on || written > 0) {
+        if view.tool.is_graph() && (on || written > 0) {
             out(&graph::Header(view.graph).to_string());
         } else {
             let tracer = if on || written > 0 { "function" } else { "nop" };

@@ -14,12 +14,10 @@
 
 use alloc::format;
 use alloc::string::{String, ToString};
-use alloc::vec::Vec;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::tracing::{self, Shown, Which};
 use super::{graph, knobs, records};
-use crate::machine::hooks::Tool;
 use crate::machine::smp::{self, Cpu};
 use crate::patch::state::SiteState;
 use crate::trace::options::Options;
@@ -63,7 +61,7 @@ macro_rules! knob {
             $name,
             $help,
             |out| out(&knobs::read($name).unwrap_or_default()),
-            |text, _| knobs::write($name, text).unwrap_or(Ok(())),
+            |text, append| knobs::write($name, text, append).unwrap_or(Ok(())),
         )
     };
 }
@@ -90,6 +88,8 @@ static FILES: &[File] = &[
         |out| filter(out, Which::Filter), |text, append| write_filter(Which::Filter, text, append)),
     set("set_ftrace_notrace", "functions not to trace, whatever the filter says",
         |out| filter(out, Which::Notrace), |text, append| write_filter(Which::Notrace, text, append)),
+    knob!("set_graph_function", "where alone function_graph begins; nothing means everywhere"),
+    knob!("set_graph_notrace", "functions that function_graph leaves out, with what they call"),
     set("trace", "what was recorded; any write clears it", |out| tracing::show(None, out), |_, _| {
         records::clear(None);
         Ok(())
@@ -221,26 +221,22 @@ const WORDS: [(&str, &str); 8] = [
     ("NAME:stacktrace", "who called NAME becomes a line of the trace"),
 ];
 
-/// The clocks: on Power both are the time base, which is the same on every CPU.
-const CLOCKS: [&str; 2] = ["local", "global"];
-/// Which of them was asked for.
-static CLOCK: AtomicUsize = AtomicUsize::new(0);
+/// The clock was asked for as `global`. On POWER it is the time base under either
+/// name, which is the same on every CPU.
+static GLOBAL: AtomicBool = AtomicBool::new(false);
 
 fn clocks(out: Out<'_>) {
-    let chosen = CLOCK.load(Ordering::Relaxed);
-    let names = CLOCKS.iter().enumerate();
-    let names = names.map(|(index, name)| match index == chosen {
-        true => format!("[{name}]"),
-        false => (*name).to_string(),
-    });
-    out(&(names.collect::<Vec<_>>().join(" ") + "\n"));
+    let global = GLOBAL.load(Ordering::Relaxed);
+    out(if global { "local [global]\n" } else { "[local] global\n" });
 }
 
 fn set_clock(text: &str, _: bool) -> Done {
-    let word = text.trim();
-    let place = CLOCKS.iter().position(|name| *name == word);
-    let place = place.ok_or_else(|| format!("no such clock: {word} (see cat trace_clock)"))?;
-    CLOCK.store(place, Ordering::Relaxed);
+    let global = match text.trim() {
+        "local" => false,
+        "global" => true,
+        word => return Err(format!("no such clock: {word} (see cat trace_clock)")),
+    };
+    GLOBAL.store(global, Ordering::Relaxed);
     records::clear(None); // as on Linux, where the times would not fit together
     Ok(())
 }
@@ -275,7 +271,7 @@ fn enabled((function, row): &Shown) -> String {
 fn set_tracer(text: &str, _: bool) -> Done {
     match text.trim() {
         word @ ("function" | "function_graph") => {
-            graph::choose(if word == "function" { Tool::Function } else { Tool::Graph })?;
+            graph::choose(word == "function_graph")?;
             tracing::on_again().map(|_| ())
         }
         "nop" => tracing::off(),

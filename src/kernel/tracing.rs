@@ -152,21 +152,22 @@ pub fn add(new: NewModule) -> Result<ModuleId, AddError> {
 
 /// Traces of a module that has just been listed what the filters mean.
 pub fn module_came(module: &Module) {
-    let functions = Loaded::now();
-    let mut sites = SITES.lock();
-    let wanted = {
-        let mut tracer = TRACER.lock();
-        tracer.filter.came(module.sites, &module.name, &sites, &functions);
-        tracer.notrace.came(module.sites, &module.name, &sites, &functions);
-        if !tracer.on {
-            return;
+    {
+        let functions = Loaded::now();
+        let mut sites = SITES.lock();
+        let wanted = {
+            let mut tracer = TRACER.lock();
+            tracer.filter.came(module.sites, &module.name, &sites, &functions);
+            tracer.notrace.came(module.sites, &module.name, &sites, &functions);
+            tracer.on.then(|| tracer.wanted(&sites))
+        };
+        if let Some(mut wanted) = wanted {
+            wanted.retain(|run| run.module() == module.sites);
+            // A refusal here leaves the module untraced, as the journal shows.
+            let _ = change(&mut sites, &module.name, wanted, Change::Trace(true));
         }
-        let mut wanted = tracer.wanted(&sites);
-        wanted.retain(|run| run.module() == module.sites);
-        wanted
-    };
-    // A refusal here leaves the module untraced, as the journal shows.
-    let _ = change(&mut sites, &module.name, wanted, Change::Trace(true));
+    }
+    graph::refresh();
 }
 
 /// Forgets a module's sites, and keeps what was recorded of it as text.
@@ -175,6 +176,8 @@ pub fn module_goes(module: &Module) {
     let mut sites = SITES.lock();
     sites.remove(module.sites);
     sites_went(&sites);
+    drop(sites);
+    graph::refresh();
 }
 
 /// Sites have left the table: the filters forget them.
@@ -229,7 +232,9 @@ pub fn redirect(who: &str, which: Vec<SiteId>, on: bool) -> Result<u64, String> 
 
 /// Gives a site its redirect stub.
 pub fn set_redirect_stub(site: SiteId, stub: Vaddr) -> bool {
-    SITES.lock().set_redirect_stub(site, stub)
+    let done = SITES.lock().set_redirect_stub(site, stub);
+    graph::refresh();
+    done
 }
 
 /// Takes back a redirect stub that its site was never led to.
@@ -290,22 +295,11 @@ pub fn counts(only: Option<ModuleId>) -> Counts {
 }
 
 /// The kernel's own functions that a filter means, with their rows.
-pub fn own_rows(filter: Option<&Filter>) -> Vec<(String, Row)> {
-    let sites = SITES.lock();
+pub fn own_rows(filter: &Filter) -> Vec<Shown> {
     let Some(own) = own::id() else { return Vec::new() };
-    let chosen: Vec<SiteId> = match filter {
-        None => sites.sites_of(own).collect(),
-        Some(filter) => sites
-            .select_of(own, filter, &Loaded::now())
-            .iter()
-            .flat_map(|run| run.sites())
-            .collect(),
-    };
-    let row = |site| {
-        let row = sites.row(site)?;
-        Some((own::name(row.function)?, row))
-    };
-    chosen.into_iter().filter_map(row).collect()
+    let functions = Loaded::now();
+    let sites = SITES.lock();
+    shown(&sites, &functions, &sites.select_of(own, filter, &functions))
 }
 
 /// A site with its module and its function's name, as people read it.
@@ -343,15 +337,19 @@ fn named_rows(sites: &SiteTable, functions: &Loaded, chosen: &[Run]) -> Vec<Name
 pub type Shown = (String, Row);
 
 fn shown(sites: &SiteTable, functions: &Loaded, chosen: &[Run]) -> Vec<Shown> {
-    let row = |site: SiteId| {
-        let row = sites.row(site)?;
-        if own::is(site.module()) {
-            return Some((own::name(row.function)?, row));
+    let mut rows = Vec::new();
+    for row in chosen.iter().flat_map(|run| run.sites()).filter_map(|site| sites.row(site)) {
+        if own::is(row.id.module()) {
+            rows.extend(own::name(row.function).map(|name| (name, row)));
+        } else if let Some(module) = functions.module(row.id.module()) {
+            let mut name = module.readable_name(row.function).into_owned();
+            for part in [" [", &module.name, "]"] {
+                name.push_str(part);
+            }
+            rows.push((name, row));
         }
-        let module = functions.module(site.module())?;
-        Some((format!("{} [{}]", module.readable_name(row.function), module.name), row))
-    };
-    chosen.iter().flat_map(|run| run.sites()).filter_map(row).collect()
+    }
+    rows
 }
 
 /// Every site there is, the kernel's first.
@@ -377,10 +375,12 @@ pub fn triggers() -> Vec<(String, Action, Limit)> {
     let functions = Loaded::now();
     let sites = SITES.lock();
     let tracer = TRACER.lock();
-    let row = |site: SiteId| shown(&sites, &functions, &[site.into()]).pop();
-    let named = tracer.triggers.all();
-    let named = named.map(|(site, action, limit)| Some((row(site)?.0, action, limit)));
-    named.flatten().collect()
+    let mut named = Vec::new();
+    for (site, action, limit) in tracer.triggers.all() {
+        let function = shown(&sites, &functions, &[site.into()]).pop();
+        named.extend(function.map(|(function, _)| (function, action, limit)));
+    }
+    named
 }
 
 impl Tracer {
@@ -440,6 +440,17 @@ pub fn off() -> Result<(), String> {
     Ok(())
 }
 
+/// What the hooks of the sites that a filter means leave in their records; the words
+/// have to mean something, if `all` have to.
+pub fn hooks_of(filter: &Filter, all: bool) -> Result<Vec<Vaddr>, String> {
+    let sites = SITES.lock();
+    let selection = sites.select(filter, &Loaded::now());
+    if let Some(miss) = selection.misses.first().filter(|_| all) {
+        return Err(miss.to_string());
+    }
+    Ok(selection.sites().flat_map(|site| sites.hooks_of(site)).flatten().collect())
+}
+
 /// Puts one tool in another's place at every site that is on; what was recorded is
 /// forgotten, for the two have different formats.
 pub fn choose(from: Tool, to: Tool) -> Result<(), String> {
@@ -488,8 +499,10 @@ pub fn while_locked(work: &mut dyn FnMut()) {
 /// if the tracer is on.
 pub fn write_filter(which: Which, text: &str, append: bool) -> Result<(), String> {
     let given: Vec<&str> = text.split_ascii_whitespace().collect();
-    let words = given.iter().map(|word| FilterWord::parse(word)).collect::<Result<Vec<_>, _>>();
-    let words = words.map_err(|error| error.to_string())?;
+    let mut words = Vec::with_capacity(given.len());
+    for word in &given {
+        words.push(FilterWord::parse(word).map_err(|error| error.to_string())?);
+    }
     let mut sites = SITES.lock();
     let on = {
         let mut tracer = TRACER.lock();

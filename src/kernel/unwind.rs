@@ -52,7 +52,7 @@ fn stands_for_entry(at: Vaddr) -> bool {
 /// many calls have that LR, and theirs is to come if r1 is as it was when the innermost
 /// of them began.
 fn waits_at_entry(lr: Vaddr, r1: Vaddr) -> bool {
-    if lr == hooks::graph_return_address() {
+    if hooks::is_graph_return(lr) {
         let at_or_above = |entry: &paca::GraphEntry| entry.r1 >= r1.0;
         return paca::graph_entries().find(at_or_above).is_some_and(|entry| entry.r1 == r1.0);
     }
@@ -91,7 +91,7 @@ pub fn walk(nip: Vaddr, lr: Vaddr, r1: Vaddr, visit: &mut dyn FnMut(Frame)) -> E
     let mut real = |mut at: Vaddr, r1: Vaddr| {
         let shadowed = stands_for_entry(at);
         loop {
-            if at == hooks::graph_return_address() {
+            if hooks::is_graph_return(at) {
                 // By its frame: what reports a fault is on this stack, too.
                 let mut rest = graph.clone();
                 let Some(entry) = rest.find(|entry| entry.r1 == r1.0) else { break };
@@ -118,7 +118,7 @@ pub fn walk(nip: Vaddr, lr: Vaddr, r1: Vaddr, visit: &mut dyn FnMut(Frame)) -> E
         // redirected calls have one LR: theirs is still to come if r1 is as it was
         // when the innermost of them began.
         let first = saved(r1);
-        let waits = if stands_for_entry(lr) || lr == hooks::graph_return_address() {
+        let waits = if stands_for_entry(lr) || hooks::is_graph_return(lr) {
             waits_at_entry(lr, r1)
         } else {
             first.is_none_or(|(_, at)| at != lr)

@@ -11,6 +11,7 @@ use crate::isa::patch_class::PatchClass;
 use crate::machine::paca::{self, GRAPH_BYTES, GraphEntry, Paca, ShadowEntry};
 use crate::patch::plan::Edit;
 use crate::trace::record;
+use crate::trace::tools::Special;
 
 unsafe extern "C" {
     fn _mcount();
@@ -19,7 +20,10 @@ unsafe extern "C" {
     fn mcount_late_door();
     fn graph_hook();
     fn graph_late();
+    fn graph_some();
     fn graph_return();
+    fn graph_return_root();
+    fn graph_return_mute();
     fn sibling_call();
     fn shadow_return();
     fn sibling_overflow();
@@ -44,6 +48,12 @@ global_asm!(
     GRAPH_LIMIT = const offset_of!(Paca, graph_limit),
     GRAPH_RETURN = const offset_of!(Paca, graph_return),
     GRAPH_MISSED = const offset_of!(Paca, graph_missed),
+    TOOLS = const offset_of!(Paca, tools),
+    TOOL_ROOT = const Special::ROOT.bits(),
+    TOOL_MUTE = const Special::MUTE.bits(),
+    GRAPH_ROOTED = const offset_of!(Paca, graph_rooted),
+    GRAPH_GATE = const offset_of!(Paca, graph_gate),
+    GRAPH_MUTE = const offset_of!(Paca, graph_mute),
     GRAPH_ENTRY = const size_of::<GraphEntry>(),
     GRAPH_LR = const offset_of!(GraphEntry, lr),
     GRAPH_R1 = const offset_of!(GraphEntry, r1),
@@ -73,25 +83,58 @@ pub enum Tool {
     Function,
     /// A record of the call and one of its return.
     Graph,
+    /// The same, as far as the table of tools lets it.
+    GraphSome,
+}
+
+impl Tool {
+    /// True if returns are recorded too.
+    pub const fn is_graph(self) -> bool {
+        !matches!(self, Self::Function)
+    }
 }
 
 /// The words that put one tool in another's place: the doors of early and of late
 /// sites.
 pub fn change_tool(from: Tool, to: Tool) -> [Edit; 2] {
-    let early = (mcount_door as *const () as u64, graph_hook as *const () as u64);
-    let late = (mcount_late_door as *const () as u64, graph_late as *const () as u64);
-    [early, late].map(|(door, graph)| {
+    let [hook, some, late] =
+        [graph_hook as *const (), graph_some as *const (), graph_late as *const ()];
+    let early = (mcount_door as *const (), [hook, some]);
+    let late = (mcount_late_door as *const (), [late, late]);
+    [early, late].map(|(door, [graph, some])| {
+        let door = Vaddr(door as u64);
+        let to_hook = |hook: *const ()| {
+            PatchClass::b(door, Vaddr(hook as u64)).expect("one section's length")
+        };
         let word = |tool| match tool {
             Tool::Function => PatchClass::NOP,
-            Tool::Graph => PatchClass::b(Vaddr(door), Vaddr(graph)).expect("one section's length"),
+            Tool::Graph => to_hook(graph),
+            Tool::GraphSome => to_hook(some),
         };
-        Edit::new(Vaddr(door), word(from), word(to))
+        Edit::new(door, word(from), word(to))
     })
 }
 
 /// Where functions that the graph tracer has entered return to.
 pub fn graph_return_address() -> Vaddr {
     Vaddr(graph_return as *const () as u64)
+}
+
+/// True for an address that stands for an entry of the graph stack.
+pub fn is_graph_return(at: Vaddr) -> bool {
+    let places =
+        [graph_return as *const (), graph_return_root as *const (), graph_return_mute as *const ()];
+    places.into_iter().any(|place| at == Vaddr(place as u64))
+}
+
+/// Gives every CPU another table of tools ([`crate::trace::tools::table`]), or none.
+pub fn set_tools(
+    pacas: impl Iterator<Item = Vaddr>,
+    table: Option<&'static [AtomicU64]>,
+    rooted: bool,
+) {
+    let base = table.map_or(0, |words| words.as_ptr() as u64);
+    pacas.for_each(|paca| paca::set_tools_of(paca, base, rooted));
 }
 
 /// Gives the CPU with this PACA a graph stack, if it has none, and says how many of

@@ -228,7 +228,17 @@ pub struct Paca {
     _pad1104: [u8; 1144 - 1104],
     /// Stack protector canary (newer kernels).
     _canary_new: u64,
-    _pad1152: [u8; 2312 - 1152],
+    _pad1152: [u8; 1168 - 1152],
+    /// The table of sites of which more is wanted ([`crate::trace::tools`]), or 0.
+    pub tools: u64,
+    /// Not 0: the graph tracer begins at some functions only.
+    pub graph_rooted: u64,
+    /// Where the graph tracer has begun: the place behind that call on the graph
+    /// stack; 0 outside.
+    pub graph_gate: u64,
+    /// Where it has been told to be silent; 0 outside.
+    pub graph_mute: u64,
+    _pad1200: [u8; 2312 - 1200],
     /// Linux 6.1's "current task".
     _current: u64,
     _pad2320: [u8; 3192 - 2320],
@@ -651,6 +661,12 @@ pub fn set_graph_of(paca: Vaddr, base: u64, depth: usize) {
     set(offset_of!(Paca, graph_limit), base + bytes as u64);
 }
 
+/// Gives the CPU with this PACA another table of tools.
+pub fn set_tools_of(paca: Vaddr, table: u64, rooted: bool) {
+    field_of(paca, offset_of!(Paca, tools)).store(table, Ordering::Release);
+    field_of(paca, offset_of!(Paca, graph_rooted)).store(rooted.into(), Ordering::Relaxed);
+}
+
 /// True if the CPU with this PACA has a graph stack.
 pub fn has_graph(paca: Vaddr) -> bool {
     field_of(paca, offset_of!(Paca, graph_base)).load(Ordering::Relaxed) != 0
@@ -689,6 +705,12 @@ pub fn graph_mark() -> u64 {
 /// from before there was a stack is its base.
 #[inline(always)]
 pub fn rewind_graph(mark: u64) {
-    let base = read!(graph_base);
-    write!(graph_sp, if mark == 0 { base } else { mark });
+    let mark = if mark == 0 { read!(graph_base) } else { mark };
+    if read!(graph_gate) > mark {
+        write!(graph_gate, 0);
+    }
+    if read!(graph_mute) > mark {
+        write!(graph_mute, 0);
+    }
+    write!(graph_sp, mark);
 }

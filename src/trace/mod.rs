@@ -23,5 +23,6 @@ pub mod options;
 pub mod record;
 pub mod ring;
 pub mod sites;
+pub mod tools;
 pub mod triggers;
 pub mod words;

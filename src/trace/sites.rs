@@ -617,6 +617,18 @@ impl SiteTable {
         })
     }
 
+    /// What the hook of a site leaves in its records: its `bl`'s return address, and
+    /// that of its redirect stub if it has one.
+    #[must_use]
+    pub fn hooks_of(&self, id: SiteId) -> [Option<Vaddr>; 2] {
+        let Some(row) = self.row(id) else { return [None; 2] };
+        let own = match row.plan.shape {
+            Shape::Early | Shape::Late => row.at.offset(4),
+            Shape::Patchable { ool } => ool.offset(8),
+        };
+        [Some(own), row.plan.redirect.map(|stub| stub.offset(4))]
+    }
+
     /// Gives a site its redirect stub, which stays. `false` if it has another, or
     /// does not exist.
     pub fn set_redirect_stub(&mut self, id: SiteId, stub: Vaddr) -> bool {

@@ -90,7 +90,7 @@ pub fn sites(glob: Option<&str>) -> Done {
         Some(word) => Some(Filter::parse([word]).map_err(|error| error.to_string())?),
         None => None,
     };
-    let own = filter.as_ref().map(|filter| tracing::own_rows(Some(filter))).unwrap_or_default();
+    let own = filter.as_ref().map(tracing::own_rows).unwrap_or_default();
     for (name, row) in own {
         kprintln!("{} {}:{name} patchable {}", row.at, own::NAME, row.state);
     }

@@ -22,7 +22,6 @@ use super::{files, graph, livepatch, records, tracing};
 use crate::addr::Vaddr;
 use crate::kprint;
 use crate::kprintln;
-use crate::machine::hooks::Tool;
 use crate::machine::spr::timebase;
 use crate::machine::{boot, tick};
 use crate::shell::batch::{Host, Outcome};
@@ -165,7 +164,7 @@ fn trace(action: &TraceAction) -> Done {
     match action {
         TraceAction::On(words) | TraceAction::Graph(words) => {
             let graph = matches!(action, TraceAction::Graph(_));
-            graph::choose(if graph { Tool::Graph } else { Tool::Function })?;
+            graph::choose(graph)?;
             let sites = tracing::on(words)?;
             kprintln!("{sites} sites traced");
         }

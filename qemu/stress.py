@@ -103,9 +103,9 @@ class Script:
     def tracing(self):
         pick, words = self.random, []
         for _ in range(pick.randint(1, 3)):
-            words.append(pick.choice(["trace on", "trace on *", "trace graph", "trace graph *",
-                                      "trace on " + pick.choice(GLOBS),
-                                      "trace graph " + pick.choice(GLOBS)]))
+            words.append(pick.choice(["trace on", "trace on " + pick.choice(GLOBS)] * 4 + [
+                "trace graph", "trace graph " + pick.choice(GLOBS)] * 4 + [
+                "trace on *", "trace graph *"]))
             if pick.random() < 0.3:
                 words.append(pick.choice(["trace clear", "trace status", "trace off"]))
         return words + ["trace off", "trace clear"]

@@ -16,9 +16,11 @@
 //!   traced, it would write over what it reads.
 
 use alloc::borrow::Cow;
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::cell::RefCell;
 use core::num::NonZeroU64;
 use core::sync::atomic::AtomicU64;
 
@@ -231,25 +233,40 @@ pub fn begin_anew(tool: Tool) {
     kept.forget();
 }
 
-/// Names for the decoder.
-struct Machine;
+/// Names for the decoder. The same few functions come again and again, and to look one
+/// up costs some ten thousand instructions if it is the kernel's: each is asked for once.
+#[derive(Default)]
+struct Machine {
+    functions: RefCell<BTreeMap<Vaddr, Option<String>>>,
+    hooked: RefCell<BTreeMap<Vaddr, Option<String>>>,
+    qualified: RefCell<BTreeMap<Vaddr, Option<String>>>,
+}
+
+/// What is known of an address, or is found out now.
+fn once<'n>(
+    known: &RefCell<BTreeMap<Vaddr, Option<String>>>,
+    at: Vaddr,
+    find: impl FnOnce() -> Option<String>,
+) -> Option<Cow<'n, str>> {
+    known.borrow_mut().entry(at).or_insert_with(find).clone().map(Cow::Owned)
+}
 
 impl Names for Machine {
     fn function_at(&self, at: Vaddr) -> Option<Cow<'_, str>> {
-        symbols::function(at).map(Cow::Owned)
+        once(&self.functions, at, || symbols::function(at))
     }
 
     fn hooked_function(&self, ip: Vaddr) -> Option<Cow<'_, str>> {
-        let found = tracing::hooked(ip).map(|(name, _)| Cow::Owned(name));
-        found.or_else(|| self.function_at(ip))
+        let found = || tracing::hooked(ip).map(|(name, _)| name);
+        once(&self.hooked, ip, || found().or_else(|| symbols::function(ip)))
     }
 
     fn hooked_with_module(&self, ip: Vaddr) -> Option<Cow<'_, str>> {
-        match tracing::hooked(ip) {
-            Some((name, Some(module))) => Some(format!("{name} [{}]", module.name).into()),
-            Some((name, None)) => Some(name.into()),
-            None => symbols::name(ip).map(Cow::Owned),
-        }
+        once(&self.qualified, ip, || match tracing::hooked(ip) {
+            Some((name, Some(module))) => Some(format!("{name} [{}]", module.name)),
+            Some((name, None)) => Some(name),
+            None => symbols::name(ip),
+        })
     }
 }
 
@@ -298,7 +315,8 @@ impl Lines<'_> {
         let ticks_per_second = NonZeroU64::new(self.clock_hz).unwrap_or(NonZeroU64::MIN);
         let clock = Clock { ticks_per_second };
         let cpus = smp::cpus().len().max(1) as u32;
-        let style = Style { options: self.options, cpus, clock, names: &Machine };
+        let machine = Machine::default();
+        let style = Style { options: self.options, cpus, clock, names: &machine };
         let mut incomplete: Vec<u32> =
             found.iter().filter(|cpu| cpu.lost > 0).map(|cpu| cpu.cpu.into()).collect();
         let mut first = true;
@@ -320,7 +338,7 @@ impl Lines<'_> {
             match (record.kind(), self.tool) {
                 (Kind::Function, _) => {
                     let task = Task { name: if cpu == 0 { "shell" } else { "job" }, pid: cpu + 1 };
-                    let (flags, names) = (Flags::CALL, &Machine);
+                    let (flags, names) = (Flags::CALL, &machine);
                     out(&FunctionLine { record, task, cpu, flags, clock, names }.to_string());
                 }
                 (Kind::GraphEntry | Kind::GraphReturn, tool) if tool.is_graph() => {

@@ -287,14 +287,14 @@ graph_some_full:
 mcount_late:
         mflr    %r12
         mtctr   %r12
+        ld      %r12, 0(%r1)
+        ld      %r0, 16(%r12)
+        mtlr    %r0
         ld      %r12, {RING_BASE}(%r13)
         cmpdi   %r12, 0
         beqctr
-        ld      %r0, 0(%r1)             /* not r9: it may hold an argument still */
         std     %r8, -32(%r1)
-        mr      %r8, %r0
-        ld      %r0, 16(%r8)
-        mtlr    %r0
+        ld      %r8, 0(%r1)
         SPILL
         .global mcount_late_door
 mcount_late_door:
@@ -381,6 +381,35 @@ graph_return_out:
         .size   graph_return, . - graph_return
         .global hook_recorders_end
 hook_recorders_end:
+
+/*
+ * graph_return_seed - graph_return as it must not be: `trace graph --return=seed`.
+ *
+ * The seed's kernel went on in C here, which found its data from r2 (there is
+ * __ftrace_graph_is_dead, at the top of the oops). When a function of the kernel
+ * returns, that is the kernel's TOC. When one of a module does, it is the module's:
+ * the load below reads whatever lies there, and the next one goes where that says.
+ *
+ *   Clobbers  r0 r12; then as graph_return
+ */
+        .balign 16
+        .global graph_return_seed
+        .type   graph_return_seed, @function
+graph_return_seed:
+        addis   %r12, %r2, graph_is_dead@toc@ha
+        ld      %r12, graph_is_dead@toc@l(%r12)
+        .global graph_return_seed_load
+graph_return_seed_load:
+        ld      %r12, 0(%r12)
+        b       graph_return
+        .size   graph_return_seed, . - graph_return_seed
+        .section .data.graph_is_dead, "aw", @progbits
+        .balign 8
+        .global graph_is_dead
+graph_is_dead:
+        .8byte  graph_is_dead
+        .section .text.mcount, "ax", @progbits
+
 
 /*
  * sibling_call - a tail call that leaves its module.

@@ -133,6 +133,11 @@ pub fn choose(graph: bool) -> Result<(), String> {
     setup.put(tool)
 }
 
+/// Has calls return by the way that the seed's kernel had, or by ours.
+pub fn set_seed_return(wrong: bool) {
+    smp::cpus().iter().for_each(|cpu| hooks::set_graph_return(cpu.paca, wrong));
+}
+
 /// What `current_tracer` calls it while it is on.
 pub fn tracer_name() -> &'static str {
     if SETUP.lock().tool.is_graph() { "function_graph" } else { "function" }

@@ -15,6 +15,9 @@
 //! step/       calls that are shown one instruction at a time
 //! tables      BUG, WARN, fixups after faults, static keys
 //! tracing     call sites on and off
+//! own         the kernel's own functions as call sites
+//! graph       the graph tracer, and which tool calls meet
+//! knobs       control files of the tracer's engine
 //! records     what they recorded, as text
 //! registry    what modules registered: hashes, charsets, keymaps, packet matches
 //! livepatch   redirecting functions of loaded modules

@@ -18,10 +18,11 @@
 //!   traced, it would write over what it reads.
 
 use alloc::borrow::Cow;
-use alloc::collections::VecDeque;
+use alloc::collections::{BTreeMap, VecDeque};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::cell::RefCell;
 use core::num::NonZeroU64;
 use core::sync::atomic::AtomicU64;
 
@@ -294,27 +295,47 @@ pub fn begin_anew(tool: Tool) {
     kept.forget(None);
 }
 
-/// Names for the decoder.
+/// Names for the decoder. The same few functions come again and again, and to look one
+/// up costs some ten thousand instructions if it is the kernel's: each is asked for once.
 struct Machine<'k> {
     notes: &'k VecDeque<(u64, String)>,
+    functions: RefCell<BTreeMap<Vaddr, Option<String>>>,
+    hooked: RefCell<BTreeMap<Vaddr, Option<String>>>,
+    qualified: RefCell<BTreeMap<Vaddr, Option<String>>>,
+}
+
+impl<'k> Machine<'k> {
+    fn with(notes: &'k VecDeque<(u64, String)>) -> Self {
+        let none = RefCell::default;
+        Self { notes, functions: none(), hooked: none(), qualified: none() }
+    }
+}
+
+/// What is known of an address, or is found out now.
+fn once<'n>(
+    known: &RefCell<BTreeMap<Vaddr, Option<String>>>,
+    at: Vaddr,
+    find: impl FnOnce() -> Option<String>,
+) -> Option<Cow<'n, str>> {
+    known.borrow_mut().entry(at).or_insert_with(find).clone().map(Cow::Owned)
 }
 
 impl Names for Machine<'_> {
     fn function_at(&self, at: Vaddr) -> Option<Cow<'_, str>> {
-        symbols::function(at).map(Cow::Owned)
+        once(&self.functions, at, || symbols::function(at))
     }
 
     fn hooked_function(&self, ip: Vaddr) -> Option<Cow<'_, str>> {
-        let found = tracing::hooked(ip).map(|(name, _)| Cow::Owned(name));
-        found.or_else(|| self.function_at(ip))
+        let found = || tracing::hooked(ip).map(|(name, _)| name);
+        once(&self.hooked, ip, || found().or_else(|| symbols::function(ip)))
     }
 
     fn hooked_with_module(&self, ip: Vaddr) -> Option<Cow<'_, str>> {
-        match tracing::hooked(ip) {
-            Some((name, Some(module))) => Some(format!("{name} [{}]", module.name).into()),
-            Some((name, None)) => Some(name.into()),
-            None => symbols::name(ip).map(Cow::Owned),
-        }
+        once(&self.qualified, ip, || match tracing::hooked(ip) {
+            Some((name, Some(module))) => Some(format!("{name} [{}]", module.name)),
+            Some((name, None)) => Some(name),
+            None => symbols::name(ip),
+        })
     }
 
     fn site_of(&self, ip: Vaddr) -> Vaddr {
@@ -461,7 +482,7 @@ pub fn archive() {
             tool: kept.tool,
             graph: kept.graph,
             options: kept.options,
-            names: Machine { notes: &kept.notes },
+            names: Machine::with(&kept.notes),
             screen: &mut kept.screen,
             skip: fresh.saturating_sub(ARCHIVE_LINES),
         };
@@ -550,7 +571,7 @@ impl View {
             tool: self.tool,
             graph: self.graph,
             options: self.options,
-            names: Machine { notes: &self.notes },
+            names: Machine::with(&self.notes),
             screen: &mut self.screen.clone(),
             skip: 0,
         };

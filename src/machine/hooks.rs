@@ -23,6 +23,7 @@ unsafe extern "C" {
     fn graph_some();
     fn graph_return();
     fn graph_return_root();
+    fn graph_return_seed();
     fn graph_return_mute();
     fn sibling_call();
     fn shadow_return();
@@ -120,10 +121,21 @@ pub fn graph_return_address() -> Vaddr {
     Vaddr(graph_return as *const () as u64)
 }
 
+/// Has calls that begin from now on, on the CPU with this PACA, return by the way that
+/// the seed's kernel had (`wrong`), which believes r2; or by the right one.
+pub fn set_graph_return(paca: Vaddr, wrong: bool) {
+    let seed = Vaddr(graph_return_seed as *const () as u64);
+    paca::set_graph_return_of(paca, if wrong { seed } else { graph_return_address() });
+}
+
 /// True for an address that stands for an entry of the graph stack.
 pub fn is_graph_return(at: Vaddr) -> bool {
-    let places =
-        [graph_return as *const (), graph_return_root as *const (), graph_return_mute as *const ()];
+    let places = [
+        graph_return as *const (),
+        graph_return_root as *const (),
+        graph_return_mute as *const (),
+        graph_return_seed as *const (),
+    ];
     places.into_iter().any(|place| at == Vaddr(place as u64))
 }
 

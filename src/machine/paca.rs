@@ -661,6 +661,11 @@ pub fn set_graph_of(paca: Vaddr, base: u64, depth: usize) {
     set(offset_of!(Paca, graph_limit), base + bytes as u64);
 }
 
+/// Sets where calls that the graph tracer enters return to, on the CPU with this PACA.
+pub fn set_graph_return_of(paca: Vaddr, to: Vaddr) {
+    field_of(paca, offset_of!(Paca, graph_return)).store(to.0, Ordering::Relaxed);
+}
+
 /// Gives the CPU with this PACA another table of tools.
 pub fn set_tools_of(paca: Vaddr, table: u64, rooted: bool) {
     field_of(paca, offset_of!(Paca, tools)).store(table, Ordering::Release);

@@ -105,7 +105,7 @@ pub static TABLE: &[Entry] = &[
     entry("journal", parse::journal, "journal",
         "list changes to live text: who, when, why, how many words", "journal"),
     entry("trace", parse::trace, "trace on [GLOB...] | graph [GLOB...] | off | show | clear | status",
-        "trace functions as they are entered; graph: and as they end, with how long they took; more by files (cat /sys/kernel/tracing/README)",
+        "trace functions as they are entered; graph: and as they end, with how long they took (--return=seed first: by a way that believes r2); more by files (cat /sys/kernel/tracing/README)",
         "trace on demo_* !demo_exit"),
     entry("livepatch", parse::livepatch,
         "livepatch enable MOD | disable MOD | list | show [MOD]",

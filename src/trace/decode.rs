@@ -264,7 +264,11 @@ impl<N: Names + ?Sized> fmt::Display for FunctionLine<'_, N> {
             return f
                 .write_str(note.as_deref().unwrap_or("tracing_mark_write: (no longer kept)\n"));
         }
-        let site = names.site_of(record.hook());
+        let is_asked = Options::RAW | Options::SYM_OFFSET | Options::SYM_ADDR;
+        let site = match options.intersects(is_asked) {
+            true => names.site_of(record.hook()),
+            false => record.hook(),
+        };
         if raw {
             return writeln!(f, "{:x} {:x}", site.0, record.parent.0);
         }

@@ -164,8 +164,11 @@ fn trace(action: &TraceAction) -> Done {
     match action {
         TraceAction::On(words) | TraceAction::Graph(words) => {
             let graph = matches!(action, TraceAction::Graph(_));
+            // For the tests: what happens when a return believes r2.
+            let wrong = words.first().is_some_and(|word| graph && word == "--return=seed");
             graph::choose(graph)?;
-            let sites = tracing::on(words)?;
+            graph::set_seed_return(wrong);
+            let sites = tracing::on(words.get(usize::from(wrong)..).unwrap_or_default())?;
             kprintln!("{sites} sites traced");
         }
         TraceAction::Off => tracing::off()?,

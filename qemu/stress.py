@@ -103,7 +103,9 @@ class Script:
     def tracing(self):
         pick, words = self.random, []
         for _ in range(pick.randint(1, 3)):
-            words.append(pick.choice(["trace on", "trace on " + pick.choice(GLOBS)]))
+            words.append(pick.choice(["trace on", "trace on " + pick.choice(GLOBS)] * 4 + [
+                "trace graph", "trace graph " + pick.choice(GLOBS)] * 4 + [
+                "trace on *", "trace graph *"]))
             if pick.random() < 0.3:
                 words.append(pick.choice(["trace clear", "trace status", "trace off"]))
         return words + ["trace off", "trace clear"]
@@ -122,7 +124,7 @@ class Script:
     # --- the parts of a run ---
 
     def memory_before(self):
-        self.do("trace on")  # the rings stay
+        self.do("trace graph *")  # the rings stay, and the graph tracer's stacks
         self.do("trace off")
         self.memory = []
         self.do("mem", self.memory.extend)

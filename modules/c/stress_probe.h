@@ -140,14 +140,23 @@ static notrace __maybe_unused void call_probe(struct tally *t, u64 entry)
 	t->returned++;
 }
 
-/* The one more value that may be found in LR and its slot: shadow_return. */
-static u64 shadow;
+/*
+ * What else may be found in LR and its slot: where the kernel has calls return to that
+ * it has seen begin, redirected or for the graph tracer (boot/mcount.S has four).
+ */
+static u64 takes[4];
 
-static inline notrace bool is_shadow(u64 value)
+static inline notrace bool is_kernels(u64 value)
 {
-	if (!READ_ONCE(shadow) && value)
-		WRITE_ONCE(shadow, value);
-	return value == READ_ONCE(shadow);
+	int i;
+
+	for (i = 0; i < 4; i++) {
+		if (!READ_ONCE(takes[i]) && value)
+			WRITE_ONCE(takes[i], value);
+		if (value == READ_ONCE(takes[i]))
+			return true;
+	}
+	return false;
 }
 
 /* Everything that a callee must leave as it was. */
@@ -172,7 +181,7 @@ static notrace __maybe_unused void check_kept(struct tally *t, const char *what)
 		if (p->frame_after[i] != x - i)
 			fault(t, &t->torn, what, "the caller's frame", p->frame_after[i], x - i);
 	if (p->slot16_after != p->slot16 && p->slot16_after != p->back &&
-	    !is_shadow(p->slot16_after))
+	    !is_kernels(p->slot16_after))
 		fault(t, &t->torn, what, "16(r1)", p->slot16_after, p->back);
 }
 
@@ -201,7 +210,7 @@ static notrace __maybe_unused void check_seen(struct tally *t, const char *what,
 		fault(t, &t->torn, what, "cr2-cr4 seen", p->seen_cr, p->cr);
 	if (!(p->seen_cr & CR0_EQ))
 		fault(t, &t->torn, what, "r0 seen, which is not lr", p->seen_lr, p->back);
-	if (verdict == OLD ? p->seen_lr != p->back : !is_shadow(p->seen_lr))
+	if ((verdict != OLD || p->seen_lr != p->back) && !is_kernels(p->seen_lr))
 		fault(t, &t->torn, what, "lr seen", p->seen_lr, p->back);
 }
 

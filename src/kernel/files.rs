@@ -3,8 +3,7 @@
 //! ```text
 //! /proc/{modules,kallsyms,exports}
 //! /sys/module/M/{refcnt,coresize,sections/S,parameters/P}
-//! /sys/kernel/tracing/{available_tracers,current_tracer,available_filter_functions,
-//!                      set_ftrace_filter,enabled_functions,trace}
+//! /sys/kernel/tracing/*              see tracefs.rs
 //! /sys/kernel/livepatch/P/enabled
 //! /lib/modules/*                     out of the initrd
 //! ```
@@ -19,19 +18,9 @@ use alloc::vec::Vec;
 use core::fmt::Write as _;
 
 use super::modules::{self, Failure, Module};
-use super::{console, exports, initrd, ksyms, livepatch, params, tracing};
+use super::tracefs::{self, DIRECTORY as TRACING};
+use super::{console, exports, initrd, ksyms, livepatch, params};
 use crate::kprintln;
-use crate::patch::state::SiteState;
-
-const TRACING: &str = "sys/kernel/tracing";
-const TRACING_FILES: [&str; 6] = [
-    "available_filter_functions",
-    "available_tracers",
-    "current_tracer",
-    "enabled_functions",
-    "set_ftrace_filter",
-    "trace",
-];
 
 /// Every path that there is now, without the leading slash.
 fn paths() -> Vec<String> {
@@ -39,7 +28,7 @@ fn paths() -> Vec<String> {
     paths.extend(["modules", "kallsyms", "exports"].map(|file| format!("proc/{file}")));
     // Directories that are there when nothing is in them.
     paths.extend(["sys/module/".to_string(), "sys/kernel/livepatch/".to_string()]);
-    paths.extend(TRACING_FILES.iter().map(|file| format!("{TRACING}/{file}")));
+    paths.extend(tracefs::paths().map(|file| format!("{TRACING}/{file}")));
     for module in modules::all() {
         let name = &module.name;
         paths.extend([format!("sys/module/{name}/refcnt"), format!("sys/module/{name}/coresize")]);
@@ -90,6 +79,10 @@ pub fn print(path: &str) -> Result<(), String> {
         console::write_bytes(shown.map_err(|why| format!("{path}: {why}"))?.as_bytes());
         return Ok(());
     }
+    if let Some(file) = tracing_file(name) {
+        let mut show = |text: &str| console::write_bytes(text.as_bytes());
+        return tracefs::read(file, &mut show).map_err(|why| format!("{path}: {why}"));
+    }
     match content(name) {
         Some(text) => {
             console::write_bytes(text.as_bytes());
@@ -97,6 +90,11 @@ pub fn print(path: &str) -> Result<(), String> {
         }
         None => Err(format!("{path}: no such file (see ls)")),
     }
+}
+
+/// The name of a file under [`TRACING`].
+fn tracing_file(name: &str) -> Option<&str> {
+    name.strip_prefix(TRACING)?.strip_prefix('/')
 }
 
 /// The module and the name of a parameter's file.
@@ -111,9 +109,6 @@ fn content(name: &str) -> Option<String> {
         "proc/kallsyms" => Some(kallsyms()),
         "proc/exports" => Some(proc_exports()),
         _ => {
-            if let Some(file) = name.strip_prefix(TRACING).and_then(|rest| rest.strip_prefix('/')) {
-                return trace_file(file);
-            }
             if let Some(rest) = name.strip_prefix("sys/kernel/livepatch/") {
                 let module = rest.strip_suffix("/enabled")?;
                 let known = livepatch::is_patch(module);
@@ -188,42 +183,14 @@ fn kallsyms() -> String {
     text
 }
 
-fn trace_file(file: &str) -> Option<String> {
-    let mut text = String::new();
-    match file {
-        "available_tracers" => text.push_str("function nop\n"),
-        "current_tracer" => {
-            text.push_str(if tracing::filter_words().is_some() { "function\n" } else { "nop\n" });
-        }
-        "available_filter_functions" | "enabled_functions" => {
-            for (module, name, row) in tracing::rows(None).ok()? {
-                if file == "available_filter_functions" {
-                    let _ = writeln!(text, "{name} [{}]", module.name);
-                } else if row.state != SiteState::OFF {
-                    let _ = writeln!(text, "{name} [{}] {}", module.name, row.state);
-                }
-            }
-        }
-        "set_ftrace_filter" => {
-            let words = tracing::pending_words();
-            if words.is_empty() {
-                text.push_str("#### all functions enabled ####\n");
-            }
-            words.iter().for_each(|word| text.push_str(&format!("{word}\n")));
-        }
-        "trace" => tracing::show(|piece| text.push_str(piece)),
-        _ => return None,
-    }
-    Some(text)
-}
-
 /// Writes text to a control file.
 pub fn write(path: &str, text: &[u8], append: bool) -> Result<(), Failure> {
     let name = path.trim_start_matches('/');
     let text = String::from_utf8_lossy(text);
     let word = text.trim();
-    if let Some(file) = name.strip_prefix(TRACING).and_then(|rest| rest.strip_prefix('/')) {
-        return Ok(write_trace(path, file, word, append)?);
+    if let Some(file) = tracing_file(name) {
+        let written = tracefs::write(file, &text, append);
+        return Ok(written.map_err(|why| format!("{path}: {why}"))?);
     }
     if let Some(module) =
         name.strip_prefix("sys/kernel/livepatch/").and_then(|rest| rest.strip_suffix("/enabled"))
@@ -250,23 +217,4 @@ pub fn write(path: &str, text: &[u8], append: bool) -> Result<(), Failure> {
         "no such file (see ls)"
     };
     Err(format!("{path}: {reason}").into())
-}
-
-fn write_trace(path: &str, file: &str, word: &str, append: bool) -> Result<(), String> {
-    let words = || word.split_ascii_whitespace().map(ToString::to_string).collect::<Vec<_>>();
-    match (file, word) {
-        ("current_tracer", "function") => tracing::on_again().map(|_| ()),
-        ("current_tracer", "nop") => tracing::off(),
-        ("current_tracer", _) => {
-            Err(format!("{path}: no such tracer: {word} (see available_tracers)"))
-        }
-        ("set_ftrace_filter", _) => tracing::set_words(words(), append),
-        ("trace", "") => {
-            super::records::clear();
-            Ok(())
-        }
-        ("trace", _) => Err(format!("{path}: only an empty text clears it")),
-        _ if TRACING_FILES.contains(&file) => Err(format!("{path}: cannot be written")),
-        _ => Err(format!("{path}: no such file (see ls)")),
-    }
 }

@@ -15,6 +15,9 @@
 //! step/       calls that are shown one instruction at a time
 //! tables      BUG, WARN, fixups after faults, static keys
 //! tracing     call sites on and off
+//! own         the kernel's own functions as call sites
+//! graph       the graph tracer, and which tool calls meet
+//! knobs       control files of the tracer's engine
 //! records     what they recorded, as text
 //! registry    what modules registered: hashes, charsets, keymaps, packet matches
 //! livepatch   redirecting functions of loaded modules
@@ -22,6 +25,7 @@
 //! oops        what an exception means; registers and back trace
 //! unwind      walking the stack through trace and patch frames
 //! files       control files under /proc and /sys
+//! tracefs     those under /sys/kernel/tracing
 //! initrd      the files that came with the kernel
 //! commands/   one body for each command of the shell
 //! run         boot arguments and the shell's loop
@@ -35,13 +39,16 @@ pub mod compat;
 pub mod console;
 pub mod exports;
 pub mod files;
+pub mod graph;
 pub mod initrd;
 pub mod jobs;
+pub mod knobs;
 pub mod ksyms;
 pub mod livepatch;
 pub mod module_file;
 pub mod modules;
 pub mod oops;
+pub mod own;
 pub mod params;
 pub mod records;
 pub mod registry;
@@ -49,6 +56,7 @@ pub mod run;
 pub mod step;
 pub mod symbols;
 pub mod tables;
+pub mod tracefs;
 pub mod tracing;
 pub mod unwind;
 pub mod versions;

@@ -79,8 +79,7 @@ pub fn on_trap(frame: &mut TrapFrame) -> Outcome {
 }
 
 fn in_kernel(at: Vaddr) -> bool {
-    let (start, end) = boot::text();
-    (start..end).contains(&at)
+    boot::is_code(at)
 }
 
 /// True if a system reset is only to tell where the CPU is: what it interrupted can
@@ -102,7 +101,8 @@ fn is_modules(frame: &TrapFrame) -> bool {
     }
     // Who jumped to where there is no code? Calls leave their address in LR.
     let ours = [call::return_address(), hooks::shadow_return_address(), step::return_address()];
-    !(is_wild_jump(frame) && in_kernel(lr) && !ours.contains(&lr) && lr != nip)
+    let is_ours = |lr| ours.contains(&lr) || hooks::is_graph_return(lr);
+    !(is_wild_jump(frame) && in_kernel(lr) && !is_ours(lr) && lr != nip)
 }
 
 /// True if the kernel's code that faulted did so with a module's arguments, and

@@ -7,32 +7,51 @@
 //! ```
 //!
 //! # Invariants
-//! - Rings are made at the first `start` and stay. A CPU writes its own; reading
-//!   takes nothing out, so any number may read.
+//! - Rings are made at the first `start`, and their memory stays, also when they get
+//!   another size: a hook that was interrupted may write one more record. A CPU
+//!   writes its own; reading takes nothing out, so any number may read. What
+//!   `trace_pipe` takes is not shown again, by moving where reading starts.
+//! - Of each CPU's records since the last `clear`: entries + overrun + read = written.
 //! - Records of a module that goes are turned into text first: afterwards its
 //!   addresses mean nothing, or something else.
+//! - A CPU that reads does not record meanwhile: with the kernel's own functions
+//!   traced, it would write over what it reads.
 
 use alloc::borrow::Cow;
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::cell::RefCell;
 use core::num::NonZeroU64;
 use core::sync::atomic::AtomicU64;
 
 use super::{symbols, tracing};
 use crate::addr::Vaddr;
-use crate::machine::lock::{Mutex, Once};
+use crate::machine::hooks::Tool;
+use crate::machine::lock::Mutex;
 use crate::machine::smp::{self, Cpu};
+use crate::machine::spr::timebase;
 use crate::machine::{hooks, paca};
-use crate::trace::decode::{BufferStarted, Clock, Flags, FunctionLine, Header, Merge, Names, Task};
-use crate::trace::record::{Record, WORDS};
+use crate::trace::decode::{
+    BufferStarted, Clock, Flags, FunctionLine, Header, LostEvents, Merge, NOTE, Names, Stats, Task,
+};
+use crate::trace::graph::{self, Screen, Style};
+use crate::trace::options::Options;
+use crate::trace::record::{Kind, Record, SIZE, WORDS};
 use crate::trace::ring::{Next, Reader, Ring};
 
-/// Records in a CPU's ring.
+/// Records in a CPU's ring, until somebody wants another number.
 const RING_RECORDS: usize = 8192;
+/// The fewest and the most: a page of Linux's, and what an eighth of 1 GiB holds.
+const RING_LIMITS: (usize, usize) = (2048, 1 << 22);
 /// Lines kept of modules that are gone.
 const ARCHIVE_LINES: usize = RING_RECORDS;
+/// Notes whose text is kept.
+const NOTES: usize = 1024;
 
 /// One CPU's ring.
+#[derive(Clone, Copy)]
 struct CpuRing {
     cpu: Cpu,
     words: &'static [AtomicU64],
@@ -48,81 +67,295 @@ impl CpuRing {
     }
 }
 
+/// What is known of one CPU's records besides those in its ring: since the last
+/// `clear`, `read` + `lost` + those in the archive + the ring from `start` on is what
+/// was written.
+#[derive(Clone, Copy, Default)]
+struct Account {
+    /// The first record in the ring that counts: `clear` and `trace_pipe` move it.
+    start: u64,
+    /// Overwritten before anybody read them, or dropped from the archive.
+    lost: u64,
+    /// Of these, those that `trace_pipe` has told of.
+    told: u64,
+    /// Taken out by `trace_pipe`.
+    read: u64,
+}
+
+impl Account {
+    fn fresh(ring: &CpuRing) -> Self {
+        Self { start: ring.written(), ..Self::default() }
+    }
+}
+
+/// A line of records whose module may be gone.
+#[derive(Clone)]
+struct Line {
+    /// Which of the rings they were in.
+    ring: usize,
+    time: u64,
+    /// How many they were.
+    records: u64,
+    text: String,
+}
+
 struct Kept {
-    /// For each CPU, the first record that counts: `clear` moves it.
-    starts: Vec<u64>,
-    /// Lines of records before that, whose modules are gone.
-    archive: Vec<String>,
-    /// Records since the last `clear` that are in the archive, or were dropped from it.
-    archived: u64,
+    rings: Vec<CpuRing>,
+    /// Memory of rings that have another size now; never given back, but used again.
+    retired: Vec<&'static [AtomicU64]>,
+    /// Records in each ring.
+    size: usize,
+    /// The tracer is on, and `tracing_on` is 1.
+    started: bool,
+    recording: bool,
+    /// The tool that writes the records, and what its lines have left open.
+    tool: Tool,
+    screen: Screen,
+    graph: graph::Options,
+    options: Options,
+    /// One for each ring.
+    accounts: Vec<Account>,
+    /// Lines of records before those in the rings.
+    archive: Vec<Line>,
+    /// Notes, with their numbers; the latest last.
+    notes: VecDeque<(u64, String)>,
+    /// How many notes there were ever.
+    noted: u64,
     /// Ticks of the time base in a second.
     clock_hz: u64,
 }
 
-static RINGS: Once<Vec<CpuRing>> = Once::new();
 static KEPT: Mutex<Kept> = Mutex::new(Kept {
-    starts: Vec::new(),
+    rings: Vec::new(),
+    retired: Vec::new(),
+    size: RING_RECORDS,
+    started: false,
+    recording: true,
+    tool: Tool::Function,
+    screen: Screen::new(),
+    graph: graph::Options::LINUX,
+    options: Options::DEFAULT,
+    accounts: Vec::new(),
     archive: Vec::new(),
-    archived: 0,
+    notes: VecDeque::new(),
+    noted: 0,
     clock_hz: 512_000_000,
 });
+
+impl Kept {
+    /// Memory for a ring: what is there already, or new.
+    fn memory(&mut self) -> Result<&'static [AtomicU64], String> {
+        let count = self.size * WORDS;
+        if let Some(place) = self.retired.iter().position(|words| words.len() == count) {
+            return Ok(self.retired.swap_remove(place));
+        }
+        let mut words = Vec::new();
+        words
+            .try_reserve_exact(count)
+            .map_err(|_| "no memory for the trace rings (see mem)".to_string())?;
+        words.resize_with(count, || AtomicU64::new(0));
+        Ok(words.leak())
+    }
+
+    /// Makes a ring for each CPU, if there are none of the right size.
+    fn make(&mut self) -> Result<(), String> {
+        let size = self.size * WORDS;
+        if self.rings.first().is_some_and(|ring| ring.words.len() == size) {
+            return Ok(());
+        }
+        let mut rings = Vec::new();
+        for cpu in smp::cpus() {
+            match self.memory() {
+                Ok(words) => rings.push(CpuRing { cpu, words }),
+                Err(reason) => {
+                    self.retired.extend(rings.iter().map(|ring: &CpuRing| ring.words));
+                    return Err(reason);
+                }
+            }
+        }
+        let old = core::mem::replace(&mut self.rings, rings);
+        self.retired.extend(old.iter().map(|ring| ring.words));
+        // What was in other rings before is in the archive, and in the accounts.
+        self.accounts.resize(self.rings.len(), Account::default());
+        for (account, ring) in self.accounts.iter_mut().zip(&self.rings) {
+            account.start = ring.written();
+        }
+        Ok(())
+    }
+
+    /// Has every CPU record, or none: as it was asked for.
+    fn apply(&self) {
+        for ring in &self.rings {
+            if self.started && self.recording {
+                hooks::ring_on(ring.cpu.paca, ring.words);
+            } else {
+                hooks::ring_off(ring.cpu.paca);
+            }
+        }
+    }
+
+    /// Forgets what all CPUs recorded, or one.
+    fn forget(&mut self, only: Option<u16>) {
+        for (index, ring) in self.rings.iter().enumerate() {
+            if only.is_none_or(|cpu| cpu == ring.cpu.number)
+                && let Some(account) = self.accounts.get_mut(index)
+            {
+                *account = Account::fresh(ring);
+                self.archive.retain(|line| line.ring != index);
+            }
+        }
+        if only.is_none() {
+            (self.archive, self.notes) = (Vec::new(), VecDeque::new());
+            self.screen = Screen::new();
+        }
+    }
+
+    fn clock(&self) -> Clock {
+        Clock { ticks_per_second: NonZeroU64::new(self.clock_hz).unwrap_or(NonZeroU64::MIN) }
+    }
+}
+
+/// Runs `work` while this CPU records nothing.
+fn quietly<T>(work: impl FnOnce() -> T) -> T {
+    hooks::ring_off(paca::r13());
+    let done = work();
+    KEPT.lock().apply();
+    done
+}
 
 /// Learns how fast the clock runs.
 pub fn init(timebase_hz: u64) {
     KEPT.lock().clock_hz = timebase_hz;
 }
 
-fn rings() -> &'static [CpuRing] {
-    RINGS.get().map_or(&[], |rings| rings.as_slice())
-}
-
 /// Makes the rings, if there are none, and starts recording on every CPU.
 pub fn start() -> Result<(), String> {
-    if RINGS.get().is_none() {
-        let mut rings = Vec::new();
-        for cpu in smp::cpus() {
-            let mut words = Vec::new();
-            words
-                .try_reserve_exact(RING_RECORDS * WORDS)
-                .map_err(|_| "no memory for the trace rings (see mem)".to_string())?;
-            words.resize_with(RING_RECORDS * WORDS, || AtomicU64::new(0));
-            rings.push(CpuRing { cpu, words: words.leak() });
-        }
-        KEPT.lock().starts = rings.iter().map(CpuRing::written).collect();
-        RINGS.call_once(|| rings);
-    }
-    rings().iter().for_each(|ring| hooks::ring_on(ring.cpu.paca, ring.words));
+    let mut kept = KEPT.lock();
+    kept.make()?;
+    kept.started = true;
+    kept.apply();
     Ok(())
 }
 
 /// Stops recording; what was recorded stays.
 pub fn stop() {
-    rings().iter().for_each(|ring| hooks::ring_off(ring.cpu.paca));
-}
-
-/// Forgets what was recorded.
-pub fn clear() {
     let mut kept = KEPT.lock();
-    kept.starts = rings().iter().map(CpuRing::written).collect();
-    kept.archive = Vec::new();
-    kept.archived = 0;
+    kept.started = false;
+    kept.apply();
 }
 
-/// Names for the decoder.
-struct Machine;
+/// Records nothing while `on` is false, whatever is traced: `tracing_on`.
+pub fn set_recording(on: bool) {
+    let mut kept = KEPT.lock();
+    kept.recording = on;
+    kept.apply();
+}
 
-impl Names for Machine {
+/// Whether anything is recorded.
+pub fn recording() -> bool {
+    KEPT.lock().recording
+}
+
+/// KiB of a CPU's ring.
+pub fn size_kib() -> usize {
+    KEPT.lock().size * SIZE / 1024
+}
+
+/// Gives every CPU's ring at least so many KiB: a power of two of records. What was
+/// recorded is kept as text.
+pub fn resize(kib: usize) -> Result<(), String> {
+    let (least, most) = RING_LIMITS;
+    let wanted = kib.checked_mul(1024 / SIZE).filter(|wanted| *wanted > 0 && *wanted <= most);
+    let Some(wanted) = wanted else {
+        return Err(format!("a ring has 1 to {} KiB", most * SIZE / 1024));
+    };
+    archive();
+    let mut kept = KEPT.lock();
+    let before = kept.size;
+    kept.size = wanted.next_power_of_two().max(least);
+    if !kept.rings.is_empty() {
+        if let Err(reason) = kept.make() {
+            kept.size = before;
+            return Err(reason);
+        }
+        kept.apply();
+    }
+    Ok(())
+}
+
+/// Forgets what all CPUs recorded, or one.
+pub fn clear(only: Option<u16>) {
+    KEPT.lock().forget(only);
+}
+
+/// Forgets what was recorded: `tool` writes from now on.
+pub fn begin_anew(tool: Tool) {
+    let mut kept = KEPT.lock();
+    kept.tool = tool;
+    kept.forget(None);
+}
+
+/// Names for the decoder. The same few functions come again and again, and to look one
+/// up costs some ten thousand instructions if it is the kernel's: each is asked for once.
+struct Machine<'k> {
+    notes: &'k VecDeque<(u64, String)>,
+    functions: RefCell<BTreeMap<Vaddr, Option<String>>>,
+    hooked: RefCell<BTreeMap<Vaddr, Option<String>>>,
+    qualified: RefCell<BTreeMap<Vaddr, Option<String>>>,
+}
+
+impl<'k> Machine<'k> {
+    fn with(notes: &'k VecDeque<(u64, String)>) -> Self {
+        let none = RefCell::default;
+        Self { notes, functions: none(), hooked: none(), qualified: none() }
+    }
+}
+
+/// What is known of an address, or is found out now.
+fn once<'n>(
+    known: &RefCell<BTreeMap<Vaddr, Option<String>>>,
+    at: Vaddr,
+    find: impl FnOnce() -> Option<String>,
+) -> Option<Cow<'n, str>> {
+    known.borrow_mut().entry(at).or_insert_with(find).clone().map(Cow::Owned)
+}
+
+impl Names for Machine<'_> {
     fn function_at(&self, at: Vaddr) -> Option<Cow<'_, str>> {
-        symbols::function(at).map(Cow::Owned)
+        once(&self.functions, at, || symbols::function(at))
     }
 
     fn hooked_function(&self, ip: Vaddr) -> Option<Cow<'_, str>> {
-        tracing::hooked(ip).or_else(|| self.function_at(ip))
+        let found = || tracing::hooked(ip).map(|(name, _)| name);
+        once(&self.hooked, ip, || found().or_else(|| symbols::function(ip)))
+    }
+
+    fn hooked_with_module(&self, ip: Vaddr) -> Option<Cow<'_, str>> {
+        once(&self.qualified, ip, || match tracing::hooked(ip) {
+            Some((name, Some(module))) => Some(format!("{name} [{}]", module.name)),
+            Some((name, None)) => Some(name),
+            None => symbols::name(ip),
+        })
+    }
+
+    fn site_of(&self, ip: Vaddr) -> Vaddr {
+        tracing::hooked_at(ip).unwrap_or(ip)
+    }
+
+    fn place(&self, at: Vaddr) -> Option<Cow<'_, str>> {
+        symbols::describe(at).map(Cow::Owned)
+    }
+
+    fn note(&self, number: u64) -> Option<Cow<'_, str>> {
+        let place = self.notes.binary_search_by_key(&number, |(own, _)| *own).ok()?;
+        self.notes.get(place).map(|(_, text)| Cow::Borrowed(text.as_str()))
     }
 }
 
 /// The records of one CPU that are still there.
 struct Found {
+    /// Which of the rings.
+    ring: usize,
     cpu: u16,
     records: Vec<Record>,
     lost: u64,
@@ -130,9 +363,12 @@ struct Found {
     next: u64,
 }
 
-fn records(kept: &Kept) -> Vec<Found> {
-    let found = rings().iter().zip(&kept.starts).filter_map(|(cpu_ring, start)| {
-        let mut reader = Reader::new(cpu_ring.ring()?, *start);
+/// What is in the rings of all CPUs, or of one.
+fn records(kept: &Kept, only: Option<u16>) -> Vec<Found> {
+    let rings = kept.rings.iter().zip(&kept.accounts).enumerate();
+    let rings = rings.filter(|(_, (ring, _))| only.is_none_or(|cpu| cpu == ring.cpu.number));
+    let found = rings.filter_map(|(index, (cpu_ring, account))| {
+        let mut reader = Reader::new(cpu_ring.ring()?, account.start);
         let mut records = Vec::new();
         // Up to what is there now: a CPU that goes on may write faster than this reads.
         let end = cpu_ring.written();
@@ -145,76 +381,294 @@ fn records(kept: &Kept) -> Vec<Found> {
             }
         }
         let (lost, next) = (reader.lost(), reader.position());
-        Some(Found { cpu: cpu_ring.cpu.number, records, lost, next })
+        Some(Found { ring: index, cpu: cpu_ring.cpu.number, records, lost, next })
     });
     found.collect()
 }
 
-/// The lines of records, in the order of their times, without the first `skip`.
-fn lines(found: Vec<Found>, clock_hz: u64, skip: usize, mut out: impl FnMut(&str)) {
-    let ticks_per_second = NonZeroU64::new(clock_hz).unwrap_or(NonZeroU64::MIN);
-    let clock = Clock { ticks_per_second };
-    let mut incomplete: Vec<u32> =
-        found.iter().filter(|cpu| cpu.lost > 0).map(|cpu| cpu.cpu.into()).collect();
-    let mut first = true;
-    let sources = found.into_iter().map(|cpu| (cpu.cpu.into(), cpu.records.into_iter()));
-    for (number, (cpu, record)) in Merge::new(sources).enumerate() {
-        if number < skip {
-            continue;
-        }
-        if let Some(index) = incomplete.iter().position(|number| *number == cpu) {
-            incomplete.swap_remove(index);
-            if !first {
-                out(&BufferStarted { cpu }.to_string());
+/// How the lines are made.
+struct Lines<'s> {
+    clock: Clock,
+    tool: Tool,
+    graph: graph::Options,
+    options: Options,
+    names: Machine<'s>,
+    screen: &'s mut Screen,
+    /// So many of the first records make none.
+    skip: usize,
+}
+
+/// What stands before a CPU's first line, if anything.
+type Mark<'m> = &'m dyn Fn(&Found) -> Option<String>;
+
+/// What a record became: its ring, its time, how many records are in the line. The
+/// text is empty if it was skipped.
+type Made<'m> = &'m mut dyn FnMut(usize, u64, u64, &str);
+
+impl Lines<'_> {
+    /// The lines of records, in the order of their times. Of a CPU that lost some,
+    /// the first has `mark` before it.
+    fn make(self, found: Vec<Found>, mark: Mark<'_>, out: Made<'_>) {
+        let cpus = smp::cpus().len().max(1) as u32;
+        let style = Style { options: self.graph, cpus, clock: self.clock, names: &self.names };
+        let mut marks: Vec<Option<String>> = found.iter().map(mark).collect();
+        let rings: Vec<(u32, usize)> = found.iter().map(|it| (it.cpu.into(), it.ring)).collect();
+        let sources = found.into_iter().map(|cpu| (cpu.cpu.into(), cpu.records.into_iter()));
+        let mut merge = Merge::new(sources);
+        let mut number = 0;
+        while let Some((cpu, record)) = merge.next() {
+            number += 1;
+            let place = rings.iter().position(|(number, _)| *number == cpu).unwrap_or_default();
+            let ring = rings.get(place).map_or(0, |(_, ring)| *ring);
+            if number <= self.skip {
+                out(ring, record.time, 1, "");
+                continue;
             }
+            if let Some(mark) = marks.get_mut(place).and_then(Option::take) {
+                out(ring, record.time, 0, &mark);
+            }
+            let mut count = 1;
+            let mut line = String::new();
+            match (record.kind(), self.tool) {
+                (Kind::Function, tool) if tool.is_graph() && record.ip == NOTE => {
+                    let note = self.names.note(record.parent.0);
+                    let note = note.as_deref().unwrap_or_default();
+                    // Writing to a text does not fail.
+                    let _ = self.screen.comment(&style, cpu, record.time, note, &mut line);
+                }
+                (Kind::Function, _) => {
+                    let task = Task { name: if cpu == 0 { "shell" } else { "job" }, pid: cpu + 1 };
+                    let (flags, names) = (Flags::CALL, &self.names);
+                    let Self { clock, options, .. } = self;
+                    let shown = FunctionLine { record, task, cpu, flags, clock, options, names };
+                    line = shown.to_string();
+                }
+                (Kind::GraphEntry | Kind::GraphReturn, tool) if tool.is_graph() => {
+                    let next = merge.peek_of(cpu).copied();
+                    if self.screen.line(&style, cpu, &record, next.as_ref(), &mut line) == Ok(true)
+                    {
+                        merge.take_of(cpu);
+                        number += 1;
+                        count += 1;
+                    }
+                }
+                // A call that began under the graph tracer, and ended under another.
+                _ => {}
+            }
+            out(ring, record.time, count, &line);
         }
-        first = false;
-        let task = Task { name: if cpu == 0 { "shell" } else { "job" }, pid: cpu + 1 };
-        let line = FunctionLine { record, task, cpu, flags: Flags::CALL, clock, names: &Machine };
-        out(&line.to_string());
     }
 }
 
 /// Turns the records into lines while all their modules are there.
 pub fn archive() {
-    let mut kept = KEPT.lock();
-    let found = records(&kept);
-    let read: u64 = found.iter().map(|cpu| cpu.records.len() as u64 + cpu.lost).sum();
-    let hz = kept.clock_hz;
-    kept.starts = found.iter().map(|cpu| cpu.next).collect();
-    kept.archived += read;
-    // Those that the archive has no room for need not become text.
-    let fresh: usize = found.iter().map(|cpu| cpu.records.len()).sum();
-    let archive = &mut kept.archive;
-    let skip = fresh.saturating_sub(ARCHIVE_LINES);
-    lines(found, hz, skip, |line| archive.push(line.to_string()));
-    let excess = archive.len().saturating_sub(ARCHIVE_LINES);
-    archive.drain(..excess);
+    quietly(|| {
+        let mut kept = KEPT.lock();
+        let kept = &mut *kept;
+        let found = records(kept, None);
+        for cpu in &found {
+            if let Some(account) = kept.accounts.get_mut(cpu.ring) {
+                account.start = cpu.next;
+                account.lost += cpu.lost;
+            }
+        }
+        // Those that the archive has no room for need not become text.
+        let fresh: usize = found.iter().map(|cpu| cpu.records.len()).sum();
+        let archive = &mut kept.archive;
+        let lines = Lines {
+            clock: Clock {
+                ticks_per_second: NonZeroU64::new(kept.clock_hz).unwrap_or(NonZeroU64::MIN),
+            },
+            tool: kept.tool,
+            graph: kept.graph,
+            options: kept.options,
+            names: Machine::with(&kept.notes),
+            screen: &mut kept.screen,
+            skip: fresh.saturating_sub(ARCHIVE_LINES),
+        };
+        let mut keep = |ring, time, records, text: &str| {
+            archive.push(Line { ring, time, records, text: text.to_string() });
+        };
+        lines.make(found, &|_| None, &mut keep);
+        let excess = archive.len().saturating_sub(ARCHIVE_LINES);
+        for line in archive.drain(..excess) {
+            if let Some(account) = kept.accounts.get_mut(line.ring) {
+                account.lost += line.records;
+            }
+        }
+    });
 }
 
-/// Records that can be shown, and all that were written, since the last `clear`.
+/// Records that can be shown, and those and the overwritten, since the last `clear`.
 pub fn counts() -> (u64, u64) {
-    let kept = KEPT.lock();
-    count(&kept, &records(&kept))
+    quietly(|| {
+        let kept = KEPT.lock();
+        count(&kept, &records(&kept, None))
+    })
 }
 
 fn count(kept: &Kept, found: &[Found]) -> (u64, u64) {
-    let there: u64 = found.iter().map(|cpu| cpu.records.len() as u64).sum();
-    let lost: u64 = found.iter().map(|cpu| cpu.lost).sum();
-    (kept.archive.len() as u64 + there, kept.archived + there + lost)
+    let stats = found.iter().map(|found| stats_of(kept, found));
+    stats.fold((0, 0), |(there, written), stats| {
+        (there + stats.entries, written + stats.entries + stats.overrun)
+    })
 }
 
-/// The trace as Linux's `trace` file shows it, handed over in pieces.
-pub fn show(on: bool, mut out: impl FnMut(&str)) {
-    let (archive, found, (in_buffer, written), hz) = {
+fn stats_of(kept: &Kept, found: &Found) -> Stats {
+    let account = kept.accounts.get(found.ring).copied().unwrap_or_default();
+    let archived = || kept.archive.iter().filter(|line| line.ring == found.ring);
+    let oldest = archived().next().map(|line| line.time);
+    let oldest = oldest.or_else(|| found.records.first().map(|record| record.time));
+    let lines: u64 = archived().map(|line| line.records).sum();
+    let entries = lines + found.records.len() as u64;
+    Stats {
+        entries,
+        overrun: account.lost + found.lost,
+        bytes: entries * SIZE as u64,
+        oldest: oldest.unwrap_or_default(),
+        now: timebase(),
+        dropped: 0,
+        read: account.read,
+    }
+}
+
+/// The counts of one CPU, as `per_cpu/cpuN/stats` shows them.
+pub fn stats(cpu: u16) -> String {
+    quietly(|| {
         let kept = KEPT.lock();
-        let found = records(&kept);
-        let counts = count(&kept, &found);
-        (kept.archive.clone(), found, counts, kept.clock_hz)
-    };
-    let tracer = if on || written > 0 { "function" } else { "nop" };
-    let cpus = smp::cpus().len().max(1) as u32;
-    out(&Header { tracer, in_buffer, written, cpus }.to_string());
-    archive.iter().for_each(|text| out(text));
-    lines(found, hz, 0, out);
+        let found = records(&kept, Some(cpu));
+        let stats = found.first().map(|found| stats_of(&kept, found));
+        let none = || Stats { now: timebase(), ..Stats::default() };
+        stats.unwrap_or_else(none).shown(kept.clock())
+    })
+}
+
+/// What is shown or taken: all that it needs when nothing is locked any more.
+struct View {
+    found: Vec<Found>,
+    archive: Vec<Line>,
+    notes: VecDeque<(u64, String)>,
+    screen: Screen,
+    clock: Clock,
+    tool: Tool,
+    graph: graph::Options,
+    options: Options,
+}
+
+impl View {
+    fn of(kept: &Kept, found: Vec<Found>) -> Self {
+        let is_of = |line: &&Line| found.iter().any(|cpu| cpu.ring == line.ring);
+        let archive = kept.archive.iter().filter(is_of).cloned().collect();
+        let (notes, screen, clock) = (kept.notes.clone(), kept.screen.clone(), kept.clock());
+        let Kept { tool, graph, options, .. } = *kept;
+        Self { found, archive, notes, screen, clock, tool, graph, options }
+    }
+
+    fn make(self, mark: Mark<'_>, out: &mut dyn FnMut(&str)) {
+        self.archive.iter().for_each(|line| out(&line.text));
+        let lines = Lines {
+            clock: self.clock,
+            tool: self.tool,
+            graph: self.graph,
+            options: self.options,
+            names: Machine::with(&self.notes),
+            screen: &mut self.screen.clone(),
+            skip: 0,
+        };
+        lines.make(self.found, mark, &mut |_, _, _, text| out(text));
+    }
+}
+
+/// The trace of all CPUs, or of one, as Linux's `trace` file shows it, handed over in
+/// pieces.
+pub fn show(on: bool, only: Option<u16>, out: &mut dyn FnMut(&str)) {
+    quietly(|| {
+        let (view, (in_buffer, written)) = {
+            let kept = KEPT.lock();
+            let found = records(&kept, only);
+            let counts = count(&kept, &found);
+            (View::of(&kept, found), counts)
+        };
+        let options = view.options;
+        if view.tool.is_graph() && (on || written > 0) {
+            out(&graph::Header(view.graph).to_string());
+        } else {
+            let tracer = if on || written > 0 { "function" } else { "nop" };
+            let cpus = smp::cpus().len().max(1) as u32;
+            out(&Header { tracer, in_buffer, written, cpus, options }.to_string());
+        }
+        let annotate = options.contains(Options::ANNOTATE);
+        let mark = |cpu: &Found| {
+            let started = BufferStarted { cpu: cpu.cpu.into() };
+            (annotate && cpu.lost > 0).then(|| started.to_string())
+        };
+        let mut first = true;
+        view.make(&mark, &mut |text| {
+            // Of the very first line nobody need be told so.
+            if !(core::mem::take(&mut first) && text.starts_with("#####")) {
+                out(text);
+            }
+        });
+    });
+}
+
+/// Takes out what is there, of all CPUs or of one, and hands it over in pieces.
+pub fn take(only: Option<u16>, out: &mut dyn FnMut(&str)) {
+    quietly(|| {
+        let mut untold = Vec::new();
+        let view = {
+            let mut kept = KEPT.lock();
+            let found = records(&kept, only);
+            for cpu in &found {
+                let archived = kept.archive.iter().filter(|line| line.ring == cpu.ring);
+                let archived: u64 = archived.map(|line| line.records).sum();
+                let Some(account) = kept.accounts.get_mut(cpu.ring) else { continue };
+                account.start = cpu.next;
+                account.lost += cpu.lost;
+                account.read += archived + cpu.records.len() as u64;
+                let count = account.lost - account.told;
+                untold.push(LostEvents { cpu: cpu.cpu.into(), count });
+                account.told = account.lost;
+            }
+            let view = View::of(&kept, found);
+            kept.archive.retain(|line| view.found.iter().all(|cpu| cpu.ring != line.ring));
+            view
+        };
+        let mark = |cpu: &Found| {
+            let lost = untold.iter().find(|lost| lost.cpu == cpu.cpu.into() && lost.count > 0);
+            lost.map(ToString::to_string)
+        };
+        view.make(&mark, out);
+    });
+}
+
+/// Writes a line into this CPU's ring, between what is recorded there. An error if
+/// nothing is recorded now.
+pub fn note(text: String) -> Result<(), String> {
+    let mut kept = KEPT.lock();
+    if !kept.recording {
+        return Err("nothing is recorded (tracing_on is 0)".to_string());
+    }
+    kept.make()?;
+    let this = smp::this_cpu();
+    let ring = kept.rings.iter().find(|ring| ring.cpu.number == this).and_then(CpuRing::ring);
+    let ring = ring.ok_or("this CPU has no ring")?;
+    kept.noted += 1;
+    let number = kept.noted;
+    kept.notes.push_back((number, text));
+    if kept.notes.len() > NOTES {
+        kept.notes.pop_front();
+    }
+    ring.write(timebase(), NOTE, Vaddr(number));
+    Ok(())
+}
+
+/// The switches of `trace_options`.
+pub fn options() -> Options {
+    KEPT.lock().options
+}
+
+/// Sets them.
+pub fn set_options(options: Options) {
+    KEPT.lock().options = options;
 }

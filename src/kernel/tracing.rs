@@ -16,45 +16,74 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use super::modules::{self, Module, Snapshot};
-use super::records;
+use super::{graph, own, records};
 use crate::addr::Vaddr;
 use crate::ksyms::readable::readable;
 use crate::loader::Name;
 use crate::loader::stubs::StubKind;
+use crate::machine::hooks::{self, Tool};
 use crate::machine::lock::{Mutex, briefly};
 use crate::machine::text;
+use crate::patch::journal::Why;
+use crate::patch::plan::Batch;
 use crate::patch::state::Word;
 use crate::trace::filter::Filter;
 use crate::trace::sites::{
-    AddError, Change, Counts, Functions, ModuleId, NewModule, Plan, Row, Run, SiteId, SiteTable,
+    AddError, Change, Choice, Counts, Functions, ModuleId, NewModule, Plan, Row, Run, SiteId,
+    SiteTable, runs,
 };
+use crate::trace::triggers::Triggers;
+use crate::trace::words::{Action, Limit, Word as FilterWord};
 
 static SITES: Mutex<SiteTable> = Mutex::new(SiteTable::new());
 static TRACER: Mutex<Tracer> = Mutex::new(Tracer::new());
 
 struct Tracer {
-    /// What is traced, or will be when the tracer is on again; nothing was ever
-    /// said if it is `None`, and that means everything.
-    filter: Option<Arc<Filter>>,
-    /// The sites that it meant when the table had changed this often.
-    meant: (u64, Vec<Run>),
+    /// What is traced, or will be when the tracer is on again: `set_ftrace_filter`.
+    filter: Choice,
+    /// What is not: `set_ftrace_notrace`.
+    notrace: Choice,
+    /// The words of the filter, as they were given.
+    words: Vec<String>,
+    triggers: Triggers,
     on: bool,
 }
 
 impl Tracer {
     const fn new() -> Self {
-        Self { filter: None, meant: (0, Vec::new()), on: false }
+        Self {
+            filter: Choice::NONE,
+            notrace: Choice::NONE,
+            words: Vec::new(),
+            triggers: Triggers::NONE,
+            on: false,
+        }
     }
 
-    /// The filter, if the tracer is on.
-    fn active(&self) -> Option<Arc<Filter>> {
-        self.filter.clone().filter(|_| self.on)
+    /// The sites that are to be traced.
+    fn wanted(&self, sites: &SiteTable) -> Vec<Run> {
+        let wanted = match self.filter.chosen() {
+            Some(chosen) => {
+                let mut wanted = Vec::with_capacity(chosen.len() * 2); // as `plan` needs
+                wanted.extend_from_slice(chosen);
+                wanted
+            }
+            None => sites.of_modules(),
+        };
+        match self.notrace.chosen() {
+            Some(without) => runs::minus(&wanted, without),
+            None => wanted,
+        }
     }
 }
 
-/// The words of a filter as they were given.
-fn words_of(filter: &Filter) -> Vec<String> {
-    filter.patterns().iter().map(|pattern| pattern.text().to_owned()).collect()
+/// Which of the two filters.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Which {
+    /// `set_ftrace_filter`.
+    Filter,
+    /// `set_ftrace_notrace`.
+    Notrace,
 }
 
 /// Function names out of the loaded modules' symbol tables.
@@ -72,6 +101,9 @@ impl Loaded {
 
 impl Functions for Loaded {
     fn name_of(&self, module: ModuleId, function: u32) -> Option<Cow<'_, str>> {
+        if own::is(module) {
+            return own::name(function).map(Cow::Owned);
+        }
         self.module(module).map(|module| Cow::Borrowed(module.symbol_name(function)))
     }
 
@@ -80,6 +112,9 @@ impl Functions for Loaded {
     }
 
     fn each(&self, module: ModuleId, visit: &mut dyn FnMut(&str)) {
+        if own::is(module) {
+            return own::each(visit);
+        }
         let Some(module) = self.module(module) else { return };
         for function in module.functions() {
             visit(module.symbol_name(function.symbol));
@@ -87,6 +122,10 @@ impl Functions for Loaded {
     }
 
     fn ranges(&self, module: ModuleId, name: &Name<'_>, see: &mut dyn FnMut(Range<Vaddr>)) -> bool {
+        if own::is(module) {
+            own::range(name).into_iter().for_each(see);
+            return true;
+        }
         let Some(module) = self.module(module) else { return false };
         module.each_named(name, |function| {
             let size = module.object().symbol(function.symbol).map_or(0, |symbol| symbol.st_size);
@@ -111,15 +150,24 @@ pub fn add(new: NewModule) -> Result<ModuleId, AddError> {
     SITES.lock().add(new)
 }
 
-/// Traces a module that has just been listed, if the filter means it.
+/// Traces of a module that has just been listed what the filters mean.
 pub fn module_came(module: &Module) {
-    if let Some(filter) = active_filter() {
+    {
         let functions = Loaded::now();
         let mut sites = SITES.lock();
-        let wanted = sites.select_of(module.sites, &filter, &functions);
-        // A refusal here leaves the module untraced, as the journal shows.
-        let _ = change(&mut sites, &module.name, wanted, Change::Trace(true));
+        let wanted = {
+            let mut tracer = TRACER.lock();
+            tracer.filter.came(module.sites, &module.name, &sites, &functions);
+            tracer.notrace.came(module.sites, &module.name, &sites, &functions);
+            tracer.on.then(|| tracer.wanted(&sites))
+        };
+        if let Some(mut wanted) = wanted {
+            wanted.retain(|run| run.module() == module.sites);
+            // A refusal here leaves the module untraced, as the journal shows.
+            let _ = change(&mut sites, &module.name, wanted, Change::Trace(true));
+        }
     }
+    graph::refresh();
 }
 
 /// Forgets a module's sites, and keeps what was recorded of it as text.
@@ -127,7 +175,17 @@ pub fn module_goes(module: &Module) {
     records::archive();
     let mut sites = SITES.lock();
     sites.remove(module.sites);
-    TRACER.lock().meant = (0, Vec::new()); // sites of the past
+    sites_went(&sites);
+    drop(sites);
+    graph::refresh();
+}
+
+/// Sites have left the table: the filters forget them.
+fn sites_went(sites: &SiteTable) {
+    let mut tracer = TRACER.lock();
+    tracer.filter.went(sites);
+    tracer.notrace.went(sites);
+    tracer.triggers.went(sites);
 }
 
 /// Forgets a module's sites below `end`, where its init code was; true if nothing is
@@ -140,8 +198,9 @@ pub fn init_goes(module: &Module, end: Vaddr) -> bool {
     drop(sites);
     records::archive();
     sites = SITES.lock();
-    TRACER.lock().meant = (0, Vec::new()); // sites of the past
-    sites.drop_below(module.sites, end) > 0
+    let gone = sites.drop_below(module.sites, end) > 0;
+    sites_went(&sites);
+    gone
 }
 
 /// Changes the state of sites through the text engine: all or nothing.
@@ -173,7 +232,9 @@ pub fn redirect(who: &str, which: Vec<SiteId>, on: bool) -> Result<u64, String> 
 
 /// Gives a site its redirect stub.
 pub fn set_redirect_stub(site: SiteId, stub: Vaddr) -> bool {
-    SITES.lock().set_redirect_stub(site, stub)
+    let done = SITES.lock().set_redirect_stub(site, stub);
+    graph::refresh();
+    done
 }
 
 /// Takes back a redirect stub that its site was never led to.
@@ -197,19 +258,48 @@ pub fn site_at(at: Vaddr) -> Option<(SiteId, Row)> {
     Some((site, sites.row(site)?))
 }
 
-/// The function whose hook left `ip`.
-pub fn hooked(ip: Vaddr) -> Option<Cow<'static, str>> {
+/// The function whose hook left `ip`, and its module unless it is the kernel's.
+pub fn hooked(ip: Vaddr) -> Option<(String, Option<Arc<Module>>)> {
     let sites = SITES.lock();
     let row = sites.row(sites.hooked_site(ip)?)?;
     let module = row.id.module();
     drop(sites);
+    if own::is(module) {
+        return Some((own::name(row.function)?, None));
+    }
     let module = modules::by_sites(module)?;
-    Some(Cow::Owned(module.readable_name(row.function).into_owned()))
+    Some((module.readable_name(row.function).into_owned(), Some(module)))
 }
 
-/// Counts over one module's sites, or over all.
+/// The address of the site whose hook left `ip`.
+pub fn hooked_at(ip: Vaddr) -> Option<Vaddr> {
+    let sites = SITES.lock();
+    Some(sites.row(sites.hooked_site(ip)?)?.at)
+}
+
+/// Counts over one module's sites, or over those of all modules.
 pub fn counts(only: Option<ModuleId>) -> Counts {
-    SITES.lock().counts(only)
+    let sites = SITES.lock();
+    let all = sites.counts(only);
+    match (only, own::id()) {
+        (None, Some(own)) => {
+            let own = sites.counts(Some(own));
+            Counts {
+                sites: all.sites - own.sites,
+                traced: all.traced - own.traced,
+                redirected: all.redirected,
+            }
+        }
+        _ => all,
+    }
+}
+
+/// The kernel's own functions that a filter means, with their rows.
+pub fn own_rows(filter: &Filter) -> Vec<Shown> {
+    let Some(own) = own::id() else { return Vec::new() };
+    let functions = Loaded::now();
+    let sites = SITES.lock();
+    shown(&sites, &functions, &sites.select_of(own, filter, &functions))
 }
 
 /// A site with its module and its function's name, as people read it.
@@ -219,28 +309,87 @@ pub type NamedRow = (Arc<Module>, String, Row);
 pub fn rows(filter: Option<&Filter>) -> Result<Vec<NamedRow>, String> {
     let functions = Loaded::now();
     let sites = SITES.lock();
-    let chosen: Vec<SiteId> = match filter {
-        None => sites.all().collect(),
+    let chosen = match filter {
+        None => sites.of_modules(),
         Some(filter) => {
             let selection = sites.select(filter, &functions);
             if let Some(miss) = selection.misses.first() {
                 return Err(miss.to_string());
             }
-            selection.sites().collect()
+            selection.runs
         }
     };
+    Ok(named_rows(&sites, &functions, &chosen))
+}
+
+fn named_rows(sites: &SiteTable, functions: &Loaded, chosen: &[Run]) -> Vec<NamedRow> {
     let row = |site: SiteId| {
         let row = sites.row(site)?;
         let module = functions.module(site.module())?.clone();
         let name = module.readable_name(row.function).into_owned();
         Some((module, name, row))
     };
-    Ok(chosen.into_iter().filter_map(row).collect())
+    chosen.iter().flat_map(|run| run.sites()).filter_map(row).collect()
 }
 
-/// The filter, if the tracer is on.
-fn active_filter() -> Option<Arc<Filter>> {
-    TRACER.lock().active()
+/// A site with its function as the files show it: `NAME [MOD]`, of the kernel's own
+/// only the name.
+pub type Shown = (String, Row);
+
+fn shown(sites: &SiteTable, functions: &Loaded, chosen: &[Run]) -> Vec<Shown> {
+    let mut rows = Vec::new();
+    for row in chosen.iter().flat_map(|run| run.sites()).filter_map(|site| sites.row(site)) {
+        if own::is(row.id.module()) {
+            rows.extend(own::name(row.function).map(|name| (name, row)));
+        } else if let Some(module) = functions.module(row.id.module()) {
+            let mut name = module.readable_name(row.function).into_owned();
+            for part in [" [", &module.name, "]"] {
+                name.push_str(part);
+            }
+            rows.push((name, row));
+        }
+    }
+    rows
+}
+
+/// Every site there is, the kernel's first.
+pub fn everything() -> Vec<Shown> {
+    let functions = Loaded::now();
+    let sites = SITES.lock();
+    shown(&sites, &functions, &sites.others(&[]))
+}
+
+/// What a filter's file shows: the functions that were chosen, or nothing if none
+/// ever were, and the words that wait for modules.
+pub fn chosen(which: Which) -> (Option<Vec<Shown>>, Vec<String>) {
+    let functions = Loaded::now();
+    let sites = SITES.lock();
+    let tracer = TRACER.lock();
+    let choice = tracer.choice(which);
+    let rows = choice.chosen().map(|runs| shown(&sites, &functions, runs));
+    (rows, choice.waiting().map(ToOwned::to_owned).collect())
+}
+
+/// Every trigger: its function, what it does, how often still.
+pub fn triggers() -> Vec<(String, Action, Limit)> {
+    let functions = Loaded::now();
+    let sites = SITES.lock();
+    let tracer = TRACER.lock();
+    let mut named = Vec::new();
+    for (site, action, limit) in tracer.triggers.all() {
+        let function = shown(&sites, &functions, &[site.into()]).pop();
+        named.extend(function.map(|(function, _)| (function, action, limit)));
+    }
+    named
+}
+
+impl Tracer {
+    const fn choice(&self, which: Which) -> &Choice {
+        match which {
+            Which::Filter => &self.filter,
+            Which::Notrace => &self.notrace,
+        }
+    }
 }
 
 fn parse(words: &[String]) -> Result<Filter, String> {
@@ -251,44 +400,23 @@ fn parse(words: &[String]) -> Result<Filter, String> {
 pub fn on(words: &[String]) -> Result<usize, String> {
     let filter = parse(words)?;
     let mut sites = SITES.lock();
-    set_filter(&sites, filter)?;
+    let choice = Choice::of_filter(filter, &sites, &Loaded::now())?;
+    {
+        let mut tracer = TRACER.lock();
+        tracer.filter = choice;
+        tracer.words = words.to_vec();
+    }
     trace_filter(&mut sites)
 }
 
-/// Traces what the filter's words mean, as they were left.
+/// Traces what the filters mean, as they were left.
 pub fn on_again() -> Result<usize, String> {
-    let mut sites = SITES.lock();
-    let (filter, seen) = {
-        let tracer = TRACER.lock();
-        (tracer.filter.clone(), tracer.meant.0)
-    };
-    match filter {
-        Some(_) if seen == sites.changes() => {}
-        filter => set_filter(&sites, filter.map_or(Filter::EVERYTHING, Arc::unwrap_or_clone))?,
-    }
-    trace_filter(&mut sites)
+    trace_filter(&mut SITES.lock())
 }
 
-/// Makes `filter` the tracer's if each of its words means something.
-fn set_filter(sites: &SiteTable, filter: Filter) -> Result<(), String> {
-    let selection = sites.select(&filter, &Loaded::now());
-    if let Some(miss) = selection.misses.first() {
-        return Err(miss.to_string());
-    }
-    let mut tracer = TRACER.lock();
-    tracer.filter = Some(Arc::new(filter));
-    tracer.meant = (sites.changes(), selection.runs);
-    Ok(())
-}
-
-/// Traces the sites that the tracer's filter means, and no others.
+/// Traces the sites that the filters mean, and no others.
 fn trace_filter(sites: &mut SiteTable) -> Result<usize, String> {
-    let wanted = {
-        let tracer = TRACER.lock();
-        let mut wanted = Vec::with_capacity(tracer.meant.1.len() * 2); // as `plan` needs
-        wanted.extend_from_slice(&tracer.meant.1);
-        wanted
-    };
+    let wanted = TRACER.lock().wanted(sites);
     let count = wanted.iter().map(|run| run.count()).sum();
     records::start()?;
     let others = (sites.counts(None).traced > 0).then(|| sites.others(&wanted));
@@ -310,6 +438,26 @@ pub fn off() -> Result<(), String> {
     records::stop();
     TRACER.lock().on = false;
     Ok(())
+}
+
+/// What the hooks of the sites that a filter means leave in their records; the words
+/// have to mean something, if `all` have to.
+pub fn hooks_of(filter: &Filter, all: bool) -> Result<Vec<Vaddr>, String> {
+    let sites = SITES.lock();
+    let selection = sites.select(filter, &Loaded::now());
+    if let Some(miss) = selection.misses.first().filter(|_| all) {
+        return Err(miss.to_string());
+    }
+    Ok(selection.sites().flat_map(|site| sites.hooks_of(site)).flatten().collect())
+}
+
+/// Puts one tool in another's place at every site that is on; what was recorded is
+/// forgotten, for the two have different formats.
+pub fn choose(from: Tool, to: Tool) -> Result<(), String> {
+    let _sites = SITES.lock();
+    let mut batch = Batch::new("trace", Why::TraceOn);
+    hooks::change_tool(from, to).into_iter().for_each(|edit| batch.push(0, edit));
+    text::apply(batch).map(|_| ()).map_err(|refusal| refusal.to_string())
 }
 
 /// Every word that the sites of a module and their stubs should hold now, by
@@ -347,48 +495,88 @@ pub fn while_locked(work: &mut dyn FnMut()) {
     work();
 }
 
-/// The words that `current_tracer` starts with.
-pub fn pending_words() -> Vec<String> {
-    TRACER.lock().filter.as_ref().map_or_else(Vec::new, |filter| words_of(filter))
-}
-
-/// Sets the filter's words, or adds to them; at once if the tracer is on.
-pub fn set_words(new: Vec<String>, append: bool) -> Result<(), String> {
-    let mut words = if append { pending_words() } else { Vec::new() };
-    words.extend(new);
-    if TRACER.lock().on {
-        return on(&words).map(|_| ());
+/// Writes words to a filter's file: all of them, or none if one is refused. At once
+/// if the tracer is on.
+pub fn write_filter(which: Which, text: &str, append: bool) -> Result<(), String> {
+    let given: Vec<&str> = text.split_ascii_whitespace().collect();
+    let mut words = Vec::with_capacity(given.len());
+    for word in &given {
+        words.push(FilterWord::parse(word).map_err(|error| error.to_string())?);
     }
-    set_filter(&SITES.lock(), parse(&words)?)
+    let mut sites = SITES.lock();
+    let on = {
+        let mut tracer = TRACER.lock();
+        let functions = Loaded::now();
+        let new = tracer.choice(which).written(&words, append, &sites, &functions)?;
+        let mut triggers = None;
+        for word in &words {
+            let FilterWord::Trigger(word) = word else { continue };
+            if which == Which::Notrace {
+                return Err(format!("{}: triggers are set through set_ftrace_filter", word.text));
+            }
+            let so_far = triggers.as_ref().unwrap_or(&tracer.triggers);
+            triggers = Some(so_far.written(word, &sites, &functions)?);
+        }
+        if let Some(triggers) = triggers {
+            tracer.triggers = triggers;
+        }
+        if which == Which::Notrace {
+            tracer.notrace = new;
+        } else {
+            if !append || new.chosen().is_none() {
+                tracer.words.clear();
+            }
+            if new.chosen().is_some() {
+                let is_trigger = |word: &FilterWord| matches!(word, FilterWord::Trigger(_));
+                let said = given.iter().zip(&words).filter(|(_, word)| !is_trigger(word));
+                tracer.words.extend(said.map(|(text, _)| (*text).to_owned()));
+            }
+            tracer.filter = new;
+        }
+        tracer.on
+    };
+    if on {
+        trace_filter(&mut sites)?;
+    }
+    Ok(())
 }
 
-/// The words of the filter while the tracer is on.
-pub fn filter_words() -> Option<Vec<String>> {
-    active_filter().map(|filter| words_of(&filter))
+/// True while the function tracer is on.
+pub fn is_on() -> bool {
+    TRACER.lock().on
 }
 
 /// What `trace status` says: one fact a line.
 pub fn status() -> String {
-    let words = filter_words();
+    let (on, words) = {
+        let tracer = TRACER.lock();
+        (tracer.on, tracer.words.join(" "))
+    };
     let counts = counts(None);
+    let own = own::id().map(|own| self::counts(Some(own))).unwrap_or_default();
+    let own = if own.traced > 0 {
+        format!("kernel sites {} traced {}\n", own.sites, own.traced)
+    } else {
+        String::new()
+    };
     let (there, written) = records::counts();
+    let filter = match (on, words.is_empty()) {
+        (false, _) => "none",
+        (true, true) => "*",
+        (true, false) => &words,
+    };
     format!(
-        "tracer {}\nfilter {}\nsites {} traced {} redirected {}\nrecords {} lost {}\n",
-        if words.is_some() { "function" } else { "nop" },
-        words.map_or("none".to_owned(), |words| if words.is_empty() {
-            "*".to_owned()
-        } else {
-            words.join(" ")
-        }),
+        "tracer {}\nfilter {filter}\nsites {} traced {} redirected {}\n{own}records {there} lost {}\n",
+        if on { graph::tracer_name() } else { "nop" },
         counts.sites,
         counts.traced,
         counts.redirected,
-        there,
         written - there,
     )
 }
 
-/// The trace as Linux's `trace` file shows it, handed over in pieces.
-pub fn show(out: impl FnMut(&str)) {
-    records::show(TRACER.lock().on, out);
+/// The trace of all CPUs, or of one, as Linux's `trace` file shows it, handed over in
+/// pieces.
+pub fn show(only: Option<u16>, out: &mut dyn FnMut(&str)) {
+    records::show(is_on(), only, out);
 }

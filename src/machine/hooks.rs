@@ -1,16 +1,30 @@
 //! What switched-on call sites run through: `boot/mcount.S` and its addresses.
 
+use core::alloc::Layout;
 use core::arch::global_asm;
 use core::mem::{offset_of, size_of};
 use core::sync::atomic::AtomicU64;
 
+use super::boot;
 use crate::addr::Vaddr;
-use crate::machine::paca::{self, Paca, ShadowEntry};
+use crate::isa::patch_class::PatchClass;
+use crate::machine::paca::{self, GRAPH_BYTES, GraphEntry, Paca, ShadowEntry};
+use crate::patch::plan::Edit;
 use crate::trace::record;
+use crate::trace::tools::Special;
 
 unsafe extern "C" {
     fn _mcount();
     fn mcount_late();
+    fn mcount_door();
+    fn mcount_late_door();
+    fn graph_hook();
+    fn graph_late();
+    fn graph_some();
+    fn graph_return();
+    fn graph_return_root();
+    fn graph_return_seed();
+    fn graph_return_mute();
     fn sibling_call();
     fn shadow_return();
     fn sibling_overflow();
@@ -27,7 +41,25 @@ global_asm!(
     RECORD_TIME = const record::TIME,
     RECORD_IP = const record::IP,
     RECORD_PARENT = const record::PARENT,
+    RECORD_BEGAN = const record::PARENT,
     RECORD_SEQ = const record::SEQ,
+    KIND_ENTRY = const record::Kind::GraphEntry as u64,
+    KIND_RETURN = const record::Kind::GraphReturn as u64,
+    GRAPH_SP = const offset_of!(Paca, graph_sp),
+    GRAPH_LIMIT = const offset_of!(Paca, graph_limit),
+    GRAPH_RETURN = const offset_of!(Paca, graph_return),
+    GRAPH_MISSED = const offset_of!(Paca, graph_missed),
+    TOOLS = const offset_of!(Paca, tools),
+    TOOL_ROOT = const Special::ROOT.bits(),
+    TOOL_MUTE = const Special::MUTE.bits(),
+    GRAPH_ROOTED = const offset_of!(Paca, graph_rooted),
+    GRAPH_GATE = const offset_of!(Paca, graph_gate),
+    GRAPH_MUTE = const offset_of!(Paca, graph_mute),
+    GRAPH_ENTRY = const size_of::<GraphEntry>(),
+    GRAPH_LR = const offset_of!(GraphEntry, lr),
+    GRAPH_R1 = const offset_of!(GraphEntry, r1),
+    GRAPH_IP = const offset_of!(GraphEntry, ip),
+    GRAPH_TIME = const offset_of!(GraphEntry, time),
     SHADOW_SP = const offset_of!(Paca, shadow_sp),
     SHADOW_LIMIT = const offset_of!(Paca, shadow_limit),
     SHADOW_ENTRY = const size_of::<ShadowEntry>(),
@@ -40,7 +72,100 @@ global_asm!(
 /// module, with the module's registers, and holds nothing.
 pub fn contains(at: Vaddr) -> bool {
     let (start, end) = (hook_text_start as *const () as u64, hook_text_end as *const () as u64);
-    (start..end).contains(&at.0)
+    let (stubs, stubs_end) = boot::stubs();
+    (start..end).contains(&at.0) || (stubs..stubs_end).contains(&at)
+}
+
+/// What a call meets at a site that is on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tool {
+    /// A record of the call.
+    #[default]
+    Function,
+    /// A record of the call and one of its return.
+    Graph,
+    /// The same, as far as the table of tools lets it.
+    GraphSome,
+}
+
+impl Tool {
+    /// True if returns are recorded too.
+    pub const fn is_graph(self) -> bool {
+        !matches!(self, Self::Function)
+    }
+}
+
+/// The words that put one tool in another's place: the doors of early and of late
+/// sites.
+pub fn change_tool(from: Tool, to: Tool) -> [Edit; 2] {
+    let [hook, some, late] =
+        [graph_hook as *const (), graph_some as *const (), graph_late as *const ()];
+    let early = (mcount_door as *const (), [hook, some]);
+    let late = (mcount_late_door as *const (), [late, late]);
+    [early, late].map(|(door, [graph, some])| {
+        let door = Vaddr(door as u64);
+        let to_hook = |hook: *const ()| {
+            PatchClass::b(door, Vaddr(hook as u64)).expect("one section's length")
+        };
+        let word = |tool| match tool {
+            Tool::Function => PatchClass::NOP,
+            Tool::Graph => to_hook(graph),
+            Tool::GraphSome => to_hook(some),
+        };
+        Edit::new(door, word(from), word(to))
+    })
+}
+
+/// Where functions that the graph tracer has entered return to.
+pub fn graph_return_address() -> Vaddr {
+    Vaddr(graph_return as *const () as u64)
+}
+
+/// Has calls that begin from now on, on the CPU with this PACA, return by the way that
+/// the seed's kernel had (`wrong`), which believes r2; or by the right one.
+pub fn set_graph_return(paca: Vaddr, wrong: bool) {
+    let seed = Vaddr(graph_return_seed as *const () as u64);
+    paca::set_graph_return_of(paca, if wrong { seed } else { graph_return_address() });
+}
+
+/// True for an address that stands for an entry of the graph stack.
+pub fn is_graph_return(at: Vaddr) -> bool {
+    let places = [
+        graph_return as *const (),
+        graph_return_root as *const (),
+        graph_return_mute as *const (),
+        graph_return_seed as *const (),
+    ];
+    places.into_iter().any(|place| at == Vaddr(place as u64))
+}
+
+/// Gives every CPU another table of tools ([`crate::trace::tools::table`]), or none.
+pub fn set_tools(
+    pacas: impl Iterator<Item = Vaddr>,
+    table: Option<&'static [AtomicU64]>,
+    rooted: bool,
+) {
+    let base = table.map_or(0, |words| words.as_ptr() as u64);
+    pacas.for_each(|paca| paca::set_tools_of(paca, base, rooted));
+}
+
+/// Gives the CPU with this PACA a graph stack, if it has none, and says how many of
+/// its entries are used; false if there is no memory.
+pub fn graph_on(paca: Vaddr, depth: usize) -> bool {
+    let base = if paca::has_graph(paca) {
+        0
+    } else {
+        let Ok(layout) = Layout::from_size_align(GRAPH_BYTES, GRAPH_BYTES) else { return false };
+        // SAFETY: the layout has a size; the block is kept for ever, since functions
+        // may be under way whose return address is in it.
+        let block = unsafe { alloc::alloc::alloc_zeroed(layout) };
+        if block.is_null() {
+            return false;
+        }
+        block as u64
+    };
+    paca::set_graph_of(paca, base, depth);
+    true
 }
 
 /// The tracer of early sites.

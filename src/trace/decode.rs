@@ -18,10 +18,13 @@
 //! `irqs-off/BH-disabled`; Documentation/trace/ftrace.rst shows older samples.
 
 use alloc::borrow::Cow;
+use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 use core::num::NonZeroU64;
 
+use super::options::Options;
 use super::record::Record;
 use crate::addr::Vaddr;
 
@@ -38,7 +41,30 @@ pub trait Names {
     fn hooked_function(&self, ip: Vaddr) -> Option<Cow<'_, str>> {
         self.function_at(ip)
     }
+
+    /// The address of the call site whose hook left `ip`.
+    fn site_of(&self, ip: Vaddr) -> Vaddr {
+        ip.offset(-4)
+    }
+
+    /// `NAME+0xOFF/0xSIZE [MOD]` for an address.
+    fn place(&self, _at: Vaddr) -> Option<Cow<'_, str>> {
+        None
+    }
+
+    /// The text of a note, with its line end; nothing if it is no longer kept.
+    fn note(&self, _number: u64) -> Option<Cow<'_, str>> {
+        None
+    }
+
+    /// The same with ` [MODULE]` behind it, unless it is the kernel's.
+    fn hooked_with_module(&self, ip: Vaddr) -> Option<Cow<'_, str>> {
+        self.hooked_function(ip)
+    }
 }
+
+/// In the place of `ip`: the record is a note, whose number is in `parent`.
+pub const NOTE: Vaddr = Vaddr(u64::MAX - 3);
 
 /// How timebase ticks become seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -62,6 +88,69 @@ impl Clock {
     }
 }
 
+impl Clock {
+    /// Nanoseconds.
+    #[must_use]
+    pub fn nanos(self, ticks: u64) -> u64 {
+        let nanos = u128::from(ticks) * 1_000_000_000 / u128::from(self.ticks_per_second.get());
+        nanos as u64
+    }
+}
+
+/// What a reader who takes records out of the ring is told of those that were
+/// overwritten before.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LostEvents {
+    /// The CPU's number.
+    pub cpu: u32,
+    /// How many.
+    pub count: u64,
+}
+
+impl fmt::Display for LostEvents {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "CPU:{} [LOST {} EVENTS]", self.cpu, self.count)
+    }
+}
+
+/// The counts of one CPU, as `per_cpu/cpuN/stats` shows them: what was written is
+/// `entries + overrun + dropped + read`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Stats {
+    /// Records that can be read.
+    pub entries: u64,
+    /// Overwritten before anybody read them.
+    pub overrun: u64,
+    /// Bytes of those that can be read.
+    pub bytes: u64,
+    /// Time of the oldest of them, in ticks.
+    pub oldest: u64,
+    /// The time now, in ticks.
+    pub now: u64,
+    /// Not written, because the ring was full.
+    pub dropped: u64,
+    /// Taken out by `trace_pipe`.
+    pub read: u64,
+}
+
+impl Stats {
+    /// As text.
+    #[must_use]
+    pub fn shown(&self, clock: Clock) -> String {
+        let Self { entries, overrun, bytes, oldest, now, dropped, read } = self;
+        let time = |ticks| {
+            let (seconds, micros) = clock.seconds(ticks);
+            format!("{seconds:5}.{micros:06}")
+        };
+        format!(
+            "entries: {entries}\noverrun: {overrun}\ncommit overrun: 0\nbytes: {bytes}\n\
+             oldest event ts: {}\nnow ts: {}\ndropped events: {dropped}\nread events: {read}\n",
+            time(*oldest),
+            time(*now),
+        )
+    }
+}
+
 /// The lines before the first record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Header<'a> {
@@ -73,15 +162,20 @@ pub struct Header<'a> {
     pub written: u64,
     /// CPUs that are up.
     pub cpus: u32,
+    /// What lines have.
+    pub options: Options,
 }
 
 impl fmt::Display for Header<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { tracer, in_buffer, written, cpus } = self;
+        let Self { tracer, in_buffer, written, cpus, options } = self;
         writeln!(f, "# tracer: {tracer}")?;
         writeln!(f, "#")?;
+        if !options.contains(Options::CONTEXT_INFO) {
+            return Ok(());
+        }
         writeln!(f, "# entries-in-buffer/entries-written: {in_buffer}/{written}   #P:{cpus}")?;
-        f.write_str(LEGEND)
+        f.write_str(if options.contains(Options::IRQ_INFO) { LEGEND } else { SHORT_LEGEND })
     }
 }
 
@@ -96,6 +190,13 @@ const LEGEND: &str = "\
 #                              |||| /     delay
 #           TASK-PID     CPU#  |||||  TIMESTAMP  FUNCTION
 #              | |         |   |||||     |         |
+";
+
+/// The columns' names without the flags.
+const SHORT_LEGEND: &str = "\
+#
+#           TASK-PID     CPU#     TIMESTAMP  FUNCTION
+#              | |         |         |         |
 ";
 
 /// The five columns under `irqs-off ... migrate-disable`.
@@ -137,31 +238,70 @@ pub struct FunctionLine<'a, N: ?Sized> {
     pub flags: Flags,
     /// How to tell the time.
     pub clock: Clock,
+    /// What to show.
+    pub options: Options,
     /// How to name addresses.
     pub names: &'a N,
 }
 
 impl<N: Names + ?Sized> fmt::Display for FunctionLine<'_, N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { record, task, cpu, flags, clock, names } = self;
-        let name = &task.name[..task.name.floor_char_boundary(TASK_MAX)];
+        let Self { record, task, cpu, flags, clock, options, names } = self;
+        let raw = options.contains(Options::RAW) && record.ip != NOTE;
         let (seconds, micros) = clock.seconds(record.time);
-        write!(f, "{name:>16}-{:<7} [{cpu:03}] {flags} {seconds:5}.{micros:06}: ", task.pid)?;
-        write_name(f, names.hooked_function(record.ip), record.ip)?;
-        if record.parent.0 != 0 {
+        if raw && options.contains(Options::CONTEXT_INFO) {
+            write!(f, "{} {cpu} {} ", task.pid, clock.nanos(record.time))?;
+        } else if options.contains(Options::CONTEXT_INFO) {
+            let name = &task.name[..task.name.floor_char_boundary(TASK_MAX)];
+            write!(f, "{name:>16}-{:<7} [{cpu:03}] ", task.pid)?;
+            if options.contains(Options::IRQ_INFO) {
+                write!(f, "{flags}")?;
+            }
+            write!(f, " {seconds:5}.{micros:06}: ")?;
+        }
+        if record.ip == NOTE {
+            let note = names.note(record.parent.0);
+            return f
+                .write_str(note.as_deref().unwrap_or("tracing_mark_write: (no longer kept)\n"));
+        }
+        let is_asked = Options::RAW | Options::SYM_OFFSET | Options::SYM_ADDR;
+        let site = match options.intersects(is_asked) {
+            true => names.site_of(record.hook()),
+            false => record.hook(),
+        };
+        if raw {
+            return writeln!(f, "{:x} {:x}", site.0, record.parent.0);
+        }
+        let place = |at: Vaddr| names.place(at).filter(|_| options.contains(Options::SYM_OFFSET));
+        let callee = place(site).or_else(|| names.hooked_function(record.hook()));
+        write_name(f, callee, record.hook(), site, *options)?;
+        let parent = record.parent;
+        if parent.0 != 0 && options.contains(Options::PRINT_PARENT) {
             f.write_str(" <-")?;
-            write_name(f, names.function_at(record.parent), record.parent)?;
+            let caller = place(parent).or_else(|| names.function_at(parent));
+            write_name(f, caller, parent, parent, *options)?;
         }
         writeln!(f)
     }
 }
 
-fn write_name(f: &mut fmt::Formatter<'_>, name: Option<Cow<'_, str>>, at: Vaddr) -> fmt::Result {
+/// A name, or else the address `at`; behind it the address `site` if that is wanted.
+fn write_name(
+    f: &mut fmt::Formatter<'_>,
+    name: Option<Cow<'_, str>>,
+    at: Vaddr,
+    site: Vaddr,
+    options: Options,
+) -> fmt::Result {
     match name {
-        Some(name) => f.write_str(&name),
-        None if at.0 == 0 => f.write_str("0"),
-        None => write!(f, "0x{:08x}", at.0),
+        Some(name) => f.write_str(&name)?,
+        None if at.0 == 0 => f.write_str("0")?,
+        None => write!(f, "0x{:08x}", at.0)?,
     }
+    if options.contains(Options::SYM_ADDR) {
+        write!(f, " <{:016x}>", site.0)?;
+    }
+    Ok(())
 }
 
 /// The line that stands before the first record of a CPU that lost some, unless
@@ -189,6 +329,16 @@ impl<I: Iterator<Item = Record>> Merge<I> {
     pub fn new(sources: impl IntoIterator<Item = (u32, I)>) -> Self {
         Self { sources: sources.into_iter().map(|(cpu, own)| (cpu, own.peekable())).collect() }
     }
+
+    /// The next record of one CPU, which stays where it is.
+    pub fn peek_of(&mut self, cpu: u32) -> Option<&Record> {
+        self.sources.iter_mut().find(|(number, _)| *number == cpu)?.1.peek()
+    }
+
+    /// Takes the next record of one CPU, out of turn.
+    pub fn take_of(&mut self, cpu: u32) -> Option<Record> {
+        self.sources.iter_mut().find(|(number, _)| *number == cpu)?.1.next()
+    }
 }
 
 impl<I: Iterator<Item = Record>> Iterator for Merge<I> {
@@ -211,7 +361,6 @@ impl<I: Iterator<Item = Record>> Iterator for Merge<I> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::format;
     use std::string::ToString;
 
     struct Two;
@@ -224,6 +373,79 @@ mod tests {
                 _ => None,
             }
         }
+
+        fn place(&self, at: Vaddr) -> Option<Cow<'_, str>> {
+            let name = self.function_at(at)?;
+            let module = if at.0 < 0x2000 { "" } else { " [net]" };
+            Some(format!("{name}+{:#x}/0x100{module}", at.0 & 0xfff).into())
+        }
+
+        fn note(&self, number: u64) -> Option<Cow<'_, str>> {
+            (number == 7).then_some("tracing_mark_write: hello world\n".into())
+        }
+    }
+
+    /// The lines are Debian's 6.1's answers to the same words, with other names,
+    /// addresses and times.
+    #[test]
+    fn options_change_the_line_as_on_linux() {
+        let line = |words: &str, ip: u64, parent: u64| {
+            let words = words.split_ascii_whitespace();
+            let line = FunctionLine {
+                record: record(6_081_156_222, ip, parent),
+                task: Task { name: "init", pid: 1 },
+                cpu: 0,
+                flags: Flags::CALL,
+                clock: clock(1_000_000_000),
+                options: words.fold(Options::default(), |all, word| all.with(word).unwrap()),
+                names: &Two,
+            };
+            line.to_string()
+        };
+        let start = "            init-1       [000] .....     6.081156: ";
+        let is = |words: &str, expected: &str| {
+            assert_eq!(line(words, 0x1010, 0x2130 - 0x100), format!("{start}{expected}\n"));
+        };
+        is("sym-offset", "tcp_poll+0xc/0x100 <-sock_poll+0x30/0x100 [net]");
+        is("sym-addr", "tcp_poll <000000000000100c> <-sock_poll <0000000000002030>");
+        is("noprint-parent", "tcp_poll");
+        assert_eq!(
+            line("noirq-info", 0x1010, 0x2020),
+            "            init-1       [000]      6.081156: tcp_poll <-sock_poll\n"
+        );
+        assert_eq!(line("nocontext-info", 0x1010, 0x2020), "tcp_poll <-sock_poll\n");
+        assert_eq!(line("raw", 0x1010, 0x2020), "1 0 6081156222 100c 2020\n");
+        let note = format!("{start}tracing_mark_write: hello world\n");
+        assert_eq!(line("raw", NOTE.0, 7).split_once(' ').unwrap().0, "");
+        assert_eq!(line("", NOTE.0, 7), note);
+    }
+
+    #[test]
+    fn headers_without_flags_and_without_anything_are_linux_6_1s() {
+        let header = |words: &str| {
+            let options = Options::default().with(words).unwrap();
+            Header { tracer: "function", in_buffer: 2, written: 2, cpus: 1, options }.to_string()
+        };
+        assert_eq!(header("nocontext-info"), "# tracer: function\n#\n");
+        assert_eq!(
+            header("noirq-info"),
+            "# tracer: function\n#\n# entries-in-buffer/entries-written: 2/2   #P:1\n#\n\
+             #           TASK-PID     CPU#     TIMESTAMP  FUNCTION\n\
+             #              | |         |         |         |\n"
+        );
+    }
+
+    /// As Debian's 6.1 printed them.
+    #[test]
+    fn stats_have_linuxs_lines() {
+        let stats =
+            Stats { entries: 2, bytes: 56, oldest: 6_081_156, now: 6_152_793, ..Stats::default() };
+        assert_eq!(
+            stats.shown(clock(1_000_000)),
+            "entries: 2\noverrun: 0\ncommit overrun: 0\nbytes: 56\n\
+             oldest event ts:     6.081156\nnow ts:     6.152793\n\
+             dropped events: 0\nread events: 0\n"
+        );
     }
 
     fn clock(hertz: u64) -> Clock {
@@ -244,6 +466,7 @@ mod tests {
             cpu: 3,
             flags: Flags::CALL,
             clock: clock(1_000_000),
+            options: Options::default(),
             names: &Two,
         };
         assert_eq!(
@@ -272,6 +495,7 @@ mod tests {
             cpu: 1234,
             flags: Flags::CALL,
             clock: clock(1),
+            options: Options::default(),
             names: &Two,
         };
         assert_eq!(line.to_string(), " sixteen_letters-12345678 [1234] .....     0.000000: 0\n");
@@ -298,7 +522,13 @@ mod tests {
         ] {
             expected.push_str(&pad(line));
         }
-        let header = Header { tracer: "function", in_buffer: 3, written: 10, cpus: 1 };
+        let header = Header {
+            tracer: "function",
+            in_buffer: 3,
+            written: 10,
+            cpus: 1,
+            options: Options::default(),
+        };
         assert_eq!(header.to_string(), expected);
     }
 

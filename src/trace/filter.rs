@@ -5,7 +5,8 @@
 //!   word    = ["!"] what
 //!   what    = GLOB                  functions of any module
 //!           | GLOB ":" GLOB         module, function (the shell's [MOD:]NAME)
-//!           | [GLOB] ":mod:" GLOB   function, module (Linux's form)
+//!           | [GLOB] ":mod:" [MODS] function, modules (Linux's form)
+//!   MODS    = ["!"] GLOB            these, or all but these; nothing: all
 //!   GLOB    = { "*" | "?" | "[" ["!"] CLASS "]" | "\" CHAR | CHAR }
 //! ```
 //!
@@ -188,7 +189,7 @@ fn parse_class(text: &[u8]) -> Option<(Piece, &[u8])> {
 
 /// What stands before and after the first `sign`, colons at both ends, that does
 /// not touch another colon: paths of Rust have two.
-fn split_at<'w>(word: &'w str, sign: &str) -> Option<(&'w str, &'w str)> {
+pub(super) fn split_at<'w>(word: &'w str, sign: &str) -> Option<(&'w str, &'w str)> {
     if !word.as_bytes().contains(&b':') {
         return None; // found out sooner than a text is searched for a text
     }
@@ -201,8 +202,36 @@ fn split_at<'w>(word: &'w str, sign: &str) -> Option<(&'w str, &'w str)> {
 pub struct Pattern {
     text: String,
     negative: bool,
-    module: Option<Glob>,
+    module: Option<Modules>,
     function: Functions,
+}
+
+/// Which modules a word means.
+#[derive(Clone, Debug, PartialEq, Eq)]
+struct Modules {
+    glob: Glob,
+    /// `:mod:!GLOB`: all others.
+    inverted: bool,
+}
+
+/// What stands for the kernel itself where a word names a module. No wildcard means
+/// it, as on Linux, where the kernel is no module: only its name, and `!` with others.
+pub const KERNEL: &str = "tocsin";
+
+impl Modules {
+    fn matches(&self, module: &str) -> bool {
+        let meant = match module == KERNEL {
+            true => self.glob.literal().as_deref() == Some(KERNEL),
+            false => self.glob.matches_module(module),
+        };
+        meant != self.inverted
+    }
+
+    fn new(text: &str) -> Self {
+        let (text, inverted) = text.strip_prefix('!').map_or((text, false), |text| (text, true));
+        let glob = if text.is_empty() { Glob::all() } else { Glob::for_module(text) };
+        Self { glob, inverted }
+    }
 }
 
 /// Which functions a word means.
@@ -237,7 +266,7 @@ impl Functions {
 impl Pattern {
     /// Reads one word.
     pub fn parse(word: &str) -> Result<Self, FilterError> {
-        let refuse = |why| FilterError { word: word.chars().take(64).collect(), why };
+        let refuse = |why| FilterError::new(word, why);
         if word.len() > WORD_MAX {
             return Err(refuse(Why::TooLong));
         }
@@ -247,12 +276,14 @@ impl Pattern {
         };
         let (module, function) = if let Some((function, module)) = split_at(what, ":mod:") {
             (Some(module), if function.is_empty() { "*" } else { function })
-        } else if let Some((module, function)) = split_at(what, ":") {
-            (Some(module), function)
         } else {
-            (None, what)
+            match split_at(what, ":") {
+                Some(("", _)) => return Err(refuse(Why::Empty)),
+                Some((module, function)) => (Some(module), function),
+                None => (None, what),
+            }
         };
-        if function.is_empty() || module.is_some_and(str::is_empty) {
+        if function.is_empty() {
             return Err(refuse(Why::Empty));
         }
         let more = |name| split_at(name, ":").is_some();
@@ -262,9 +293,39 @@ impl Pattern {
         Ok(Self {
             text: word.to_owned(),
             negative,
-            module: module.map(Glob::for_module),
+            module: module.map(Modules::new),
             function: Functions::new(function),
         })
+    }
+
+    /// What the word means, as something to add; its text is still the same.
+    #[must_use]
+    pub fn positive(&self) -> Self {
+        Self { negative: false, ..self.clone() }
+    }
+
+    /// The one module that the word names, if it has no wildcard there.
+    #[must_use]
+    pub fn one_module(&self) -> Option<String> {
+        self.module.as_ref().filter(|modules| !modules.inverted)?.glob.literal()
+    }
+
+    /// True if every function of the modules is meant.
+    #[must_use]
+    pub fn means_all(&self) -> bool {
+        matches!(&self.function, Functions::Matching(glob) if *glob == Glob::all())
+    }
+
+    /// True if both mean the same functions of the same modules.
+    #[must_use]
+    pub fn is_alike(&self, other: &Self) -> bool {
+        self.module == other.module && self.function == other.function
+    }
+
+    /// True if both mean the same modules.
+    #[must_use]
+    pub fn has_modules_of(&self, other: &Self) -> bool {
+        self.module == other.module
     }
 
     /// The word as it was given.
@@ -297,7 +358,7 @@ impl Pattern {
     /// True if functions of `module` are meant at all.
     #[must_use]
     pub fn covers(&self, module: &str) -> bool {
-        self.module.as_ref().is_none_or(|glob| glob.matches_module(module))
+        self.module.as_ref().is_none_or(|them| them.matches(module))
     }
 
     /// True if `function` of `module` is meant, added or taken away.
@@ -318,6 +379,19 @@ impl Filter {
     /// Reads a list of words; none at all means every function.
     pub fn parse<'w>(words: impl IntoIterator<Item = &'w str>) -> Result<Self, FilterError> {
         words.into_iter().map(Pattern::parse).collect::<Result<_, _>>().map(Self)
+    }
+
+    /// The filter of one word.
+    #[must_use]
+    pub fn of(pattern: Pattern) -> Self {
+        Self([pattern].into())
+    }
+
+    /// The words of this filter, and one more.
+    #[must_use]
+    pub fn and(mut self, pattern: Pattern) -> Self {
+        self.0.push(pattern);
+        self
     }
 
     /// The patterns, in order.
@@ -371,8 +445,25 @@ pub enum Why {
     Empty,
     /// More than [`WORD_MAX`] bytes.
     TooLong,
-    /// A third `:`, which begins a command (`traceon`, `snapshot`) in Linux.
+    /// A third `:`.
     Command,
+    /// A word that begins with a digit and is no number.
+    NoNumber,
+    /// The count of a trigger is none.
+    BadCount,
+    /// A filter command of Linux that is not here.
+    Foreign,
+}
+
+impl FilterError {
+    pub(super) fn new(word: &str, why: Why) -> Self {
+        Self { word: word.chars().take(64).collect(), why }
+    }
+
+    /// The same about a longer word.
+    pub(super) fn of(self, word: &str) -> Self {
+        Self::new(word, self.why)
+    }
 }
 
 impl fmt::Display for FilterError {
@@ -380,7 +471,12 @@ impl fmt::Display for FilterError {
         let why = match self.why {
             Why::Empty => "a name is missing (FUNC, MOD:FUNC or FUNC:mod:MOD)",
             Why::TooLong => "longer than 512 bytes",
-            Why::Command => "more than one module, or a filter command, which Tocsin has not",
+            Why::Command => {
+                "more than one module, or no filter command (traceon, traceoff, stacktrace)"
+            }
+            Why::NoNumber => "not the number of a line of available_filter_functions",
+            Why::BadCount => "its count is no number (FUNC:traceoff:3)",
+            Why::Foreign => "Tocsin has only the filter commands traceon, traceoff and stacktrace",
         };
         write!(f, "{}: {why}", self.word)
     }
@@ -482,6 +578,17 @@ mod tests {
         assert!(!wants(&["a-b"], "m", "a_b"));
     }
 
+    /// As Debian's 6.1 answers.
+    #[test]
+    fn modules_can_be_all_or_all_but_some() {
+        assert!(wants(&["f:mod:"], "m", "f") && !wants(&["f:mod:"], "m", "g"));
+        assert!(wants(&[":mod:"], "m", "f"));
+        let kernel = |word| wants(&[word], KERNEL, "f");
+        assert!(kernel("f") && kernel("tocsin:f") && kernel("f:mod:!crc"));
+        assert!(!kernel("f:mod:") && !kernel("f:mod:*") && !kernel("f:mod:!tocsin"));
+        assert!(!wants(&["f*:mod:!crc-*"], "crc_x", "f") && wants(&["f*:mod:!crc-*"], "m", "f"));
+    }
+
     #[test]
     fn the_last_word_that_matches_decides() {
         assert!(wants(&[], "m", "f"));
@@ -509,7 +616,7 @@ mod tests {
     #[test]
     fn words_that_name_nothing_are_refused() {
         let why = |word: &str| Pattern::parse(word).unwrap_err().why;
-        for word in ["", "!", ":", "m:", ":f", "f:mod:", "!:mod:"] {
+        for word in ["", "!", ":", "m:", ":f"] {
             assert_eq!(why(word), Why::Empty, "{word}");
         }
         assert_eq!(why("f:traceon:5"), Why::Command);

@@ -4,6 +4,7 @@
 //! ```text
 //!   trace on 'scsi_*'                          trace show
 //!        | filter.rs   words -> Filter              ^
+//!        | words.rs    ... and triggers             |
 //!        | sites.rs    Filter -> the sites          | decode.rs  records -> Linux's text
 //!        v                                          |
 //!   patch/  switches the sites  -->  boot/mcount.S writes  -->  ring.rs reads
@@ -17,6 +18,11 @@
 
 pub mod decode;
 pub mod filter;
+pub mod graph;
+pub mod options;
 pub mod record;
 pub mod ring;
 pub mod sites;
+pub mod tools;
+pub mod triggers;
+pub mod words;

@@ -13,7 +13,8 @@
 //! ```
 //!
 //! `loader/callsites.rs` finds sites, `patch/state.rs` knows what their words are,
-//! `sites/select.rs` asks a filter about their functions.
+//! `sites/select.rs` asks a filter about their functions, `sites/choice.rs` keeps what
+//! was chosen.
 //!
 //! # Invariants
 //! - The sites of a module are sorted by address, and modules do not overlap.
@@ -108,6 +109,8 @@ pub struct NewModule {
     pub sites: Vec<CallSite>,
     /// The profiling stub that out-of-line stubs call.
     pub profile: Vaddr,
+    /// It is the kernel itself: only words that name it, or its functions, mean it.
+    pub own: bool,
 }
 
 /// Why a module's sites were not accepted.
@@ -209,6 +212,7 @@ struct Module {
     name: String,
     /// The first site that is there: those before it have gone with the init code.
     first: u32,
+    own: bool,
     sites: Vec<Site>,
     traced: Bits,
     redirected: Bits,
@@ -466,7 +470,7 @@ impl SiteTable {
 
     /// Adds a module; without sites too, so that its absence can be explained.
     pub fn add(&mut self, new: NewModule) -> Result<ModuleId, AddError> {
-        let NewModule { name, base, sites, profile } = new;
+        let NewModule { name, base, sites, profile, own } = new;
         if self.modules.iter().any(|module| module.name == name) {
             return Err(AddError::Duplicate);
         }
@@ -495,6 +499,7 @@ impl SiteTable {
             id,
             name,
             first: 0,
+            own,
             sites,
             traced,
             redirected,
@@ -535,6 +540,14 @@ impl SiteTable {
         let count = first - module.first;
         module.first = first;
         count as usize
+    }
+
+    /// Every site of the loaded modules: what is meant where nothing is named.
+    #[must_use]
+    pub fn of_modules(&self) -> Vec<Run> {
+        let mut runs = Vec::with_capacity(self.modules.len() * 2); // as `plan` needs
+        runs.extend(self.modules.iter().filter(|module| !module.own).map(Module::all));
+        runs
     }
 
     /// The modules in the order of their arrival.
@@ -602,6 +615,18 @@ impl SiteTable {
                 Some(module.id_of(index))
             })
         })
+    }
+
+    /// What the hook of a site leaves in its records: its `bl`'s return address, and
+    /// that of its redirect stub if it has one.
+    #[must_use]
+    pub fn hooks_of(&self, id: SiteId) -> [Option<Vaddr>; 2] {
+        let Some(row) = self.row(id) else { return [None; 2] };
+        let own = match row.plan.shape {
+            Shape::Early | Shape::Late => row.at.offset(4),
+            Shape::Patchable { ool } => ool.offset(8),
+        };
+        [Some(own), row.plan.redirect.map(|stub| stub.offset(4))]
     }
 
     /// Gives a site its redirect stub, which stays. `false` if it has another, or
@@ -722,8 +747,11 @@ impl SiteTable {
 }
 
 mod bits;
+mod choice;
+pub mod runs;
 mod select;
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
+pub use choice::Choice;
 pub use select::{Functions, Miss, MissReason, Selection};

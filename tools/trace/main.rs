@@ -14,7 +14,7 @@
 //! | `flame` | calls -> stacks, picture, table |
 //!
 //! Reads the texts of Linux's `function` and `function_graph`, Tocsin's or a Linux's,
-//! with whatever a console put around them. docs/tracing.md shows a session.
+//! with whatever a console put around them. docs/traces.md shows a session.
 #![forbid(unsafe_code)]
 
 mod calls;

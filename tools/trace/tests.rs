@@ -7,6 +7,7 @@ use std::num::NonZeroU64;
 use serde_json::Value;
 use tocsin::addr::Vaddr;
 use tocsin::trace::decode::{Clock, Flags, FunctionLine, Header, Names, Task};
+use tocsin::trace::options::Options;
 use tocsin::trace::record::Record;
 
 use crate::calls::{Seen, Trace};
@@ -251,11 +252,25 @@ impl Names for Two {
 /// What the kernel's own decoder writes, this reads.
 #[test]
 fn the_kernels_text_is_read_back() {
-    let header = Header { tracer: "function", in_buffer: 1, written: 1, cpus: 2 };
+    let header = Header {
+        tracer: "function",
+        in_buffer: 1,
+        written: 1,
+        cpus: 2,
+        options: Options::default(),
+    };
     let clock = Clock { ticks_per_second: NonZeroU64::new(512_000_000).unwrap() };
     let record = Record { time: 256_000_000, ip: Vaddr(0x1800), parent: Vaddr(0x100), seq: 1 };
     let task = Task { name: "shell", pid: 1 };
-    let line = FunctionLine { record, task, cpu: 1, flags: Flags::TICK, clock, names: &Two };
+    let line = FunctionLine {
+        record,
+        task,
+        cpu: 1,
+        flags: Flags::TICK,
+        clock,
+        names: &Two,
+        options: Options::default(),
+    };
     let trace = read(&format!("{header}{line}"));
     assert_eq!(flame::folded(&trace), ["crc16;<a::B as c::D>::e 1"]);
     assert_eq!(trace.calls[1].start, 500_000_000);

@@ -18,7 +18,7 @@ mod step;
 use alloc::string::String;
 
 use super::modules::Failure;
-use super::{files, livepatch, records, tracing};
+use super::{files, graph, livepatch, records, tracing};
 use crate::addr::Vaddr;
 use crate::kprint;
 use crate::kprintln;
@@ -162,13 +162,18 @@ impl Kernel {
 
 fn trace(action: &TraceAction) -> Done {
     match action {
-        TraceAction::On(words) => {
-            let sites = tracing::on(words)?;
+        TraceAction::On(words) | TraceAction::Graph(words) => {
+            let graph = matches!(action, TraceAction::Graph(_));
+            // For the tests: what happens when a return believes r2.
+            let wrong = words.first().is_some_and(|word| graph && word == "--return=seed");
+            graph::choose(graph)?;
+            graph::set_seed_return(wrong);
+            let sites = tracing::on(words.get(usize::from(wrong)..).unwrap_or_default())?;
             kprintln!("{sites} sites traced");
         }
         TraceAction::Off => tracing::off()?,
-        TraceAction::Show => tracing::show(|text| kprint!("{text}")),
-        TraceAction::Clear => records::clear(),
+        TraceAction::Show => tracing::show(None, &mut |text| kprint!("{text}")),
+        TraceAction::Clear => records::clear(None),
         TraceAction::Status => kprint!("{}", tracing::status()),
     }
     Ok(())

@@ -15,6 +15,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
 
+use super::runs::union;
 use super::{Module, ModuleId, Run, SiteId, SiteTable};
 use crate::addr::Vaddr;
 use crate::loader::Name;
@@ -118,13 +119,19 @@ fn select_in<'f>(
     functions: &impl Functions,
 ) -> (Vec<Run>, Vec<&'f Pattern>) {
     if filter.is_everything() {
-        return (modules.iter().map(Module::all).collect(), Vec::new());
+        let named = |module: &&Module| !module.own;
+        return (modules.iter().filter(named).map(Module::all).collect(), Vec::new());
     }
     if let Some(found) = named(modules, filter, functions) {
         return found;
     }
     let mut runs = Vec::new();
     for module in modules {
+        // Names of the kernel's functions cost more to make than these to ask.
+        let names = |word: &Pattern| !word.is_negative() && word.covers(&module.name);
+        if module.own && !filter.patterns().iter().any(names) {
+            continue;
+        }
         for (index, site) in (0_u32..).zip(&module.sites).skip(module.first as usize) {
             let name = functions.name_of(module.id, site.function());
             let wanted = |name: Cow<'_, str>| {
@@ -157,23 +164,22 @@ fn named<'f>(
     let (mut sites, mut without): (Vec<Run>, _) = (Vec::new(), Vec::new());
     for pattern in filter.patterns() {
         let name = Name::new(pattern.literal().filter(|_| !pattern.is_negative())?);
-        let before = sites.len();
+        let mut found = false;
         for module in modules.iter().filter(|module| pattern.covers(&module.name)) {
             let mut see = |range| {
-                let found = site_in(module, &range).map(|index| module.id_of(index));
-                sites.extend(found.map(Run::from));
+                if let Some(index) = site_in(module, &range) {
+                    sites = union(&sites, &[module.id_of(index).into()]);
+                    found = true;
+                }
             };
             if !functions.ranges(module.id, &name, &mut see) {
                 return None;
             }
         }
-        if sites.len() == before {
+        if !found {
             without.push(pattern);
         }
     }
-    // Modules have ascending numbers in the table.
-    sites.sort_unstable();
-    sites.dedup();
     Some((sites, without))
 }
 

@@ -15,7 +15,7 @@ const PROFILE: u32 = 0x400;
 const OOL: u32 = 0x500;
 const REDIRECT: Vaddr = Vaddr(0x1_0600);
 
-struct Symbols {
+pub(in crate::trace) struct Symbols {
     indexed: bool,
 }
 
@@ -53,9 +53,9 @@ impl Functions for Symbols {
     }
 }
 
-const PLAIN: Symbols = Symbols { indexed: false };
+pub(in crate::trace) const PLAIN: Symbols = Symbols { indexed: false };
 
-fn table() -> SiteTable {
+pub(in crate::trace) fn table() -> SiteTable {
     let mut table = SiteTable::new();
     let sites = [
         CallSite::new(0x00c, SiteKind::Profile, 0, PROFILE),
@@ -64,7 +64,9 @@ fn table() -> SiteTable {
     ];
     for (name, base, sites) in [("scsi", BASE, &sites[..]), ("crc7", Vaddr(0x2_0000), &[])] {
         let profile = base.offset(PROFILE.into());
-        table.add(NewModule { name: name.into(), base, sites: sites.into(), profile }).unwrap();
+        table
+            .add(NewModule { name: name.into(), base, sites: sites.into(), profile, own: false })
+            .unwrap();
     }
     table
 }
@@ -223,6 +225,7 @@ fn modules_come_once_sorted_and_go_for_good() {
         base: Vaddr(0x3_0000),
         sites: sites.iter().map(|at| CallSite::new(*at, SiteKind::Profile, 0, 0)).collect(),
         profile: Vaddr(0x3_0000),
+        own: false,
     };
     assert_eq!(table.add(module("scsi", &[])), Err(AddError::Duplicate));
     for unsorted in [[8, 4], [8, 8]] {

@@ -1,0 +1,299 @@
+//! The files under `/sys/kernel/tracing`: what each prints, what a write does.
+//!
+//! ```text
+//!   echo 'scsi_*' > set_ftrace_filter          tracing.rs, trace/sites/choice.rs
+//!   echo function > current_tracer             tracing.rs
+//!   cat trace                                  records.rs
+//! ```
+//!
+//! [`FILES`] is the table. Names, words and output are Linux's; `docs/tracing.md`
+//! says where Tocsin differs and why.
+//!
+//! # References
+//! Linux, Documentation/trace/ftrace.rst, "The File System".
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use super::tracing::{self, Shown, Which};
+use super::{graph, knobs, records};
+use crate::machine::smp::{self, Cpu};
+use crate::patch::state::SiteState;
+use crate::trace::options::Options;
+
+/// Where the files are, without the leading slash.
+pub const DIRECTORY: &str = "sys/kernel/tracing";
+
+/// Where a file's text goes, piece by piece.
+type Out<'o> = &'o mut dyn FnMut(&str);
+type Done = Result<(), String>;
+
+/// One file.
+struct File {
+    name: &'static str,
+    /// What it is for, in one line; `README` shows it.
+    help: &'static str,
+    read: Option<fn(Out<'_>)>,
+    /// Takes what is written as it is, with its line end; `true` is `>>`.
+    write: Option<fn(&str, bool) -> Done>,
+}
+
+/// A file that is only read.
+const fn shown(name: &'static str, help: &'static str, read: fn(Out<'_>)) -> File {
+    File { name, help, read: Some(read), write: None }
+}
+
+/// A file that is read and written.
+const fn set(
+    name: &'static str,
+    help: &'static str,
+    read: fn(Out<'_>),
+    write: fn(&str, bool) -> Done,
+) -> File {
+    File { name, help, read: Some(read), write: Some(write) }
+}
+
+/// A file of the engine's (knobs.rs).
+macro_rules! knob {
+    ($name:literal, $help:literal) => {
+        set(
+            $name,
+            $help,
+            |out| out(&knobs::read($name).unwrap_or_default()),
+            |text, append| knobs::write($name, text, append).unwrap_or(Ok(())),
+        )
+    };
+}
+
+/// Every file, by name.
+#[rustfmt::skip]
+static FILES: &[File] = &[
+    shown("README", "this text", readme),
+    shown("available_filter_functions", "every function that can be traced, with its module", |out| {
+        tracing::everything().iter().for_each(|(name, _)| out(&format!("{name}\n")));
+    }),
+    shown("available_tracers", "the words that current_tracer takes", |out| out("function_graph function nop\n")),
+    knob!("buffer_size_kb", "KiB of each CPU's ring; what is in it stays"),
+    set("current_tracer", "what records: function, function_graph or nop", |out| {
+        out(&format!("{}\n", if tracing::is_on() { graph::tracer_name() } else { "nop" }));
+    }, set_tracer),
+    shown("enabled_functions", "functions whose call site is on (how many use it; I: replaced)", |out| {
+        let rows = tracing::everything();
+        let on = rows.iter().filter(|(_, row)| row.state != SiteState::OFF);
+        on.for_each(|row| out(&enabled(row)));
+    }),
+    knob!("max_graph_depth", "how deep function_graph follows calls; 0: as deep as there is room"),
+    set("set_ftrace_filter", "the functions to trace; >> adds, ! takes out, nothing means all",
+        |out| filter(out, Which::Filter), |text, append| write_filter(Which::Filter, text, append)),
+    set("set_ftrace_notrace", "functions not to trace, whatever the filter says",
+        |out| filter(out, Which::Notrace), |text, append| write_filter(Which::Notrace, text, append)),
+    knob!("set_graph_function", "where alone function_graph begins; nothing means everywhere"),
+    knob!("set_graph_notrace", "functions that function_graph leaves out, with what they call"),
+    set("trace", "what was recorded; any write clears it", |out| tracing::show(None, out), |_, _| {
+        records::clear(None);
+        Ok(())
+    }),
+    set("trace_clock", "the clock of the records: both are the time base, the same on all CPUs",
+        clocks, set_clock),
+    File { name: "trace_marker", help: "what is written becomes a line of the trace",
+        read: None, write: Some(mark) },
+    set("trace_options", "switches of the text, also as options/NAME; no before a name: off",
+        |out| out(&records::options().listed()), set_option),
+    shown("trace_pipe", "what was recorded, which is taken out by reading it",
+        |out| records::take(None, out)),
+    knob!("tracing_on", "1: what is traced is recorded; 0: it is not"),
+];
+
+/// The files of each CPU, in `per_cpu/cpuN`.
+#[rustfmt::skip]
+static CPU_FILES: &[CpuFile] = &[
+    CpuFile { name: "stats", help: "counts of one CPU: written = entries + overrun + dropped + read",
+        read: |cpu, out| out(&records::stats(cpu)), clears: false },
+    CpuFile { name: "trace", help: "what one CPU recorded; any write clears it",
+        read: |cpu, out| tracing::show(Some(cpu), out), clears: true },
+    CpuFile { name: "trace_pipe", help: "the same, taken out by reading it",
+        read: |cpu, out| records::take(Some(cpu), out), clears: false },
+];
+
+/// One file of a CPU.
+struct CpuFile {
+    name: &'static str,
+    help: &'static str,
+    read: fn(u16, Out<'_>),
+    /// A write clears what the CPU recorded.
+    clears: bool,
+}
+
+/// What a path leads to.
+enum Found {
+    Plain(&'static File),
+    OfCpu(u16, &'static CpuFile),
+    Switch(Options),
+}
+
+fn find(path: &str) -> Result<Found, &'static str> {
+    let found = if let Some(name) = path.strip_prefix("options/") {
+        Options::named(name).map(Found::Switch)
+    } else if let Some(rest) = path.strip_prefix("per_cpu/cpu") {
+        rest.split_once('/').and_then(|(number, name)| {
+            let cpu = smp::cpus().into_iter().find(|cpu| cpu.number.to_string() == number)?;
+            let file = CPU_FILES.iter().find(|file| file.name == name)?;
+            Some(Found::OfCpu(cpu.number, file))
+        })
+    } else {
+        FILES.iter().find(|file| file.name == path).map(Found::Plain)
+    };
+    found.ok_or("no such file (see ls)")
+}
+
+/// The paths of all files, below [`DIRECTORY`].
+pub fn paths() -> impl Iterator<Item = String> {
+    let plain = FILES.iter().map(|file| file.name.to_string());
+    let switches = Options::names().map(|name| format!("options/{name}"));
+    let of_cpu = |cpu: Cpu| {
+        CPU_FILES.iter().map(move |file| format!("per_cpu/cpu{}/{}", cpu.number, file.name))
+    };
+    plain.chain(switches).chain(smp::cpus().into_iter().flat_map(of_cpu))
+}
+
+/// Prints a file.
+pub fn read(path: &str, out: Out<'_>) -> Done {
+    match find(path)? {
+        Found::Plain(file) => file.read.ok_or("can only be written")?(out),
+        Found::OfCpu(cpu, file) => (file.read)(cpu, out),
+        Found::Switch(option) => {
+            out(if records::options().contains(option) { "1\n" } else { "0\n" });
+        }
+    }
+    Ok(())
+}
+
+/// Writes to a file what stood behind `echo`.
+pub fn write(path: &str, text: &str, append: bool) -> Done {
+    match find(path)? {
+        Found::Plain(file) => file.write.ok_or("cannot be written")?(text, append),
+        Found::OfCpu(cpu, file) if file.clears => {
+            records::clear(Some(cpu));
+            Ok(())
+        }
+        Found::OfCpu(..) => Err("cannot be written".to_string()),
+        Found::Switch(option) => {
+            let mut options = records::options();
+            options.set(option, switch(text)?);
+            records::set_options(options);
+            Ok(())
+        }
+    }
+}
+
+/// `0` or `1`.
+fn switch(text: &str) -> Result<bool, String> {
+    match text.trim() {
+        "0" => Ok(false),
+        "1" => Ok(true),
+        word => Err(format!("takes 0 or 1, not {word}")),
+    }
+}
+
+fn readme(out: Out<'_>) {
+    out("Files of the tracer: cat FILE shows, echo WORDS > FILE sets, >> adds.\n");
+    let line = |name: &str, help| format!("  {name:<28} {help}\n");
+    FILES.iter().for_each(|file| out(&line(file.name, file.help)));
+    for file in CPU_FILES {
+        out(&line(&format!("per_cpu/cpuN/{}", file.name), file.help));
+    }
+    out("Words of set_ftrace_filter:\n");
+    for (word, help) in WORDS {
+        out(&line(word, help));
+    }
+}
+
+/// What `README` says of words.
+const WORDS: [(&str, &str); 8] = [
+    ("NAME  n?m*  [a-f]*", "functions by name or glob"),
+    ("12", "the function on that line of available_filter_functions"),
+    ("NAME:mod:MOD  :mod:MOD", "functions of a module; waits for it if it is not loaded"),
+    ("NAME:mod:!MOD", "functions that are not of the module"),
+    ("MOD:NAME", "Tocsin's own form of NAME:mod:MOD"),
+    ("!WORD", "takes out what the word means"),
+    ("NAME:traceoff  NAME:traceon:3", "recording stops, or begins, when NAME is called (3 times)"),
+    ("NAME:stacktrace", "who called NAME becomes a line of the trace"),
+];
+
+/// The clock was asked for as `global`. On POWER it is the time base under either
+/// name, which is the same on every CPU.
+static GLOBAL: AtomicBool = AtomicBool::new(false);
+
+fn clocks(out: Out<'_>) {
+    let global = GLOBAL.load(Ordering::Relaxed);
+    out(if global { "local [global]\n" } else { "[local] global\n" });
+}
+
+fn set_clock(text: &str, _: bool) -> Done {
+    let global = match text.trim() {
+        "local" => false,
+        "global" => true,
+        word => return Err(format!("no such clock: {word} (see cat trace_clock)")),
+    };
+    GLOBAL.store(global, Ordering::Relaxed);
+    records::clear(None); // as on Linux, where the times would not fit together
+    Ok(())
+}
+
+fn mark(text: &str, _: bool) -> Done {
+    if !records::options().contains(Options::MARKERS) {
+        return Err("switched off (options/markers)".to_string());
+    }
+    let end = if text.ends_with('\n') { "" } else { "\n" };
+    records::note(format!("tracing_mark_write: {text}{end}"))
+}
+
+fn set_option(text: &str, _: bool) -> Done {
+    let word = text.trim();
+    let options = records::options().with(word);
+    let refused = || format!("no such option: {word} (see cat trace_options)");
+    records::set_options(options.ok_or_else(refused)?);
+    Ok(())
+}
+
+/// As Linux prints it: the function, how many use its site, and a letter for each
+/// thing that is special: `R`, whole registers are kept (never here); `I`, calls go
+/// to another function; `D`, straight to it (never here).
+fn enabled((function, row): &Shown) -> String {
+    let state = row.state;
+    let replaced = state.contains(SiteState::REDIRECTED);
+    let users = u32::from(state.contains(SiteState::TRACED)) + u32::from(replaced);
+    let letter = if replaced { " I" } else { "  " };
+    format!("{function} ({users})  {letter}  \n")
+}
+
+fn set_tracer(text: &str, _: bool) -> Done {
+    match text.trim() {
+        word @ ("function" | "function_graph") => {
+            graph::choose(word == "function_graph")?;
+            tracing::on_again().map(|_| ())
+        }
+        "nop" => tracing::off(),
+        word => Err(format!("no such tracer: {word} (see available_tracers)")),
+    }
+}
+
+fn filter(out: Out<'_>, which: Which) {
+    let (chosen, waiting) = tracing::chosen(which);
+    match chosen {
+        None if which == Which::Filter => out("#### all functions enabled ####\n"),
+        None => out("#### no functions disabled ####\n"),
+        Some(rows) => rows.iter().for_each(|(name, _)| out(&format!("{name}\n"))),
+    }
+    waiting.iter().for_each(|word| out(&format!("{word}\n")));
+    if which == Which::Filter {
+        for (function, action, limit) in tracing::triggers() {
+            out(&format!("{function}:{}:{limit}\n", action.name()));
+        }
+    }
+}
+
+fn write_filter(which: Which, text: &str, append: bool) -> Done {
+    tracing::write_filter(which, text, append)
+}

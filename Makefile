@@ -43,7 +43,7 @@ ENCODED_FLAGS = $(subst $(blank),$(unit),$(strip $(RUSTFLAGS)))$(if $(strip $(RU
 KERNEL_CARGO = RUSTC_BOOTSTRAP=1 CARGO_ENCODED_RUSTFLAGS='$(ENCODED_FLAGS)' \
                RUSTC_WORKSPACE_WRAPPER=$(CURDIR)/tools/rustc-patchable cargo
 KERNEL_FLAGS = --locked --release --target boot/ppc64le-none.json -Zjson-target-spec \
-               -Zbuild-std=core,alloc,compiler_builtins -Zbuild-std-features=compiler-builtins-mem
+               -Zbuild-std=core,alloc,compiler_builtins -Zbuild-std-features=compiler-builtins-mem,optimize_for_size
 KERNEL_ELF   = target/ppc64le-none/release/tocsin-kernel
 KSYMS        = target/debug/ksyms
 CORPUS_LINK  = target/debug/corpus-link

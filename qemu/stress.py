@@ -125,6 +125,7 @@ class Script:
 
     def memory_before(self):
         self.do("trace graph *")  # the rings stay, and the graph tracer's stacks
+        self.do("trace on")  # the filter's words
         self.do("trace off")
         self.memory = []
         self.do("mem", self.memory.extend)

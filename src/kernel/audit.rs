@@ -20,7 +20,7 @@ use alloc::vec;
 use alloc::vec::Vec;
 
 use super::modules::{self, Module};
-use super::{livepatch, symbols, tracing};
+use super::{livepatch, symbols, tracing, triggers};
 use crate::addr::Vaddr;
 use crate::loader::stubs::Stub;
 use crate::loader::{Group, RelocName, fields};
@@ -91,7 +91,7 @@ impl<'m, 's> Audit<'m, 's> {
         let bytes = image.get(span.offset as usize..span.end() as usize).unwrap_or_default();
         for (index, expected) in bytes.as_chunks::<8>().0.iter().enumerate() {
             let at = module.range(span).0.offset(index as i64 * 8);
-            self.target(at, u64::from_le_bytes(*expected));
+            self.target(at, triggers::expected(module, u64::from_le_bytes(*expected)));
         }
         for index in 0..module.object().sections().len() {
             self.data(index, &image);

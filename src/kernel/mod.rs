@@ -15,6 +15,7 @@
 //! step/       calls that are shown one instruction at a time
 //! tables      BUG, WARN, fixups after faults, static keys
 //! tracing     call sites on and off
+//! triggers    what happens when certain functions are called
 //! own         the kernel's own functions as call sites
 //! graph       the graph tracer, and which tool calls meet
 //! knobs       control files of the tracer's engine
@@ -58,6 +59,7 @@ pub mod symbols;
 pub mod tables;
 pub mod tracefs;
 pub mod tracing;
+pub mod triggers;
 pub mod unwind;
 pub mod versions;
 
@@ -66,5 +68,6 @@ pub fn connect() {
     crate::machine::trap::on_exception(oops::on_trap);
     compat::print::connect();
     step::connect();
+    crate::machine::trigger::connect(triggers::entered);
     crate::machine::tick::on_tick(console::look_for_interrupt);
 }

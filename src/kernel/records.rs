@@ -406,6 +406,12 @@ type Mark<'m> = &'m dyn Fn(&Found) -> Option<String>;
 type Made<'m> = &'m mut dyn FnMut(usize, u64, u64, &str);
 
 impl Lines<'_> {
+    /// True if the record is what somebody wrote into `trace_marker`.
+    fn is_mark(&self, record: &Record) -> bool {
+        let note = (record.ip == NOTE).then(|| self.names.note(record.parent.0));
+        note.flatten().is_some_and(|note| note.starts_with("tracing_mark_write: "))
+    }
+
     /// The lines of records, in the order of their times. Of a CPU that lost some,
     /// the first has `mark` before it.
     fn make(self, found: Vec<Found>, mark: Mark<'_>, out: Made<'_>) {
@@ -430,7 +436,7 @@ impl Lines<'_> {
             let mut count = 1;
             let mut line = String::new();
             match (record.kind(), self.tool) {
-                (Kind::Function, tool) if tool.is_graph() && record.ip == NOTE => {
+                (Kind::Function, tool) if tool.is_graph() && self.is_mark(&record) => {
                     let note = self.names.note(record.parent.0);
                     let note = note.as_deref().unwrap_or_default();
                     // Writing to a text does not fail.

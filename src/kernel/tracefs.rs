@@ -16,11 +16,12 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use core::sync::atomic::{AtomicBool, Ordering};
 
-use super::tracing::{self, Shown, Which};
+use super::tracing::{self, Which};
 use super::{graph, knobs, records};
 use crate::machine::smp::{self, Cpu};
 use crate::patch::state::SiteState;
 use crate::trace::options::Options;
+use crate::trace::sites::Row;
 
 /// Where the files are, without the leading slash.
 pub const DIRECTORY: &str = "sys/kernel/tracing";
@@ -81,7 +82,7 @@ static FILES: &[File] = &[
     shown("enabled_functions", "functions whose call site is on (how many use it; I: replaced)", |out| {
         let rows = tracing::everything();
         let on = rows.iter().filter(|(_, row)| row.state != SiteState::OFF);
-        on.for_each(|row| out(&enabled(row)));
+        on.for_each(|(function, row)| out(&enabled(function, row)));
     }),
     knob!("max_graph_depth", "how deep function_graph follows calls; 0: as deep as there is room"),
     set("set_ftrace_filter", "the functions to trace; >> adds, ! takes out, nothing means all",
@@ -260,10 +261,9 @@ fn set_option(text: &str, _: bool) -> Done {
 /// As Linux prints it: the function, how many use its site, and a letter for each
 /// thing that is special: `R`, whole registers are kept (never here); `I`, calls go
 /// to another function; `D`, straight to it (never here).
-fn enabled((function, row): &Shown) -> String {
-    let state = row.state;
-    let replaced = state.contains(SiteState::REDIRECTED);
-    let users = u32::from(state.contains(SiteState::TRACED)) + u32::from(replaced);
+fn enabled(function: &str, row: &Row) -> String {
+    let replaced = row.state.contains(SiteState::REDIRECTED);
+    let users = tracing::users(row.id) + usize::from(replaced);
     let letter = if replaced { " I" } else { "  " };
     format!("{function} ({users})  {letter}  \n")
 }

@@ -16,7 +16,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use super::modules::{self, Module, Snapshot};
-use super::{graph, own, records};
+use super::{graph, own, records, triggers};
 use crate::addr::Vaddr;
 use crate::ksyms::readable::readable;
 use crate::loader::Name;
@@ -58,6 +58,12 @@ impl Tracer {
             triggers: Triggers::NONE,
             on: false,
         }
+    }
+
+    /// True if calls at a site are recorded.
+    fn wants(&self, site: SiteId) -> bool {
+        let unsaid = !own::is(site.module());
+        self.on && self.filter.has(site, unsaid) && !self.notrace.has(site, false)
     }
 
     /// The sites that are to be traced.
@@ -406,38 +412,82 @@ pub fn on(words: &[String]) -> Result<usize, String> {
         tracer.filter = choice;
         tracer.words = words.to_vec();
     }
-    trace_filter(&mut sites)
+    switch(&mut sites, true)
 }
 
 /// Traces what the filters mean, as they were left.
 pub fn on_again() -> Result<usize, String> {
-    trace_filter(&mut SITES.lock())
+    switch(&mut SITES.lock(), true)
 }
 
-/// Traces the sites that the filters mean, and no others.
-fn trace_filter(sites: &mut SiteTable) -> Result<usize, String> {
-    let wanted = TRACER.lock().wanted(sites);
+/// Stops tracing; the records stay, and the filters for the next time.
+pub fn off() -> Result<(), String> {
+    switch(&mut SITES.lock(), false)?;
+    records::stop();
+    Ok(())
+}
+
+/// Switches sites on that the filters mean, if the tracer is to be on, and those with
+/// triggers; and all others off. How many the filters mean.
+fn switch(sites: &mut SiteTable, on: bool) -> Result<usize, String> {
+    let (mut wanted, triggers) = {
+        let tracer = TRACER.lock();
+        let wanted = if on { tracer.wanted(sites) } else { Vec::new() };
+        (wanted, tracer.triggers.sites())
+    };
     let count = wanted.iter().map(|run| run.count()).sum();
-    records::start()?;
+    if on {
+        records::start()?;
+    }
+    if !triggers.is_empty() {
+        wanted = runs::union(&wanted, &triggers);
+    }
+    let there = wanted.iter().map(|run| run.count()).sum();
     let others = (sites.counts(None).traced > 0).then(|| sites.others(&wanted));
     change(sites, "trace", wanted, Change::Trace(true))?;
     if let Some(others) = others
-        && sites.counts(None).traced > count
+        && sites.counts(None).traced > there
     {
         change(sites, "trace", others, Change::Trace(false))?;
     }
-    TRACER.lock().on = true;
+    TRACER.lock().on = on;
     Ok(count)
 }
 
-/// Stops tracing; the records stay, and the filter for the next time.
-pub fn off() -> Result<(), String> {
-    let mut sites = SITES.lock();
-    let all = sites.others(&[]);
-    change(&mut sites, "trace", all, Change::Trace(false))?;
-    records::stop();
-    TRACER.lock().on = false;
+/// True if a function of the module has a trigger.
+pub fn has_triggers(module: ModuleId) -> bool {
+    TRACER.lock().triggers.sites().iter().any(|run| run.module() == module)
+}
+
+/// Aims the stubs of all modules as their triggers want it.
+fn aim_stubs(wanted: &Triggers, functions: &Loaded, on: bool) -> Result<(), String> {
+    let wanted = wanted.sites();
+    for module in functions.0.iter() {
+        let has = wanted.iter().any(|run| run.module() == module.sites);
+        if has == on {
+            triggers::aim(module, on)?;
+        }
+    }
     Ok(())
+}
+
+/// How many use a site: the tracer, and each kind of trigger.
+pub fn users(site: SiteId) -> usize {
+    let tracer = TRACER.lock();
+    tracer.triggers.count_at(site) + usize::from(tracer.wants(site))
+}
+
+/// What the triggers of the site whose hook left `ip` want done, and whether its call
+/// is recorded besides. `None` if it is nobody's.
+pub fn fire(ip: Vaddr, recording: bool) -> Option<(Vec<Action>, bool)> {
+    let site = SITES.lock().hooked_site(ip)?;
+    let mut tracer = TRACER.lock();
+    let mut actions = Vec::new();
+    tracer.triggers.fire(site, recording, |action| {
+        actions.push(action);
+        action != Action::Traceoff
+    });
+    Some((actions, tracer.wants(site)))
 }
 
 /// What the hooks of the sites that a filter means leave in their records; the words
@@ -503,10 +553,11 @@ pub fn write_filter(which: Which, text: &str, append: bool) -> Result<(), String
     for word in &given {
         words.push(FilterWord::parse(word).map_err(|error| error.to_string())?);
     }
+    let functions = Loaded::now();
+    let mut triggered = false;
     let mut sites = SITES.lock();
     let on = {
         let mut tracer = TRACER.lock();
-        let functions = Loaded::now();
         let new = tracer.choice(which).written(&words, append, &sites, &functions)?;
         let mut triggers = None;
         for word in &words {
@@ -517,8 +568,11 @@ pub fn write_filter(which: Which, text: &str, append: bool) -> Result<(), String
             let so_far = triggers.as_ref().unwrap_or(&tracer.triggers);
             triggers = Some(so_far.written(word, &sites, &functions)?);
         }
-        if let Some(triggers) = triggers {
-            tracer.triggers = triggers;
+        if let Some(new) = triggers {
+            // All is refused together, so this comes first.
+            aim_stubs(&new, &functions, true)?;
+            tracer.triggers = new;
+            triggered = true;
         }
         if which == Which::Notrace {
             tracer.notrace = new;
@@ -535,8 +589,12 @@ pub fn write_filter(which: Which, text: &str, append: bool) -> Result<(), String
         }
         tracer.on
     };
-    if on {
-        trace_filter(&mut sites)?;
+    if on || triggered {
+        switch(&mut sites, on)?;
+    }
+    if triggered {
+        let triggers = TRACER.lock().triggers.clone();
+        aim_stubs(&triggers, &functions, false)?;
     }
     Ok(())
 }

@@ -11,6 +11,7 @@
 //! scratch     memory for the report of a fault
 //! call        calling into modules such that a fault comes back
 //! hooks       what a switched-on call site runs through (boot/mcount.S)
+//! trigger     hooked calls that the kernel looks at (boot/trigger.S)
 //! own         the kernel's own functions as call sites
 //! step        single step
 //! smp         the other CPUs
@@ -42,4 +43,5 @@ pub mod step;
 pub mod text;
 pub mod tick;
 pub mod trap;
+pub mod trigger;
 pub mod varargs;

@@ -3,7 +3,7 @@
 //! ```text
 //!   Triggers                         the latest group first, as Linux lists them
 //!     traceoff, counted     crc16 3 left
-//!     stacktrace            scsi_add, scsi_late
+//!     stacktrace            scsi_add, scsi_patchable
 //! ```
 //!
 //! `words.rs` reads the words. Who finds a site on which one is set asks [`Triggers::fire`]
@@ -21,7 +21,7 @@ use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::sites::{Functions, SiteId, SiteTable, runs};
+use super::sites::{Functions, Run, SiteId, SiteTable, runs};
 use super::words::{Action, Limit, TriggerWord};
 
 /// All triggers.
@@ -53,6 +53,12 @@ impl Triggers {
         let found = table.meant_by(pattern, functions);
         if found.is_empty() {
             return Err(table.why_none(pattern, functions));
+        }
+        let found = table.triggerable(&found);
+        if found.is_empty() {
+            return Err(format!(
+                "{text}: a trigger needs a module's function whose call site is at its entry"
+            ));
         }
         let mut new = self.clone();
         let place = new.0.iter().position(|it| (it.action, it.counted) == (*action, counted));
@@ -92,6 +98,13 @@ impl Triggers {
     /// Every trigger, in the order in which they are listed.
     pub fn all(&self) -> impl Iterator<Item = (SiteId, Action, Limit)> {
         self.0.iter().flat_map(|it| it.sites.iter().map(|(site, left)| (*site, it.action, *left)))
+    }
+
+    /// The sites that have one, as a set.
+    #[must_use]
+    pub fn sites(&self) -> Vec<Run> {
+        let sites = self.all().map(|(site, ..)| site);
+        sites.fold(Vec::new(), |set, site| runs::union(&set, &[site.into()]))
     }
 
     /// How many triggers a site has.
@@ -161,34 +174,35 @@ mod tests {
     fn triggers_are_set_listed_and_taken_away() {
         let mut it = Triggers::NONE;
         write(&mut it, "scsi_add:traceoff").unwrap();
-        write(&mut it, "scsi_late:traceon:5").unwrap();
-        write(&mut it, "scsi_late:traceoff:3").unwrap();
-        assert!(write(&mut it, "scsi_late:traceoff:4").is_err(), "set already");
-        write(&mut it, "scsi_late:stacktrace").unwrap();
-        write(&mut it, "scsi_late:stacktrace:2").unwrap();
+        write(&mut it, "scsi_patchable:traceon:5").unwrap();
+        write(&mut it, "scsi_patchable:traceoff:3").unwrap();
+        assert!(write(&mut it, "scsi_patchable:traceoff:4").is_err(), "set already");
+        write(&mut it, "scsi_patchable:stacktrace").unwrap();
+        write(&mut it, "scsi_patchable:stacktrace:2").unwrap();
         assert_eq!(
             shown(&it),
             [
-                "scsi_late:stacktrace:count=2",
-                "scsi_late:stacktrace:unlimited",
-                "scsi_late:traceoff:count=3",
-                "scsi_late:traceon:count=5",
+                "scsi_patchable:stacktrace:count=2",
+                "scsi_patchable:stacktrace:unlimited",
+                "scsi_patchable:traceoff:count=3",
+                "scsi_patchable:traceon:count=5",
                 "scsi_add:traceoff:unlimited",
             ]
         );
-        assert!(write(&mut it, "!scsi_late:traceon").is_err(), "that one has a count");
-        write(&mut it, "!scsi_late:traceon:0").unwrap();
-        write(&mut it, "!scsi_late:traceoff:3").unwrap();
-        assert!(write(&mut it, "!scsi_late:traceon:0").is_err());
+        assert!(write(&mut it, "!scsi_patchable:traceon").is_err(), "that one has a count");
+        write(&mut it, "!scsi_patchable:traceon:0").unwrap();
+        write(&mut it, "!scsi_patchable:traceoff:3").unwrap();
+        assert!(write(&mut it, "!scsi_patchable:traceon:0").is_err());
         assert!(write(&mut it, "nosuch:traceon").is_err());
+        assert!(write(&mut it, "scsi_late:traceon").is_err(), "behind its prologue");
         write(&mut it, "!*:stacktrace").unwrap();
-        write(&mut it, "scsi_[al]*:traceoff").unwrap();
+        write(&mut it, "scsi_[ap]*:traceoff").unwrap();
         assert_eq!(
             shown(&it),
             [
-                "scsi_late:stacktrace:count=2",
+                "scsi_patchable:stacktrace:count=2",
                 "scsi_add:traceoff:unlimited",
-                "scsi_late:traceoff:unlimited",
+                "scsi_patchable:traceoff:unlimited",
             ]
         );
         it.went(&SiteTable::new());

@@ -191,7 +191,11 @@ fn places() -> Vec<(Vaddr, Vaddr, String)> {
     };
     add("kernel text", boot::text());
     add("kernel rodata", boot::rodata());
-    add("kernel data", boot::data());
+    // The stubs of the kernel's own call sites are in the middle of its data.
+    let ((start, end), stubs) = (boot::data(), boot::stubs());
+    add("kernel data", (start, stubs.0));
+    add("kernel stubs", stubs);
+    add("kernel data", (stubs.1, end));
     add("initrd", crate::kernel::initrd::range());
     add("heap", memory::heap_range());
     for (number, start, end) in cpu::kept() {

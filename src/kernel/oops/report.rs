@@ -198,6 +198,7 @@ fn place_of(at: Vaddr) -> Option<String> {
     }
     let kernels = [
         (boot::text(), "the kernel's text"),
+        (boot::stubs(), "the stubs of the kernel's call sites"),
         (boot::rodata(), "the kernel's constants"),
         (paca::stack_around(at).unwrap_or_default(), "this CPU's stack"),
         (boot::data(), "the kernel's data"),

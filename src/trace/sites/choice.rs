@@ -25,6 +25,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use super::{Functions, ModuleId, Run, SiteId, SiteTable, runs};
+use crate::loader::callsites::SiteKind;
 use crate::trace::filter::{Filter, Pattern};
 use crate::trace::words::Word;
 
@@ -156,6 +157,12 @@ impl Choice {
         self.chosen.as_deref()
     }
 
+    /// True if a site was chosen; `unsaid` if nothing was said.
+    #[must_use]
+    pub fn has(&self, site: SiteId, unsaid: bool) -> bool {
+        self.chosen.as_ref().map_or(unsaid, |chosen| runs::has(chosen, site))
+    }
+
     /// The words that wait, the latest first.
     pub fn waiting(&self) -> impl Iterator<Item = &str> {
         self.waiting.iter().map(Pattern::text)
@@ -188,6 +195,20 @@ impl SiteTable {
     pub fn why_none(&self, pattern: &Pattern, functions: &impl Functions) -> String {
         let selection = self.select(&Filter::of(pattern.positive()), functions);
         selection.misses.first().map_or_else(String::new, ToString::to_string)
+    }
+
+    /// Those of a set that a trigger can be set on: of modules, and not behind their
+    /// function's prologue.
+    #[must_use]
+    pub fn triggerable(&self, set: &[Run]) -> Vec<Run> {
+        let mut found: Vec<Run> = Vec::new();
+        for site in set.iter().flat_map(|run| run.sites()) {
+            let own = self.module(site.module).is_none_or(|module| module.own);
+            if !own && self.row(site).is_some_and(|row| row.kind != SiteKind::Late) {
+                found = runs::union(&found, &[site.into()]);
+            }
+        }
+        found
     }
 
     /// Leaves of a set what is in the table.

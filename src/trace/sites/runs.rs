@@ -11,7 +11,15 @@
 
 use alloc::vec::Vec;
 
-use super::Run;
+use super::{Run, SiteId};
+
+/// True if a site is in a set.
+#[must_use]
+pub fn has(set: &[Run], site: SiteId) -> bool {
+    let place = set.partition_point(|run| (run.module, run.end) <= (site.module, site.index));
+    let run = set.get(place);
+    run.is_some_and(|run| run.module == site.module && run.start <= site.index)
+}
 
 /// The sites that are in one of two sets.
 #[must_use]
@@ -100,6 +108,10 @@ mod tests {
             prop_assert_eq!(places(&set_a), places(&a));
             let (both, less) = (union(&set_a, &set_b), minus(&set_a, &set_b));
             prop_assert!(is_set(&both) && is_set(&less));
+            for place in 0..60 {
+                let site = SiteId { module: ModuleId(place % 3), index: place };
+                prop_assert_eq!(has(&set_a, site), places(&a).contains(&(site.module, place)));
+            }
             prop_assert_eq!(places(&both), &places(&a) | &places(&b));
             prop_assert_eq!(places(&less), &places(&a) - &places(&b));
         }

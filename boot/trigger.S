@@ -1,0 +1,78 @@
+/*
+ * trigger_hook - what the sites of a module run through while one of them has a
+ * trigger (FUNC:traceoff and its like): asks the kernel, then goes on in _mcount.
+ *
+ * A module's profiling stubs take their target from a data word, so that to send
+ * all of its hooked calls this way is one store; other modules pay nothing.
+ *
+ *   In        r0      return address into the function's caller
+ *             LR      where to go on (site + 4, or behind the bl of a stub)
+ *             r13     PACA
+ *   Out       as _mcount's; or, if the call is not to be recorded, goes on at LR
+ *             with LR = r0
+ *   Clobbers  r12 ctr cr0
+ *   Keeps     all else; r3-r11 hold arguments and the static chain, r2 is anybody's
+ *   Stack     a frame of 160 bytes, and what the Rust function needs. The function
+ *             that is entered has stored nothing below r1 yet
+ *   Context   module code: no lock of the kernel's is held
+ *   Spec      ELFv2 ABI, "The Stack Frame"
+ *
+ * The Rust function takes the address to go on at, the return address and r1, and
+ * answers 0 if the call is not to be recorded.
+ */
+        .section .text.trigger, "ax", @progbits
+        .balign 16
+        .global trigger_hook
+        .type   trigger_hook, @function
+trigger_hook:
+        mflr    %r12
+        stdu    %r1, -160(%r1)
+        std     %r0, 32(%r1)
+        std     %r2, 40(%r1)
+        std     %r3, 48(%r1)
+        std     %r4, 56(%r1)
+        std     %r5, 64(%r1)
+        std     %r6, 72(%r1)
+        std     %r7, 80(%r1)
+        std     %r8, 88(%r1)
+        std     %r9, 96(%r1)
+        std     %r10, 104(%r1)
+        std     %r11, 112(%r1)
+        std     %r12, 120(%r1)
+        mfcr    %r3
+        mfxer   %r4
+        std     %r3, 128(%r1)
+        std     %r4, 136(%r1)
+        ld      %r2, {TRIGGER_TOC}(%r13)
+        mr      %r3, %r12
+        mr      %r4, %r0
+        addi    %r5, %r1, 160
+        bl      {entered}
+        nop
+        std     %r3, 144(%r1)
+        ld      %r3, 128(%r1)
+        ld      %r4, 136(%r1)
+        mtcrf   0xff, %r3
+        mtxer   %r4
+        ld      %r12, 120(%r1)
+        mtlr    %r12
+        ld      %r0, 32(%r1)
+        ld      %r2, 40(%r1)
+        ld      %r3, 48(%r1)
+        ld      %r4, 56(%r1)
+        ld      %r5, 64(%r1)
+        ld      %r6, 72(%r1)
+        ld      %r7, 80(%r1)
+        ld      %r8, 88(%r1)
+        ld      %r9, 96(%r1)
+        ld      %r10, 104(%r1)
+        ld      %r11, 112(%r1)
+        ld      %r12, 144(%r1)
+        addi    %r1, %r1, 160
+        cmpdi   %r12, 0
+        bne     _mcount
+        mflr    %r12
+        mtctr   %r12
+        mtlr    %r0
+        bctr
+        .size   trigger_hook, . - trigger_hook

@@ -287,7 +287,7 @@ static bool add_call(uint64_t at, const char *name)
 /* Reads lines of "ADDRESS NAME"; a name may have blanks. */
 static bool read_lines(const char *path, bool (*take)(uint64_t, const char *))
 {
-	char line[1024], *name;
+	char line[8192], *name;
 	FILE *in = fopen(path, "r");
 
 	if (!in) {

@@ -49,7 +49,7 @@ KSYMS        = target/debug/ksyms
 CORPUS_LINK  = target/debug/corpus-link
 
 .PHONY: help deps run debug test test-host test-qemu test-matrix stress corpus lint kernel \
-         module modules bad-modules debian-modules ko bench book clean FORCE
+         module modules bad-modules debian-modules newer-modules ko bench book clean FORCE
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -110,6 +110,13 @@ debian-modules: ## fetch and unpack Debian's ppc64el kernel modules (50 MB)
 	elif ! command -v apt-get >/dev/null; then \
 	  echo 'make: no apt-get: tests on Debian modules are skipped (TOCSIN_MODULES_DIR)' >&2; \
 	else tools/deps.sh fetch && tools/debian-modules.sh target/debian; fi
+
+# Not what the tests run on: something to compare with `make corpus MODULES=...`.
+SUITE ?= sid
+newer-modules: ## fetch the modules of a newer Debian kernel into target/newer/SUITE (SUITE=sid, trixie, ...)
+	@tools/deps.sh fetch
+	@DEBIAN_SUITE='$(SUITE)' tools/debian-modules.sh target/newer/$(SUITE)
+	@echo 'compare: make corpus MODULES=target/newer/$(SUITE)' >&2
 
 # --- measuring -------------------------------------------------------------
 

@@ -50,7 +50,7 @@ CORPUS_LINK  = target/debug/corpus-link
 SPOIL        = target/debug/tocsin-spoil
 
 .PHONY: help deps run debug test test-host test-qemu test-matrix stress corpus fuzz sanitize lint kernel \
-         module modules bad-modules debian-modules ko trace-summary trace-json trace-folded \
+         module modules bad-modules debian-modules newer-modules ko trace-summary trace-json trace-folded \
          flame picture bench book clean FORCE
 
 help: ## list the targets
@@ -128,6 +128,13 @@ debian-modules: ## fetch and unpack Debian's ppc64el kernel modules (50 MB)
 	elif ! command -v apt-get >/dev/null; then \
 	  echo 'make: no apt-get: tests on Debian modules are skipped (TOCSIN_MODULES_DIR)' >&2; \
 	else tools/deps.sh fetch && tools/debian-modules.sh target/debian; fi
+
+# Not what the tests run on: something to compare with `make corpus MODULES=...`.
+SUITE ?= sid
+newer-modules: ## fetch the modules of a newer Debian kernel into target/newer/SUITE (SUITE=sid, trixie, ...)
+	@tools/deps.sh fetch
+	@DEBIAN_SUITE='$(SUITE)' tools/debian-modules.sh target/newer/$(SUITE)
+	@echo 'compare: make corpus MODULES=target/newer/$(SUITE)' >&2
 
 # --- measuring -------------------------------------------------------------
 

@@ -4,6 +4,8 @@
  *
  *   newer_gpl   r3 = 2r3   for GPL-compatible modules only (flag 1)
  *   newer_open  r3 = r3+1  for everybody
+ *   newer_kept  r3 = r3-1  for who imports the namespace NEWER
+ *   newer_named r3 = r3    for the modules called newer_u... and none else
  */
 	.macro	function name
 	.text
@@ -13,12 +15,12 @@
 \name:
 	.endm
 
-	.macro	export name, flags, checksum
+	.macro	export name, flags, checksum, namespace=
 	.section __ksymtab_strings, "aMS", @progbits, 1
 .Lname_\name:
 	.asciz	"\name"
 .Lspace_\name:
-	.asciz	""
+	.asciz	"\namespace"
 	.section ___ksymtab+\name, "a"
 	.balign	4
 	.global	__ksymtab_\name
@@ -39,9 +41,18 @@ __ksymtab_\name:
 	addi	%r3, %r3, 1
 	blr
 	.size	newer_open, . - newer_open
+	function newer_kept
+	addi	%r3, %r3, -1
+	blr
+	.size	newer_kept, . - newer_kept
+	function newer_named
+	blr
+	.size	newer_named, . - newer_named
 
 	export	newer_gpl, 1, 0x11111111
 	export	newer_open, 0, 0x22222222
+	export	newer_kept, 0, 0x44444444, "NEWER"
+	export	newer_named, 0, 0x55555555, "module:pair,newer_u*"
 
 	.section .modinfo, "a"
 	.asciz	"license=Dual MIT/GPL"

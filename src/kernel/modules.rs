@@ -650,7 +650,7 @@ fn link<'f, 'g>(
         loader::exports::refuse_duplicates(&linked.exports, &everyone, owner_name)
             .map_err(refuse)?;
         if !options.force {
-            versions::check_imports(word, &object, &linked, &everyone.modules)?;
+            versions::check_imports(word, &name, &object, &linked, &everyone.modules)?;
         }
     }
     let mut left = Vec::new();

@@ -6,9 +6,11 @@ use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 
+use super::module_file::ModuleFile;
 use super::modules::Module;
 use super::{initrd, modules};
 use crate::kprintln;
+use crate::loader::exports::Export;
 use crate::loader::versions::{self, Fit, Mismatch};
 use crate::loader::{Linked, LoadError, Modinfo, Object, exports, paca_use};
 use crate::shell::args::module_name_eq;
@@ -60,15 +62,18 @@ fn mismatch<'a>(object: &Object<'a>, owners: &[Arc<Module>]) -> Option<(Mismatch
     Some((found, owner.into()))
 }
 
-/// Refuses a module that was built against others than those it was linked to.
+/// Refuses a module called `name` that was built against others than those it was
+/// linked to, or uses what they keep for others.
 pub fn check_imports(
     word: &str,
+    name: &str,
     object: &Object<'_>,
     linked: &Linked<'_>,
     all: &[Arc<Module>],
 ) -> Result<(), String> {
     let used = all.iter().filter(|module| linked.owners.contains(&module.number));
     let owners: Vec<_> = used.cloned().collect();
+    check_namespaces(word, name, object, &owners)?;
     match mismatch(object, &owners) {
         None => Ok(()),
         Some((Mismatch { name, wanted, found }, owner)) => Err(format!(
@@ -76,6 +81,34 @@ pub fn check_imports(
              build both for one kernel, or use --force"
         )),
     }
+}
+
+fn check_namespaces(
+    word: &str,
+    name: &str,
+    object: &Object<'_>,
+    owners: &[Arc<Module>],
+) -> Result<(), String> {
+    let imports = Modinfo::of(object);
+    let mut closed: Vec<_> = owners.iter().flat_map(|module| &module.linked().exports).collect();
+    closed.retain(|export| !exports::is_open(export.namespace, name, imports.namespaces()));
+    if closed.is_empty() {
+        return Ok(());
+    }
+    let used = object.symbols().filter(|symbol| symbol.st_shndx == 0).find_map(|symbol| {
+        let name = object.name(&symbol);
+        closed.iter().find(|export| export.name == name)
+    });
+    used.map_or(Ok(()), |Export { name, namespace, .. }| {
+        let remedy = match namespace.strip_prefix("module:") {
+            Some(modules) => format!("is for {modules} only; do without the symbol"),
+            None => format!(
+                "is in the namespace {namespace}, which it does not import; \
+                 add MODULE_IMPORT_NS({namespace})"
+            ),
+        };
+        Err(format!("{word}: {name} {remedy}, or use --force"))
+    })
 }
 
 /// What `modinfo` adds to the file's own words.
@@ -128,7 +161,10 @@ pub fn refusal(word: &str, error: LoadError, object: &Object<'_>) -> String {
             if depends.iter().any(named) != wanted {
                 continue;
             }
-            let (has, not) = missing.iter().partition(|name| exports::offers(file.data, name));
+            // Thousands are not unpacked for a hint, those that it depends on are.
+            let unpacked = wanted.then(|| ModuleFile::open(file.path).ok()).flatten();
+            let bytes = unpacked.as_ref().map_or(file.data, ModuleFile::bytes);
+            let (has, not) = missing.iter().partition(|name| exports::offers(bytes, name));
             missing = not;
             let has: Vec<&str> = has;
             if !has.is_empty() {

@@ -14,6 +14,8 @@
 //!  __kflagstab (7.x)          u8, bit 0: for GPL-compatible modules only
 //! ```
 //!
+//! The namespace is a text like the name, usually an empty one: [`is_open`].
+//!
 //! Which form it is, the type of the first relocation says. `__ksymtab` is for
 //! everybody, `__ksymtab_gpl` for GPL-compatible modules; where there are flags, they
 //! decide.
@@ -32,7 +34,7 @@ use super::{
     layout::Layout,
     symbols::{Owner, Resolver},
 };
-use crate::addr::Vaddr;
+use crate::{addr::Vaddr, shell::args::module_name_eq};
 
 /// One name that a module offers.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -45,6 +47,8 @@ pub struct Export<'a> {
     pub gpl_only: bool,
     /// Its checksum, if the module has them.
     pub checksum: Option<u32>,
+    /// Who may use it, see [`is_open`]; empty for everybody.
+    pub namespace: &'a str,
 }
 
 /// The tables, those of their checksums, and whether the entries are for
@@ -115,16 +119,21 @@ pub fn read<'a>(
             if addr.wrapping_sub(base.0) >= layout.size {
                 return Err(refuse(entry, ExportFault::Outside { addr }));
             }
-            let text = layout.section_at(object, name.wrapping_sub(base.0));
-            let text = text.and_then(|(section, offset)| {
+            let text = |addr: u64| {
+                let (section, offset) = layout.section_at(object, addr.wrapping_sub(base.0))?;
                 text_at(object.sections()[section].data, u32::try_from(offset).ok()?)
-            });
-            let name = text.ok_or_else(|| refuse(entry, ExportFault::Name { addr: name }))?;
+            };
+            let wrong = |addr| refuse(entry, ExportFault::Name { addr });
+            let name = text(name).ok_or_else(|| wrong(name))?;
+            let namespace = match field(2) {
+                0 => "",
+                addr => text(addr).ok_or_else(|| wrong(addr))?,
+            };
             let flagged =
                 flags.and_then(|flags| flags.get(number)).is_some_and(|it| it & GPL_ONLY != 0);
             let checksum = checksums.get(number).map(|bytes| u32::from_le_bytes(*bytes));
             let gpl_only = gpl_only || flagged;
-            exports.push(Export { name, addr: Vaddr(addr), gpl_only, checksum });
+            exports.push(Export { name, addr: Vaddr(addr), gpl_only, checksum, namespace });
         }
     }
     // Linkers sort each table; then two runs are merged.
@@ -162,6 +171,29 @@ pub fn refuse_duplicates(
     Ok(())
 }
 
+/// True if a module may use what is exported in `namespace`: it is called `module`
+/// and imports the namespaces `imports` (`MODULE_IMPORT_NS`).
+///
+/// The namespace `module:a,b*` (7.x) names the modules that may, and those that
+/// begin so; nobody imports it.
+#[must_use]
+pub fn is_open<'i>(
+    namespace: &str,
+    module: &str,
+    mut imports: impl Iterator<Item = &'i str>,
+) -> bool {
+    let Some(modules) = namespace.strip_prefix("module:") else {
+        return namespace.is_empty() || imports.any(|import| import == namespace);
+    };
+    let module = module.as_bytes();
+    modules.split(',').any(|named| match named.strip_suffix('*') {
+        Some(start) => {
+            module.get(..start.len()).is_some_and(|it| module_name_eq(it, start.as_bytes()))
+        }
+        None => module_name_eq(module, named.as_bytes()),
+    })
+}
+
 /// True if a module file exports `name`; found by the table of names alone, for the
 /// file may be one of thousands.
 #[must_use]
@@ -172,4 +204,31 @@ pub fn offers(file: &[u8], name: &str) -> bool {
 
 fn read_at<const N: usize>(image: &[u8], at: u64) -> Option<[u8; N]> {
     image.get(usize::try_from(at).ok()?..)?.first_chunk().copied()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_open;
+
+    #[test]
+    fn a_namespace_is_open_to_who_imports_it() {
+        let imports = || ["OTHER", "NEWER"].into_iter();
+        assert!(is_open("", "anybody", [].into_iter()));
+        assert!(is_open("NEWER", "anybody", imports()));
+        assert!(!is_open("NEW", "anybody", imports()));
+        assert!(!is_open("NEWER_STILL", "anybody", imports()));
+        assert!(!is_open("NEWER", "anybody", [].into_iter()));
+    }
+
+    #[test]
+    fn a_namespace_of_modules_is_open_to_those_alone() {
+        let open = |name| is_open("module:kvm-hv,snd-*", name, ["module:kvm-hv,snd-*"].into_iter());
+        assert!(open("kvm_hv"));
+        assert!(open("snd_pcm"));
+        assert!(open("snd_"));
+        assert!(!open("snd"));
+        assert!(!open("kvm"));
+        assert!(!open("kvm_hv2"));
+        assert!(!is_open("module:", "kvm", [].into_iter()));
+    }
 }

@@ -83,6 +83,11 @@ impl<'a> Modinfo<'a> {
         self.get("depends").unwrap_or("").split(',').filter(|name| !name.is_empty())
     }
 
+    /// The namespaces of exports that the module's author has asked for.
+    pub fn namespaces(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+        self.iter().filter(|(key, _)| *key == "import_ns").map(|(_, value)| value)
+    }
+
     /// Each described parameter with its description (`parm=name:text`).
     pub fn parameters(&self) -> impl Iterator<Item = (&'a str, &'a str)> + use<'a> {
         self.pairs("parm")

@@ -1,10 +1,10 @@
 /*
  * _start - the first byte of the image; Open Firmware or a loader jumps here.
  *
- *   In        r3      initrd address, or 0 (firmware that loads one); FDT if r5 is 0
- *             r4      initrd length in bytes
- *             r5      Open Firmware's client interface entry, or 0
- *   Out       never returns: goes on in kernel_main(r3, r4, r5, time base)
+ *   In        r5      Open Firmware's client interface entry, or 0
+ *             r6      CLIENT_MAGIC if boot/client.S called; then
+ *             r3 r4   are the archive that it carries, and its bytes
+ *   Out       never returns: goes on in kernel_main(archive, bytes, r5, time base)
  *   Clobbers  everything
  *   Stack     sets r1 to the top of the boot stack
  *   Context   real mode, interrupts off; either endianness, 32- or 64-bit mode
@@ -46,6 +46,13 @@ entry_le:
         clrldi  %r24, %r3, 32           /* 32-bit firmware leaves rubbish above */
         clrldi  %r25, %r4, 32
         clrldi  %r26, %r5, 32
+        /* Others leave an initrd there, which /chosen names as well, or rubbish. */
+        lis     %r16, {CLIENT_MAGIC_HIGH}
+        ori     %r16, %r16, {CLIENT_MAGIC_LOW}
+        cmplw   %r6, %r16
+        beq     entry_carried
+        li      %r25, 0
+entry_carried:
 
         bcl     20, 31, entry_here
 entry_here:

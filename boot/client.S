@@ -4,14 +4,13 @@
  * PowerVM starts no other kind of program, and SLOF starts this one from every
  * medium. tools/client-image.sh wraps it round the very bytes that `-kernel` loads.
  *
- *   In        r3 r4   initrd, or rubbish
+ *   In        r3 r4   initrd and its bytes (GRUB), or nothing of use
  *             r5      Open Firmware's client interface entry
  *   Out       never returns: jumps to the kernel's first byte (boot/entry.S) with
- *             r3 r4   archive of modules and its bytes
+ *             r3 r4   the archive and its bytes, if it carries one; else as they came
  *             r5      as it came
- *             r6      CLIENT_MAGIC: r3 and r4 are ours
  *             or, if the kernel's bytes are not what was wrapped, says so and exits
- *   Clobbers  r0 r3-r12 r14-r17 ctr lr cr0
+ *   Clobbers  r0 r8-r17 ctr lr cr0
  *   Stack     the firmware's; nothing is stored there
  *   Context   big-endian, 32-bit, real mode, interrupts off
  *   Spec      IEEE 1275 PowerPC binding, "Client program format", "CHRP ELF note";
@@ -53,12 +52,12 @@ client_sum:
         cmplw   %r10, %r11
         bne     client_damaged
 
+        .ifdef HAVE_ARCHIVE
         lis     %r4, (client_archive_end - client_archive)@h
         ori     %r4, %r4, (client_archive_end - client_archive)@l
         addis   %r3, %r14, (client_archive - client_here)@ha
         addi    %r3, %r3, (client_archive - client_here)@l
-        lis     %r6, CLIENT_MAGIC@h
-        ori     %r6, %r6, CLIENT_MAGIC@l
+        .endif
         mtctr   %r15
         bctr
 
@@ -146,8 +145,6 @@ client_archive:
         .incbin "archive"
 client_archive_end:
         .else
-client_archive:
-client_archive_end:
         .section .bss, "aw", @nobits
         .space  KERNEL_BSS
         .endif

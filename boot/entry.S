@@ -1,9 +1,9 @@
 /*
  * _start - the first byte of the image; Open Firmware or a loader jumps here.
  *
- *   In        r5      Open Firmware's client interface entry, or 0
- *             r6      CLIENT_MAGIC if boot/client.S called; then
- *             r3 r4   are the archive that it carries, and its bytes
+ *   In        r3 r4   archive of modules and its bytes (GRUB, boot/client.S), or
+ *                     nothing of use; FDT in r3 if r5 is 0
+ *             r5      Open Firmware's client interface entry, or 0
  *   Out       never returns: goes on in kernel_main(archive, bytes, r5, time base)
  *   Clobbers  everything
  *   Stack     sets r1 to the top of the boot stack
@@ -46,13 +46,6 @@ entry_le:
         clrldi  %r24, %r3, 32           /* 32-bit firmware leaves rubbish above */
         clrldi  %r25, %r4, 32
         clrldi  %r26, %r5, 32
-        /* Others leave an initrd there, which /chosen names as well, or rubbish. */
-        lis     %r16, {CLIENT_MAGIC_HIGH}
-        ori     %r16, %r16, {CLIENT_MAGIC_LOW}
-        cmplw   %r6, %r16
-        beq     entry_carried
-        li      %r25, 0
-entry_carried:
 
         bcl     20, 31, entry_here
 entry_here:

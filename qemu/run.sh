@@ -23,7 +23,8 @@
 #   MEDIUM     boots what `make image` has made, as a machine would: no -kernel, and
 #              modules and commands are those on the medium. A form and what it is
 #              attached to: mbr-virtio, mbr-vscsi, gpt-virtio, gpt-vscsi, iso-virtio,
-#              iso-vscsi, net-vlan, net-virtio
+#              iso-vscsi, net-vlan, net-virtio; grub-virtio, grub-vscsi if
+#              tools/grub-disk.sh has made tocsin-grub.img
 #   GDB        a port: QEMU waits there for gdb before the first instruction
 #   AUDIT      1: modules that are loaded at the end are audited, a drift fails
 #   KERNEL CONSOLE_LOG CALLER IMAGES   for the Makefile and the tests, see below
@@ -69,7 +70,8 @@ vof) machine+=,x-vof=on ;;
 esac
 case ${MEDIUM:-} in
 '') ;;
-mbr-virtio | mbr-vscsi | gpt-virtio | gpt-vscsi | iso-virtio | iso-vscsi | net-vlan | net-virtio)
+mbr-virtio | mbr-vscsi | gpt-virtio | gpt-vscsi | grub-virtio | grub-vscsi | \
+    iso-virtio | iso-vscsi | net-vlan | net-virtio)
     [ "${FIRMWARE:-slof}" = slof ] || refuse "MEDIUM=$MEDIUM: only SLOF reads media"
     ;;
 *) refuse "MEDIUM=$MEDIUM: a form (mbr, gpt, iso, net), -, and virtio, vscsi or vlan" ;;
@@ -181,7 +183,7 @@ boot_medium() {
         qemu+=(-netdev "user,id=net,tftp=$images/net,bootfile=/tocsin/tocsin.elf" -device "$nic,netdev=net")
         return
         ;;
-    mbr | gpt) file=$images/tocsin-$form.img ;;
+    mbr | gpt | grub) file=$images/tocsin-$form.img ;;
     iso) file=$images/tocsin.iso media=cdrom ;;
     esac
     [ -f "$file" ] || refuse "$file: no such file; 'make image' makes it"

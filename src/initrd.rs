@@ -42,7 +42,8 @@ impl<'a> File<'a> {
     }
 }
 
-const MAGIC: &[u8] = b"070701";
+/// What an archive begins with.
+pub const MAGIC: &[u8] = b"070701";
 const HEADER: usize = 110;
 /// File type bits of `st_mode`, and their value for a regular file.
 const MODE_TYPE: usize = 0o170_000;

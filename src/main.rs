@@ -13,8 +13,8 @@ mod kernel {
         boot::set_entered(entered); // `time` counts from there
         kernel::connect(); // whom the machine calls: exceptions, C names
         paca::init_boot(); // r13: from here on, stubs and exceptions find the kernel
-        let carried = boot::carried(archive, archive_len);
-        let (platform, facts) = platform::take_over(firmware, carried); // asks all, sets up memory, quiesces
+        let archive = (archive, archive_len); // perhaps
+        let (platform, facts) = platform::take_over(firmware, archive); // asks all, sets up memory, quiesces
         trap::install(); // low memory is ours now
         platform.little_endian_exceptions();
         mmu::init(&facts); // every address has its rights

@@ -8,9 +8,12 @@
 //!  bootpath                          the kernel was in     looked for
 //!  .../disk@8000000000000000         a PReP partition      :2,\boot\FILE, then :1,\boot\FILE
 //!  .../disk@80...:,\boot\tocsin.elf  a file (ISO, FAT)     :,\boot\FILE
-//!  .../l-lan@71000003                TFTP, by DHCP         :,FOLDER/FILE, FOLDER from the reply
+//!  .../l-lan@71000003                TFTP, by DHCP         :,FOLDER\FILE, FOLDER from the reply
 //!  .../l-lan@3:bootp,10.0.0.1,k,...  TFTP, as typed        the same with another name
 //! ```
+//!
+//! A slash would end the arguments, in the firmware's eyes: it takes a backslash for
+//! one, also in names for TFTP.
 //!
 //! # References
 //! IEEE 1275 PowerPC CHRP binding, "Disk label package", "Network booting"; RFC 951
@@ -46,7 +49,8 @@ pub struct Path {
 }
 
 impl Path {
-    /// The parts, one behind the other; `None` if they are too long, or hold a NUL.
+    /// The parts, one behind the other, with no slash behind the device; `None` if they
+    /// are too long, or hold a NUL.
     #[must_use]
     pub fn of(parts: &[&[u8]]) -> Option<Self> {
         let mut path = Self { bytes: [0; PATH_BYTES], len: 0 };
@@ -54,6 +58,10 @@ impl Path {
             let end = path.len.checked_add(part.len()).filter(|end| *end < PATH_BYTES)?;
             path.bytes[path.len..end].copy_from_slice(part);
             path.len = end;
+        }
+        let colon = path.bytes.iter().position(|byte| *byte == b':').unwrap_or(path.len);
+        for byte in path.bytes[colon..].iter_mut().filter(|byte| **byte == b'/') {
+            *byte = b'\\';
         }
         (!path.bytes[..path.len].contains(&0)).then_some(path)
     }
@@ -277,10 +285,10 @@ mod tests {
     #[test]
     fn a_server_is_asked_for_a_file_in_the_folder_of_the_kernel() {
         let lan = "/vdevice/l-lan@71000003";
-        let full = ":192.168.100.2,lab/initrd.img,10.0.2.15,0.0.0.0";
+        let full = ":192.168.100.2,lab\\initrd.img,10.0.2.15,0.0.0.0";
         assert_eq!(
             places(lan, Kind::Network, &reply("lab/tocsin.elf")),
-            [[lan, ":,lab/initrd.img"].concat(), [lan, full].concat()]
+            [[lan, ":,lab\\initrd.img"].concat(), [lan, full].concat()]
         );
         assert_eq!(places(lan, Kind::Network, &reply("k"))[0], [lan, ":,initrd.img"].concat());
         assert_eq!(places(lan, Kind::Network, &[0; 235]).len(), 1);
@@ -290,7 +298,7 @@ mod tests {
     #[test]
     fn typed_arguments_stay_but_for_the_name() {
         let place = |args: &str| places(&["/lan:", args].concat(), Kind::Network, &[])[0].clone();
-        assert_eq!(place("10.0.0.1,a/k.elf,10.0.0.2"), "/lan:10.0.0.1,a/initrd.img,10.0.0.2");
+        assert_eq!(place("10.0.0.1,a/k.elf,10.0.0.2"), "/lan:10.0.0.1,a\\initrd.img,10.0.0.2");
         assert_eq!(place("speed=auto,bootp,,k"), "/lan:speed=auto,bootp,,initrd.img");
         assert_eq!(place(",k"), "/lan:,initrd.img");
         assert_eq!(place("bootp"), "/lan:,initrd.img");

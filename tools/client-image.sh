@@ -32,7 +32,6 @@ read -r file_bytes memory_bytes < <("${cross}readelf" -lW "$kernel" |
     refuse "$kernel: its segment has $((file_bytes)) bytes, and objcopy finds others"
 
 symbols=(
-    --defsym CLIENT_MAGIC=$((0x746f6373)) # `client_magic` in boot/entry.S
     --defsym REAL_BASE=$real_base
     --defsym KERNEL_BSS=$((memory_bytes - file_bytes))
     --defsym "KERNEL_SUM=$(python3 - "$scratch/kernel" <<'END'

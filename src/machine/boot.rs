@@ -60,16 +60,6 @@ impl<const N: usize, const G: usize> Stack<N, G> {
 /// The stack that `boot/entry.S` starts on.
 pub static BOOT_STACK: Stack<BOOT_STACK_BYTES, OWN_GUARD_BYTES> = Stack::zeros();
 
-/// What `boot/client.S` leaves in r6: r3 and r4 are the archive that it carries.
-/// `tools/client-image.sh` knows the same number.
-const CLIENT_MAGIC: u32 = u32::from_be_bytes(*b"tocs");
-
-/// The archive that came in the kernel's own file, if one did: where it begins and its
-/// bytes.
-pub fn carried(start: u64, len: u64) -> Option<(Vaddr, u64)> {
-    (len != 0).then_some((Vaddr(start), len))
-}
-
 unsafe extern "C" {
     /// Defined by the binary: the boot order.
     fn kernel_main(archive: u64, archive_len: u64, firmware: u64, entered: u64) -> !;
@@ -88,8 +78,6 @@ global_asm!(
     include_str!("../../boot/entry.S"),
     LINK_BASE_HIGH = const LINK_BASE >> 16,
     R_PPC64_RELATIVE = const 22,
-    CLIENT_MAGIC_HIGH = const CLIENT_MAGIC >> 16,
-    CLIENT_MAGIC_LOW = const CLIENT_MAGIC & 0xffff,
     boot_stack = sym BOOT_STACK,
     BOOT_STACK_TOP = const OWN_GUARD_BYTES + BOOT_STACK_BYTES,
     kernel_main = sym kernel_main,

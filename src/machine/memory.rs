@@ -375,6 +375,22 @@ pub fn write_for_module(at: Vaddr, bytes: &[u8]) -> bool {
     stored == bytes.len()
 }
 
+/// True if `len` bytes at `start` lie in memory behind the image, and begin with `magic`.
+/// For what may be an address or anything; needs no heap.
+pub fn begins_with(facts: &MachineFacts, start: Vaddr, len: u64, magic: &[u8]) -> bool {
+    let (ram, ram_len) = facts.memory;
+    let end = start.0.checked_add(len);
+    let inside = start >= super::boot::image().1 && end.is_some_and(|end| end <= ram.0 + ram_len);
+    let mut found = [0; 16];
+    let Some(found) = found.get_mut(..magic.len()) else { return false };
+    // SAFETY: `found` may be written; the source is RAM, and before translation is on
+    // nothing in RAM faults.
+    inside && len >= magic.len() as u64 && {
+        let copied = unsafe { safe_copy(found.as_mut_ptr(), start.0, found.len()) };
+        copied == magic.len() && found == magic
+    }
+}
+
 /// Bytes that the firmware loaded and that nobody writes: the initrd.
 ///
 /// The range must be the one in [`MachineFacts::initrd`]; it is checked to be RAM

@@ -119,6 +119,8 @@ pub fn find(firmware: &OpenFirmware, bootpath: &[u8], from: Vaddr, ram_end: u64)
         found.commands = commands.unwrap_or_default();
         if found.trouble.is_some() || found.archive.is_some() || found.commands.is_some() {
             found.end = reader.at;
+            // The heap begins there: nothing of firmware's may.
+            firmware.claim(reader.at, PIECE);
             break;
         }
     }
@@ -166,6 +168,14 @@ impl Reader<'_> {
         Err(Why::Large(None, size))
     }
 
+    /// Gives back what was claimed and is not needed.
+    fn keep(&self, claimed: u64, len: u64) {
+        self.firmware.release(self.at, claimed);
+        if len > 0 {
+            self.firmware.claim(self.at, len.next_multiple_of(GRAIN).min(claimed));
+        }
+    }
+
     fn from_block(&self, instance: &Instance, most: u64) -> Result<Option<u64>, Why> {
         let mut head = [0; initrd::SEAL_BYTES];
         let got = self.firmware.read_bytes(instance, &mut head).ok_or(Why::Unreadable)?;
@@ -174,8 +184,13 @@ impl Reader<'_> {
         }
         let Some(seal) = initrd::seal(&head[..got]) else {
             let room = self.claim_most(most)?;
-            let len = self.firmware.read(instance, self.at, room).ok_or(Why::Unreadable)?;
-            return if len < room { Ok(Some(len)) } else { Err(Why::Large(None, room)) };
+            let len = self.firmware.read(instance, self.at, room);
+            self.keep(room, len.unwrap_or(0));
+            return match len {
+                Some(len) if len < room => Ok(Some(len)),
+                Some(_) => Err(Why::Large(None, room)),
+                None => Err(Why::Unreadable),
+            };
         };
         let total = seal.total;
         if total > self.room().min(most) || !self.firmware.claim(self.at, total) {
@@ -196,6 +211,7 @@ impl Reader<'_> {
     fn from_network(&self, instance: &Instance, most: u64) -> Result<Option<u64>, Why> {
         let room = self.claim_most(u64::MAX)?;
         let len = self.firmware.load(instance, self.at).filter(|len| *len > 0);
+        self.keep(room, len.unwrap_or(0));
         match len {
             Some(len) if len > room.min(most) => Err(Why::Large(Some(len), room.min(most))),
             len => Ok(len),

@@ -100,18 +100,15 @@ pub fn get() -> Option<&'static dyn Platform> {
 
 /// Learns what the firmware knows, sets up memory, and takes the machine over.
 ///
-/// `firmware` is what came in r5 at boot, `carried` an archive of modules that came in
-/// the kernel's own file.
+/// `firmware` is what came in r5 at boot; `handed_over` is what came in r3 and r4, which
+/// may be an archive of modules and its bytes.
 ///
 /// # Panics
 /// If called twice, or if no firmware called us (no other platform is known yet).
-pub fn take_over(
-    firmware: u64,
-    carried: Option<(Vaddr, u64)>,
-) -> (&'static dyn Platform, MachineFacts) {
+pub fn take_over(firmware: u64, handed_over: (u64, u64)) -> (&'static dyn Platform, MachineFacts) {
     assert!(firmware != 0 && PLATFORM.get().is_none());
     // SAFETY: r5 at boot, and this is the first call: the firmware is whole.
     let firmware = unsafe { openfirmware::OpenFirmware::new(firmware) };
     let platform = PLATFORM.call_once(|| pseries::find(&firmware));
-    (platform, pseries::take_over(platform, firmware, carried))
+    (platform, pseries::take_over(platform, firmware, handed_over))
 }

@@ -222,6 +222,13 @@ impl OpenFirmware {
         self.call::<1>(c"claim", &[at, len, 0]) == Some([at])
     }
 
+    /// Gives back what [`claim`](Self::claim) has set aside.
+    pub fn release(&self, at: u64, len: u64) {
+        if let (Ok(at), Ok(len)) = (u32::try_from(at), u32::try_from(len)) {
+            self.call::<0>(c"release", &[at, len]);
+        }
+    }
+
     /// Starts RTAS at `base`, which has room for `rtas-size` bytes; its entry.
     pub fn instantiate_rtas(&self, base: u32) -> Option<u32> {
         let [instance] = self.call::<1>(c"open", &[cell(c"/rtas")])?;

@@ -110,11 +110,11 @@ fn named_terminal(firmware: &OpenFirmware, name: &str) -> Option<u32> {
 /// Asks the firmware for everything else that the kernel will need, then ends it.
 /// A panic in here is seen: the platform is known by now.
 ///
-/// `carried` is an archive that came in the same file as the kernel: start and bytes.
+/// `handed_over`: `platform::take_over`.
 pub fn take_over(
     platform: &Pseries,
     firmware: OpenFirmware,
-    carried: Option<(Vaddr, u64)>,
+    handed_over: (u64, u64),
 ) -> MachineFacts {
     let mut facts = MachineFacts::default();
 
@@ -134,7 +134,11 @@ pub fn take_over(
     }
     let mut from = "the firmware";
     if facts.initrd.is_none() {
-        (facts.initrd, from) = (carried, "the kernel's own file");
+        // GRUB names it there and nowhere else, and so does boot/client.S.
+        let (start, len) = handed_over;
+        let archive = memory::begins_with(&facts, Vaddr(start), len, initrd::MAGIC);
+        (facts.initrd, from) =
+            (archive.then_some((Vaddr(start), len)), "whoever started the kernel");
     }
     let path = chosen.and_then(|node| firmware.property::<512>(node, c"bootpath"));
     let path = path.as_ref().map_or(&[][..], |(bytes, len)| without_nul(&bytes[..*len]));

@@ -38,9 +38,12 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=$(dirname "$here")
 kernel=${KERNEL:-$root/target/tocsin.stripped}
 console_log=${CONSOLE_LOG:-$root/target/console.log}
-images=${IMAGES:-$root/target/image}
 # Where relative paths in MODULES start: the folder that make was called from.
 caller=${CALLER:-$PWD}
+# What `make image` has made, in its OUT.
+images=$root/target/image
+[ -z "${OUT:-}" ] || images=$(cd "$caller" && realpath -m "$OUT")
+images=${IMAGES:-$images}
 
 refuse() {
     echo "run.sh: $*" >&2
@@ -139,6 +142,8 @@ if [ -t 0 ] && [ -t 1 ] && [ -z "${CMD:-}" ]; then
     [ -n "${MEDIUM:-}" ] || bootargs+=(interactive)
 else
     person=
+    # A medium made for a person ends in a prompt otherwise.
+    [ -z "${MEDIUM:-}" ] || bootargs+=(unattended)
     # A kernel that reboots in a loop ends here too.
     qemu+=(-no-reboot)
 fi

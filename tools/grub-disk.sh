@@ -7,6 +7,8 @@
 # GRUB_MODULES is /usr/lib/grub/powerpc-ieee1275 of Debian's grub-ieee1275-bin for
 # ppc64el; IMAGES is target/image.
 set -euo pipefail
+# sfdisk and mkfs are not in everybody's PATH.
+PATH=$PATH:/usr/sbin:/sbin
 modules=$1 images=$2 out=$3
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT

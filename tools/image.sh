@@ -20,11 +20,14 @@
 #   OUT/net/            for a TFTP server, with an example for dnsmasq
 #   OUT/grub/           for /boot of a machine that runs Linux, with a menu entry
 set -euo pipefail
+# sfdisk and mkfs are not in everybody's PATH.
+PATH=$PATH:/usr/sbin:/sbin
 
 root=$(cd "$(dirname "$0")/.." && pwd)
 kernel=${KERNEL:-$root/target/tocsin.stripped}
 caller=${CALLER:-$PWD}
-out=${OUT:-$root/target/image}
+out=$root/target/image
+[ -z "${OUT:-}" ] || out=$(cd "$caller" && realpath -m "$OUT")
 read -ra only <<<"${ONLY:-mbr gpt iso net grub}"
 
 refuse() {

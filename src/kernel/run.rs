@@ -1,7 +1,8 @@
 //! Boot arguments and the shell's loop.
 //!
 //! ```text
-//!  bootargs:  [interactive] [reboot] [audit] [console=...] [mmu=...] [cas] [-- COMMANDS]
+//!  bootargs:  [interactive|unattended] [reboot] [audit] [console=...] [mmu=...] [cas]
+//!             [-- COMMANDS]
 //! ```
 //!
 //! They come from the firmware, and from a file on the boot medium (`media`).
@@ -10,8 +11,9 @@
 //! test does it. What has drifted is a failure, also of commands that went well.
 //!
 //! With commands the kernel runs them and powers off; without, or with the word
-//! `interactive`, it then gives the prompt. With `reboot` it starts the machine again
-//! where it would have powered off, also after a failure. `mmu=` and `cas`:
+//! `interactive`, it then gives the prompt. The word `unattended`
+//! means never, whatever the medium says. With `reboot` the machine starts again where
+//! it would have powered off, also after a failure. `mmu=` and `cas`:
 //! `mmu::negotiate`; `console=`: `machine::platform::pseries`.
 
 use alloc::format;
@@ -63,8 +65,10 @@ pub extern "C" fn run(facts: &MachineFacts) -> ! {
     }
     exports::table(); // made now: `mem` shows no difference after the first insmod
     let (words, commands) = split(&facts.bootargs);
-    let interactive = words.iter().any(|word| *word == b"interactive");
-    AUDITS.store(words.iter().any(|word| *word == b"audit"), Ordering::Relaxed);
+    let asked = |word: &str| words.contains(&word.as_bytes());
+    let unattended = asked("unattended");
+    let interactive = asked("interactive") && !unattended;
+    AUDITS.store(asked("audit"), Ordering::Relaxed);
     console::set_interactive(interactive);
 
     let mut kernel = Kernel { timebase_hz: facts.timebase_hz };
@@ -80,8 +84,9 @@ pub extern "C" fn run(facts: &MachineFacts) -> ! {
             ending = commands.map_or(Ending::Finished, |script| batch.run(script, &mut kernel));
         }
     }
-    let ask = interactive || commands.is_none() && trouble.is_none();
-    let off = if words.contains(&&b"reboot"[..]) { Ending::Reboot } else { Ending::Poweroff };
+    let nothing_to_do = commands.is_none() && trouble.is_none();
+    let ask = interactive || nothing_to_do && !unattended;
+    let off = if asked("reboot") { Ending::Reboot } else { Ending::Poweroff };
     match ending {
         Ending::Poweroff | Ending::Reboot => finish(platform, batch.verdict(), ending),
         Ending::Finished | Ending::Stopped if ask => prompt(platform, &mut kernel),

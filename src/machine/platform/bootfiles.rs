@@ -209,7 +209,8 @@ impl Reader<'_> {
 
     /// What the server does not have is not there: firmware does not say why.
     fn from_network(&self, instance: &Instance, most: u64) -> Result<Option<u64>, Why> {
-        let room = self.claim_most(u64::MAX)?;
+        // Firmware wants memory for packets as well.
+        let room = self.claim_most(self.room() / 4 * 3)?;
         let len = self.firmware.load(instance, self.at).filter(|len| *len > 0);
         self.keep(room, len.unwrap_or(0));
         match len {

@@ -204,8 +204,7 @@ fn dotted(address: [u8; 4], text: &mut [u8; 15]) -> &[u8] {
     &text[..len]
 }
 
-/// Adds a script from the medium to the boot arguments: `words` only count as a
-/// script if there is none yet.
+/// Adds a script from the medium to the boot arguments, unless they have commands.
 ///
 /// ```text
 ///  bootargs "mmu=hash"   +   "reboot --\n# at night\ninsmod demo\n"
@@ -225,7 +224,7 @@ pub fn merge(bootargs: &mut alloc::vec::Vec<u8>, script: &[u8]) {
         .peekable();
     while lines.next_if(|line| line.trim_ascii().is_empty()).is_some() {}
     bootargs.push(b' ');
-    if !lines.peek().is_some_and(|line| words(line).last() == Some(b"--")) {
+    if lines.peek().is_none_or(|line| words(line).last() != Some(b"--")) {
         bootargs.extend(b"--\n");
     }
     for line in lines {

@@ -383,12 +383,13 @@ pub fn begins_with(facts: &MachineFacts, start: Vaddr, len: u64, magic: &[u8]) -
     let inside = start >= super::boot::image().1 && end.is_some_and(|end| end <= ram.0 + ram_len);
     let mut found = [0; 16];
     let Some(found) = found.get_mut(..magic.len()) else { return false };
+    if !inside || len < magic.len() as u64 {
+        return false;
+    }
     // SAFETY: `found` may be written; the source is RAM, and before translation is on
     // nothing in RAM faults.
-    inside && len >= magic.len() as u64 && {
-        let copied = unsafe { safe_copy(found.as_mut_ptr(), start.0, found.len()) };
-        copied == magic.len() && found == magic
-    }
+    let copied = unsafe { safe_copy(found.as_mut_ptr(), start.0, found.len()) };
+    copied == magic.len() && found == magic
 }
 
 /// Bytes that the firmware loaded and that nobody writes: the initrd.

@@ -108,15 +108,17 @@ pub fn find(firmware: &OpenFirmware, bootpath: &[u8], from: Vaddr, ram_end: u64)
     for attempt in 0.. {
         let place = |file| media::place(bootpath, kind, reply, attempt, file);
         let (Some(archive), Some(commands)) = (place(ARCHIVE), place(COMMANDS)) else { break };
-        let archive = reader.read(&archive, u64::MAX);
-        // Over a network each question takes seconds: not without an archive.
-        let commands = match (kind, &archive) {
-            (Kind::Network, Ok(None)) => Ok(None),
-            _ => reader.read(&commands, COMMANDS_MAX),
+        let mut read = |path: &Path, most| {
+            reader.read(path, most).unwrap_or_else(|why| {
+                found.trouble.get_or_insert(Trouble { path: *path, why });
+                None
+            })
         };
-        found.trouble = archive.err().or(commands.err());
-        found.archive = archive.unwrap_or_default();
-        found.commands = commands.unwrap_or_default();
+        found.archive = read(&archive, u64::MAX);
+        // Over a network each question takes seconds: not without an archive.
+        if kind == Kind::Block || found.archive.is_some() {
+            found.commands = read(&commands, COMMANDS_MAX);
+        }
         if found.trouble.is_some() || found.archive.is_some() || found.commands.is_some() {
             found.end = reader.at;
             // The heap begins there: nothing of firmware's may.
@@ -137,15 +139,14 @@ struct Reader<'a> {
 
 impl Reader<'_> {
     /// Reads a file of at most `most` bytes; `None` if it is not there.
-    fn read(&mut self, path: &Path, most: u64) -> Result<Option<Loaded>, Trouble> {
-        let trouble = |why| Trouble { path: *path, why };
+    fn read(&mut self, path: &Path, most: u64) -> Result<Option<Loaded>, Why> {
         let Some(instance) = self.firmware.open(path.c_str()) else { return Ok(None) };
         let result = match self.kind {
-            Kind::Block => self.from_block(&instance, most),
-            Kind::Network => self.from_network(&instance, most),
+            Kind::Block => self.read_block(&instance, most),
+            Kind::Network => self.read_network(&instance, most),
         };
         self.firmware.close(instance);
-        let Some(len) = result.map_err(trouble)? else { return Ok(None) };
+        let Some(len) = result? else { return Ok(None) };
         let start = Vaddr(self.at);
         self.at = (self.at + len).next_multiple_of(GRAIN);
         Ok(Some(Loaded { start, len, path: *path }))
@@ -176,7 +177,7 @@ impl Reader<'_> {
         }
     }
 
-    fn from_block(&self, instance: &Instance, most: u64) -> Result<Option<u64>, Why> {
+    fn read_block(&self, instance: &Instance, most: u64) -> Result<Option<u64>, Why> {
         let mut head = [0; initrd::SEAL_BYTES];
         let got = self.firmware.read_bytes(instance, &mut head).ok_or(Why::Unreadable)?;
         if !self.firmware.rewind(instance) {
@@ -208,7 +209,7 @@ impl Reader<'_> {
     }
 
     /// What the server does not have is not there: firmware does not say why.
-    fn from_network(&self, instance: &Instance, most: u64) -> Result<Option<u64>, Why> {
+    fn read_network(&self, instance: &Instance, most: u64) -> Result<Option<u64>, Why> {
         // Firmware wants memory for packets as well.
         let room = self.claim_most(self.room() / 4 * 3)?;
         let len = self.firmware.load(instance, self.at).filter(|len| *len > 0);

@@ -21,9 +21,10 @@ export CARGO_CACHE_RUSTC_INFO := 0
 
 # What qemu/run.sh reads: in the environment alone, where no quote or semicolon
 # is ever looked at, and not handed down to modules/Makefile as assignments.
-export CMD MODULES CPU SMP MEM MMU CAS MACHINE FIRMWARE ICOUNT THREADS QEMUFLAGS TIMEOUT
-# And bench/bench.py; qemu/stress.py; and fuzz/fuzz.sh.
+export CMD MODULES CPU SMP MEM MMU CAS MACHINE FIRMWARE ICOUNT THREADS QEMUFLAGS TIMEOUT MEDIUM
+# And bench/bench.py; qemu/stress.py; fuzz/fuzz.sh; tools/image.sh, qemu/test_media.py.
 export ROWS LINUX FOR SEED TOGGLES TARGET INPUT
+export WORDS EMBED ONLY OUT MEDIA CPUS
 MAKEOVERRIDES :=
 # Where relative paths in MODULES start: with `make -C` not the current folder,
 # but the one that it was called from. Only make's own command line tells.
@@ -49,9 +50,9 @@ KSYMS        = target/debug/ksyms
 CORPUS_LINK  = target/debug/corpus-link
 SPOIL        = target/debug/tocsin-spoil
 
-.PHONY: help deps run debug test test-host test-qemu test-matrix stress corpus fuzz sanitize lint kernel \
-         module modules bad-modules debian-modules newer-modules ko trace-summary trace-json trace-folded \
-         flame picture bench book clean FORCE
+.PHONY: help deps run debug test test-host test-qemu test-matrix test-media image stress corpus fuzz \
+         sanitize lint kernel module modules bad-modules debian-modules newer-modules grub-modules ko \
+         trace-summary trace-json trace-folded flame picture bench book clean FORCE
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -60,11 +61,11 @@ help: ## list the targets
 	@sed -n '/^#   CMD /,/^#   TIMEOUT/s/^#  //p' qemu/run.sh
 
 deps: ## install everything that the other targets install when they need it
-	@tools/deps.sh build run test debug fetch fuzz
+	@tools/deps.sh build run test media grub debug fetch fuzz
 
 # --- running ---------------------------------------------------------------
 
-run: kernel modules ## boot in QEMU: the demo and a shell, or CMD='...' and off
+run: kernel modules $(if $(MEDIUM),image) ## boot in QEMU: the demo and a shell, or CMD='...' and off
 	@tools/deps.sh run
 	@exec qemu/run.sh
 
@@ -72,10 +73,15 @@ debug: kernel modules ## the same, stopped at its first instruction, under gdb
 	@tools/deps.sh run debug
 	@exec tools/debug.sh
 
+# tools/image.sh says what it makes, and its variables.
+image: kernel modules ## make boot media in target/image: disk, ISO, network, GRUB; CMD= MODULES= WORDS=
+	@tools/deps.sh media
+	@exec tools/image.sh
+
 # --- testing ---------------------------------------------------------------
 
 test: kernel bad-modules debian-modules $(CORPUS_LINK) $(SPOIL) ## every host test and every QEMU test, with a minute of stress
-	@tools/deps.sh run test
+	@tools/deps.sh run test media
 	@$(with_debian) exec tools/test.sh host qemu
 
 test-host: modules debian-modules ## tests of the pure code and of the scripts
@@ -83,7 +89,7 @@ test-host: modules debian-modules ## tests of the pure code and of the scripts
 	@$(with_debian) exec tools/test.sh host
 
 test-qemu: kernel bad-modules debian-modules $(CORPUS_LINK) $(SPOIL) ## console transcripts (qemu/cases); CASES='name ...' for some
-	@tools/deps.sh run test
+	@tools/deps.sh run test media
 	@$(with_debian) exec tools/test.sh qemu
 
 # Both translations, on every CPU that has them, with 1 to 8 CPUs; once with SLOF;
@@ -93,6 +99,16 @@ MATRIX = $(foreach smp,1 2 4 8,power8-hash-$(smp) power9-radix-$(smp) power9-has
 test-matrix: kernel bad-modules debian-modules $(CORPUS_LINK) ## the transcripts on every machine, or on MATRIX='power8-hash-2 ...'
 	@tools/deps.sh run test
 	@$(with_debian) exec tools/test.sh $(MATRIX)
+
+# Every medium under SLOF, on three processors; MEDIA='iso-vscsi' CPUS=power9 for some.
+test-media: kernel modules debian-modules grub-modules ## boot every medium that `make image` makes, also damaged ones
+	@tools/deps.sh run test media grub
+	@$(with_debian) exec tools/test.sh media
+
+# GRUB's modules for POWER are in a package of another architecture.
+grub-modules:
+	@if [ -n "$$TOCSIN_GRUB_DIR" ] || ! command -v apt-get >/dev/null; then :; \
+	else tools/deps.sh fetch && tools/debian-fetch.sh target/grub grub-ieee1275-bin; fi
 
 # MODULES here is what to compare instead of Debian's package.
 corpus: kernel modules debian-modules $(CORPUS_LINK) ## link all Debian modules (or MODULES) twice, check every field

@@ -1,10 +1,10 @@
 /*
  * _start - the first byte of the image; Open Firmware or a loader jumps here.
  *
- *   In        r3      initrd address, or 0 (firmware that loads one); FDT if r5 is 0
- *             r4      initrd length in bytes
+ *   In        r3 r4   archive of modules and its bytes (GRUB, boot/client.S), or
+ *                     nothing of use; FDT in r3 if r5 is 0
  *             r5      Open Firmware's client interface entry, or 0
- *   Out       never returns: goes on in kernel_main(r3, r4, r5, time base)
+ *   Out       never returns: goes on in kernel_main(archive, bytes, r5, time base)
  *   Clobbers  everything
  *   Stack     sets r1 to the top of the boot stack
  *   Context   real mode, interrupts off; either endianness, 32- or 64-bit mode

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Packs kernel modules into an initrd: a cpio archive (newc) of /lib/modules.
 
-    mkinitrd.py [--base DIR] OUT [FILE.ko|FILE.ko.xz|FILE.ko.zst|FOLDER]...
+    mkinitrd.py [--base DIR] [--commands FILE] [--seal] OUT
+                [FILE.ko|FILE.ko.xz|FILE.ko.zst|FOLDER]...
 
 Folders are searched through; every file is stored under its base name, as it is:
 the kernel unpacks what is compressed. Two files of one name are refused, also if
@@ -13,11 +14,17 @@ may view ELF structures in place: a name that would misplace it is followed by
 four more zero bytes, which newc allows (namesize counts them).
 
     header 110 bytes of hex | name, NUL | to 4 | data | to 4 | header ...
+
+For boot media: --seal puts an entry in front that says how long the archive is and
+what it sums up to, so that the kernel sees when it was cut or damaged on its way
+(src/initrd.rs); --commands adds boot words and commands (src/media.rs).
 """
 
 import argparse
+import io
 import os
 import sys
+import zlib
 
 ENDINGS = (".ko", ".ko.xz", ".ko.zst")
 HEADER_BYTES = 110
@@ -95,9 +102,27 @@ class Archive:
         self.put(b"\0" * (-self.at % 4))
 
 
-def write_archive(out, files):
-    """Writes the archive of `files`, a map from name to path."""
+SEAL_DIGITS = 16
+
+
+def write_sealed(out, files, commands):
+    """The same behind a seal: 8 hex digits of length, 8 of Adler-32."""
+    rest = io.BytesIO()
+    head = Archive(io.BytesIO())
+    head.add("boot/seal", 0o100644, b"0" * SEAL_DIGITS)
+    write_archive(rest, files, commands, head.at)
+    rest = rest.getvalue()
+    seal = b"%08x%08x" % (head.at + len(rest), zlib.adler32(rest))
+    Archive(out).add("boot/seal", 0o100644, seal)
+    out.write(rest)
+
+
+def write_archive(out, files, commands=None, at=0):
+    """Writes the archive of `files`, a map from name to path. `at` is where it begins."""
     archive = Archive(out)
+    archive.at = at
+    if commands is not None:
+        archive.add("boot/commands", 0o100644, commands)
     for folder in ("lib", "lib/modules"):
         archive.add(folder, 0o040755)
     for name in sorted(files):
@@ -106,15 +131,18 @@ def write_archive(out, files):
 
 
 def main():
-    parser = argparse.ArgumentParser(usage="%(prog)s [--base DIR] OUT [FILE|FOLDER]...")
+    parser = argparse.ArgumentParser(usage="%(prog)s [--base DIR] [--commands FILE] [--seal] OUT [FILE|FOLDER]...")
     parser.add_argument("--base", default=".")
+    parser.add_argument("--commands")
+    parser.add_argument("--seal", action="store_true")
     parser.add_argument("out")
     parser.add_argument("paths", nargs="*")
     args = parser.parse_args()
     try:
         files = collect(os.path.join(args.base, path) for path in args.paths)
+        commands = contents(args.commands) if args.commands else None
         with open(args.out, "wb") as out:
-            write_archive(out, files)
+            (write_sealed if args.seal else write_archive)(out, files, commands)
     except (Refused, OSError) as why:
         sys.exit(f"mkinitrd: {why}")
 

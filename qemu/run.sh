@@ -20,11 +20,17 @@
 #              then QEMU 7.2 may go on with an instruction that has been replaced
 #   QEMUFLAGS  more words for QEMU, as they are (quotes group words)
 #   TIMEOUT    seconds before the run is given up (120; none for a person)
+#   MEDIUM     boots what `make image` has made, as a machine would: no -kernel, and
+#              modules and commands are those on the medium. A form and what it is
+#              attached to: mbr-virtio, mbr-vscsi, gpt-virtio, gpt-vscsi, iso-virtio,
+#              iso-vscsi, net-vlan, net-virtio; grub-virtio, grub-vscsi if
+#              tools/grub-disk.sh has made tocsin-grub.img
 #   GDB        a port: QEMU waits there for gdb before the first instruction
 #   AUDIT      1: modules that are loaded at the end are audited, a drift fails
-#   KERNEL CONSOLE_LOG CALLER   for the Makefile and the tests, see below
+#   KERNEL CONSOLE_LOG CALLER IMAGES   for the Makefile and the tests, see below
 #
-# What the kernel gets as bootargs: `[interactive] [audit] [mmu=...] [cas] -- COMMANDS`.
+# What the kernel gets as bootargs: `[interactive] [audit] [mmu=...] [cas] -- COMMANDS`;
+# from a MEDIUM the words alone, as Open Firmware's variable boot-file.
 # Who watches the run, filters the console and knows the verdict: watch.py.
 set -euo pipefail
 
@@ -34,6 +40,10 @@ kernel=${KERNEL:-$root/target/tocsin.stripped}
 console_log=${CONSOLE_LOG:-$root/target/console.log}
 # Where relative paths in MODULES start: the folder that make was called from.
 caller=${CALLER:-$PWD}
+# What `make image` has made, in its OUT.
+images=$root/target/image
+[ -z "${OUT:-}" ] || images=$(cd "$caller" && realpath -m "$OUT")
+images=${IMAGES:-$images}
 
 refuse() {
     echo "run.sh: $*" >&2
@@ -45,7 +55,7 @@ words() {
     xargs printf '%s\n' <<<"$1"
 }
 
-[ -f "$kernel" ] || refuse "$kernel: no kernel there; 'make kernel' builds it"
+[ -n "${MEDIUM:-}" ] || [ -f "$kernel" ] || refuse "$kernel: no kernel there; 'make kernel' builds it"
 
 # --- the machine -----------------------------------------------------------
 
@@ -60,6 +70,14 @@ case ${FIRMWARE:-slof} in
 slof) ;;
 vof) machine+=,x-vof=on ;;
 *) refuse "FIRMWARE=$FIRMWARE: slof or vof" ;;
+esac
+case ${MEDIUM:-} in
+'') ;;
+mbr-virtio | mbr-vscsi | gpt-virtio | gpt-vscsi | grub-virtio | grub-vscsi | \
+    iso-virtio | iso-vscsi | net-vlan | net-virtio)
+    [ "${FIRMWARE:-slof}" = slof ] || refuse "MEDIUM=$MEDIUM: only SLOF reads media"
+    ;;
+*) refuse "MEDIUM=$MEDIUM: a form (mbr, gpt, iso, net), -, and virtio, vscsi or vlan" ;;
 esac
 case ${CPU:-power9} in
 power8 | power9 | power10) ;;
@@ -119,11 +137,13 @@ fi
 # --- a person at the keyboard, or a script? --------------------------------
 
 bootargs=()
-if [ -z "${CMD:-}" ] && [ -t 0 ] && [ -t 1 ]; then
+if [ -t 0 ] && [ -t 1 ] && [ -z "${CMD:-}" ]; then
     person=1
-    bootargs+=(interactive)
+    [ -n "${MEDIUM:-}" ] || bootargs+=(interactive)
 else
     person=
+    # A medium made for a person ends in a prompt otherwise.
+    [ -z "${MEDIUM:-}" ] || bootargs+=(unattended)
     # A kernel that reboots in a loop ends here too.
     qemu+=(-no-reboot)
 fi
@@ -140,25 +160,59 @@ append="${bootargs[*]:+${bootargs[*]} }-- $commands"
 # The host's limit for one argument, its final NUL included.
 [ "$(printf %s "$append" | wc -c)" -lt 131072 ] || refuse "the commands are longer than 128 KiB"
 
-# --- the initrd ------------------------------------------------------------
+# --- the initrd, or the medium ---------------------------------------------
 
 scratch=$(mktemp -d "${TMPDIR:-/tmp}/tocsin.XXXXXX")
 trap 'rm -rf "$scratch"' EXIT
-shopt -s nullglob
-samples=("$root"/target/modules/*.ko)
-extra=()
-if [ -n "${MODULES:-}" ]; then
-    list=$(words "$MODULES") || refuse "MODULES: a quote is not closed"
-    mapfile -t extra <<<"$list"
+boot_kernel() {
+    local samples extra=() list
+    shopt -s nullglob
+    samples=("$root"/target/modules/*.ko)
+    if [ -n "${MODULES:-}" ]; then
+        list=$(words "$MODULES") || refuse "MODULES: a quote is not closed"
+        mapfile -t extra <<<"$list"
+    fi
+    python3 "$here/mkinitrd.py" --base "$caller" "$scratch/initrd" "${samples[@]}" "${extra[@]}"
+    qemu+=(-kernel "$kernel" -initrd "$scratch/initrd" -append "$append")
+}
+
+boot_medium() {
+    local form=${MEDIUM%-*} bus=${MEDIUM#*-} file media=disk
+    qemu+=(-boot order=c)
+    case $form in
+    net)
+        [ -d "$images/net" ] || refuse "$images/net: no such folder; 'make image' makes it"
+        local nic=spapr-vlan
+        # The card has a ROM for PCs, which Debian does not ship.
+        [ "$bus" = vlan ] || nic=virtio-net-pci,romfile=
+        qemu+=(-netdev "user,id=net,tftp=$images/net,bootfile=/tocsin/tocsin.elf" -device "$nic,netdev=net")
+        return
+        ;;
+    mbr | gpt | grub) file=$images/tocsin-$form.img ;;
+    iso) file=$images/tocsin.iso media=cdrom ;;
+    esac
+    [ -f "$file" ] || refuse "$file: no such file; 'make image' makes it"
+    qemu+=(-drive "if=none,id=medium,file=$file,format=raw,readonly=on,media=$media")
+    case $form-$bus in
+    iso-virtio) qemu+=(-device virtio-scsi-pci -device scsi-cd,drive=medium) ;;
+    iso-vscsi) qemu+=(-device spapr-vscsi -device scsi-cd,drive=medium) ;;
+    *-virtio) qemu+=(-device virtio-blk-pci,drive=medium) ;;
+    *-vscsi) qemu+=(-device spapr-vscsi -device scsi-hd,drive=medium) ;;
+    esac
+}
+
+if [ -n "${MEDIUM:-}" ]; then
+    boot_medium
+    [ ${#bootargs[@]} = 0 ] || qemu+=(-prom-env "boot-file=${bootargs[*]}")
+else
+    boot_kernel
 fi
-python3 "$here/mkinitrd.py" --base "$caller" "$scratch/initrd" "${samples[@]}" "${extra[@]}"
 
 if [ -n "${QEMUFLAGS:-}" ]; then
     list=$(words "$QEMUFLAGS") || refuse "QEMUFLAGS: a quote is not closed"
     mapfile -t flags <<<"$list"
     qemu+=("${flags[@]}")
 fi
-qemu+=(-kernel "$kernel" -initrd "$scratch/initrd" -append "$append")
 
 # --- go --------------------------------------------------------------------
 

@@ -27,7 +27,8 @@ import subprocess
 import sys
 import time
 
-FIRST_LINE = re.compile(r"tocsin [0-9]")
+# Or the last one: boot/client.S has found the kernel damaged.
+FIRST_LINE = re.compile(r"tocsin [0-9]|tocsin: failed: boot: ")
 VERDICT = re.compile(r"tocsin: (ok$|failed: |(oops|panic)\b)")
 # Colours, cursor movements and the like: SLOF draws with them.
 ESCAPE = re.compile(r"\x1b(\[[0-9;?]*[ -/]*[@-~]|[()][0-9A-B]|[=>78cDEHM])")

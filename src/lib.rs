@@ -17,6 +17,7 @@
 //! ksyms/      the kernel's own symbols, packed into its image
 //! mmu/        what an address may be used for: radix tree, hash table
 //! memory/     which pages are free; initrd.rs the files that came along
+//! media.rs    where a boot medium has the files that belong to the kernel
 //! digest.rs   do these bytes equal those elsewhere?
 //! ------------ above: pure, runs under `cargo test`; below: the machine only
 //! kernel/     loaded modules, exports, command bodies, console
@@ -39,6 +40,7 @@ pub mod isa;
 pub mod ksyms;
 pub mod livepatch;
 pub mod loader;
+pub mod media;
 pub mod memory;
 pub mod mmu;
 pub mod patch;

@@ -5,6 +5,8 @@
 #   deps.sh run       QEMU, and what packs an initrd
 #   deps.sh test      what the tests compare with
 #   deps.sh fuzz      what compiles libFuzzer
+#   deps.sh media     what makes boot media
+#   deps.sh grub      what makes a disk with GRUB, for tests
 #   deps.sh debug     gdb
 #   deps.sh fetch     what unpacks a Debian kernel package
 #
@@ -34,14 +36,27 @@ packages_of() {
         want zstd zstd
         ;;
     fuzz) want g++ g++ ;;
+    media)
+        want xorriso xorriso
+        want sfdisk fdisk
+        want mkfs.fat dosfstools
+        want mcopy mtools
+        ;;
+    grub)
+        want grub-mkimage grub-common
+        want mke2fs e2fsprogs
+        ;;
     debug) want gdb-multiarch gdb-multiarch ;;
     fetch) want dpkg-deb dpkg ;;
     *)
-        echo "deps.sh: $1: build, run, test, fuzz, debug or fetch" >&2
+        echo "deps.sh: $1: build, run, test, media, grub, fuzz, debug or fetch" >&2
         exit 2
         ;;
     esac
 }
+
+# Some are in folders that are not in everybody's PATH.
+PATH=$PATH:/usr/sbin:/sbin
 
 want() {
     local command=$1
@@ -84,6 +99,7 @@ Without apt-get (or without root and sudo) please install by hand:
   - gcc and binutils for powerpc64le-linux-gnu            (the prefix powerpc64le-linux-gnu-)
   - rustup, which reads rust-toolchain.toml: rustc 1.96 with rust-src, clippy, rustfmt
   - python3, xz, zstd, cpio, make, a C compiler; g++ for make fuzz; gdb with support for powerpc
+  - for boot media: xorriso, sfdisk, mkfs.fat, mtools; for tests of GRUB: grub-mkimage
 END
     exit 1
 fi

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
-# Runs tests and adds up what they count: test.sh host|qemu|power8|power9|power10 ...
+# Runs tests and adds up what they count: test.sh host|qemu|media|power8|power9|power10 ...
 #
 #   host      cargo test and the tests of the scripts under qemu/ and bench/
 #   qemu      the console transcripts of qemu/cases, qemu/test_image.py, qemu/test_kernel.py,
-#             test_registered.py, test_text.py and test_spoiled.py there, a sample of
-#             `make corpus`, and a minute of qemu/stress.py
+#             test_registered.py, test_text.py and test_spoiled.py there, one boot medium,
+#             a sample of `make corpus`, and a minute of qemu/stress.py
+#   media     qemu/test_media.py: every boot medium, on three processors
 #   powerN    the same on that CPU
 #   powerN-MMU-SMP[-FIRMWARE]   the transcripts on that machine: power9-hash-4;
 #              with like8 for MMU, on one that has to look like a POWER8
@@ -69,10 +70,12 @@ for what in "$@"; do
             count registered of_unittest python3 qemu/test_registered.py
             count text of_unittest python3 qemu/test_text.py
             count spoiled of_unittest python3 qemu/test_spoiled.py
+            MEDIA=mbr-vscsi CPUS=power9 count media of_unittest python3 qemu/test_media.py Client Media
             count corpus of_unittest python3 tools/corpus/test_corpus.py
             count stress of_cases qemu/stress.py
         fi
         ;;
+    media) count media of_unittest python3 -u qemu/test_media.py -v ;;
     power*-*-*)
         older=''
         IFS=- read -r cpu mmu smp firmware <<<"$what"
@@ -89,7 +92,7 @@ for what in "$@"; do
         [ -n "${CASES:-}" ] || CPU=$what count "kernel-$what" of_unittest python3 qemu/test_kernel.py
         ;;
     *)
-        echo "test.sh: $what: host, qemu, power8, power9, power10, or power9-hash-4 and the like" >&2
+        echo "test.sh: $what: host, qemu, media, power8, power9, power10, or power9-hash-4 and the like" >&2
         exit 2
         ;;
     esac

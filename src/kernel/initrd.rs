@@ -1,7 +1,7 @@
 //! The files that came with the kernel.
 
 use crate::addr::Vaddr;
-use crate::initrd::{File, files};
+use crate::initrd::{Damage, File, check, files};
 use crate::machine::lock::Once;
 use crate::machine::memory;
 use crate::shell::args::module_name_eq;
@@ -11,9 +11,11 @@ static ARCHIVE: Once<&'static [u8]> = Once::new();
 /// Where `insmod NAME` looks.
 pub const MODULES: &str = "lib/modules/";
 
-/// Remembers the ramdisk that the firmware reported, if any.
-pub fn init(initrd: Option<(Vaddr, u64)>) {
-    ARCHIVE.call_once(|| initrd.map_or(&[], |(start, len)| memory::initrd_bytes(start, len)));
+/// Remembers the archive that came along, if one did; what is wrong with it.
+pub fn init(initrd: Option<(Vaddr, u64)>) -> Result<(), Damage> {
+    let archive =
+        ARCHIVE.call_once(|| initrd.map_or(&[], |(start, len)| memory::initrd_bytes(start, len)));
+    if archive.is_empty() { Ok(()) } else { check(archive).map(|_| ()) }
 }
 
 /// All regular files.

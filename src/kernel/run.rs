@@ -1,17 +1,23 @@
 //! Boot arguments and the shell's loop.
 //!
 //! ```text
-//!  bootargs:  [interactive] [audit] [mmu=...] [cas] [-- COMMANDS]
+//!  bootargs:  [interactive|unattended] [reboot] [audit] [console=...] [mmu=...] [cas]
+//!             [-- COMMANDS]
 //! ```
+//!
+//! They come from the firmware, and from a file on the boot medium (`media`).
 //!
 //! With the word `audit`, whatever modules there are at the end are audited: every
 //! test does it. What has drifted is a failure, also of commands that went well.
 //!
 //! With commands the kernel runs them and powers off; without, or with the word
-//! `interactive`, it then gives the prompt. `mmu=` and `cas`: `mmu::negotiate`.
+//! `interactive`, it then gives the prompt. The word `unattended`
+//! means never, whatever the medium says. With `reboot` the machine starts again where
+//! it would have powered off, also after a failure. `mmu=` and `cas`:
+//! `mmu::negotiate`; `console=`: `machine::platform::pseries`.
 
 use alloc::format;
-use alloc::string::ToString;
+use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 
@@ -21,7 +27,7 @@ use crate::kprintln;
 use crate::machine::lock::pause;
 use crate::machine::platform::{self, MachineFacts, Platform};
 use crate::machine::{smp, tick};
-use crate::shell::batch::{Batch, Ending, Verdict};
+use crate::shell::batch::{Batch, Ending, Outcome, Verdict};
 use crate::shell::edit::{Editor, Event};
 
 const PROMPT: &[u8] = b"tocsin> ";
@@ -50,7 +56,7 @@ fn split(bootargs: &[u8]) -> (Vec<&[u8]>, Option<&[u8]>) {
 /// Runs what the boot arguments ask for; ends the machine with the verdict.
 pub extern "C" fn run(facts: &MachineFacts) -> ! {
     let platform = platform::get().expect("the platform was found before the shell starts");
-    initrd::init(facts.initrd);
+    let trouble = look_at_archive(facts);
     records::init(facts.timebase_hz);
     tick::init(facts.timebase_hz);
     own::init();
@@ -60,19 +66,53 @@ pub extern "C" fn run(facts: &MachineFacts) -> ! {
     }
     exports::table(); // made now: `mem` shows no difference after the first insmod
     let (words, commands) = split(&facts.bootargs);
-    let interactive = words.iter().any(|word| *word == b"interactive");
-    AUDITS.store(words.iter().any(|word| *word == b"audit"), Ordering::Relaxed);
+    let asked = |word: &str| words.contains(&word.as_bytes());
+    let unattended = asked("unattended");
+    let interactive = asked("interactive") && !unattended;
+    AUDITS.store(asked("audit"), Ordering::Relaxed);
     console::set_interactive(interactive);
 
     let mut kernel = Kernel { timebase_hz: facts.timebase_hz };
     let mut batch = Batch::new();
-    let ending = commands.map_or(Ending::Finished, |script| batch.run(script, &mut kernel));
-    let ask = interactive || commands.is_none();
+    let mut ending = Ending::Stopped;
+    match &trouble {
+        // What the commands count on is not there.
+        Some(why) => {
+            kprintln!("boot: {why}");
+            batch.settle(b"boot", b"", false, Outcome::Failed(why.clone()));
+        }
+        None => {
+            ending = commands.map_or(Ending::Finished, |script| batch.run(script, &mut kernel));
+        }
+    }
+    let nothing_to_do = commands.is_none() && trouble.is_none();
+    let ask = interactive || nothing_to_do && !unattended;
+    let off = if asked("reboot") { Ending::Reboot } else { Ending::Poweroff };
     match ending {
         Ending::Poweroff | Ending::Reboot => finish(platform, batch.verdict(), ending),
         Ending::Finished | Ending::Stopped if ask => prompt(platform, &mut kernel),
-        Ending::Finished | Ending::Stopped => finish(platform, batch.verdict(), Ending::Poweroff),
+        Ending::Finished | Ending::Stopped => finish(platform, batch.verdict(), off),
     }
+}
+
+/// Notes in the log what the machine was booted with; why that cannot be used.
+fn look_at_archive(facts: &MachineFacts) -> Option<String> {
+    let note = |line: String| console::log_bytes(format!("boot: {line}\n").as_bytes());
+    let archive = initrd::init(facts.initrd);
+    if !facts.bootpath.is_empty() {
+        note(format!("from {}", facts.bootpath));
+    }
+    let (start, len) = facts.memory;
+    note(format!("memory {:#x} to {:#x}, console {}", start.0, start.0 + len, facts.console));
+    match facts.initrd {
+        Some((start, len)) => {
+            let from = &facts.archive_from;
+            note(format!("archive {:#x}, {len} bytes, from {from}", start.0));
+        }
+        None => note(String::from("no archive of modules")),
+    }
+    let damage = archive.err().map(|damage| format!("{}: {damage}", facts.archive_from));
+    facts.trouble.clone().or(damage)
 }
 
 /// The boot arguments want an audit before the end.

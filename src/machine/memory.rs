@@ -69,6 +69,10 @@ pub fn fixup(nip: Vaddr) -> Option<Vaddr> {
 
 /// Bytes at the top of the first memory range that firmware may still use.
 const FIRMWARE_TOP: u64 = 0x260_0000;
+/// Bytes behind the files that came along, of which nothing is firmware's.
+const LEAST: u64 = 0x100_0000;
+/// Bytes from their end to the end of memory, at least.
+pub const LEAST_BEHIND_FILES: u64 = LEAST + FIRMWARE_TOP;
 /// The heap takes memory in steps of this many bytes.
 const HEAP_STEP: usize = 256 * 1024;
 /// Runs of free pages that the list has room for before it must grow.
@@ -171,11 +175,11 @@ pub fn init(facts: &MachineFacts) {
     let (start, len) = facts.memory;
     let (image_start, image_end) = super::boot::image();
     let initrd_end = facts.initrd.map_or(0, |(start, len)| start.0 + len);
-    let heap = image_end.0.max(initrd_end).next_multiple_of(0x1_0000);
+    let heap = image_end.0.max(initrd_end).max(facts.files_end).next_multiple_of(0x1_0000);
     let end = start.0 + len;
     let usable = end.saturating_sub(FIRMWARE_TOP).min(super::boot::kernel_toc().0 + 0x7fff_0000);
     assert!(
-        heap + 0x100_0000 <= usable,
+        heap + LEAST <= usable,
         "too little memory: 16 MiB are needed behind the initrd; give more (MEM=) or fewer modules"
     );
     let reserve = ((usable - heap) / 4).min(0x1000_0000).next_multiple_of(0x1_0000);
@@ -371,6 +375,23 @@ pub fn write_for_module(at: Vaddr, bytes: &[u8]) -> bool {
     stored == bytes.len()
 }
 
+/// True if `len` bytes at `start` lie in memory behind the image, and begin with `magic`.
+/// For what may be an address or anything; needs no heap.
+pub fn begins_with(facts: &MachineFacts, start: Vaddr, len: u64, magic: &[u8]) -> bool {
+    let (ram, ram_len) = facts.memory;
+    let end = start.0.checked_add(len);
+    let inside = start >= super::boot::image().1 && end.is_some_and(|end| end <= ram.0 + ram_len);
+    let mut found = [0; 16];
+    let Some(found) = found.get_mut(..magic.len()) else { return false };
+    if !inside || len < magic.len() as u64 {
+        return false;
+    }
+    // SAFETY: `found` may be written; the source is RAM, and before translation is on
+    // nothing in RAM faults.
+    let copied = unsafe { safe_copy(found.as_mut_ptr(), start.0, found.len()) };
+    copied == magic.len() && found == magic
+}
+
 /// Bytes that the firmware loaded and that nobody writes: the initrd.
 ///
 /// The range must be the one in [`MachineFacts::initrd`]; it is checked to be RAM
@@ -382,6 +403,14 @@ pub fn initrd_bytes(start: Vaddr, len: u64) -> &'static [u8] {
     // SAFETY: RAM between the image and the heap, which no allocator owns, so
     // it is never written while the kernel runs.
     unsafe { core::slice::from_raw_parts(start.0 as *const u8, len as usize) }
+}
+
+/// Bytes that were read from the boot medium and that nobody writes.
+///
+/// The range must be one of `bootfiles`; it is checked to be RAM that lies behind the
+/// image and before the heap.
+pub fn loaded_bytes(start: Vaddr, len: u64) -> &'static [u8] {
+    initrd_bytes(start, len)
 }
 
 /// Module memory: whole pages with one owner, given back when dropped.

@@ -5,11 +5,13 @@
 //! kernel knows only [`Platform`].
 //!
 //! ```text
-//! openfirmware   the client interface: properties, before quiesce
+//! openfirmware   the client interface: properties and files, before quiesce
+//! bootfiles      modules and commands, from where the kernel came from
 //! pseries        console and clean ends through hypercalls and RTAS
 //! hcall          the hypercall instruction and the numbers used
 //! ```
 
+pub mod bootfiles;
 pub mod hcall;
 pub mod openfirmware;
 pub mod pseries;
@@ -30,8 +32,18 @@ pub struct MachineFacts {
     /// The first range of memory, which holds the image: start and length in
     /// bytes. The kernel uses no other: stubs reach 2 GiB, and so does this.
     pub memory: (Vaddr, u64),
-    /// The initial ramdisk, if one was loaded.
+    /// The archive of modules, if there is one: the initial ramdisk.
     pub initrd: Option<(Vaddr, u64)>,
+    /// Who loaded it, or the path that it was read from.
+    pub archive_from: String,
+    /// The first address behind all that was read from the boot medium; 0 if nothing.
+    pub files_end: u64,
+    /// What firmware says the kernel came from; empty if it does not say.
+    pub bootpath: String,
+    /// The terminal that is the console.
+    pub console: String,
+    /// Something that came with the kernel and cannot be used: no command is run.
+    pub trouble: Option<String>,
     /// The boot arguments as bytes, without the final NUL.
     pub bootargs: Vec<u8>,
     /// Ticks of the time base in a second.
@@ -88,14 +100,15 @@ pub fn get() -> Option<&'static dyn Platform> {
 
 /// Learns what the firmware knows, sets up memory, and takes the machine over.
 ///
-/// `firmware` is what came in r5 at boot.
+/// `firmware` is what came in r5 at boot; `handed_over` is what came in r3 and r4, which
+/// may be an archive of modules and its bytes.
 ///
 /// # Panics
 /// If called twice, or if no firmware called us (no other platform is known yet).
-pub fn take_over(firmware: u64) -> (&'static dyn Platform, MachineFacts) {
+pub fn take_over(firmware: u64, handed_over: (u64, u64)) -> (&'static dyn Platform, MachineFacts) {
     assert!(firmware != 0 && PLATFORM.get().is_none());
     // SAFETY: r5 at boot, and this is the first call: the firmware is whole.
     let firmware = unsafe { openfirmware::OpenFirmware::new(firmware) };
     let platform = PLATFORM.call_once(|| pseries::find(&firmware));
-    (platform, pseries::take_over(firmware))
+    (platform, pseries::take_over(platform, firmware, handed_over))
 }

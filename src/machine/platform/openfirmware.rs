@@ -4,8 +4,8 @@
 //! so boot asks for a fixed list and never walks the tree.
 //!
 //! ```text
-//! /chosen      stdout bootargs linux,initrd-start linux,initrd-end, what of
-//!              translation is offered, and then granted
+//! /chosen      stdout bootargs bootpath linux,initrd-start linux,initrd-end, what
+//!              of translation is offered, and then granted; *-response of a server
 //! /            model
 //! /memory@0    reg
 //! /cpus/*      reg-like: ibm,ppc-interrupt-server#s; timebase-frequency
@@ -18,6 +18,8 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::arch::global_asm;
 use core::cell::UnsafeCell;
+
+use core::ffi::CStr;
 
 use crate::machine::spr::msr;
 
@@ -84,12 +86,19 @@ pub struct OpenFirmware {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Node(u32);
 
-/// A NUL-terminated string constant below 4 GiB, as the firmware takes names.
-type Name = &'static core::ffi::CStr;
+/// An open device or file ("ihandle").
+#[derive(Debug)]
+pub struct Instance(u32);
 
-fn cell(name: Name) -> u32 {
+/// A NUL-terminated string below 4 GiB, as the firmware takes names. Constants are, and
+/// what lies on the boot stack: both are part of the image.
+fn cell(name: &CStr) -> u32 {
+    debug_assert!(name.as_ptr() as u64 >> 32 == 0);
     name.as_ptr() as u32
 }
+
+/// Names of properties, services and nodes.
+type Name = &'static CStr;
 
 impl OpenFirmware {
     /// The interface at `entry`.
@@ -118,6 +127,11 @@ impl OpenFirmware {
 
     /// The node at `path`.
     pub fn find(&self, path: Name) -> Option<Node> {
+        self.call::<1>(c"finddevice", &[cell(path)]).map(|[node]| Node(node))
+    }
+
+    /// The node at a path that is no constant.
+    pub fn find_path(&self, path: &CStr) -> Option<Node> {
         self.call::<1>(c"finddevice", &[cell(path)]).map(|[node]| Node(node))
     }
 
@@ -160,6 +174,58 @@ impl OpenFirmware {
             4 => Some(u64::from(u32::from_be_bytes(*bytes.first_chunk()?))),
             8 => Some(u64::from_be_bytes(bytes)),
             _ => None,
+        }
+    }
+
+    /// Opens a device, or a file on it.
+    pub fn open(&self, path: &CStr) -> Option<Instance> {
+        let [instance] = self.call::<1>(c"open", &[cell(path)])?;
+        (instance != 0).then_some(Instance(instance))
+    }
+
+    /// Closes what [`open`](Self::open) opened.
+    pub fn close(&self, instance: Instance) {
+        self.call::<0>(c"close", &[instance.0]);
+    }
+
+    /// Reads up to `len` bytes to `at`, which [`claim`](Self::claim) has set aside for
+    /// that; how many came.
+    pub fn read(&self, instance: &Instance, at: u64, len: u64) -> Option<u64> {
+        let args = [instance.0, u32::try_from(at).ok()?, u32::try_from(len).ok()?];
+        let [got] = self.call::<1>(c"read", &args)?;
+        // Firmware's own errors are negative.
+        (u64::from(got) <= len).then_some(got.into())
+    }
+
+    /// Reads the next bytes; how many came.
+    pub fn read_bytes(&self, instance: &Instance, to: &mut [u8]) -> Option<usize> {
+        let got = self.read(instance, to.as_mut_ptr() as u64, to.len() as u64)?;
+        Some(got as usize)
+    }
+
+    /// Goes back to a file's start; false if it cannot.
+    pub fn rewind(&self, instance: &Instance) -> bool {
+        self.call::<1>(c"seek", &[instance.0, 0, 0]).is_some()
+    }
+
+    /// Loads the whole of a file to `at`, as firmware loads what it boots; its bytes.
+    pub fn load(&self, instance: &Instance, at: u64) -> Option<u64> {
+        let args = [cell(c"load"), instance.0, u32::try_from(at).ok()?];
+        let [status, len] = self.call::<2>(c"call-method", &args)?;
+        (status == 0 && len.cast_signed() >= 0).then_some(len.into())
+    }
+
+    /// Sets `len` bytes at `at` aside, so that firmware does not use them; false if it
+    /// has, or if there is no such memory.
+    pub fn claim(&self, at: u64, len: u64) -> bool {
+        let (Ok(at), Ok(len)) = (u32::try_from(at), u32::try_from(len)) else { return false };
+        self.call::<1>(c"claim", &[at, len, 0]) == Some([at])
+    }
+
+    /// Gives back what [`claim`](Self::claim) has set aside.
+    pub fn release(&self, at: u64, len: u64) {
+        if let (Ok(at), Ok(len)) = (u32::try_from(at), u32::try_from(len)) {
+            self.call::<0>(c"release", &[at, len]);
         }
     }
 

@@ -2,14 +2,19 @@
 //!
 //! References: LoPAPR, "Run-Time Abstraction Services"; "Virtual Terminal".
 
-use alloc::string::String;
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
 use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::openfirmware::{Node, OpenFirmware, call_cells};
-use super::{MachineFacts, Platform, hcall};
+use super::{MachineFacts, Platform, bootfiles, hcall};
 use crate::addr::Vaddr;
+use crate::initrd;
 use crate::machine::lock::{Mutex, briefly};
-use crate::machine::{memory, spr};
+use crate::machine::{boot, memory, spr};
+use crate::media::{self, COMMANDS_INSIDE};
 use crate::mmu::negotiate::{self, Kind, Offer, Wanted};
 
 /// Bytes kept for RTAS; QEMU wants 2 KiB, PowerVM more.
@@ -41,7 +46,7 @@ struct Rtas {
 /// The platform of pseries machines.
 pub struct Pseries {
     /// Unit address of the console's virtual terminal.
-    vty: u32,
+    vty: AtomicU32,
     rtas: Rtas,
     /// Held while a CPU is in RTAS.
     in_rtas: Mutex<()>,
@@ -49,12 +54,8 @@ pub struct Pseries {
 
 /// Finds console and RTAS, with which the kernel can speak and end; needs no heap.
 pub fn find(firmware: &OpenFirmware) -> Pseries {
-    let chosen = firmware.find(c"/chosen");
-    let vty = chosen
-        .and_then(|node| firmware.cell(node, c"stdout"))
-        .and_then(|instance| firmware.package(instance as u32))
-        .and_then(|node| firmware.cell(node, c"reg"))
-        .unwrap_or(0) as u32;
+    let stdout = stdout_terminal(firmware);
+    let vty = stdout.or_else(|| terminals(firmware).next()).unwrap_or(0);
 
     let mut rtas = Rtas::default();
     if let Some(node) = firmware.find(c"/rtas") {
@@ -69,12 +70,52 @@ pub fn find(firmware: &OpenFirmware) -> Pseries {
             rtas.entry = firmware.instantiate_rtas(room).unwrap_or(0);
         }
     }
-    Pseries { vty, rtas, in_rtas: Mutex::new(()) }
+    Pseries { vty: AtomicU32::new(vty), rtas, in_rtas: Mutex::new(()) }
+}
+
+/// The unit address of a node, if it is a terminal that hypercalls reach. (There is
+/// also `hvterm-protocol`, which wants packets.)
+fn terminal(firmware: &OpenFirmware, node: Node) -> Option<u32> {
+    let (name, len) = firmware.property::<8>(node, c"compatible")?;
+    (&name[..len] == b"hvterm1\0").then(|| firmware.cell(node, c"reg"))?.map(|unit| unit as u32)
+}
+
+/// The terminal that firmware itself prints to, if that is one.
+fn stdout_terminal(firmware: &OpenFirmware) -> Option<u32> {
+    let chosen = firmware.find(c"/chosen")?;
+    let instance = firmware.cell(chosen, c"stdout")?;
+    terminal(firmware, firmware.package(instance as u32)?)
+}
+
+/// All terminals, in the tree's order.
+fn terminals(firmware: &OpenFirmware) -> impl Iterator<Item = u32> {
+    let first = firmware.find(c"/vdevice").and_then(|parent| firmware.child(parent));
+    core::iter::successors(first, |node| firmware.peer(*node))
+        .filter_map(|node| terminal(firmware, node))
+}
+
+/// The terminal that `console=` names: `hvc0` is firmware's own, `hvc1` and so on are
+/// the others in the tree's order, as Linux counts them; `vty@30000001` is a unit.
+fn named_terminal(firmware: &OpenFirmware, name: &str) -> Option<u32> {
+    if let Some(unit) = name.strip_prefix("vty@") {
+        let unit = u32::from_str_radix(unit, 16).ok()?;
+        return terminals(firmware).find(|terminal| *terminal == unit);
+    }
+    let index = name.strip_prefix("hvc")?.parse().ok()?;
+    let stdout = stdout_terminal(firmware);
+    let others = terminals(firmware).filter(|unit| Some(*unit) != stdout);
+    stdout.into_iter().chain(others).nth(index)
 }
 
 /// Asks the firmware for everything else that the kernel will need, then ends it.
 /// A panic in here is seen: the platform is known by now.
-pub fn take_over(firmware: OpenFirmware) -> MachineFacts {
+///
+/// `handed_over`: `platform::take_over`.
+pub fn take_over(
+    platform: &Pseries,
+    firmware: OpenFirmware,
+    handed_over: (u64, u64),
+) -> MachineFacts {
     let mut facts = MachineFacts::default();
 
     let chosen = firmware.find(c"/chosen");
@@ -91,8 +132,31 @@ pub fn take_over(firmware: OpenFirmware) -> MachineFacts {
         let [start, len] = [0, 8].map(|at| bytes[at..].first_chunk().copied().unwrap_or([0; 8]));
         facts.memory = (Vaddr(u64::from_be_bytes(start)), u64::from_be_bytes(len));
     }
+    let mut from = "the firmware";
+    if facts.initrd.is_none() {
+        // GRUB names it there and nowhere else, and so does boot/client.S.
+        let (start, len) = handed_over;
+        let archive = memory::begins_with(&facts, Vaddr(start), len, initrd::MAGIC);
+        (facts.initrd, from) =
+            (archive.then_some((Vaddr(start), len)), "whoever started the kernel");
+    }
+    let path = chosen.and_then(|node| firmware.property::<512>(node, c"bootpath"));
+    let path = path.as_ref().map_or(&[][..], |(bytes, len)| without_nul(&bytes[..*len]));
+    let mut found = bootfiles::Found::default();
+    if facts.initrd.is_none() && !path.is_empty() {
+        let (start, len) = facts.memory;
+        found = bootfiles::find(&firmware, path, boot::image().1, start.0 + len);
+        facts.initrd = found.archive.map(|file| (file.start, file.len));
+        facts.files_end = found.end;
+    }
     // From here on there is a heap: the rest may have any length.
     memory::init(&facts);
+    if let Some(archive) = &found.archive {
+        from = archive.path.text();
+    }
+    facts.archive_from = String::from(from);
+    facts.bootpath = String::from(String::from_utf8_lossy(path));
+    facts.trouble = found.trouble.map(|trouble| trouble.to_string());
 
     if let Some(node) = chosen {
         facts.bootargs = firmware.property_bytes(node, c"bootargs").unwrap_or_default();
@@ -100,6 +164,20 @@ pub fn take_over(firmware: OpenFirmware) -> MachineFacts {
             facts.bootargs.pop();
         }
     }
+    let script = match &found.commands {
+        Some(file) => memory::loaded_bytes(file.start, file.len),
+        None => facts
+            .initrd
+            .and_then(|(start, len)| {
+                initrd::files(memory::initrd_bytes(start, len))
+                    .find(|file| file.path == COMMANDS_INSIDE)
+            })
+            .map_or(&[][..], |file| file.data),
+    };
+    if !script.is_empty() {
+        media::merge(&mut facts.bootargs, script);
+    }
+    choose_console(platform, &firmware, &mut facts);
     facts.translation = agree_on_translation(&firmware, chosen, &facts.bootargs);
     facts.model = firmware
         .find(c"/")
@@ -126,6 +204,26 @@ pub fn take_over(firmware: OpenFirmware) -> MachineFacts {
 
     firmware.quiesce();
     facts
+}
+
+fn without_nul(bytes: &[u8]) -> &[u8] {
+    bytes.split(|byte| *byte == 0).next().unwrap_or(&[])
+}
+
+/// Takes the terminal that `console=` names, if it does.
+fn choose_console(platform: &Pseries, firmware: &OpenFirmware, facts: &mut MachineFacts) {
+    let wanted = media::value(&facts.bootargs, "console").map(String::from_utf8_lossy);
+    if let Some(name) = wanted {
+        match named_terminal(firmware, &name) {
+            Some(unit) => platform.vty.store(unit, Ordering::Relaxed),
+            None => {
+                let all: Vec<_> = terminals(firmware).map(|unit| format!("vty@{unit:x}")).collect();
+                let trouble = format!("console={name}: no such terminal ({})", all.join(", "));
+                facts.trouble.get_or_insert(trouble);
+            }
+        }
+    }
+    facts.console = format!("vty@{:x}", platform.vty.load(Ordering::Relaxed));
 }
 
 /// Settles with the hypervisor which translation to run with. What the tree says
@@ -196,11 +294,11 @@ static TERM_REASON: Mutex<[u8; 128]> = Mutex::new([0; 128]);
 
 impl Platform for Pseries {
     fn console_write(&self, bytes: &[u8]) {
-        hcall::put_term_chars(self.vty, bytes);
+        hcall::put_term_chars(self.vty.load(Ordering::Relaxed), bytes);
     }
 
     fn console_read(&self, buffer: &mut [u8; 16]) -> usize {
-        hcall::get_term_chars(self.vty, buffer)
+        hcall::get_term_chars(self.vty.load(Ordering::Relaxed), buffer)
     }
 
     fn power_off(&self) -> ! {

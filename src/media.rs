@@ -1,0 +1,344 @@
+//! Where the files lie that belong to the kernel on a boot medium.
+//!
+//! Firmware says where it got the kernel from (`bootpath`); two files are looked for
+//! beside it. Nothing but names is made here: `machine/platform/bootfiles.rs` asks
+//! the firmware to open them.
+//!
+//! ```text
+//!  bootpath                          the kernel was in     looked for
+//!  .../disk@8000000000000000         a PReP partition      :2,\boot\FILE, then :1,\boot\FILE
+//!  .../disk@80...:,\boot\tocsin.elf  a file (ISO, FAT)     :,\boot\FILE
+//!  .../l-lan@71000003                TFTP, by DHCP         :,FOLDER\FILE, FOLDER from the reply
+//!  .../l-lan@3:bootp,10.0.0.1,k,...  TFTP, as typed        the same with another name
+//! ```
+//!
+//! A slash would end the arguments, in the firmware's eyes: it takes a backslash for
+//! one, also in names for TFTP.
+//!
+//! # References
+//! IEEE 1275 PowerPC CHRP binding, "Disk label package", "Network booting"; RFC 951
+//! and RFC 2131 for the reply that the server sent.
+#![forbid(unsafe_code)]
+
+use core::ffi::CStr;
+
+/// The archive of modules. Eight letters and three: SLOF's FAT knows no other names.
+pub const ARCHIVE: &str = "initrd.img";
+/// Boot words and commands, as text; see [`merge`].
+pub const COMMANDS: &str = "commands.txt";
+/// The same inside the archive.
+pub const COMMANDS_INSIDE: &str = "boot/commands";
+
+/// Most bytes of a path, with the NUL that firmware wants at its end.
+pub const PATH_BYTES: usize = 512;
+
+/// How firmware reads from the device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A disk, a CD: files, in partitions.
+    Block,
+    /// TFTP.
+    Network,
+}
+
+/// A path as firmware takes it. Needs no heap: there is none yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Path {
+    bytes: [u8; PATH_BYTES],
+    len: usize,
+}
+
+impl Path {
+    /// The parts, one behind the other, with no slash behind the device; `None` if they
+    /// are too long, or hold a NUL.
+    #[must_use]
+    pub fn of(parts: &[&[u8]]) -> Option<Self> {
+        let mut path = Self { bytes: [0; PATH_BYTES], len: 0 };
+        for part in parts {
+            let end = path.len.checked_add(part.len()).filter(|end| *end < PATH_BYTES)?;
+            path.bytes[path.len..end].copy_from_slice(part);
+            path.len = end;
+        }
+        let colon = path.bytes.iter().position(|byte| *byte == b':').unwrap_or(path.len);
+        for byte in path.bytes[colon..].iter_mut().filter(|byte| **byte == b'/') {
+            *byte = b'\\';
+        }
+        (!path.bytes[..path.len].contains(&0)).then_some(path)
+    }
+
+    /// With the NUL.
+    #[must_use]
+    pub fn c_str(&self) -> &CStr {
+        CStr::from_bytes_until_nul(&self.bytes).unwrap_or_default()
+    }
+
+    /// For a person.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        core::str::from_utf8(&self.bytes[..self.len]).unwrap_or("?")
+    }
+}
+
+/// The device of a path: what stands before its arguments.
+#[must_use]
+pub fn device(bootpath: &[u8]) -> &[u8] {
+    bootpath.split(|byte| *byte == b':').next().unwrap_or(&[])
+}
+
+fn arguments(bootpath: &[u8]) -> &[u8] {
+    bootpath.get(device(bootpath).len() + 1..).unwrap_or(&[])
+}
+
+/// A name's folder, with the separator at its end; empty if it has none.
+fn folder(name: &[u8]) -> &[u8] {
+    let end = name.iter().rposition(|byte| matches!(byte, b'/' | b'\\'));
+    end.map_or(&[], |end| &name[..=end])
+}
+
+/// The place of `file` to try as the `attempt`-th, counted from 0; `None` if there is
+/// no other. `reply` is what the DHCP or BOOTP server sent.
+#[must_use]
+pub fn place(
+    bootpath: &[u8],
+    kind: Kind,
+    reply: &[u8],
+    attempt: usize,
+    file: &str,
+) -> Option<Path> {
+    let (device, arguments, file) = (device(bootpath), arguments(bootpath), file.as_bytes());
+    match kind {
+        Kind::Block => {
+            let beside = folder(arguments);
+            match attempt {
+                0 if !beside.is_empty() => Path::of(&[device, b":", beside, file]),
+                0 => Path::of(&[device, b":2,\\boot\\", file]),
+                1 if beside.is_empty() => Path::of(&[device, b":1,\\boot\\", file]),
+                _ => None,
+            }
+        }
+        Kind::Network => {
+            let reply = Reply::read(reply);
+            match (attempt, typed_name(arguments)) {
+                (0, Some((before, name, after))) => {
+                    Path::of(&[device, b":", before, folder(name), file, after])
+                }
+                (0, None) => {
+                    let folder = reply.map_or(&[][..], |reply| reply.folder());
+                    Path::of(&[device, b":,", folder, file])
+                }
+                // Every address as the server gave it: no second question to it.
+                (1, _) => {
+                    let reply = reply?;
+                    let [mut server, mut own, mut gateway] = [[0; 15]; 3];
+                    Path::of(&[
+                        device,
+                        b":",
+                        dotted(reply.server, &mut server),
+                        b",",
+                        reply.folder(),
+                        file,
+                        b",",
+                        dotted(reply.own, &mut own),
+                        b",",
+                        dotted(reply.gateway, &mut gateway),
+                    ])
+                }
+                _ => None,
+            }
+        }
+    }
+}
+
+/// The file's name in the arguments of a network device, with what stands before and
+/// behind it: `[WORD,|KEY=VALUE,]... SERVER,NAME[,...]`. `None` if none is there.
+fn typed_name(arguments: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
+    let mut at = 0;
+    let mut server_seen = false;
+    for field in arguments.split(|byte| *byte == b',') {
+        let end = at + field.len();
+        let address = field.is_empty() || field[0].is_ascii_digit();
+        if server_seen {
+            return (!field.is_empty()).then(|| (&arguments[..at], field, &arguments[end..]));
+        }
+        server_seen = address && !field.contains(&b'=');
+        at = end + 1;
+    }
+    None
+}
+
+/// What is needed of a BOOTP or DHCP reply.
+struct Reply<'a> {
+    own: [u8; 4],
+    server: [u8; 4],
+    gateway: [u8; 4],
+    file: &'a [u8],
+}
+
+impl<'a> Reply<'a> {
+    fn read(bytes: &'a [u8]) -> Option<Self> {
+        let address = |at: usize| bytes.get(at..at + 4)?.first_chunk::<4>().copied();
+        let file = bytes.get(108..236)?.split(|byte| *byte == 0).next()?;
+        Some(Self { own: address(16)?, server: address(20)?, gateway: address(24)?, file })
+    }
+
+    fn folder(&self) -> &'a [u8] {
+        folder(self.file)
+    }
+}
+
+/// An address as people write it; the part of `text` that it takes.
+fn dotted(address: [u8; 4], text: &mut [u8; 15]) -> &[u8] {
+    let mut len = 0;
+    for (index, number) in address.into_iter().enumerate() {
+        if index > 0 {
+            text[len] = b'.';
+            len += 1;
+        }
+        for (power, least) in [(100, 100), (10, 10), (1, 0)] {
+            if number >= least {
+                text[len] = b'0' + number / power % 10;
+                len += 1;
+            }
+        }
+    }
+    &text[..len]
+}
+
+/// Adds a script from the medium to the boot arguments, unless they have commands.
+///
+/// ```text
+///  bootargs "mmu=hash"   +   "reboot --\n# at night\ninsmod demo\n"
+///      ->   "mmu=hash reboot --\ninsmod demo\n"
+/// ```
+///
+/// The first line may be boot words, if it ends with `--`; lines that begin with `#`
+/// are left out, and line ends are what Unix takes for one.
+pub fn merge(bootargs: &mut alloc::vec::Vec<u8>, script: &[u8]) {
+    if words(bootargs).any(|word| word == b"--") {
+        return;
+    }
+    let mut lines = script
+        .split(|byte| *byte == b'\n')
+        .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
+        .filter(|line| !line.starts_with(b"#"))
+        .peekable();
+    while lines.next_if(|line| line.trim_ascii().is_empty()).is_some() {}
+    bootargs.push(b' ');
+    if lines.peek().is_none_or(|line| words(line).last() != Some(b"--")) {
+        bootargs.extend(b"--\n");
+    }
+    for line in lines {
+        bootargs.extend(line);
+        bootargs.push(b'\n');
+    }
+}
+
+fn words(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    bytes.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty())
+}
+
+/// The value of the last word `KEY=VALUE` in front of `--`.
+#[must_use]
+pub fn value<'a>(bootargs: &'a [u8], key: &str) -> Option<&'a [u8]> {
+    words(bootargs)
+        .take_while(|word| *word != b"--")
+        .filter_map(|word| word.strip_prefix(key.as_bytes())?.strip_prefix(b"="))
+        .last()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::string::String;
+    use std::vec::Vec;
+
+    fn places(bootpath: &str, kind: Kind, reply: &[u8]) -> Vec<String> {
+        (0..5)
+            .map_while(|attempt| place(bootpath.as_bytes(), kind, reply, attempt, ARCHIVE))
+            .map(|path| path.text().into())
+            .collect()
+    }
+
+    fn reply(file: &str) -> Vec<u8> {
+        let mut bytes = std::vec![0; 300];
+        bytes[16..28].copy_from_slice(&[10, 0, 2, 15, 192, 168, 100, 2, 0, 0, 0, 0]);
+        bytes[108..108 + file.len()].copy_from_slice(file.as_bytes());
+        bytes
+    }
+
+    #[test]
+    fn behind_a_prep_partition_comes_the_one_with_files() {
+        let disk = "/vdevice/v-scsi@71000003/disk@8000000000000000";
+        let want = [":2,\\boot\\initrd.img", ":1,\\boot\\initrd.img"];
+        assert_eq!(places(disk, Kind::Block, &[]), want.map(|end| [disk, end].concat()));
+    }
+
+    #[test]
+    fn beside_a_kernel_that_is_a_file_lie_its_files() {
+        let places = |path| places(path, Kind::Block, &[]);
+        assert_eq!(places("/cd:,\\boot\\tocsin.elf"), ["/cd:,\\boot\\initrd.img"]);
+        assert_eq!(places("/cd:1,\\k.elf"), ["/cd:1,\\initrd.img"]);
+        assert_eq!(places("/cd:\\ppc\\boot\\k"), ["/cd:\\ppc\\boot\\initrd.img"]);
+    }
+
+    #[test]
+    fn a_server_is_asked_for_a_file_in_the_folder_of_the_kernel() {
+        let lan = "/vdevice/l-lan@71000003";
+        let full = ":192.168.100.2,lab\\initrd.img,10.0.2.15,0.0.0.0";
+        assert_eq!(
+            places(lan, Kind::Network, &reply("lab/tocsin.elf")),
+            [[lan, ":,lab\\initrd.img"].concat(), [lan, full].concat()]
+        );
+        assert_eq!(places(lan, Kind::Network, &reply("k"))[0], [lan, ":,initrd.img"].concat());
+        assert_eq!(places(lan, Kind::Network, &[0; 235]).len(), 1);
+        assert_eq!(places(lan, Kind::Network, &[0; 236]).len(), 2);
+    }
+
+    #[test]
+    fn typed_arguments_stay_but_for_the_name() {
+        let place = |args: &str| places(&["/lan:", args].concat(), Kind::Network, &[])[0].clone();
+        assert_eq!(place("10.0.0.1,a/k.elf,10.0.0.2"), "/lan:10.0.0.1,a\\initrd.img,10.0.0.2");
+        assert_eq!(place("speed=auto,bootp,,k"), "/lan:speed=auto,bootp,,initrd.img");
+        assert_eq!(place(",k"), "/lan:,initrd.img");
+        assert_eq!(place("bootp"), "/lan:,initrd.img");
+    }
+
+    #[test]
+    fn a_path_that_is_too_long_is_none() {
+        assert!(Path::of(&[&[b'a'; PATH_BYTES - 1]]).is_some());
+        assert!(Path::of(&[&[b'a'; PATH_BYTES - 1], b"b"]).is_none());
+        assert!(Path::of(&[b"a\0b"]).is_none());
+    }
+
+    fn merged(bootargs: &str, script: &str) -> String {
+        let mut bytes = bootargs.as_bytes().to_vec();
+        merge(&mut bytes, script.as_bytes());
+        String::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn commands_of_the_boot_arguments_come_before_a_script() {
+        assert_eq!(merged("a -- b", "c"), "a -- b");
+        assert_eq!(merged("a--b", "c"), "a--b --\nc\n");
+    }
+
+    #[test]
+    fn a_first_line_with_two_dashes_at_its_end_is_boot_words() {
+        assert_eq!(merged("mmu=hash", "# no\r\n\r\nreboot --\r\nx\n"), "mmu=hash reboot --\nx\n\n");
+        assert_eq!(merged("", "echo -- x\ny"), " --\necho -- x\ny\n");
+        assert_eq!(merged("", ""), " --\n");
+    }
+
+    #[test]
+    fn the_last_value_counts() {
+        assert_eq!(value(b"console=a x console=b -- console=c", "console"), Some(&b"b"[..]));
+        assert_eq!(value(b"consoles=a -- console=c", "console"), None);
+    }
+
+    #[test]
+    fn addresses_have_no_leading_zeros() {
+        let mut text = [0; 15];
+        assert_eq!(dotted([255, 100, 10, 0], &mut text), b"255.100.10.0");
+        assert_eq!(dotted([101, 9, 99, 200], &mut text), b"101.9.99.200");
+    }
+}

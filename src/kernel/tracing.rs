@@ -430,21 +430,23 @@ pub fn off() -> Result<(), String> {
 /// Switches sites on that the filters mean, if the tracer is to be on, and those with
 /// triggers; and all others off. How many the filters mean.
 fn switch(sites: &mut SiteTable, on: bool) -> Result<usize, String> {
-    let (mut wanted, triggers) = {
+    let (mut wanted, count) = {
         let tracer = TRACER.lock();
-        let wanted = if on { tracer.wanted(sites) } else { Vec::new() };
-        (wanted, tracer.triggers.sites())
+        let mut wanted = if on { tracer.wanted(sites) } else { Vec::new() };
+        let count = wanted.iter().map(|run| run.count()).sum();
+        if !tracer.triggers.is_empty() {
+            wanted = runs::union(&wanted, &tracer.triggers.sites());
+        }
+        (wanted, count)
     };
-    let count = wanted.iter().map(|run| run.count()).sum();
     if on {
         records::start()?;
     }
-    if !triggers.is_empty() {
-        wanted = runs::union(&wanted, &triggers);
-    }
     let there = wanted.iter().map(|run| run.count()).sum();
-    let others = (sites.counts(None).traced > 0).then(|| sites.others(&wanted));
-    change(sites, "trace", wanted, Change::Trace(true))?;
+    let others = (sites.counts(None).traced > 0).then(|| sites.traced_beside(&wanted));
+    if there > 0 {
+        change(sites, "trace", core::mem::take(&mut wanted), Change::Trace(true))?;
+    }
     if let Some(others) = others
         && sites.counts(None).traced > there
     {

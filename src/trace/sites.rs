@@ -686,6 +686,15 @@ impl SiteTable {
         others
     }
 
+    /// All sites of modules with one that is traced, but those of the set `runs`.
+    #[must_use]
+    pub fn traced_beside(&self, runs: &[Run]) -> Vec<Run> {
+        let modules = self.modules.iter().filter(|module| module.traced.count() > 0);
+        let mut all = Vec::with_capacity(4); // as many again for `plan`
+        all.extend(modules.map(Module::all));
+        if runs.is_empty() { all } else { runs::minus(&all, runs) }
+    }
+
     /// What `change` needs at the sites of `runs`; those that are in the wanted
     /// state already are left out. `who` is for the journal.
     pub fn plan(&self, who: &str, runs: Vec<Run>, change: Change) -> Result<Plan, PlanError> {

@@ -100,6 +100,12 @@ impl Triggers {
         self.0.iter().flat_map(|it| it.sites.iter().map(|(site, left)| (*site, it.action, *left)))
     }
 
+    /// True if there is none.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// The sites that have one, as a set.
     #[must_use]
     pub fn sites(&self) -> Vec<Run> {

@@ -111,7 +111,7 @@ impl Choice {
         if pattern.is_negative() {
             let all = pattern.means_all();
             self.waiting.retain(|waiting| {
-                !(waiting.is_alike(pattern) || all && waiting.has_modules_of(pattern))
+                !(waiting.is_alike(pattern) || (all && waiting.has_modules_of(pattern)))
             });
             return self.waiting.len() < before;
         }

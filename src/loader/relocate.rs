@@ -824,3 +824,27 @@ fn caller(object: &Object, section: &Section, relocation: &Rela) -> String {
     let nearest = before.max_by_key(|symbol| symbol.st_value);
     nearest.map_or_else(|| section.name.into(), |symbol| object.name(&symbol).into())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `bl .+8` and `b .-4` as GNU as makes them; no branch: `nop`, `ba 8`, `bdnz .+8`.
+    #[test]
+    fn only_a_relative_branch_is_aimed_and_only_within_reach() {
+        let aimed = |word: u32, distance: i64| {
+            let field = 0xa5a5_a5a5_0000_0000 | u64::from(word);
+            aim(field, 0x1_0000, 0x1_0000_u64.wrapping_add_signed(distance)).ok()
+        };
+        assert_eq!(aimed(0x4800_0001, 8), Some(0xa5a5_a5a5_4800_0009));
+        assert_eq!(aimed(0x4800_0000, -4), Some(0xa5a5_a5a5_4bff_fffc));
+        for other in [0x6000_0000, 0x4800_000a, 0x4200_0008] {
+            assert_eq!(aimed(other, 8), None, "{other:#x}");
+        }
+        for (last, next) in [(0x1ff_fffc, 0x200_0000), (-0x200_0000, -0x200_0004)] {
+            assert!(aimed(0x4800_0001, last).is_some());
+            assert!(aimed(0x4800_0001, next).is_none());
+        }
+        assert!(aimed(0x4800_0001, 6).is_none());
+    }
+}

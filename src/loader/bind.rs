@@ -234,7 +234,6 @@ pub(super) struct Linker<'l, 'a> {
     pub resolver: &'l dyn Resolver,
     pub abi: KernelAbi,
     pub options: &'l LinkOptions,
-    pub gpl_compatible: bool,
 }
 
 /// A stub to be written.
@@ -261,8 +260,7 @@ impl<'l, 'a> Linker<'l, 'a> {
     ) -> Self {
         let mut abi = *abi;
         abi.stubs.module_toc = base.offset(layout.toc.cast_signed());
-        let gpl_compatible = Modinfo::of(object).is_gpl_compatible();
-        Self { object, layout, base, image: &mut [], resolver, abi, options, gpl_compatible }
+        Self { object, layout, base, image: &mut [], resolver, abi, options }
     }
 
     /// Finds out what an undefined symbol stands for.
@@ -284,12 +282,10 @@ impl<'l, 'a> Linker<'l, 'a> {
         }
         let name = Name::before_nul(self.object.name_onwards(index));
         match self.resolver.resolve_name(&name) {
-            Some(found) if found.gpl_only && !self.gpl_compatible => {
-                let name = self.object.name(symbol).into();
-                let licence = Modinfo::of(self.object).licence().into();
-                return Err(LoadError::GplOnly { name, licence });
-            }
             Some(found) => {
+                if found.gpl_only {
+                    self.check_licence(symbol)?;
+                }
                 if let Owner::Module(number) = found.owner {
                     bindings.owners.push(number);
                 }
@@ -299,6 +295,17 @@ impl<'l, 'a> Linker<'l, 'a> {
             None => unresolved.add(self.object.name(symbol)),
         }
         Ok(())
+    }
+
+    /// Refuses an export for GPL-compatible modules, unless this is one.
+    #[cold]
+    fn check_licence(&self, symbol: &Sym) -> Result<(), LoadError> {
+        let modinfo = Modinfo::of(self.object);
+        if modinfo.is_gpl_compatible() {
+            return Ok(());
+        }
+        let (name, licence) = (self.object.name(symbol).into(), modinfo.licence().into());
+        Err(LoadError::GplOnly { name, licence })
     }
 
     /// Where a stub of `kind` leads.

@@ -173,13 +173,24 @@ impl CallSite {
 /// What stands before a profiling call at `offset` of `code`.
 #[inline]
 pub(super) fn classify(code: &[u8], offset: u64) -> SiteKind {
-    let word = |back| word_at(code, offset.wrapping_sub(back)).map(Insn);
-    if word(4) == Some(well_known::MFLR_R0) {
-        SiteKind::Profile
-    } else if word(4) == Some(well_known::STD_R0_16_R1) && word(8) == Some(well_known::MFLR_R0) {
-        SiteKind::ProfileStd
-    } else {
-        SiteKind::Late
+    let before = usize::try_from(offset).ok().and_then(|offset| code.get(..offset));
+    let before = before.unwrap_or_default();
+    let word = |bytes: &[u8; 4]| Insn(u32::from_le_bytes(*bytes));
+    match before.last_chunk().map(word) {
+        Some(well_known::MFLR_R0) => SiteKind::Profile,
+        Some(well_known::STD_R0_16_R1) => classify_late(before),
+        _ => SiteKind::Late,
+    }
+}
+
+/// The same, behind a `std r0,16(r1)`.
+#[cold]
+#[inline(never)]
+fn classify_late(before: &[u8]) -> SiteKind {
+    let words = before.last_chunk().map(|words: &[u8; 8]| u64::from_le_bytes(*words));
+    match words.map(|words| Insn(words as u32)) {
+        Some(well_known::MFLR_R0) => SiteKind::ProfileStd,
+        _ => SiteKind::Late,
     }
 }
 
@@ -212,15 +223,15 @@ pub(super) fn settle(
     // Both lists rise: one walk over the two finds each site's function. Of several
     // at one address it is the first.
     let mut rest = functions.iter();
-    let mut next = rest.next();
-    let mut current: Option<Function> = None;
+    let mut next = rest.next().unwrap_or(NONE);
+    let mut current = NONE;
     for site in sites.iter_mut() {
         let at = site.offset();
-        while let Some(function) = next.filter(|function| function.at <= at) {
-            if current.is_none_or(|current| current.at != function.at) {
-                current = Some(function);
+        while next.at <= at {
+            if current.at != next.at {
+                current = next;
             }
-            next = rest.next();
+            next = rest.next().unwrap_or(NONE);
         }
         site.function = judge(object, current, *site).unwrap_or_else(|fault| {
             refused.push(RefusedSite { at, fault });
@@ -235,10 +246,14 @@ pub(super) fn settle(
 
 /// No symbol has this number: a file of so many would have 96 GiB.
 const NO_FUNCTION: u32 = u32::MAX;
+/// Stands for no function, behind all others: no image is so long.
+const NONE: Function = Function { at: u32::MAX, symbol: NO_FUNCTION };
 
 #[inline(always)]
-fn judge(object: &Object, function: Option<Function>, site: CallSite) -> Result<u32, SiteFault> {
-    let function = function.ok_or(SiteFault::NoFunction)?;
+fn judge(object: &Object, function: Function, site: CallSite) -> Result<u32, SiteFault> {
+    if function.symbol == NO_FUNCTION {
+        return Err(SiteFault::NoFunction);
+    }
     let behind_entry = site.offset().wrapping_sub(function.local_entry(object));
     let in_place = match site.kind() {
         SiteKind::Profile => behind_entry == 4,

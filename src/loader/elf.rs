@@ -221,13 +221,10 @@ impl<'a> Object<'a> {
     }
 
     fn check_symbols(&self) -> Result<(), LoadError> {
-        let symbols = self.symbols.iter().enumerate().skip(1);
-        for (index, entry) in symbols {
-            if self.symbol_fault(&decode_symbol(entry)).is_some() {
-                return self.refuse_symbol(index);
-            }
-        }
-        Ok(())
+        // Without the first, which is none.
+        let symbols = self.symbols.get(1..).unwrap_or_default();
+        let fault = symbols.iter().position(|raw| self.symbol_fault(&decode_symbol(raw)).is_some());
+        fault.map_or(Ok(()), |index| self.refuse_symbol(index + 1))
     }
 
     /// Says what is wrong with a symbol; nothing of it stands between two others.
@@ -335,21 +332,66 @@ impl Entries<'_> {
         self.0.len()
     }
 
-    /// The next one, which stays.
+    /// Passes those at the front whose place in `section` has eight bytes, and of
+    /// which `pass` says yes.
     #[inline(always)]
-    pub fn first(&self) -> Option<Entry> {
-        self.0.as_slice().first().map(decode_entry)
+    pub fn pass_while(
+        &mut self,
+        section: &mut [u8],
+        mut pass: impl FnMut(&mut [u8; 8], Entry) -> bool,
+    ) {
+        let Some(last) = section.len().checked_sub(8) else {
+            return;
+        };
+        let mut rest = self.0.clone();
+        while let Some(raw) = rest.as_slice().first()
+            && let entry = decode_entry(raw)
+            && let Ok(at) = usize::try_from(entry.at)
+            && at <= last
+            && let Some(bytes) = section[at..].first_chunk_mut()
+            && pass(bytes, entry)
+        {
+            rest.next();
+        }
+        self.0 = rest;
     }
 
-    /// The next one of a type that is wanted; of others nothing but the type is read.
+    /// The next one that `skip` says no to.
     #[inline(always)]
-    pub fn next_of(&mut self, wanted: impl Fn(u32) -> bool) -> Option<Entry> {
-        for raw in self.0.by_ref() {
-            if wanted(le32(raw, 8)) {
+    pub fn next_but(&mut self, mut skip: impl FnMut(&RawEntry<'_>) -> bool) -> Option<Entry> {
+        let mut rest = self.0.as_slice();
+        while let [raw, behind @ ..] = rest {
+            rest = behind;
+            if !skip(&RawEntry(raw)) {
+                self.0 = rest.iter();
                 return Some(decode_entry(raw));
             }
         }
+        self.0 = rest.iter();
         None
+    }
+}
+
+/// A relocation of which only those parts are read that somebody asks for.
+pub(super) struct RawEntry<'a>(&'a [u8; ENTRY]);
+
+impl RawEntry<'_> {
+    /// See [`Entry::at`].
+    #[inline(always)]
+    pub fn at(&self) -> u64 {
+        le64(self.0, 0)
+    }
+
+    /// See [`Entry::kind`].
+    #[inline(always)]
+    pub fn kind(&self) -> u32 {
+        le32(self.0, 8)
+    }
+
+    /// See [`Entry::symbol`].
+    #[inline(always)]
+    pub fn symbol(&self) -> u32 {
+        le32(self.0, 12)
     }
 }
 

@@ -33,14 +33,13 @@
 use alloc::{string::String, vec, vec::Vec};
 
 use goblin::elf64::{
-    reloc::R_PPC64_REL24,
+    reloc::{R_PPC64_ENTRY, R_PPC64_REL24},
     section_header::{SHN_UNDEF, SHT_NOTE},
-    sym::Sym,
 };
 
 use super::{
     callsites::{self, SiteKind},
-    elf::{Entry, Object, Section, local_entry, loses_toc},
+    elf::{Entry, Object, RawEntry, Section, local_entry, loses_toc},
     error::{self, LoadError, RelocFault, SectionFault},
     fields,
     stubs::StubKind,
@@ -124,14 +123,13 @@ impl Needs {
     const PROFILES: Self = Self(2);
     const CLASS: u8 = 3;
 
-    fn of_undefined(object: &Object, symbol: &Sym) -> Self {
-        // Symbol 0 and `.TOC.` are numbers, not functions.
-        if object.is_named(symbol, "") || object.is_named(symbol, ".TOC.") {
-            Self::LOCAL
-        } else if object.is_named(symbol, callsites::HOOK) {
-            Self::PROFILES
-        } else {
-            Self::LEAVES
+    fn of_undefined(object: &Object, index: u32) -> Self {
+        // Few names begin so. Symbol 0 and `.TOC.` are numbers, not functions.
+        match object.name_onwards(index).first() {
+            Some(0) => Self::LOCAL,
+            Some(b'.') if object.is_called(index, ".TOC.") => Self::LOCAL,
+            Some(b'_') if object.is_called(index, callsites::HOOK) => Self::PROFILES,
+            _ => Self::LEAVES,
         }
     }
 
@@ -180,6 +178,15 @@ impl Needs {
     /// True if some branch needs the stub of `kind`.
     pub(super) fn has(self, kind: u8) -> bool {
         self.0 & kind != 0
+    }
+
+    /// Notes that something of `kind`, one bit or none, is needed; true if that is
+    /// one more stub.
+    #[inline(always)]
+    fn add(&mut self, kind: u8) -> bool {
+        let new = !self.0 & kind & Self::STUBS != 0;
+        self.0 |= kind;
+        new
     }
 }
 
@@ -443,9 +450,9 @@ struct Counted {
 
 fn count_stubs(object: &Object, options: &LinkOptions) -> Result<Counted, LoadError> {
     let mut needs = vec![Needs::LOCAL; object.symbol_count()];
-    for (needs, symbol) in needs.iter_mut().zip(object.symbols()) {
+    for (index, (needs, symbol)) in needs.iter_mut().zip(object.symbols()).enumerate() {
         if u32::from(symbol.st_shndx) == SHN_UNDEF {
-            *needs = Needs::of_undefined(object, &symbol);
+            *needs = Needs::of_undefined(object, index as u32);
         } else if loses_toc(&symbol) {
             *needs = Needs::LEAVES;
         }
@@ -458,61 +465,93 @@ fn count_stubs(object: &Object, options: &LinkOptions) -> Result<Counted, LoadEr
             continue;
         }
         let mut rest = relocations.entries();
-        while let Some(entry) = rest.next_of(asks_for_more) {
+        let code = section.data;
+        while let Some(entry) = rest.next_but(|entry| adds_nothing(&needs, code, entry, &mut calls))
+        {
             let Entry { kind, symbol: index, at, .. } = entry;
             let refuse = |fault| refuse(section, kind, at, fault);
             let Some(needs) = needs.get_mut(index as usize) else {
                 let count = object.symbol_count();
                 return Err(refuse(RelocFault::SymbolIndex { index, count }));
             };
-            let before = *needs;
             if kind != R_PPC64_REL24 {
-                needs.0 |= without_toc(object, kind, index, *needs);
-                if needs.has(Needs::GOT) && !before.has(Needs::GOT) {
+                let more = Needs(without_toc(object, kind, index, *needs));
+                if more.has(Needs::GOT) && !needs.has(Needs::GOT) {
                     got.push(index);
                 }
+                stubs += u64::from(needs.add(more.0));
+                if !needs.profiles() || kind >= GOT_TYPES {
+                    continue;
+                }
+            } else if needs.is_local() {
+                continue;
             }
-            if !needs.is_local() && (kind == R_PPC64_REL24 || needs.profiles() && kind < GOT_TYPES)
-            {
-                let Some(word) = word_at(section.data, at) else {
-                    return Err(refuse(RelocFault::Outside { width: 4, size: section.size() }));
-                };
-                let is_call = word & 1 != 0;
-                calls += u32::from(needs.profiles() && is_call);
-                needs.0 |= if !is_call {
-                    Needs::SIBLING
-                } else if !needs.profiles() || options.wrong_profile_stubs {
+            let Some(word) = word_at(section.data, at) else {
+                return Err(refuse(RelocFault::Outside { width: 4, size: section.size() }));
+            };
+            let is_call = word & 1 != 0;
+            let kind = if !is_call {
+                Needs::SIBLING
+            } else if !needs.profiles() {
+                Needs::CALL
+            } else {
+                calls += 1;
+                if options.wrong_profile_stubs {
                     Needs::CALL
                 } else if callsites::classify(section.data, at) == SiteKind::Late {
                     Needs::PROFILE_LATE
                 } else {
                     Needs::PROFILE
-                };
-            }
-            if needs.0 != before.0 {
-                stubs += u64::from(needs.slots() - before.slots());
-            }
+                }
+            };
+            stubs += u64::from(needs.add(kind));
         }
     }
     got.sort_unstable();
     Ok(Counted { needs, stubs, got, calls })
 }
 
+/// True if nothing has to be noted of a relocation: nearly all, for it is no branch, or
+/// one to a neighbour, or leads where others have led before. Calls of the profiling
+/// hook are counted.
+#[inline(always)]
+fn adds_nothing(needs: &[Needs], code: &[u8], entry: &RawEntry, calls: &mut u32) -> bool {
+    if entry.kind() != R_PPC64_REL24 {
+        return !asks_for_more(entry.kind());
+    }
+    let Some(needs) = needs.get(entry.symbol() as usize) else {
+        return false;
+    };
+    if needs.is_local() {
+        return true;
+    }
+    let Some(word) = word_at(code, entry.at()) else {
+        return false;
+    };
+    if needs.profiles() {
+        let early = word & 1 != 0
+            && needs.has(Needs::PROFILE)
+            && callsites::classify(code, entry.at()) == SiteKind::Profile;
+        *calls += u32::from(early);
+        return early;
+    }
+    needs.has(if word & 1 == 0 { Needs::SIBLING } else { Needs::CALL })
+}
+
 /// The relocation types from here on load an address, and are no branches.
 const GOT_TYPES: u32 = fields::R_PPC64_GOT_PCREL34;
 
-/// True for the relocation types that may need a stub or a doubleword.
+/// True for the types of PC-relative code that may need a stub or a doubleword.
 #[inline(always)]
 fn asks_for_more(kind: u32) -> bool {
-    kind == R_PPC64_REL24
-        || kind >= fields::R_PPC64_REL24_NOTOC
-            && matches!(
-                kind,
-                fields::R_PPC64_REL24_NOTOC
-                    | fields::R_PPC64_REL24_P9NOTOC
-                    | fields::R_PPC64_GOT_PCREL34
-                    ..=fields::R_PPC64_PLT_PCREL34_NOTOC
-            )
+    kind >= fields::R_PPC64_REL24_NOTOC
+        && kind != R_PPC64_ENTRY
+        && matches!(
+            kind,
+            fields::R_PPC64_REL24_NOTOC
+                | fields::R_PPC64_REL24_P9NOTOC
+                | fields::R_PPC64_GOT_PCREL34..=fields::R_PPC64_PLT_PCREL34_NOTOC
+        )
 }
 
 /// What a branch or a load in PC-relative code needs of a symbol.

@@ -255,6 +255,7 @@ pub(super) fn apply_one(
 }
 
 /// The section that relocations are applied to.
+#[derive(Clone, Copy)]
 struct Target<'a> {
     /// Its bytes in the file.
     file: &'a [u8],
@@ -354,9 +355,8 @@ impl Pass {
     }
 
     /// As many as there are of the usual sort, and no other. What is unusual, and every
-    /// fault, is worked out elsewhere: this loop is most of a load's time, so nothing
-    /// else stands in it and takes registers.
-    #[inline(never)]
+    /// fault, is worked out elsewhere: these loops are most of a load's time, so nothing
+    /// else stands in them and takes registers.
     fn run(
         &self,
         target: &Target,
@@ -365,21 +365,52 @@ impl Pass {
         bounds: &[Bound],
         free: &mut Free,
     ) {
-        let (pass, mut rest, mut sites) = (*self, entries.clone(), core::mem::take(free));
-        // The last place that has eight bytes; nearly every section has one.
-        let last = out.len().checked_sub(8);
-        while let (Some(last), Some(entry)) = (last, rest.first())
-            && let Ok(at) = usize::try_from(entry.at)
-            && at <= last
-            && let Some(bytes) = out[at..].first_chunk_mut::<8>()
-            && let Some(bound) = bounds.get(entry.symbol as usize)
-            && let field = Field::from_le_bytes(*bytes)
-            && let Ok(Some(field)) = pass.usual(target, field, entry, bound, &mut sites)
-        {
-            *bytes = field.to_le_bytes();
-            rest.next();
+        loop {
+            let before = entries.len();
+            self.addresses(out, entries, bounds);
+            self.mixed(target, out, entries, bounds, free);
+            if entries.len() == before {
+                return;
+            }
         }
-        *entries = rest;
+    }
+
+    /// A row of addresses, `R_PPC64_ADDR64`: tables have nothing else.
+    #[inline(never)]
+    fn addresses(&self, out: &mut [u8], entries: &mut Entries, bounds: &[Bound]) {
+        entries.pass_while(out, |out, entry| {
+            if entry.kind == R_PPC64_ADDR64
+                && let Some(bound) = bounds.get(entry.symbol as usize)
+                && bound.value != NOWHERE
+            {
+                *out = bound.value.wrapping_add_signed(entry.addend).to_le_bytes();
+                return true;
+            }
+            false
+        });
+    }
+
+    /// Any types, up to a row of addresses.
+    #[inline(never)]
+    fn mixed(
+        &self,
+        target: &Target,
+        out: &mut [u8],
+        entries: &mut Entries,
+        bounds: &[Bound],
+        free: &mut Free,
+    ) {
+        let (pass, target, mut sites) = (*self, *target, core::mem::take(free));
+        entries.pass_while(out, |bytes, entry| {
+            if let Some(bound) = bounds.get(entry.symbol as usize)
+                && let field = Field::from_le_bytes(*bytes)
+                && let Ok(Some(field)) = pass.usual(&target, field, entry, bound, &mut sites)
+            {
+                *bytes = field.to_le_bytes();
+                return true;
+            }
+            false
+        });
         *free = sites;
     }
 
@@ -429,7 +460,8 @@ impl Pass {
         Ok(())
     }
 
-    /// The types that compilers use all the time; `None` for another.
+    /// The types that compilers use all the time, but for `R_PPC64_ADDR64`; `None` for
+    /// another.
     #[inline(always)]
     fn usual(
         &self,
@@ -447,9 +479,6 @@ impl Pass {
             return Err(Fault::NotKept);
         }
         let value = bound.value.wrapping_add_signed(entry.addend);
-        if entry.kind == R_PPC64_ADDR64 {
-            return Ok(Some(value));
-        }
         let from_p = || value.wrapping_sub(p).cast_signed();
         let from_toc = || value.wrapping_sub(self.toc).cast_signed();
         Ok(Some(match entry.kind {
@@ -492,7 +521,7 @@ impl Pass {
             R_PPC64_TOC16_HI => fields::put_hi(field, from_toc)?,
             R_PPC64_TOC16_LO_DS => fields::put_lo_ds(field, from_toc)?,
             R_PPC64_TOC16_DS => fields::put_ds(field, from_toc)?,
-            R_PPC64_UADDR64 => value,
+            R_PPC64_ADDR64 | R_PPC64_UADDR64 => value,
             R_PPC64_TOC => self.toc,
             R_PPC64_ADDR32 | R_PPC64_UADDR32 => fields::put_addr32(field, absolute)?,
             R_PPC64_ADDR16 => fields::put_addr16(field, absolute)?,
@@ -553,10 +582,18 @@ impl Pass {
         free: &mut Free,
     ) -> Result<Field, Fault> {
         let p = target.addr.wrapping_add(entry.at);
-        let insn = branch_word(field)?;
         if bound.near != NOWHERE || bound.class == Class::Local {
             return aim(field, p, bound.near.wrapping_add_signed(entry.addend));
         }
+        if bound.class == Class::Leaves
+            && entry.addend == 0
+            && branch::is_call(Insn(fields::word(field)))
+            && fields::next_word(field) == Insn::NOP.0
+        {
+            let field = fields::put_next_word(field, LD_R2_24_R1.0);
+            return aim(field, p, self.stub(bound, Needs::CALL));
+        }
+        let insn = branch_word(field)?;
         if bound.class == Class::NotKept {
             return Err(Fault::NotKept);
         }
@@ -638,42 +675,44 @@ impl Pass {
     }
 }
 
+/// The bits of an I-form branch that say that it is one, and no absolute one (AA):
+/// that has no distance to relocate.
+const FORM_MASK: u32 = 0xfc00_0002;
+/// What they are.
+const FORM: u32 = 18 << 26;
+/// The distance's bits in an I-form branch.
+const LI_MASK: u32 = 0x03ff_fffc;
+
 /// The word that a branch's relocation is about.
 #[inline(always)]
 fn branch_word(field: Field) -> Result<Insn, Fault> {
-    let insn = Insn(fields::word(field));
-    // An absolute branch (AA) has no distance to relocate.
-    if !branch::is_i_form(insn) || insn.0 & 2 != 0 {
-        return Err(FieldError::NotABranch(insn.0).into());
-    }
-    Ok(insn)
+    let word = fields::word(field);
+    if word & FORM_MASK == FORM { Ok(Insn(word)) } else { Err(FieldError::NotABranch(word).into()) }
 }
-
-/// The distance's bits in an I-form branch.
-const LI_MASK: u32 = 0x03ff_fffc;
 
 /// Aims the branch at `p` at `to`; AA is clear, LK stays.
 #[inline(always)]
 fn aim(field: Field, p: u64, to: u64) -> Result<Field, Fault> {
     let distance = to.wrapping_sub(p);
     // Only bits of the field are set once the lowest distance has become 0: what
-    // `REACH` says, in one test.
+    // `REACH` says. One test for that and for the word's form.
     let from_lowest = distance.wrapping_sub(branch::REACH.min.cast_unsigned());
-    if from_lowest & !u64::from(LI_MASK) != 0 {
+    let form = u64::from((fields::word(field) ^ FORM) & FORM_MASK);
+    if from_lowest & !u64::from(LI_MASK) | form != 0 {
+        branch_word(field)?;
         let distance = distance.cast_signed();
         return Err(RangeError { distance, reach: branch::REACH }.into());
     }
     Ok(field & !u64::from(LI_MASK) | distance & u64::from(LI_MASK))
 }
 
-/// Makes the no-op behind a call take r2 back.
-#[inline(always)]
+/// Makes the no-op behind a call take r2 back: compilers have had three.
+#[cold]
+#[inline(never)]
 fn restore_r2(field: Field) -> Result<Field, Fault> {
     let found = Insn(fields::next_word(field));
-    if found == Insn::NOP || found == CROR_15 || found == CROR_31 {
+    if [Insn::NOP, CROR_15, CROR_31, LD_R2_24_R1].contains(&found) {
         Ok(fields::put_next_word(field, LD_R2_24_R1.0))
-    } else if found == LD_R2_24_R1 {
-        Ok(field)
     } else {
         Err(Fault::NoTocSlot(found.0))
     }
@@ -784,4 +823,28 @@ fn caller(object: &Object, section: &Section, relocation: &Rela) -> String {
     });
     let nearest = before.max_by_key(|symbol| symbol.st_value);
     nearest.map_or_else(|| section.name.into(), |symbol| object.name(&symbol).into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// `bl .+8` and `b .-4` as GNU as makes them; no branch: `nop`, `ba 8`, `bdnz .+8`.
+    #[test]
+    fn only_a_relative_branch_is_aimed_and_only_within_reach() {
+        let aimed = |word: u32, distance: i64| {
+            let field = 0xa5a5_a5a5_0000_0000 | u64::from(word);
+            aim(field, 0x1_0000, 0x1_0000_u64.wrapping_add_signed(distance)).ok()
+        };
+        assert_eq!(aimed(0x4800_0001, 8), Some(0xa5a5_a5a5_4800_0009));
+        assert_eq!(aimed(0x4800_0000, -4), Some(0xa5a5_a5a5_4bff_fffc));
+        for other in [0x6000_0000, 0x4800_000a, 0x4200_0008] {
+            assert_eq!(aimed(other, 8), None, "{other:#x}");
+        }
+        for (last, next) in [(0x1ff_fffc, 0x200_0000), (-0x200_0000, -0x200_0004)] {
+            assert!(aimed(0x4800_0001, last).is_some());
+            assert!(aimed(0x4800_0001, next).is_none());
+        }
+        assert!(aimed(0x4800_0001, 6).is_none());
+    }
 }

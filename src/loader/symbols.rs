@@ -202,12 +202,15 @@ fn sort_by_address(entries: &mut Vec<u64>) {
     let all = entries.iter().fold(0, |all, entry| all | entry >> 32);
     let mut sorted = alloc::vec![0; entries.len()];
     let mut ends = alloc::vec![0_u32; DIGITS];
+    let Some(ends) = ends.first_chunk_mut::<DIGITS>() else {
+        return; // it has as many
+    };
     for shift in (32..96 - all.leading_zeros()).step_by(BITS as usize) {
         let digit = |entry: u64| (entry >> shift) as usize % DIGITS;
         ends.fill(0);
         entries.iter().for_each(|&entry| ends[digit(entry)] += 1);
         let mut sum = 0;
-        for end in &mut ends {
+        for end in ends.iter_mut() {
             sum += *end;
             *end = sum;
         }

@@ -92,28 +92,38 @@ impl Names {
 fn scan(name: &[u8]) -> (u64, usize) {
     // Odd, without a pattern: 2^64 divided by the golden ratio.
     const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+    let mix = |hash: u64, word: u64| {
+        let hash = (hash ^ word).wrapping_mul(FACTOR);
+        hash ^ hash >> 32
+    };
     let (mut hash, mut len) = (0_u64, 0);
     let mut rest = name;
-    loop {
-        let word = first_word(rest);
-        hash = (hash ^ word).wrapping_mul(FACTOR);
-        hash ^= hash >> 32;
-        if word >> 56 == 0 {
-            return (hash, len + 8 - word.leading_zeros() as usize / 8);
-        }
+    // Most of a name: eight bytes, and its end is not among them.
+    while let Some((bytes, behind)) = rest.split_first_chunk()
+        && let word = u64::from_le_bytes(*bytes)
+        && ends(word) == 0
+    {
+        hash = mix(hash, word);
         len += 8;
-        rest = &rest[8..];
+        rest = behind;
     }
+    let word = first_word(rest);
+    (mix(hash, word), len + 8 - word.leading_zeros() as usize / 8)
+}
+
+/// The top bit of each byte of `word` that is zero; above the first one also of others.
+#[inline(always)]
+fn ends(word: u64) -> u64 {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    word.wrapping_sub(EACH) & !word & EACH << 7
 }
 
 /// The first eight bytes of a name as a number, zeros behind its end.
 #[inline]
 fn first_word(rest: &[u8]) -> u64 {
-    const EACH: u64 = 0x0101_0101_0101_0101;
     if let Some(bytes) = rest.first_chunk() {
         let word = u64::from_le_bytes(*bytes);
-        // The top bit of each byte that is zero; above the first one also of others.
-        let ends = word.wrapping_sub(EACH) & !word & EACH << 7;
+        let ends = ends(word);
         let first = ends & ends.wrapping_neg();
         return word & first.wrapping_sub(1);
     }

@@ -66,6 +66,27 @@ fn a_conditional_branch_out_of_the_module_is_refused_as_what_it_is() {
     assert!(!error.contains("0x0 from the start"), "{error}");
 }
 
+/// Where `rmmod` would jump: the first and the last instruction, and what is none.
+#[test]
+fn init_and_exit_are_instructions_of_the_module() {
+    let with = |name: &'static str, section, value| {
+        small(|builder| {
+            builder.symbol(name, FUNC, section, value, 0);
+        })
+    };
+    let not_code =
+        |name: &str| format!("{name} does not lie in the module's code; build the module again");
+    for name in ["init_module", "cleanup_module"] {
+        assert_eq!(load(&with(name, 1, 0)), Ok(()));
+        assert_eq!(load(&with(name, 1, 12)), Ok(()));
+        assert_eq!(refusal(&with(name, 1, 16)), not_code(name));
+        assert_eq!(refusal(&with(name, 1, 2)), not_code(name));
+        assert_eq!(refusal(&with(name, 2, 0)), not_code(name));
+        assert_eq!(refusal(&with(name, 0xfff1, 0)), not_code(name)); // SHN_ABS
+        assert_eq!(load(&with(name, 0, 0)), Ok(())); // no more than a wish
+    }
+}
+
 #[test]
 fn a_foreign_file_is_refused_by_name() {
     let header = |at: usize, value: u8| {

@@ -390,19 +390,35 @@ impl Resolver for Everyone {
     }
 }
 
-/// False if nothing that `object` lacks is in the module `dependency`: this kernel
+/// The names that a module file lacks and that nobody here exports, sorted. This kernel
 /// has some names itself that Linux has in modules (`x_tables`, `rc_core`).
-pub fn may_need(object: &Object<'_>, dependency: &str) -> bool {
-    let everyone = Everyone { modules: all() };
-    let mut missing = object.symbols().skip(1).filter(|symbol| symbol.st_shndx == 0);
-    let opened = ModuleFile::open(dependency).ok();
-    let file = opened.as_ref().and_then(|file| Object::parse(file.bytes()).ok());
-    missing.any(|symbol| {
-        let name = object.name(&symbol);
-        let there =
-            |file: &Object<'_>| find_global(file, name).is_some_and(|(_, s)| s.st_shndx != 0);
-        name != ".TOC." && everyone.resolve(name).is_none() && file.as_ref().is_none_or(there)
-    })
+pub struct Wanted<'o>(Vec<&'o str>);
+
+impl<'o> Wanted<'o> {
+    /// Asks for each name once.
+    pub fn of(object: &'o Object<'_>) -> Self {
+        let everyone = Everyone { modules: all() };
+        let undefined = object.symbols().skip(1).filter(|symbol| symbol.st_shndx == 0);
+        let names = undefined.map(|symbol| object.name(&symbol));
+        let mut names: Vec<_> =
+            names.filter(|name| *name != ".TOC." && everyone.resolve(name).is_none()).collect();
+        names.sort_unstable();
+        names.dedup();
+        Self(names)
+    }
+
+    /// False if the module `dependency` defines none of them; true if it cannot be
+    /// read, so that the reason for that is told.
+    pub fn may_come_from(&self, dependency: &str) -> bool {
+        let opened = ModuleFile::open(dependency).ok();
+        let Some(file) = opened.as_ref().and_then(|file| Object::parse(file.bytes()).ok()) else {
+            return !self.0.is_empty();
+        };
+        let globals = file.first_global()..file.symbol_count() as u32;
+        globals
+            .filter_map(|index| file.symbol(index))
+            .any(|symbol| symbol.st_shndx != 0 && self.0.binary_search(&file.name(&symbol)).is_ok())
+    }
 }
 
 /// What a loaded module was linked against, and nothing that came later.

@@ -53,6 +53,7 @@ pub fn store_given<'g>(
             }
             other => other.map_err(|error| error.to_string())?,
         };
+        params::refuse_fixed(param, &stores, layout, base).map_err(|error| error.to_string())?;
         if !carry_out(stores) {
             return Err(format!("{name}: no memory for it, or its variable cannot be written"));
         }

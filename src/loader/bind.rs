@@ -165,7 +165,7 @@ pub(super) fn bind(linker: &mut Linker) -> Result<Bindings, LoadError> {
         cleanup: None,
         this_module: None,
     };
-    bindings.remember(object);
+    bindings.remember(object)?;
     bindings.stubs.reserve(layout.slots as usize).map_err(LoadError::Table)?;
     let mut unresolved = Unresolved::default();
     let mut slot = 0;
@@ -223,6 +223,20 @@ fn without_place(object: &Object, toc: Vaddr, index: u32, needs: Needs) -> Bound
 /// True if the module can do without the symbol.
 pub(super) fn is_weak(symbol: &Sym) -> bool {
     symbol.st_info >> 4 == STB_WEAK
+}
+
+const INIT: &str = "init_module";
+const EXIT: &str = "cleanup_module";
+
+/// True if a symbol is the place of an instruction of the module that is kept.
+fn is_code(object: &Object, symbol: &Sym) -> bool {
+    let section = object.sections().get(usize::from(symbol.st_shndx));
+    section.is_some_and(|section| {
+        section.is_alloc()
+            && section.is_code()
+            && symbol.st_value < section.size()
+            && symbol.st_value.is_multiple_of(4)
+    })
 }
 
 /// What one link works on.
@@ -400,20 +414,28 @@ impl<'l, 'a> Linker<'l, 'a> {
 
 impl Bindings {
     /// Keeps the addresses that the kernel itself asks for.
-    fn remember(&mut self, object: &Object) {
+    fn remember(&mut self, object: &Object) -> Result<(), LoadError> {
         for index in object.first_global()..object.symbol_count() as u32 {
             // Few names begin so.
             let name = object.name_onwards(index);
-            let kept = match name.first() {
-                Some(b'i') if object.is_called(index, "init_module") => &mut self.init,
-                Some(b'c') if object.is_called(index, "cleanup_module") => &mut self.cleanup,
-                Some(b'_') if object.is_called(index, "__this_module") => &mut self.this_module,
+            let (kept, entry) = match name.first() {
+                Some(b'i') if object.is_called(index, INIT) => (&mut self.init, Some(INIT)),
+                Some(b'c') if object.is_called(index, EXIT) => (&mut self.cleanup, Some(EXIT)),
+                Some(b'_') if object.is_called(index, "__this_module") => {
+                    (&mut self.this_module, None)
+                }
                 _ => continue,
             };
-            if object.symbol(index).is_some_and(|symbol| u32::from(symbol.st_shndx) != SHN_UNDEF) {
-                *kept = self.bounds.get(index as usize).map(|bound| Vaddr(bound.value));
+            let Some(symbol) = object.symbol(index) else { break };
+            if u32::from(symbol.st_shndx) == SHN_UNDEF {
+                continue;
             }
+            if let Some(name) = entry.filter(|_| !is_code(object, &symbol)) {
+                return Err(LoadError::NoEntry { name });
+            }
+            *kept = self.bounds.get(index as usize).map(|bound| Vaddr(bound.value));
         }
+        Ok(())
     }
 }
 

@@ -138,6 +138,11 @@ pub enum LoadError {
         /// The licence that the module states; empty if none.
         licence: String,
     },
+    /// `init_module` or `cleanup_module` is no code that stays in memory.
+    NoEntry {
+        /// Which of them.
+        name: &'static str,
+    },
     /// The module exports a name that is already taken.
     DuplicateExport {
         /// The name.
@@ -443,6 +448,9 @@ impl fmt::Display for LoadError {
                 f,
                 "{name} is for GPL-compatible modules, and this one's licence is \"{licence}\"; do without the symbol"
             ),
+            Self::NoEntry { name } => {
+                write!(f, "{name} does not lie in the module's code; build the module again")
+            }
             Self::DuplicateExport { name, owner } => {
                 write!(f, "exports {name}, which {owner} already does; remove the other or rename it")
             }

@@ -25,7 +25,7 @@ use core::fmt::{self, Write as _};
 
 use super::{
     elf::{Object, text_at},
-    layout::Layout,
+    layout::{Group, Layout},
 };
 use crate::addr::Vaddr;
 
@@ -98,6 +98,16 @@ pub enum Stored {
     AddressOf(Vec<u8>),
 }
 
+impl Stored {
+    /// Bytes that it takes in the variable.
+    fn size(&self) -> u64 {
+        match self {
+            Self::Bytes(bytes) => bytes.len() as u64,
+            Self::AddressOf(_) => 8,
+        }
+    }
+}
+
 /// A parameter that was refused; nothing has been stored.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ParamError {
@@ -161,6 +171,8 @@ pub enum ParamFault {
     },
     /// The table, or what it points to, is not in the module.
     BadTable,
+    /// Its variable lies in the module's code or among its constants.
+    Fixed,
 }
 
 impl ParamType {
@@ -320,6 +332,29 @@ pub fn plan_param(
     Ok(stores)
 }
 
+/// Refuses what would go into the code or the constants of the module at `base`,
+/// which can still be written while it is loaded.
+///
+/// # Errors
+/// [`ParamFault::Fixed`], with the parameter's name.
+pub fn refuse_fixed(
+    param: &Param,
+    stores: &[Store],
+    layout: &Layout,
+    base: Vaddr,
+) -> Result<(), ParamError> {
+    let fixed = [Group::InitText, Group::Text, Group::Rodata].map(|group| layout.group(group));
+    let touches = |Store { at, what }: &Store| {
+        let offset = at.0.wrapping_sub(base.0);
+        let end = offset.saturating_add(what.size());
+        fixed.iter().any(|span| offset < span.end() && end > span.offset)
+    };
+    match stores.iter().any(touches) {
+        true => Err(ParamError { name: param.name.into(), fault: ParamFault::Fixed }),
+        false => Ok(()),
+    }
+}
+
 struct Plan<'p> {
     type_of: &'p dyn Fn(Vaddr) -> Option<ParamType>,
     memory: Memory<'p>,
@@ -387,11 +422,7 @@ impl Plan<'_> {
     }
 
     fn store(&self, at: Vaddr, what: Stored, stores: &mut Vec<Store>) -> Result<(), ParamFault> {
-        let len = match &what {
-            Stored::Bytes(bytes) => bytes.len() as u64,
-            Stored::AddressOf(_) => 8,
-        };
-        if !self.memory.holds(at, len) {
+        if !self.memory.holds(at, what.size()) {
             return Err(ParamFault::BadTable);
         }
         stores.push(Store { at, what });
@@ -597,6 +628,9 @@ impl fmt::Display for ParamFault {
             Self::BadTable => {
                 f.write_str("its table entry points outside the module; build the module again")
             }
+            Self::Fixed => f.write_str(
+                "its variable is a constant or code, which nobody may write; leave it unset",
+            ),
         }
     }
 }

@@ -54,6 +54,8 @@ fn told(word: &str, load: impl FnOnce(&str) -> Result<Arc<Module>, Failure>) -> 
 /// Most modules that depend on each other in a row: each takes 750 bytes of a stack
 /// that has 64 KiB. Debian's longest row has eight.
 const ROW_MAX: usize = 32;
+/// Most modules that one may depend on. Debian's 3,126 name 15 at most.
+const DEPENDS_MAX: usize = 256;
 
 /// Loads a module after what it depends on, as far as the kernel has not got it.
 pub fn modprobe(word: &str, params: &[Param]) -> Done {
@@ -82,8 +84,16 @@ fn probe(word: &str, params: &[Param], path: &mut Vec<String>) -> Done {
     path.push(word.into());
     let file = ModuleFile::open(word)?;
     let object = Object::parse(file.bytes()).map_err(|error| format!("{word}: {error}"))?;
-    for dependency in Modinfo::of(&object).depends() {
-        if modules::may_need(&object, dependency) {
+    let depends = Modinfo::of(&object).depends();
+    if depends.clone().nth(DEPENDS_MAX).is_some() {
+        return Err(format!(
+            "{word}: depends on more than {DEPENDS_MAX} modules; build the module again"
+        )
+        .into());
+    }
+    let wanted = modules::Wanted::of(&object);
+    for dependency in depends {
+        if wanted.may_come_from(dependency) {
             probe(dependency, &[], path)?;
         }
     }

@@ -32,7 +32,6 @@ use crate::ksyms::readable::{may_be_made, readable};
 use crate::loader::explain::Lens;
 use crate::loader::modinfo::module_name;
 use crate::loader::stubs::{Stub, StubAbi, StubKind};
-use crate::loader::symbols::find_global;
 use crate::loader::tables::Left;
 use crate::loader::{
     self, CallSite, Function, Group, KernelAbi, Layout, LinkOptions, Linked, LoadError, Name,

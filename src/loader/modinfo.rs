@@ -79,7 +79,7 @@ impl<'a> Modinfo<'a> {
     }
 
     /// Names of the modules that this one needs, in the stated order.
-    pub fn depends(&self) -> impl Iterator<Item = &'a str> + use<'a> {
+    pub fn depends(&self) -> impl Iterator<Item = &'a str> + Clone + use<'a> {
         self.get("depends").unwrap_or("").split(',').filter(|name| !name.is_empty())
     }
 

@@ -169,7 +169,7 @@ mod tests {
         let table = table();
         let line = |(site, action, limit): (SiteId, Action, Limit)| {
             let function = table.row(site).unwrap().function;
-            let name = PLAIN.name_of(site.module(), function).unwrap().into_owned();
+            let name = PLAIN.name(site.module(), function);
             format!("{name}:{}:{limit}", action.name())
         };
         triggers.all().map(line).collect()

@@ -246,7 +246,7 @@ mod tests {
             let sites = chosen.iter().flat_map(|run| run.sites());
             let names = sites.map(|site| {
                 let function = self.table.row(site).unwrap().function;
-                PLAIN.name_of(site.module(), function).unwrap().into_owned()
+                PLAIN.name(site.module(), function).to_string()
             });
             let waiting = self.choice.waiting().map(ToString::to_string);
             let all = (self.choice.chosen().is_none()).then(|| "all".to_string());

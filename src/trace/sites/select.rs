@@ -19,7 +19,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
 
-use super::runs::union;
+use super::runs;
 use super::{Module, ModuleId, Run, SiteId, SiteTable};
 use crate::addr::Vaddr;
 use crate::loader::Name;
@@ -136,7 +136,7 @@ fn select_in<'f>(
     if let Some(found) = named(modules, filter, functions) {
         return found;
     }
-    let mut runs = Vec::new();
+    let mut found = Vec::new();
     // The adding words that have not had their way with any site.
     let mut idle: Vec<_> = filter.patterns().iter().map(|word| !word.is_negative()).collect();
     let initial = filter.initial();
@@ -157,13 +157,13 @@ fn select_in<'f>(
                 !word.is_negative()
             });
             if wanted {
-                add(&mut runs, module.id_of(module.first + place as u32));
+                runs::add(&mut found, module.id_of(module.first + place as u32));
             }
         };
         functions.names_of(module.id, &module.functions(), &prefix, &mut see);
     }
     let words = filter.patterns().iter().zip(idle);
-    (runs, words.filter_map(|(word, idle)| idle.then_some(word)).collect())
+    (found, words.filter_map(|(word, idle)| idle.then_some(word)).collect())
 }
 
 /// True if a word means a function of a module that it covers, by either form of its name.
@@ -181,14 +181,6 @@ fn common(mut one: Vec<u8>, other: Vec<u8>) -> Vec<u8> {
     one
 }
 
-/// Adds a site behind all others.
-fn add(runs: &mut Vec<Run>, site: SiteId) {
-    match runs.last_mut() {
-        Some(run) if run.module == site.module && run.end == site.index => run.end += 1,
-        _ => runs.push(Run::from(site)),
-    }
-}
-
 /// As [`select_in`], through the index by name; `None` if there is none, or if the
 /// filter has other words than names without wildcards.
 fn named<'f>(
@@ -203,7 +195,7 @@ fn named<'f>(
         for module in modules.iter().filter(|module| pattern.covers(&module.name)) {
             let mut see = |range| {
                 if let Some(index) = site_in(module, &range) {
-                    sites = union(&sites, &[module.id_of(index).into()]);
+                    sites = runs::union(&sites, &[module.id_of(index).into()]);
                     found = true;
                 }
             };

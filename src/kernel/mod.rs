@@ -18,7 +18,6 @@
 //! triggers    what happens when certain functions are called
 //! own         the kernel's own functions as call sites
 //! graph       the graph tracer, and which tool calls meet
-//! knobs       control files of the tracer's engine
 //! records     what they recorded, as text
 //! registry    what modules registered: hashes, charsets, keymaps, packet matches
 //! livepatch   redirecting functions of loaded modules
@@ -43,7 +42,6 @@ pub mod files;
 pub mod graph;
 pub mod initrd;
 pub mod jobs;
-pub mod knobs;
 pub mod ksyms;
 pub mod livepatch;
 pub mod module_file;

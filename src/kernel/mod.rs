@@ -19,6 +19,7 @@
 //! own         the kernel's own functions as call sites
 //! graph       the graph tracer, and which tool calls meet
 //! records     what they recorded, as text
+//! pool        memory of theirs that stays, and is used again
 //! registry    what modules registered: hashes, charsets, keymaps, packet matches
 //! livepatch   redirecting functions of loaded modules
 //! audit       whether modules are in memory as they were linked
@@ -49,6 +50,7 @@ pub mod modules;
 pub mod oops;
 pub mod own;
 pub mod params;
+pub mod pool;
 pub mod records;
 pub mod registry;
 pub mod run;

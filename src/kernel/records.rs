@@ -24,8 +24,8 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::cell::RefCell;
 use core::num::NonZeroU64;
-use core::sync::atomic::AtomicU64;
 
+use super::pool::{Pool, Words};
 use super::{symbols, tracing};
 use crate::addr::Vaddr;
 use crate::machine::hooks::Tool;
@@ -54,7 +54,7 @@ const NOTES: usize = 1024;
 #[derive(Clone, Copy)]
 struct CpuRing {
     cpu: Cpu,
-    words: &'static [AtomicU64],
+    words: Words,
 }
 
 impl CpuRing {
@@ -110,8 +110,8 @@ struct Manner {
 
 struct Kept {
     rings: Vec<CpuRing>,
-    /// Memory of rings that have another size now; never given back, but used again.
-    retired: Vec<&'static [AtomicU64]>,
+    /// Memory of rings that have another size now.
+    retired: Pool,
     /// Records in each ring.
     size: usize,
     /// The tracer is on, and `tracing_on` is 1.
@@ -132,7 +132,7 @@ struct Kept {
 
 static KEPT: Mutex<Kept> = Mutex::new(Kept {
     rings: Vec::new(),
-    retired: Vec::new(),
+    retired: Pool::EMPTY,
     size: RING_RECORDS,
     started: false,
     recording: true,
@@ -145,20 +145,6 @@ static KEPT: Mutex<Kept> = Mutex::new(Kept {
 });
 
 impl Kept {
-    /// Memory for a ring: what is there already, or new.
-    fn memory(&mut self) -> Result<&'static [AtomicU64], String> {
-        let count = self.size * WORDS;
-        if let Some(place) = self.retired.iter().position(|words| words.len() == count) {
-            return Ok(self.retired.swap_remove(place));
-        }
-        let mut words = Vec::new();
-        words
-            .try_reserve_exact(count)
-            .map_err(|_| "no memory for the trace rings (see mem)".to_string())?;
-        words.resize_with(count, || AtomicU64::new(0));
-        Ok(words.leak())
-    }
-
     /// Makes a ring for each CPU, if there are none of the right size.
     fn make(&mut self) -> Result<(), String> {
         let size = self.size * WORDS;
@@ -167,16 +153,14 @@ impl Kept {
         }
         let mut rings = Vec::new();
         for cpu in smp::cpus() {
-            match self.memory() {
-                Ok(words) => rings.push(CpuRing { cpu, words }),
-                Err(reason) => {
-                    self.retired.extend(rings.iter().map(|ring: &CpuRing| ring.words));
-                    return Err(reason);
-                }
-            }
+            let Some(words) = self.retired.take(size) else {
+                self.retired.put(rings.iter().map(|ring: &CpuRing| ring.words));
+                return Err("no memory for the trace rings (see mem)".to_string());
+            };
+            rings.push(CpuRing { cpu, words });
         }
         let old = core::mem::replace(&mut self.rings, rings);
-        self.retired.extend(old.iter().map(|ring| ring.words));
+        self.retired.put(old.iter().map(|ring| ring.words));
         // What was in other rings before is in the archive, and in the accounts.
         self.accounts.resize(self.rings.len(), Account::default());
         for (account, ring) in self.accounts.iter_mut().zip(&self.rings) {

@@ -164,8 +164,8 @@ fn kallsyms() -> String {
     let mut text = String::new();
     for found in ksyms::all() {
         let letter = if found.kind == crate::ksyms::Kind::Text { 't' } else { 'd' };
-        let _ =
-            writeln!(text, "{:016x} {letter} {}", ksyms::address_of(&found).0, found.name.as_str());
+        let at = ksyms::address_of(found.offset).0;
+        let _ = writeln!(text, "{at:016x} {letter} {}", found.name().as_str());
     }
     for module in modules::all() {
         for function in module.functions() {

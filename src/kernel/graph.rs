@@ -13,8 +13,9 @@
 use alloc::borrow::ToOwned;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::Ordering;
 
+use super::pool::{Pool, Words};
 use super::{records, tracing};
 use crate::addr::Vaddr;
 use crate::machine::hooks::{self, Tool};
@@ -24,9 +25,6 @@ use crate::machine::smp;
 use crate::trace::filter::Filter;
 use crate::trace::tools::{self, Special};
 
-/// A table in memory that stays.
-type Table = &'static [AtomicU64];
-
 struct Setup {
     /// What calls meet now.
     tool: Tool,
@@ -35,8 +33,8 @@ struct Setup {
     /// `set_graph_function` and `set_graph_notrace`, by [`Which`].
     words: [Vec<String>; 2],
     /// The table that is used, and those that were.
-    table: Option<Table>,
-    retired: Vec<Table>,
+    table: Option<Words>,
+    retired: Pool,
 }
 
 static SETUP: Mutex<Setup> = Mutex::new(Setup {
@@ -44,7 +42,7 @@ static SETUP: Mutex<Setup> = Mutex::new(Setup {
     depth: 0,
     words: [const { Vec::new() }; 2],
     table: None,
-    retired: Vec::new(),
+    retired: Pool::EMPTY,
 });
 
 /// Which of two lists.
@@ -73,17 +71,6 @@ impl Setup {
         Ok(())
     }
 
-    /// Memory for a table: what is there already, or new.
-    fn memory(&mut self, count: usize) -> Option<Table> {
-        if let Some(place) = self.retired.iter().position(|words| words.len() == count) {
-            return Some(self.retired.swap_remove(place));
-        }
-        let mut words = Vec::new();
-        words.try_reserve_exact(count).ok()?;
-        words.resize_with(count, || AtomicU64::new(0));
-        Some(words.leak())
-    }
-
     /// Makes the table that the lists want and puts it into use. `strict` wants every
     /// word to mean something.
     fn tabulate(&mut self, strict: bool) -> Result<(), String> {
@@ -107,11 +94,11 @@ impl Setup {
         });
         let none = "no memory for the table of functions (see mem)";
         let words = tools::table(&entries).ok_or(none)?;
-        let table = self.memory(words.len()).ok_or(none)?;
+        let table = self.retired.take(words.len()).ok_or(none)?;
         table.iter().zip(words).for_each(|(to, word)| to.store(word, Ordering::Relaxed));
         let rooted = !self.words[Which::Roots as usize].is_empty();
         hooks::set_tools(smp::cpus().iter().map(|cpu| cpu.paca), Some(table), rooted);
-        self.retired.extend(self.table.replace(table));
+        self.retired.put(self.table.replace(table));
         Ok(())
     }
 }

@@ -3,7 +3,7 @@
 use alloc::string::{String, ToString};
 
 use crate::addr::Vaddr;
-use crate::ksyms::decode::{Found, Table};
+use crate::ksyms::decode::{Found, Packed, Table};
 use crate::machine::boot;
 
 /// A symbol of the kernel.
@@ -20,9 +20,9 @@ fn table() -> Option<Table<'static>> {
     Table::parse(boot::ksyms()).ok()
 }
 
-/// The address of something in the table.
-pub fn address_of(found: &Found) -> Vaddr {
-    boot::image().0.offset(i64::from(found.offset))
+/// The address of something at this offset in the image.
+pub fn address_of(offset: u32) -> Vaddr {
+    boot::image().0.offset(offset.into())
 }
 
 /// The symbol that contains an address of the image, and how far in that is. Takes
@@ -45,10 +45,16 @@ pub fn lookup(at: Vaddr) -> Option<Symbol> {
 
 /// The address of a name.
 pub fn address(name: &str) -> Option<Vaddr> {
-    table()?.by_name(name).map(|found| address_of(&found))
+    table()?.by_name(name).map(|found| address_of(found.offset))
 }
 
 /// All symbols, by rising address.
-pub fn all() -> impl Iterator<Item = Found> {
-    table().into_iter().flat_map(|table| table.iter())
+pub fn all() -> impl Iterator<Item = Packed<'static>> {
+    table().into_iter().flat_map(|table| table.packed())
+}
+
+/// The symbol at each of these places, in bytes from the image's first: soonest if they
+/// ascend.
+pub fn at(offsets: &[u32]) -> impl Iterator<Item = Option<Packed<'static>>> {
+    table().unwrap_or(Table::EMPTY).at_offsets(offsets)
 }

@@ -18,8 +18,8 @@
 //! triggers    what happens when certain functions are called
 //! own         the kernel's own functions as call sites
 //! graph       the graph tracer, and which tool calls meet
-//! knobs       control files of the tracer's engine
 //! records     what they recorded, as text
+//! pool        memory of theirs that stays, and is used again
 //! registry    what modules registered: hashes, charsets, keymaps, packet matches
 //! livepatch   redirecting functions of loaded modules
 //! audit       whether modules are in memory as they were linked
@@ -43,7 +43,6 @@ pub mod files;
 pub mod graph;
 pub mod initrd;
 pub mod jobs;
-pub mod knobs;
 pub mod ksyms;
 pub mod livepatch;
 pub mod module_file;
@@ -51,6 +50,7 @@ pub mod modules;
 pub mod oops;
 pub mod own;
 pub mod params;
+pub mod pool;
 pub mod records;
 pub mod registry;
 pub mod run;

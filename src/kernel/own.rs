@@ -6,6 +6,7 @@
 //! name): `trace on` alone is about modules.
 
 use alloc::string::{String, ToString};
+use alloc::vec;
 use core::ops::Range;
 
 use super::{exports, ksyms, tracing};
@@ -59,11 +60,34 @@ pub fn is(module: ModuleId) -> bool {
 
 /// The name of a function by its number: C code's, if it has one.
 pub fn name(function: u32) -> Option<String> {
-    let entry = boot::image().0.offset(function.into());
+    let entry = ksyms::address_of(function);
     if let Some(name) = exports::name_of(entry) {
         return Some(name.to_string());
     }
     ksyms::find(entry).map(|(found, _)| found.name.as_str().to_string())
+}
+
+/// Hands over the names of functions, each with its place among those asked for, which
+/// ascend; names that begin in another way than `prefix` are left out. As [`name`], but
+/// the packed names are walked through once for all.
+pub fn names(functions: &[u32], prefix: &[u8], visit: &mut dyn FnMut(usize, &str)) {
+    let base = boot::image().0;
+    let mut exported = vec![None; functions.len()];
+    for export in exports::table() {
+        let number = u32::try_from(export.addr.since(base)).ok();
+        if let Some(Ok(place)) = number.map(|number| functions.binary_search(&number)) {
+            exported[place].get_or_insert(export.name);
+        }
+    }
+    for (place, (found, exported)) in ksyms::at(functions).zip(exported).enumerate() {
+        if let Some(name) = exported {
+            if name.as_bytes().starts_with(prefix) {
+                visit(place, name);
+            }
+        } else if let Some(found) = found.filter(|found| found.begins_with(prefix)) {
+            visit(place, found.name().as_str());
+        }
+    }
 }
 
 /// Where the function of that name lies. Names without a path are asked for among
@@ -77,9 +101,9 @@ pub fn range(name: &Name<'_>) -> Option<Range<Vaddr>> {
     Some(entry..entry.offset(size.into()))
 }
 
-/// Hands over the name of every function.
-pub fn each(visit: &mut dyn FnMut(&str)) {
+/// Hands over the name of every function that begins with `prefix`.
+pub fn each(prefix: &[u8], visit: &mut dyn FnMut(&str)) {
     ksyms::all()
-        .filter(|found| found.kind == Kind::Text)
-        .for_each(|found| visit(found.name.as_str()));
+        .filter(|found| found.kind == Kind::Text && found.begins_with(prefix))
+        .for_each(|found| visit(found.name().as_str()));
 }

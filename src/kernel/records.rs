@@ -24,8 +24,8 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::cell::RefCell;
 use core::num::NonZeroU64;
-use core::sync::atomic::AtomicU64;
 
+use super::pool::{Pool, Words};
 use super::{symbols, tracing};
 use crate::addr::Vaddr;
 use crate::machine::hooks::Tool;
@@ -54,7 +54,7 @@ const NOTES: usize = 1024;
 #[derive(Clone, Copy)]
 struct CpuRing {
     cpu: Cpu,
-    words: &'static [AtomicU64],
+    words: Words,
 }
 
 impl CpuRing {
@@ -99,20 +99,27 @@ struct Line {
     text: String,
 }
 
+/// What lines depend on besides the records.
+#[derive(Clone, Copy)]
+struct Manner {
+    clock: Clock,
+    /// The tool that writes the records.
+    tool: Tool,
+    options: Options,
+}
+
 struct Kept {
     rings: Vec<CpuRing>,
-    /// Memory of rings that have another size now; never given back, but used again.
-    retired: Vec<&'static [AtomicU64]>,
+    /// Memory of rings that have another size now.
+    retired: Pool,
     /// Records in each ring.
     size: usize,
     /// The tracer is on, and `tracing_on` is 1.
     started: bool,
     recording: bool,
-    /// The tool that writes the records, and what its lines have left open.
-    tool: Tool,
+    manner: Manner,
+    /// What the graph tracer's lines have left open.
     screen: Screen,
-    graph: graph::Options,
-    options: Options,
     /// One for each ring.
     accounts: Vec<Account>,
     /// Lines of records before those in the rings.
@@ -121,42 +128,23 @@ struct Kept {
     notes: VecDeque<(u64, String)>,
     /// How many notes there were ever.
     noted: u64,
-    /// Ticks of the time base in a second.
-    clock_hz: u64,
 }
 
 static KEPT: Mutex<Kept> = Mutex::new(Kept {
     rings: Vec::new(),
-    retired: Vec::new(),
+    retired: Pool::EMPTY,
     size: RING_RECORDS,
     started: false,
     recording: true,
-    tool: Tool::Function,
+    manner: Manner { clock: clock(512_000_000), tool: Tool::Function, options: Options::DEFAULT },
     screen: Screen::new(),
-    graph: graph::Options::LINUX,
-    options: Options::DEFAULT,
     accounts: Vec::new(),
     archive: Vec::new(),
     notes: VecDeque::new(),
     noted: 0,
-    clock_hz: 512_000_000,
 });
 
 impl Kept {
-    /// Memory for a ring: what is there already, or new.
-    fn memory(&mut self) -> Result<&'static [AtomicU64], String> {
-        let count = self.size * WORDS;
-        if let Some(place) = self.retired.iter().position(|words| words.len() == count) {
-            return Ok(self.retired.swap_remove(place));
-        }
-        let mut words = Vec::new();
-        words
-            .try_reserve_exact(count)
-            .map_err(|_| "no memory for the trace rings (see mem)".to_string())?;
-        words.resize_with(count, || AtomicU64::new(0));
-        Ok(words.leak())
-    }
-
     /// Makes a ring for each CPU, if there are none of the right size.
     fn make(&mut self) -> Result<(), String> {
         let size = self.size * WORDS;
@@ -165,16 +153,14 @@ impl Kept {
         }
         let mut rings = Vec::new();
         for cpu in smp::cpus() {
-            match self.memory() {
-                Ok(words) => rings.push(CpuRing { cpu, words }),
-                Err(reason) => {
-                    self.retired.extend(rings.iter().map(|ring: &CpuRing| ring.words));
-                    return Err(reason);
-                }
-            }
+            let Some(words) = self.retired.take(size) else {
+                self.retired.put(rings.iter().map(|ring: &CpuRing| ring.words));
+                return Err("no memory for the trace rings (see mem)".to_string());
+            };
+            rings.push(CpuRing { cpu, words });
         }
         let old = core::mem::replace(&mut self.rings, rings);
-        self.retired.extend(old.iter().map(|ring| ring.words));
+        self.retired.put(old.iter().map(|ring| ring.words));
         // What was in other rings before is in the archive, and in the accounts.
         self.accounts.resize(self.rings.len(), Account::default());
         for (account, ring) in self.accounts.iter_mut().zip(&self.rings) {
@@ -209,10 +195,6 @@ impl Kept {
             self.screen = Screen::new();
         }
     }
-
-    fn clock(&self) -> Clock {
-        Clock { ticks_per_second: NonZeroU64::new(self.clock_hz).unwrap_or(NonZeroU64::MIN) }
-    }
 }
 
 /// Runs `work` while this CPU records nothing.
@@ -223,9 +205,17 @@ fn quietly<T>(work: impl FnOnce() -> T) -> T {
     done
 }
 
+const fn clock(ticks_per_second: u64) -> Clock {
+    let ticks_per_second = match NonZeroU64::new(ticks_per_second) {
+        Some(ticks) => ticks,
+        None => NonZeroU64::MIN,
+    };
+    Clock { ticks_per_second }
+}
+
 /// Learns how fast the clock runs.
 pub fn init(timebase_hz: u64) {
-    KEPT.lock().clock_hz = timebase_hz;
+    KEPT.lock().manner.clock = clock(timebase_hz);
 }
 
 /// Makes the rings, if there are none, and starts recording on every CPU.
@@ -291,7 +281,7 @@ pub fn clear(only: Option<u16>) {
 /// Forgets what was recorded: `tool` writes from now on.
 pub fn begin_anew(tool: Tool) {
     let mut kept = KEPT.lock();
-    kept.tool = tool;
+    kept.manner.tool = tool;
     kept.forget(None);
 }
 
@@ -388,10 +378,7 @@ fn records(kept: &Kept, only: Option<u16>) -> Vec<Found> {
 
 /// How the lines are made.
 struct Lines<'s> {
-    clock: Clock,
-    tool: Tool,
-    graph: graph::Options,
-    options: Options,
+    manner: Manner,
     names: Machine<'s>,
     screen: &'s mut Screen,
     /// So many of the first records make none.
@@ -416,7 +403,8 @@ impl Lines<'_> {
     /// the first has `mark` before it.
     fn make(self, found: Vec<Found>, mark: Mark<'_>, out: Made<'_>) {
         let cpus = smp::cpus().len().max(1) as u32;
-        let style = Style { options: self.graph, cpus, clock: self.clock, names: &self.names };
+        let Manner { clock, tool, options } = self.manner;
+        let style = Style { options: graph::Options::LINUX, cpus, clock, names: &self.names };
         let mut marks: Vec<Option<String>> = found.iter().map(mark).collect();
         let rings: Vec<(u32, usize)> = found.iter().map(|it| (it.cpu.into(), it.ring)).collect();
         let sources = found.into_iter().map(|cpu| (cpu.cpu.into(), cpu.records.into_iter()));
@@ -435,7 +423,7 @@ impl Lines<'_> {
             }
             let mut count = 1;
             let mut line = String::new();
-            match (record.kind(), self.tool) {
+            match (record.kind(), tool) {
                 (Kind::Function, tool) if tool.is_graph() && self.is_mark(&record) => {
                     let note = self.names.note(record.parent.0);
                     let note = note.as_deref().unwrap_or_default();
@@ -445,7 +433,6 @@ impl Lines<'_> {
                 (Kind::Function, _) => {
                     let task = Task { name: if cpu == 0 { "shell" } else { "job" }, pid: cpu + 1 };
                     let (flags, names) = (Flags::CALL, &self.names);
-                    let Self { clock, options, .. } = self;
                     let shown = FunctionLine { record, task, cpu, flags, clock, options, names };
                     line = shown.to_string();
                 }
@@ -482,12 +469,7 @@ pub fn archive() {
         let fresh: usize = found.iter().map(|cpu| cpu.records.len()).sum();
         let archive = &mut kept.archive;
         let lines = Lines {
-            clock: Clock {
-                ticks_per_second: NonZeroU64::new(kept.clock_hz).unwrap_or(NonZeroU64::MIN),
-            },
-            tool: kept.tool,
-            graph: kept.graph,
-            options: kept.options,
+            manner: kept.manner,
             names: Machine::with(&kept.notes),
             screen: &mut kept.screen,
             skip: fresh.saturating_sub(ARCHIVE_LINES),
@@ -545,7 +527,7 @@ pub fn stats(cpu: u16) -> String {
         let found = records(&kept, Some(cpu));
         let stats = found.first().map(|found| stats_of(&kept, found));
         let none = || Stats { now: timebase(), ..Stats::default() };
-        stats.unwrap_or_else(none).shown(kept.clock())
+        stats.unwrap_or_else(none).shown(kept.manner.clock)
     })
 }
 
@@ -555,28 +537,21 @@ struct View {
     archive: Vec<Line>,
     notes: VecDeque<(u64, String)>,
     screen: Screen,
-    clock: Clock,
-    tool: Tool,
-    graph: graph::Options,
-    options: Options,
+    manner: Manner,
 }
 
 impl View {
     fn of(kept: &Kept, found: Vec<Found>) -> Self {
         let is_of = |line: &&Line| found.iter().any(|cpu| cpu.ring == line.ring);
         let archive = kept.archive.iter().filter(is_of).cloned().collect();
-        let (notes, screen, clock) = (kept.notes.clone(), kept.screen.clone(), kept.clock());
-        let Kept { tool, graph, options, .. } = *kept;
-        Self { found, archive, notes, screen, clock, tool, graph, options }
+        let (notes, screen) = (kept.notes.clone(), kept.screen.clone());
+        Self { found, archive, notes, screen, manner: kept.manner }
     }
 
     fn make(self, mark: Mark<'_>, out: &mut dyn FnMut(&str)) {
         self.archive.iter().for_each(|line| out(&line.text));
         let lines = Lines {
-            clock: self.clock,
-            tool: self.tool,
-            graph: self.graph,
-            options: self.options,
+            manner: self.manner,
             names: Machine::with(&self.notes),
             screen: &mut self.screen.clone(),
             skip: 0,
@@ -595,9 +570,9 @@ pub fn show(on: bool, only: Option<u16>, out: &mut dyn FnMut(&str)) {
             let counts = count(&kept, &found);
             (View::of(&kept, found), counts)
         };
-        let options = view.options;
-        if view.tool.is_graph() && (on || written > 0) {
-            out(&graph::Header(view.graph).to_string());
+        let Manner { tool, options, .. } = view.manner;
+        if tool.is_graph() && (on || written > 0) {
+            out(&graph::Header(graph::Options::LINUX).to_string());
         } else {
             let tracer = if on || written > 0 { "function" } else { "nop" };
             let cpus = smp::cpus().len().max(1) as u32;
@@ -671,10 +646,10 @@ pub fn note(text: String) -> Result<(), String> {
 
 /// The switches of `trace_options`.
 pub fn options() -> Options {
-    KEPT.lock().options
+    KEPT.lock().manner.options
 }
 
 /// Sets them.
 pub fn set_options(options: Options) {
-    KEPT.lock().options = options;
+    KEPT.lock().manner.options = options;
 }

@@ -3,7 +3,8 @@
 //! ```text
 //!   echo 'scsi_*' > set_ftrace_filter          tracing.rs, trace/sites/choice.rs
 //!   echo function > current_tracer             tracing.rs
-//!   cat trace                                  records.rs
+//!   cat trace; echo 0 > tracing_on             records.rs
+//!   echo crc7_be > set_graph_function          graph.rs
 //! ```
 //!
 //! [`FILES`] is the table. Names, words and output are Linux's; `docs/tracing.md`
@@ -16,8 +17,9 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use core::sync::atomic::{AtomicBool, Ordering};
 
+use super::graph::{self, Which as List};
+use super::records;
 use super::tracing::{self, Which};
-use super::{graph, knobs, records};
 use crate::machine::smp::{self, Cpu};
 use crate::patch::state::SiteState;
 use crate::trace::options::Options;
@@ -55,18 +57,6 @@ const fn set(
     File { name, help, read: Some(read), write: Some(write) }
 }
 
-/// A file of the engine's (knobs.rs).
-macro_rules! knob {
-    ($name:literal, $help:literal) => {
-        set(
-            $name,
-            $help,
-            |out| out(&knobs::read($name).unwrap_or_default()),
-            |text, append| knobs::write($name, text, append).unwrap_or(Ok(())),
-        )
-    };
-}
-
 /// Every file, by name.
 #[rustfmt::skip]
 static FILES: &[File] = &[
@@ -75,7 +65,8 @@ static FILES: &[File] = &[
         tracing::everything().iter().for_each(|(name, _)| out(&format!("{name}\n")));
     }),
     shown("available_tracers", "the words that current_tracer takes", |out| out("function_graph function nop\n")),
-    knob!("buffer_size_kb", "KiB of each CPU's ring; what is in it stays"),
+    set("buffer_size_kb", "KiB of each CPU's ring; what is in it stays",
+        |out| out(&format!("{}\n", records::size_kib())), |text, _| records::resize(number(text)?)),
     set("current_tracer", "what records: function, function_graph or nop", |out| {
         out(&format!("{}\n", if tracing::is_on() { graph::tracer_name() } else { "nop" }));
     }, set_tracer),
@@ -84,13 +75,16 @@ static FILES: &[File] = &[
         let on = rows.iter().filter(|(_, row)| row.state != SiteState::OFF);
         on.for_each(|(function, row)| out(&enabled(function, row)));
     }),
-    knob!("max_graph_depth", "how deep function_graph follows calls; 0: as deep as there is room"),
+    set("max_graph_depth", "how deep function_graph follows calls; 0: as deep as there is room",
+        |out| out(&format!("{}\n", graph::max_depth())), |text, _| graph::set_max_depth(number(text)?)),
     set("set_ftrace_filter", "the functions to trace; >> adds, ! takes out, nothing means all",
         |out| filter(out, Which::Filter), |text, append| write_filter(Which::Filter, text, append)),
     set("set_ftrace_notrace", "functions not to trace, whatever the filter says",
         |out| filter(out, Which::Notrace), |text, append| write_filter(Which::Notrace, text, append)),
-    knob!("set_graph_function", "where alone function_graph begins; nothing means everywhere"),
-    knob!("set_graph_notrace", "functions that function_graph leaves out, with what they call"),
+    set("set_graph_function", "where alone function_graph begins; nothing means everywhere",
+        |out| out(&graph_words(List::Roots, ALL)), |text, append| graph::set_words(List::Roots, text, append)),
+    set("set_graph_notrace", "functions that function_graph leaves out, with what they call",
+        |out| out(&graph_words(List::Mute, NONE)), |text, append| graph::set_words(List::Mute, text, append)),
     set("trace", "what was recorded; any write clears it", |out| tracing::show(None, out), |_, _| {
         records::clear(None);
         Ok(())
@@ -103,7 +97,11 @@ static FILES: &[File] = &[
         |out| out(&records::options().listed()), set_option),
     shown("trace_pipe", "what was recorded, which is taken out by reading it",
         |out| records::take(None, out)),
-    knob!("tracing_on", "1: what is traced is recorded; 0: it is not"),
+    set("tracing_on", "1: what is traced is recorded; 0: it is not",
+        |out| out(one_or_zero(records::recording())), |text, _| {
+        records::set_recording(switch(text)?);
+        Ok(())
+    }),
 ];
 
 /// The files of each CPU, in `per_cpu/cpuN`.
@@ -164,7 +162,7 @@ pub fn read(path: &str, out: Out<'_>) -> Done {
         Found::Plain(file) => file.read.ok_or("can only be written")?(out),
         Found::OfCpu(cpu, file) => (file.read)(cpu, out),
         Found::Switch(option) => {
-            out(if records::options().contains(option) { "1\n" } else { "0\n" });
+            out(one_or_zero(records::options().contains(option)));
         }
     }
     Ok(())
@@ -186,6 +184,16 @@ pub fn write(path: &str, text: &str, append: bool) -> Done {
             Ok(())
         }
     }
+}
+
+/// What a switch shows.
+fn one_or_zero(on: bool) -> &'static str {
+    if on { "1\n" } else { "0\n" }
+}
+
+fn number(text: &str) -> Result<usize, String> {
+    let word = text.trim();
+    word.parse().map_err(|_| format!("takes a number, not {word}"))
 }
 
 /// `0` or `1`.
@@ -279,11 +287,21 @@ fn set_tracer(text: &str, _: bool) -> Done {
     }
 }
 
+/// What a list shows while nobody has chosen: of what is meant, and of what is not.
+const ALL: &str = "#### all functions enabled ####\n";
+const NONE: &str = "#### no functions disabled ####\n";
+
+/// The words of a list of the graph tracer, one a line, or what stands for none.
+fn graph_words(list: List, none: &str) -> String {
+    let words = graph::words(list);
+    if words.is_empty() { none.to_string() } else { words.join("\n") + "\n" }
+}
+
 fn filter(out: Out<'_>, which: Which) {
     let (chosen, waiting) = tracing::chosen(which);
     match chosen {
-        None if which == Which::Filter => out("#### all functions enabled ####\n"),
-        None => out("#### no functions disabled ####\n"),
+        None if which == Which::Filter => out(ALL),
+        None => out(NONE),
         Some(rows) => rows.iter().for_each(|(name, _)| out(&format!("{name}\n"))),
     }
     waiting.iter().for_each(|word| out(&format!("{word}\n")));

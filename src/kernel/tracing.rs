@@ -106,20 +106,29 @@ impl Loaded {
 }
 
 impl Functions for Loaded {
-    fn name_of(&self, module: ModuleId, function: u32) -> Option<Cow<'_, str>> {
+    fn names_of(
+        &self,
+        module: ModuleId,
+        functions: &[u32],
+        prefix: &[u8],
+        visit: &mut dyn FnMut(usize, &str),
+    ) {
         if own::is(module) {
-            return own::name(function).map(Cow::Owned);
+            return own::names(functions, prefix, visit);
         }
-        self.module(module).map(|module| Cow::Borrowed(module.symbol_name(function)))
+        let Some(module) = self.module(module) else { return };
+        for (place, symbol) in functions.iter().enumerate() {
+            visit(place, module.symbol_name(*symbol));
+        }
     }
 
     fn readable<'n>(&self, name: &'n str) -> Cow<'n, str> {
         readable(name)
     }
 
-    fn each(&self, module: ModuleId, visit: &mut dyn FnMut(&str)) {
+    fn each(&self, module: ModuleId, prefix: &[u8], visit: &mut dyn FnMut(&str)) {
         if own::is(module) {
-            return own::each(visit);
+            return own::each(prefix, visit);
         }
         let Some(module) = self.module(module) else { return };
         for function in module.functions() {
@@ -343,16 +352,21 @@ fn named_rows(sites: &SiteTable, functions: &Loaded, chosen: &[Run]) -> Vec<Name
 pub type Shown = (String, Row);
 
 fn shown(sites: &SiteTable, functions: &Loaded, chosen: &[Run]) -> Vec<Shown> {
-    let mut rows = Vec::new();
-    for row in chosen.iter().flat_map(|run| run.sites()).filter_map(|site| sites.row(site)) {
-        if own::is(row.id.module()) {
-            rows.extend(own::name(row.function).map(|name| (name, row)));
-        } else if let Some(module) = functions.module(row.id.module()) {
+    let all: Vec<Row> =
+        chosen.iter().flat_map(|run| run.sites()).filter_map(|site| sites.row(site)).collect();
+    let (own, others) = all.split_at(all.partition_point(|row| own::is(row.id.module())));
+    let functions_of_own: Vec<u32> = own.iter().map(|row| row.function).collect();
+    let mut rows = Vec::with_capacity(all.len());
+    own::names(&functions_of_own, b"", &mut |place, name| {
+        rows.push((name.to_owned(), own[place]));
+    });
+    for row in others {
+        if let Some(module) = functions.module(row.id.module()) {
             let mut name = module.readable_name(row.function).into_owned();
             for part in [" [", &module.name, "]"] {
                 name.push_str(part);
             }
-            rows.push((name, row));
+            rows.push((name, *row));
         }
     }
     rows

@@ -2,8 +2,12 @@
 //!
 //! ```text
 //!  offset ──binary search──> index entry ──walk at most STRIDE records──> symbol
+//!  offsets, ascending ──walk on from one to the next──> symbols
 //!  name ────walk all records, comparing as they unpack──> symbol
 //! ```
+//!
+//! A record's name stays packed until somebody wants it: where thousands are looked
+//! at and few are meant, how they begin is enough.
 //!
 //! A look-up by name walks the whole table (some hundred instructions a symbol):
 //! only people ask for kernel functions by name. A sorted index would cost two
@@ -70,6 +74,80 @@ impl Name {
     }
 }
 
+/// A symbol whose name is still packed.
+#[derive(Clone, Copy, Debug)]
+pub struct Packed<'a> {
+    /// As in [`Found`].
+    pub offset: u32,
+    /// As in [`Found`].
+    pub size: u32,
+    /// As in [`Found`].
+    pub kind: Kind,
+    codes: &'a [u8],
+    tokens: &'a [u8],
+}
+
+impl Packed<'_> {
+    /// True if the name begins so. No more of it is unpacked than tells that.
+    #[must_use]
+    pub fn begins_with(&self, prefix: &[u8]) -> bool {
+        let mut rest = prefix;
+        self.spell(|byte| match rest {
+            [first, tail @ ..] if *first == byte => {
+                rest = tail;
+                !tail.is_empty()
+            }
+            _ => false,
+        });
+        rest.is_empty()
+    }
+
+    /// The name, unpacked.
+    #[must_use]
+    pub fn name(&self) -> Name {
+        let mut name = Name::EMPTY;
+        self.spell(|byte| name.push(byte));
+        name
+    }
+
+    /// All of it, unpacked.
+    #[must_use]
+    pub fn found(&self) -> Found {
+        let Self { offset, size, kind, .. } = *self;
+        Found { name: self.name(), offset, size, kind }
+    }
+
+    /// Hands over the name's bytes, until it ends or `take` wants no more.
+    fn spell(&self, mut take: impl FnMut(u8) -> bool) {
+        // Tokens hold smaller codes, so no more of them wait than there are.
+        let mut waiting = [0; MAX_TOKENS + 2];
+        for &code in self.codes {
+            let mut depth = 1;
+            waiting[0] = code;
+            while depth > 0 {
+                depth -= 1;
+                let code = waiting[depth];
+                let byte = match code.checked_sub(0x80).map(|token| 2 * usize::from(token)) {
+                    None => code,
+                    Some(pair) => match self.tokens.get(pair..) {
+                        Some([first, second, ..]) => {
+                            waiting[depth] = *second;
+                            waiting[depth + 1] = *first;
+                            depth += 2;
+                            continue;
+                        }
+                        // A code without its token.
+                        _ => b'?',
+                    },
+                };
+                if !take(byte) {
+                    return;
+                }
+            }
+        }
+    }
+}
+
 impl fmt::Debug for Name {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Debug::fmt(self.as_str(), f)
@@ -99,6 +177,9 @@ pub struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
+    /// A table without symbols.
+    pub const EMPTY: Self = Self { bytes: &[], tokens: &[], index: &[], count: 0 };
+
     /// Checks the header and the tokens; records are checked as they are read.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, TableError> {
         let header = bytes.get(..HEADER_SIZE).ok_or(TableError::NoTable)?;
@@ -154,8 +235,42 @@ impl<'a> Table<'a> {
     /// begin at one place the first with a size.
     #[must_use]
     pub fn at_offset(&self, offset: u32) -> Option<(Found, u32)> {
+        let found = self.covering(offset)?;
+        Some((found.found(), offset - found.offset))
+    }
+
+    /// As [`Self::at_offset`], for many. Where one lies above the one before it, and a
+    /// symbol begins there, it is found by walking on.
+    pub fn at_offsets<'o>(
+        &self,
+        offsets: &'o [u32],
+    ) -> impl Iterator<Item = Option<Packed<'a>>> + use<'a, 'o> {
+        let table = *self;
+        let mut records = table.records_from(0);
+        let mut here = records.next();
+        offsets.iter().map(move |&offset| {
+            let next_group = u32_at(table.index, 8 * records.next.div_ceil(STRIDE));
+            if (1..=offset).contains(&next_group) {
+                // One group earlier, for symbols of one place in two groups.
+                let group = table.group_before(offset).unwrap_or_default().saturating_sub(1);
+                if group * STRIDE > records.next {
+                    records = table.records_from(group);
+                    here = records.next();
+                }
+            }
+            while let Some(record) = here
+                && (record.offset < offset || record.offset == offset && record.size == 0)
+            {
+                here = records.next();
+            }
+            let exactly = here.filter(|record| record.offset == offset);
+            exactly.or_else(|| table.covering(offset))
+        })
+    }
+
+    fn covering(&self, offset: u32) -> Option<Packed<'a>> {
         let group = self.group_before(offset)?;
-        let mut best: Option<Record<'_>> = None;
+        let mut best: Option<Packed<'a>> = None;
         // One group earlier, for symbols that began there and reach this far.
         for record in self.records_from(group.saturating_sub(1)) {
             if record.offset > offset {
@@ -167,20 +282,24 @@ impl<'a> Table<'a> {
                 best = Some(record);
             }
         }
-        let record = best?;
-        Some((self.unpack(&record), offset - record.offset))
+        best
     }
 
     /// The first symbol of this name.
     #[must_use]
     pub fn by_name(&self, name: &str) -> Option<Found> {
-        self.iter().find(|found| found.name.as_str() == name)
+        let mut like = self.packed().filter(|found| found.begins_with(name.as_bytes()));
+        like.find(|found| found.name().as_str() == name).map(|found| found.found())
     }
 
     /// All symbols, by rising offset.
     pub fn iter(&self) -> impl Iterator<Item = Found> + use<'a> {
-        let table = *self;
-        table.records_from(0).map(move |record| table.unpack(&record))
+        self.packed().map(|record| record.found())
+    }
+
+    /// As [`Self::iter`], with names as they are.
+    pub fn packed(&self) -> impl Iterator<Item = Packed<'a>> + use<'a> {
+        self.records_from(0)
     }
 
     /// The last group whose first symbol does not lie after `offset`.
@@ -200,56 +319,6 @@ impl<'a> Table<'a> {
     fn records_from(&self, group: usize) -> Records<'a> {
         Records { table: *self, next: group * STRIDE, at: 0, offset: 0 }
     }
-
-    fn unpack(&self, record: &Record<'_>) -> Found {
-        let mut name = Name::EMPTY;
-        for &code in record.codes {
-            if !self.expand(code, &mut name) {
-                break;
-            }
-        }
-        Found { name, offset: record.offset, size: record.size, kind: record.kind }
-    }
-
-    /// Appends what `code` stands for; false if the name is full.
-    fn expand(&self, code: u8, name: &mut Name) -> bool {
-        // Tokens hold smaller codes, so no more of them wait than there are.
-        let mut waiting = [0; MAX_TOKENS + 2];
-        let mut depth = 1;
-        waiting[0] = code;
-        while depth > 0 {
-            depth -= 1;
-            let code = waiting[depth];
-            let pair =
-                code.checked_sub(0x80).map(|token| self.tokens.get(2 * usize::from(token)..));
-            match pair {
-                None => {
-                    if !name.push(code) {
-                        return false;
-                    }
-                }
-                Some(Some([first, second, ..])) => {
-                    waiting[depth] = *second;
-                    waiting[depth + 1] = *first;
-                    depth += 2;
-                }
-                // A code without its token.
-                Some(_) => {
-                    if !name.push(b'?') {
-                        return false;
-                    }
-                }
-            }
-        }
-        true
-    }
-}
-
-struct Record<'a> {
-    offset: u32,
-    size: u32,
-    kind: Kind,
-    codes: &'a [u8],
 }
 
 /// Walks records; ends at the first that is damaged.
@@ -261,9 +330,9 @@ struct Records<'a> {
 }
 
 impl<'a> Iterator for Records<'a> {
-    type Item = Record<'a>;
+    type Item = Packed<'a>;
 
-    fn next(&mut self) -> Option<Record<'a>> {
+    fn next(&mut self) -> Option<Packed<'a>> {
         if self.next >= self.table.count {
             return None;
         }
@@ -282,7 +351,7 @@ impl<'a> Iterator for Records<'a> {
 }
 
 impl<'a> Records<'a> {
-    fn read(&mut self) -> Option<Record<'a>> {
+    fn read(&mut self) -> Option<Packed<'a>> {
         let delta = self.varint()?;
         self.offset = self.offset.checked_add(u32::try_from(delta).ok()?)?;
         let size = self.varint()?;
@@ -290,24 +359,26 @@ impl<'a> Records<'a> {
         let from = self.at + 1;
         let codes = self.table.bytes.get(from..from + len)?;
         self.at = from + len;
-        Some(Record {
+        Some(Packed {
             offset: self.offset,
             size: u32::try_from(size >> 1).ok()?,
             kind: if size & 1 == 0 { Kind::Text } else { Kind::Data },
             codes,
+            tokens: self.table.tokens,
         })
     }
 
     /// At most 33 bits: a size and its kind.
     fn varint(&mut self) -> Option<u64> {
-        let mut value = 0;
-        for shift in [0, 7, 14, 21, 28] {
+        let (mut value, mut shift) = (0, 0);
+        while shift <= 28 {
             let byte = *self.table.bytes.get(self.at)?;
             self.at += 1;
             value |= u64::from(byte & 0x7f) << shift;
             if byte < 0x80 {
                 return Some(value);
             }
+            shift += 7;
         }
         None
     }

@@ -17,9 +17,14 @@ use super::nesting;
 use crate::shell::error::Shown;
 
 /// A symbol's name without Rust's mangling and without control characters; most
-/// names are what they were.
+/// names are what they were, and borrowed.
 #[must_use]
 pub fn readable(raw: &str) -> Cow<'_, str> {
+    // Nearly all names of C, found out sooner than by what is asked below.
+    let plain = |byte: &u8| matches!(byte, b' '..=b'~');
+    if !raw.starts_with('_') && raw.as_bytes().iter().all(plain) {
+        return Cow::Borrowed(raw);
+    }
     let mangled = match raw.strip_prefix("_R") {
         Some(rest) => nesting::is_shallow(rest.as_bytes()),
         None => raw.starts_with("_ZN"),

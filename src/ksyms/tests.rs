@@ -187,6 +187,32 @@ proptest! {
         prop_assert_eq!(out, symbols);
     }
 
+    /// Also where most are skipped, some lie in none, and one is asked for again.
+    #[test]
+    fn walking_on_finds_what_looking_up_one_by_one_does(
+        symbols in any_symbols(),
+        mut asked in prop::collection::vec(0..2600_u32, 0..40),
+        back: prop::sample::Index,
+    ) {
+        let bytes = encode(&symbols);
+        let table = Table::parse(&bytes).unwrap();
+        asked.extend(symbols.iter().skip(asked.len() * 2).map(|s| s.offset));
+        asked.sort();
+        asked.extend((!asked.is_empty()).then(|| asked[back.index(asked.len())]));
+        let text = |it: super::decode::Found| (it.name.as_str().to_string(), it.offset, it.size);
+        let walked: Vec<_> = table.at_offsets(&asked).map(|it| Some(text(it?.found()))).collect();
+        let one_by_one = asked.iter().map(|&at| Some(text(table.at_offset(at)?.0)));
+        prop_assert_eq!(walked, one_by_one.collect::<Vec<_>>());
+    }
+
+    #[test]
+    fn a_packed_name_begins_as_it_does_unpacked(symbols in any_symbols(), prefix in "[a-f:_]{0,3}") {
+        for packed in Table::parse(&encode(&symbols)).unwrap().packed() {
+            let begins = packed.name().as_str().starts_with(&prefix);
+            prop_assert_eq!(packed.begins_with(prefix.as_bytes()), begins);
+        }
+    }
+
     #[test]
     fn every_byte_of_every_symbol_finds_one_that_covers_it(symbols in any_symbols(), probe: u16) {
         let bytes = encode(&symbols);

@@ -91,6 +91,24 @@ pub struct StubAbi {
     pub paca_shadow_return: u16,
 }
 
+impl StubAbi {
+    /// What stubs rely on where there is no kernel: for programs of the host that link
+    /// a module to look at it, and for tests. The PACA's offsets are made up; each can
+    /// be told from the others, and suits every kind of stub.
+    #[must_use]
+    pub const fn stand_in(kernel_toc: Vaddr) -> Self {
+        Self {
+            kernel_toc,
+            module_toc: Vaddr(0),
+            paca_toc: 0x10,
+            paca_sibling: 0x18,
+            paca_shadow_sp: 0x20,
+            paca_shadow_limit: 0x28,
+            paca_shadow_return: 0x30,
+        }
+    }
+}
+
 /// One stub: its kind and what it leads to. With its own address and the
 /// [`StubAbi`], this is all that its words say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

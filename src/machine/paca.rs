@@ -599,15 +599,26 @@ pub fn fields() -> [(&'static str, usize, u64); 29] {
     ]
 }
 
-/// The calls on this CPU's shadow stack, innermost first.
-pub fn shadow_entries() -> impl Iterator<Item = ShadowEntry> {
-    let base = read!(shadow_base);
-    let used = read!(shadow_sp).saturating_sub(base) as usize;
-    let depth = (used / size_of::<ShadowEntry>()).min(SHADOW_ENTRIES);
+/// The entries of a stack of calls, innermost first: those between `base` and `next`,
+/// or the lowest `most` of them. `read` makes one out of its fields, by their offsets.
+fn entries<E>(
+    base: u64,
+    next: u64,
+    most: usize,
+    read: fn(&dyn Fn(usize) -> Option<u64>) -> Option<E>,
+) -> impl Iterator<Item = E> + Clone {
+    let used = next.saturating_sub(base) as usize;
+    let depth = (used / size_of::<E>()).min(most);
     // Read so that no address faults: whoever is reported may have spoiled the PACA.
     (0..depth).rev().map_while(move |index| {
-        let entry = Vaddr(base).offset((index * size_of::<ShadowEntry>()) as i64);
-        let field = |offset: usize| memory::read_u64(entry.offset(offset as i64));
+        let entry = Vaddr(base).offset((index * size_of::<E>()) as i64);
+        read(&|offset| memory::read_u64(entry.offset(offset as i64)))
+    })
+}
+
+/// The calls on this CPU's shadow stack, innermost first.
+pub fn shadow_entries() -> impl Iterator<Item = ShadowEntry> {
+    entries(read!(shadow_base), read!(shadow_sp), SHADOW_ENTRIES, |field| {
         Some(ShadowEntry {
             lr: field(offset_of!(ShadowEntry, lr))?,
             toc: field(offset_of!(ShadowEntry, toc))?,
@@ -684,12 +695,7 @@ pub fn graph_missed_of(paca: Vaddr) -> u64 {
 
 /// The calls on this CPU's graph stack, innermost first.
 pub fn graph_entries() -> impl Iterator<Item = GraphEntry> + Clone {
-    let base = read!(graph_base);
-    let used = read!(graph_sp).saturating_sub(base) as usize;
-    let depth = (used / size_of::<GraphEntry>()).min(GRAPH_ENTRIES);
-    (0..depth).rev().map_while(move |index| {
-        let entry = Vaddr(base).offset((index * size_of::<GraphEntry>()) as i64);
-        let field = |offset: usize| memory::read_u64(entry.offset(offset as i64));
+    entries(read!(graph_base), read!(graph_sp), GRAPH_ENTRIES, |field| {
         Some(GraphEntry {
             lr: field(offset_of!(GraphEntry, lr))?,
             r1: field(offset_of!(GraphEntry, r1))?,

@@ -109,55 +109,60 @@ impl Glob {
     /// True if `name` matches from its first byte to its last.
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
-        self.matches_bytes(name.bytes())
+        self.matches_bytes(name.as_bytes(), |byte| byte)
     }
 
     fn matches_module(&self, name: &str) -> bool {
-        self.matches_bytes(name.bytes().map(|byte| if byte == b'-' { b'_' } else { byte }))
+        self.matches_bytes(name.as_bytes(), |byte| if byte == b'-' { b'_' } else { byte })
     }
 
-    fn matches_bytes(&self, mut name: impl Iterator<Item = u8> + Clone) -> bool {
-        let mut pieces = self.0.as_slice();
+    /// As [`Self::matches`], for a name whose bytes are read as `same` has them.
+    fn matches_bytes(&self, name: &[u8], same: impl Fn(u8) -> u8) -> bool {
+        let (mut pieces, mut name) = (self.0.as_slice(), name);
         // After a `*`: the pieces behind it, and the name where they were last
         // tried. An earlier `*` need not be remembered, because the later one
         // can take whatever the earlier would have left.
         let mut retry = None;
         loop {
-            let here = name.clone();
-            match (pieces, name.next()) {
+            match (pieces, name) {
+                ([Piece::AnyBytes], _) | ([], []) => return true,
                 ([Piece::AnyBytes, after @ ..], _) => {
-                    name = here.clone();
                     pieces = after;
-                    retry = Some((after, here));
+                    retry = Some((after, name));
                     continue;
                 }
-                ([], None) => return true,
-                ([piece, after @ ..], Some(byte)) if piece.accepts(byte) => {
-                    pieces = after;
+                ([piece, after @ ..], [byte, rest @ ..]) if piece.accepts(same(*byte)) => {
+                    (pieces, name) = (after, rest);
                     continue;
                 }
-                (_, None) => return false,
+                (_, []) => return false,
                 _ => {}
             }
-            let Some((after, mut tried)) = retry else {
-                return false;
+            // On to where the piece behind the `*` can be.
+            let Some((after @ [piece, ..], [_, tail @ ..])) = retry else { return false };
+            let place = match piece {
+                Piece::Byte(own) => tail.iter().position(|byte| same(*byte) == *own),
+                _ => tail.iter().position(|byte| piece.accepts(same(*byte))),
             };
-            if tried.next().is_none() {
-                return false;
-            }
-            pieces = after;
-            name = tried.clone();
-            retry = Some((after, tried));
+            let Some(place) = place else { return false };
+            (pieces, name) = (after, &tail[place..]);
+            retry = Some((after, name));
         }
     }
 
     /// The one name that this glob matches, if it has no wildcard.
     fn literal(&self) -> Option<String> {
-        let bytes = self.0.iter().map(|piece| match piece {
+        let prefix = self.prefix();
+        if prefix.len() < self.0.len() { None } else { String::from_utf8(prefix).ok() }
+    }
+
+    /// What stands before the first wildcard.
+    fn prefix(&self) -> Vec<u8> {
+        let bytes = self.0.iter().map_while(|piece| match piece {
             Piece::Byte(byte) => Some(*byte),
             _ => None,
         });
-        String::from_utf8(bytes.collect::<Option<_>>()?).ok()
+        bytes.collect()
     }
 }
 
@@ -349,6 +354,15 @@ impl Pattern {
         }
     }
 
+    /// How each function begins that is meant.
+    #[must_use]
+    pub fn prefix(&self) -> Vec<u8> {
+        match &self.function {
+            Functions::Named(name) => name.as_bytes().to_vec(),
+            Functions::Matching(glob) => glob.prefix(),
+        }
+    }
+
     /// True if the word says which modules it means.
     #[must_use]
     pub const fn names_module(&self) -> bool {
@@ -364,7 +378,13 @@ impl Pattern {
     /// True if `function` of `module` is meant, added or taken away.
     #[must_use]
     pub fn matches(&self, module: &str, function: &str) -> bool {
-        self.covers(module) && self.function.matches(function)
+        self.covers(module) && self.matches_name(function)
+    }
+
+    /// The same of a module that is known to be meant.
+    #[must_use]
+    pub fn matches_name(&self, function: &str) -> bool {
+        self.function.matches(function)
     }
 }
 
@@ -407,25 +427,17 @@ impl Filter {
     }
 
     /// What a function is before the first word.
-    fn initial(&self) -> bool {
+    #[must_use]
+    pub fn initial(&self) -> bool {
         self.0.iter().all(Pattern::is_negative)
     }
 
     /// True if `function` of `module` is wanted when all words have had their say.
     #[must_use]
     pub fn wants(&self, module: &str, function: &str) -> bool {
-        self.wants_any(module, &[function])
-    }
-
-    /// As [`Self::wants`], for a function with several names.
-    #[must_use]
-    pub fn wants_any(&self, module: &str, names: &[&str]) -> bool {
         // The last word that matches decides.
-        self.0
-            .iter()
-            .rev()
-            .find(|pattern| names.iter().any(|name| pattern.matches(module, name)))
-            .map_or_else(|| self.initial(), |pattern| !pattern.negative)
+        let deciding = self.0.iter().rev().find(|pattern| pattern.matches(module, function));
+        deciding.map_or_else(|| self.initial(), |pattern| !pattern.negative)
     }
 }
 
@@ -611,6 +623,15 @@ mod tests {
         assert_eq!(Pattern::parse("a\\*b").unwrap().literal(), Some("a*b"));
         assert_eq!(Pattern::parse("crc?6").unwrap().literal(), None);
         assert_eq!(Pattern::parse(":mod:m").unwrap().literal(), None);
+    }
+
+    #[test]
+    fn what_stands_before_the_first_wildcard_is_the_prefix() {
+        let prefix = |word| String::from_utf8(Pattern::parse(word).unwrap().prefix()).unwrap();
+        assert_eq!(prefix("m*:crc*6"), "crc");
+        assert_eq!(prefix("a\\*b?"), "a*b");
+        assert_eq!((prefix("crc16").as_str(), prefix("[c]rc").as_str()), ("crc16", ""));
+        assert_eq!(prefix(":mod:m"), "");
     }
 
     #[test]

@@ -65,9 +65,8 @@ impl Triggers {
         if *negative {
             let group = place.and_then(|place| new.0.get_mut(place));
             let before = group.as_ref().map_or(0, |group| group.sites.len());
-            let is_meant = |site: &SiteId| !runs::minus(&[(*site).into()], &found).is_empty();
             let left = group.map_or(0, |group| {
-                group.sites.retain(|(site, _)| is_meant(site));
+                group.sites.retain(|(site, _)| !runs::has(&found, *site));
                 group.sites.len()
             });
             new.0.retain(|group| !group.sites.is_empty());
@@ -109,8 +108,11 @@ impl Triggers {
     /// The sites that have one, as a set.
     #[must_use]
     pub fn sites(&self) -> Vec<Run> {
-        let sites = self.all().map(|(site, ..)| site);
-        sites.fold(Vec::new(), |set, site| runs::union(&set, &[site.into()]))
+        self.0.iter().fold(Vec::new(), |set, group| {
+            let mut own = Vec::new();
+            group.sites.iter().for_each(|(site, _)| runs::add(&mut own, *site));
+            runs::union(&set, &own)
+        })
     }
 
     /// How many triggers a site has.
@@ -169,7 +171,7 @@ mod tests {
         let table = table();
         let line = |(site, action, limit): (SiteId, Action, Limit)| {
             let function = table.row(site).unwrap().function;
-            let name = PLAIN.name_of(site.module(), function).unwrap().into_owned();
+            let name = PLAIN.name(site.module(), function);
             format!("{name}:{}:{limit}", action.name())
         };
         triggers.all().map(line).collect()

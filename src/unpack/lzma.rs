@@ -25,7 +25,7 @@
 
 use alloc::vec::Vec;
 
-use super::{UnpackError, zeros};
+use super::{UnpackError, repeat, zeros};
 
 /// Why a stream of chunks was not unpacked.
 pub(super) enum Fault {
@@ -267,7 +267,7 @@ impl Decoder {
             } else {
                 self.repeated(&mut range, position)
             };
-            len = copy(window, len, self.reps[0] as usize + 1, count)?;
+            len = repeat(window, len, self.reps[0] as usize + 1, count)?;
         }
         range.normalise();
         (range.next == input.len() && range.code == 0).then_some(())
@@ -349,19 +349,4 @@ impl Decoder {
         self.state = if self.state < LITERAL_STATES { 8 } else { 11 };
         MATCH_MIN + range.length(&mut self.probabilities[at::REP_LEN..at::LITERAL], position)
     }
-}
-
-/// Repeats `count` bytes from `distance` before `len`; the new length.
-fn copy(window: &mut [u8], len: usize, distance: usize, count: usize) -> Option<usize> {
-    let from = len.checked_sub(distance)?;
-    let end = len.checked_add(count).filter(|&end| end <= window.len())?;
-    if distance >= count {
-        window.copy_within(from..from + count, len);
-    } else {
-        // The two overlap: the bytes repeat themselves.
-        for at in len..end {
-            window[at] = window[at - distance];
-        }
-    }
-    Some(end)
 }

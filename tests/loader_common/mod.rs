@@ -43,15 +43,7 @@ impl Resolver for FakeKernel {
 /// What stubs rely on, with made-up PACA offsets.
 pub fn abi() -> KernelAbi {
     KernelAbi {
-        stubs: StubAbi {
-            kernel_toc: KERNEL_TOC,
-            module_toc: Vaddr(0),
-            paca_toc: 0x10,
-            paca_sibling: 0x18,
-            paca_shadow_sp: 0x20,
-            paca_shadow_limit: 0x28,
-            paca_shadow_return: 0x30,
-        },
+        stubs: StubAbi::stand_in(KERNEL_TOC),
         mcount: MCOUNT,
         mcount_late: MCOUNT_LATE,
         prefixed: true,

@@ -79,15 +79,7 @@ impl Resolver for World {
 /// What stubs rely on. The words of a stub depend on it, so they are not shown.
 pub fn abi() -> KernelAbi {
     KernelAbi {
-        stubs: StubAbi {
-            kernel_toc: Vaddr(KERNEL_TOC),
-            module_toc: Vaddr(0),
-            paca_toc: 0x10,
-            paca_sibling: 0x18,
-            paca_shadow_sp: 0x20,
-            paca_shadow_limit: 0x28,
-            paca_shadow_return: 0x30,
-        },
+        stubs: StubAbi::stand_in(Vaddr(KERNEL_TOC)),
         mcount: Vaddr(KERNEL_AT - 2 * STEP),
         mcount_late: Vaddr(KERNEL_AT - STEP),
         prefixed: true,

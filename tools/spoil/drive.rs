@@ -91,15 +91,7 @@ impl World {
     }
 
     fn abi(&self) -> KernelAbi {
-        let stubs = StubAbi {
-            kernel_toc: Vaddr(self.exports_at + 0x8000),
-            module_toc: Vaddr(0),
-            paca_toc: 0x10,
-            paca_sibling: 0x18,
-            paca_shadow_sp: 0x20,
-            paca_shadow_limit: 0x28,
-            paca_shadow_return: 0x30,
-        };
+        let stubs = StubAbi::stand_in(Vaddr(self.exports_at + 0x8000));
         let (mcount, mcount_late) =
             (Vaddr(self.exports_at + 0x100), Vaddr(self.exports_at + 0x200));
         KernelAbi { stubs, mcount, mcount_late, prefixed: self.prefixed }

@@ -201,11 +201,11 @@ impl SiteTable {
     /// function's prologue.
     #[must_use]
     pub fn triggerable(&self, set: &[Run]) -> Vec<Run> {
-        let mut found: Vec<Run> = Vec::new();
+        let mut found = Vec::new();
         for site in set.iter().flat_map(|run| run.sites()) {
             let own = self.module(site.module).is_none_or(|module| module.own);
             if !own && self.row(site).is_some_and(|row| row.kind != SiteKind::Late) {
-                found = runs::union(&found, &[site.into()]);
+                runs::add(&mut found, site);
             }
         }
         found
@@ -246,7 +246,7 @@ mod tests {
             let sites = chosen.iter().flat_map(|run| run.sites());
             let names = sites.map(|site| {
                 let function = self.table.row(site).unwrap().function;
-                PLAIN.name_of(site.module(), function).unwrap().into_owned()
+                PLAIN.name(site.module(), function).to_string()
             });
             let waiting = self.choice.waiting().map(ToString::to_string);
             let all = (self.choice.chosen().is_none()).then(|| "all".to_string());

@@ -21,6 +21,14 @@ pub fn has(set: &[Run], site: SiteId) -> bool {
     run.is_some_and(|run| run.module == site.module && run.start <= site.index)
 }
 
+/// Adds a site that lies above all others of the set.
+pub fn add(set: &mut Vec<Run>, site: SiteId) {
+    match set.last_mut() {
+        Some(run) if run.module == site.module && run.end == site.index => run.end += 1,
+        _ => set.push(Run::from(site)),
+    }
+}
+
 /// The sites that are in one of two sets.
 #[must_use]
 pub fn union(a: &[Run], b: &[Run]) -> Vec<Run> {
@@ -106,6 +114,9 @@ mod tests {
             let [set_a, set_b] = [tidy(&a), tidy(&b)];
             prop_assert!(is_set(&set_a) && is_set(&set_b));
             prop_assert_eq!(places(&set_a), places(&a));
+            let mut one_by_one = Vec::new();
+            set_a.iter().flat_map(|run| run.sites()).for_each(|it| add(&mut one_by_one, it));
+            prop_assert_eq!(&one_by_one, &set_a);
             let (both, less) = (union(&set_a, &set_b), minus(&set_a, &set_b));
             prop_assert!(is_set(&both) && is_set(&less));
             for place in 0..60 {

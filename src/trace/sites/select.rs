@@ -5,6 +5,10 @@
 //!   scsi_*      anything else: the name of each site's function is matched
 //! ```
 //!
+//! The kernel's own names are packed, and matching them would cost more than all else:
+//! they are walked through once for all words, and only those become text that begin
+//! as a word does.
+//!
 //! A word that adds nothing is an error for whoever typed it, and the reasons
 //! differ: a misspelt name, a module that is not loaded, or a function that was
 //! built without a call site, which no spelling will help.
@@ -15,7 +19,7 @@ use alloc::vec::Vec;
 use core::fmt;
 use core::ops::Range;
 
-use super::runs::union;
+use super::runs;
 use super::{Module, ModuleId, Run, SiteId, SiteTable};
 use crate::addr::Vaddr;
 use crate::loader::Name;
@@ -23,16 +27,26 @@ use crate::trace::filter::{Filter, Pattern};
 
 /// Names of functions, from whoever holds the symbols.
 pub trait Functions {
-    /// The name of the function with symbol number `function` in `module`.
-    fn name_of(&self, module: ModuleId, function: u32) -> Option<Cow<'_, str>>;
+    /// Hands over the names of the functions with these symbol numbers in `module`,
+    /// each with its place among them. Left out may be those that begin in another way
+    /// than `prefix` in both their forms. The numbers are in the order of the sites.
+    fn names_of(
+        &self,
+        module: ModuleId,
+        functions: &[u32],
+        prefix: &[u8],
+        visit: &mut dyn FnMut(usize, &str),
+    );
 
-    /// The name as people read it, by which it may be asked for too.
+    /// The name as people read it, by which it may be asked for too; borrowed if that
+    /// is the same.
     fn readable<'n>(&self, name: &'n str) -> Cow<'n, str> {
         Cow::Borrowed(name)
     }
 
-    /// Hands over the name of every function of `module`, with a site or without.
-    fn each(&self, module: ModuleId, visit: &mut dyn FnMut(&str));
+    /// Hands over the name of every function of `module`, with a site or without; but
+    /// see [`Self::names_of`] for `prefix`.
+    fn each(&self, module: ModuleId, prefix: &[u8], visit: &mut dyn FnMut(&str));
 
     /// Hands over where each function of that name lies in `module`; static ones
     /// may share it. False if there is no index by name: then every site is looked
@@ -66,28 +80,25 @@ impl SiteTable {
     fn miss(&self, pattern: &Pattern, functions: &impl Functions) -> Option<Miss> {
         let refuse = |why| Some(Miss { pattern: pattern.text().to_owned(), why });
         let name = pattern.literal().map(Name::new);
+        let prefix = pattern.prefix();
         let mut without_site: Option<(String, &Module)> = None;
         let mut others = 0;
         let mut covered = false;
         for module in self.modules.iter().filter(|module| pattern.covers(&module.name)) {
             covered = true;
-            let means = |name: &str| {
-                let readable = functions.readable(name);
-                [name, &readable].into_iter().any(|name| pattern.matches(&module.name, name))
-            };
-            let matches = |function| {
-                let name = functions.name_of(module.id, function);
-                name.is_some_and(|name| means(&name))
-            };
+            let means = |name: &str| means(functions, pattern, name);
             let mut found = false;
             let mut see = |range| found |= site_in(module, &range).is_some();
             let indexed =
                 name.as_ref().is_some_and(|name| functions.ranges(module.id, name, &mut see));
-            let there = module.sites.get(module.first as usize..).unwrap_or_default();
-            if found || !indexed && there.iter().any(|site| matches(site.function())) {
+            if !found && !indexed {
+                let mut see = |_, name: &str| found |= !found && means(name);
+                functions.names_of(module.id, &module.functions(), &prefix, &mut see);
+            }
+            if found {
                 return None;
             }
-            functions.each(module.id, &mut |name| {
+            functions.each(module.id, &prefix, &mut |name| {
                 if means(name) {
                     match &without_site {
                         Some(_) => others += 1,
@@ -125,33 +136,49 @@ fn select_in<'f>(
     if let Some(found) = named(modules, filter, functions) {
         return found;
     }
-    let mut runs = Vec::new();
+    let mut found = Vec::new();
+    // The adding words that have not had their way with any site.
+    let mut idle: Vec<_> = filter.patterns().iter().map(|word| !word.is_negative()).collect();
+    let initial = filter.initial();
     for module in modules {
-        // Names of the kernel's functions cost more to make than these to ask.
-        let names = |word: &Pattern| !word.is_negative() && word.covers(&module.name);
-        if module.own && !filter.patterns().iter().any(names) {
-            continue;
-        }
-        for (index, site) in (0_u32..).zip(&module.sites).skip(module.first as usize) {
-            let name = functions.name_of(module.id, site.function());
-            let wanted = |name: Cow<'_, str>| {
-                filter.wants_any(&module.name, &[&name, &functions.readable(&name)])
-            };
-            if name.is_some_and(wanted) {
-                add(&mut runs, module.id_of(index));
+        let words = filter.patterns().iter().zip(&mut idle);
+        let mut words: Vec<_> = words.filter(|(word, _)| word.covers(&module.name)).collect();
+        let adding = words.iter().filter(|(word, _)| !word.is_negative());
+        let prefix = adding.map(|(word, _)| word.prefix()).reduce(common);
+        // Where nothing is added, all is there to be taken from: but of modules alone.
+        let prefix = prefix.or_else(|| (initial && !module.own).then(Vec::new));
+        let Some(prefix) = prefix else { continue };
+        let mut see = |place, name: &str| {
+            // The last word that matches decides.
+            let mut words = words.iter_mut().rev();
+            let deciding = words.find(|(word, _)| means(functions, word, name));
+            let wanted = deciding.map_or(initial, |(word, idle)| {
+                **idle = false;
+                !word.is_negative()
+            });
+            if wanted {
+                runs::add(&mut found, module.id_of(module.first + place as u32));
             }
-        }
+        };
+        functions.names_of(module.id, &module.functions(), &prefix, &mut see);
     }
-    let adding = filter.patterns().iter().filter(|pattern| !pattern.is_negative());
-    (runs, adding.collect())
+    let words = filter.patterns().iter().zip(idle);
+    (found, words.filter_map(|(word, idle)| idle.then_some(word)).collect())
 }
 
-/// Adds a site behind all others.
-fn add(runs: &mut Vec<Run>, site: SiteId) {
-    match runs.last_mut() {
-        Some(run) if run.module == site.module && run.end == site.index => run.end += 1,
-        _ => runs.push(Run::from(site)),
-    }
+/// True if a word means a function of a module that it covers, by either form of its name.
+fn means(functions: &impl Functions, word: &Pattern, name: &str) -> bool {
+    let readable = || match functions.readable(name) {
+        Cow::Owned(readable) => word.matches_name(&readable),
+        Cow::Borrowed(_) => false, // the same again
+    };
+    word.matches_name(name) || readable()
+}
+
+/// What two beginnings have in common.
+fn common(mut one: Vec<u8>, other: Vec<u8>) -> Vec<u8> {
+    one.truncate(one.iter().zip(&other).take_while(|(one, other)| one == other).count());
+    one
 }
 
 /// As [`select_in`], through the index by name; `None` if there is none, or if the
@@ -168,7 +195,7 @@ fn named<'f>(
         for module in modules.iter().filter(|module| pattern.covers(&module.name)) {
             let mut see = |range| {
                 if let Some(index) = site_in(module, &range) {
-                    sites = union(&sites, &[module.id_of(index).into()]);
+                    sites = runs::union(&sites, &[module.id_of(index).into()]);
                     found = true;
                 }
             };
@@ -181,6 +208,13 @@ fn named<'f>(
         }
     }
     Some((sites, without))
+}
+
+impl Module {
+    /// The symbol number of each site's function.
+    fn functions(&self) -> Vec<u32> {
+        self.sites[self.first as usize..].iter().map(|site| site.function()).collect()
+    }
 }
 
 /// Number of the first site in `range`.

@@ -7,7 +7,6 @@ use crate::patch::engine::{self, CodeMem};
 use crate::patch::journal::Journal;
 use crate::patch::model::Model;
 use crate::trace::filter::Filter;
-use std::borrow::Cow;
 use std::string::ToString;
 
 const BASE: Vaddr = Vaddr(0x1_0000);
@@ -26,18 +25,36 @@ const SCSI: [(&str, Range<u64>); 4] = [
     ("scsi_notrace", 0x1_0300..0x1_0380),
 ];
 
-impl Functions for Symbols {
-    fn name_of(&self, module: ModuleId, function: u32) -> Option<Cow<'_, str>> {
+impl Symbols {
+    pub(in crate::trace) fn name(&self, module: ModuleId, function: u32) -> &'static str {
         assert!(!self.indexed, "the index should have been asked");
         assert_eq!(module.0, 0, "only scsi has sites");
-        SCSI.get(function as usize).map(|(name, _)| (*name).into())
+        SCSI[function as usize].0
+    }
+}
+
+impl Functions for Symbols {
+    fn names_of(
+        &self,
+        module: ModuleId,
+        functions: &[u32],
+        prefix: &[u8],
+        visit: &mut dyn FnMut(usize, &str),
+    ) {
+        for (place, function) in functions.iter().enumerate() {
+            let name = self.name(module, *function);
+            if name.as_bytes().starts_with(prefix) {
+                visit(place, name);
+            }
+        }
     }
 
-    fn each(&self, module: ModuleId, visit: &mut dyn FnMut(&str)) {
-        match module.0 {
-            0 => SCSI.iter().for_each(|(name, _)| visit(name)),
-            _ => ["crc7_be", "crc7_be_byte"].into_iter().for_each(visit),
-        }
+    fn each(&self, module: ModuleId, prefix: &[u8], visit: &mut dyn FnMut(&str)) {
+        let names: Vec<_> = match module.0 {
+            0 => SCSI.iter().map(|(name, _)| *name).collect(),
+            _ => ["crc7_be", "crc7_be_byte"].into(),
+        };
+        names.into_iter().filter(|it| it.as_bytes().starts_with(prefix)).for_each(visit);
     }
 
     fn ranges(
@@ -84,6 +101,20 @@ fn a_filter_selects_sites_in_ascending_order() {
     assert_eq!(names(&table, &[]).0, [0x00c, 0x150, 0x208]);
     assert_eq!(names(&table, &["scsi_*", "!*late"]), ([0x00c, 0x208].into(), [].into()));
     assert_eq!(names(&table, &["scsi:scsi_add"]), ([0x00c].into(), [].into()));
+}
+
+/// Names that begin in no word's way are not even asked for.
+#[test]
+fn what_words_begin_with_leaves_nothing_out() {
+    let table = table();
+    let all = [0x00c, 0x150, 0x208];
+    assert_eq!(names(&table, &["scsi_a*", "*_late", "scsi_p*"]).0, all);
+    assert_eq!(names(&table, &["scsi_l*", "scsi_patch*"]).0, all[1..]);
+    assert_eq!(names(&table, &["s*", "!scsi_l*", "scsi_add"]).0, [0x00c, 0x208]);
+    assert_eq!(names(&table, &["!scsi_l*"]).0, [0x00c, 0x208]);
+    // A word may be overruled everywhere, and still means something.
+    assert_eq!(names(&table, &["scsi_l*", "!*"]), ([].into(), [].into()));
+    assert_eq!(names(&table, &["scsi_x*", "s*"]).1.len(), 1);
 }
 
 #[test]

@@ -7,6 +7,7 @@
 //! RFC 8878, "Sequences Section", "Sequence Execution", "Repeat Offsets",
 //! "Default Distributions".
 
+use super::super::repeat;
 use super::{bits::Backward, fse};
 
 /// Base and number of bits of the literal-length codes from 16 on.
@@ -206,19 +207,4 @@ impl Tables {
         };
         Some(self.recent[0])
     }
-}
-
-/// Repeats `count` bytes from `offset` before `len`; the new length.
-fn repeat(out: &mut [u8], len: usize, offset: usize, count: usize) -> Option<usize> {
-    let from = len.checked_sub(offset)?;
-    let end = len.checked_add(count).filter(|&end| end <= out.len())?;
-    if offset >= count {
-        out.copy_within(from..from + count, len);
-    } else {
-        // The two overlap: the bytes repeat themselves.
-        for at in len..end {
-            out[at] = out[at - offset];
-        }
-    }
-    Some(end)
 }

@@ -1,5 +1,5 @@
 /*
- * What a call site runs through when it is switched on, and the shadow stack.
+ * What a call site runs through when it is switched on, and the shadow stacks.
  *
  * A site of `-mprofile-kernel` or of a patchable entry calls its module's
  * profiling stub before the function has a frame or a TOC:
@@ -12,51 +12,132 @@
  * So r0 is the return address into the caller, LR the way back, and r2 belongs
  * to whoever is running: nothing here reads it or writes 24(r1).
  *
+ * Which tool a hooked call meets is said by one word, the door, a nop or a branch
+ * that the text engine swaps (machine::hooks::Tool):
+ *
+ *   _mcount: is there a ring? -- no --> back        (tracing_on is 0: 12 in all)
+ *      | yes
+ *      door:  nop           a record: the function tracer
+ *             b graph_hook  a record, and graph_return takes the return's place
+ *
  * Scratch lies below r1, in the protected zone: the function has stored nothing
  * there yet, and exception entry steps over it.
+ *
+ * Nothing between hook_text_start and hook_text_end calls anything, so no hook can
+ * meet a hooked function: there is no recursion to guard against (qemu/test_image.py
+ * looks at the words). A fault in here is another matter: its report is made of
+ * functions that are hooked, and would run into the same fault. So exception entry
+ * takes the ring away first (boot/trap.S, trap_in_hook).
  */
 
 /*
- * RECORD - writes one record into this CPU's ring.
+ * RESERVE - takes the next record of this CPU's ring.
  *
- *   In        r12     address behind the call in the site or stub
- *             LR      the address that the traced function returns to
- *   Clobbers  r0 r9 r10 r11 cr0
+ *   In        base    address of the ring's first record
+ *   Out       base    address of the record; seq its number plus 1
+ *   Clobbers  old addr cr0
  *   Order     head (reserved) before the fields, the fields before seq: a reader
  *             on another CPU trusts a record only if seq is its own and head
- *             has not come round to it (trace::ring)
+ *             has not come round to it (trace::ring). `lwsync` goes before seq
  */
-        .macro  RECORD skip
-        ld      %r9, {RING_BASE}(%r13)
-        cmpdi   %r9, 0
-        beq     \skip                   /* no ring: tracing is off */
-        addi    %r11, %r13, {RING_HEAD}
+        .macro  RESERVE base, seq, old, addr
+        addi    \addr, %r13, {RING_HEAD}
 .Lreserve\@:
-        ldarx   %r10, 0, %r11
-        addi    %r0, %r10, 1
-        stdcx.  %r0, 0, %r11
+        ldarx   \old, 0, \addr
+        addi    \seq, \old, 1
+        stdcx.  \seq, 0, \addr
         bne-    .Lreserve\@
         lwsync
-        ld      %r11, {RING_MASK}(%r13)
-        and     %r10, %r10, %r11
-        sldi    %r10, %r10, {RECORD_SHIFT}
-        add     %r9, %r9, %r10
-        mftb    %r10
-        std     %r10, {RECORD_TIME}(%r9)
-        std     %r12, {RECORD_IP}(%r9)
-        mflr    %r10
-        std     %r10, {RECORD_PARENT}(%r9)
-        lwsync
-        std     %r0, {RECORD_SEQ}(%r9)
+        ld      \addr, {RING_MASK}(%r13)
+        and     \old, \old, \addr
+        sldi    \old, \old, {RECORD_SHIFT}
+        add     \base, \base, \old
         .endm
 
 /*
- * _mcount - the tracer of early sites; also the name that modules import.
+ * RECORD - the function tracer's record.
+ *
+ *   In        r12     the ring's first record
+ *             ctr     address behind the call in the site or stub
+ *             parent  register with the address that the function returns to
+ *   Clobbers  r9 r10 r11 r12 cr0
+ */
+        .macro  RECORD parent
+        RESERVE %r12, %r9, %r10, %r11
+        mftb    %r10
+        std     %r10, {RECORD_TIME}(%r12)
+        mfctr   %r10
+        std     %r10, {RECORD_IP}(%r12)
+        std     \parent, {RECORD_PARENT}(%r12)
+        lwsync
+        std     %r9, {RECORD_SEQ}(%r12)
+        .endm
+
+/*
+ * GRAPH_ENTRY - puts a call on the graph stack and records that it began.
+ *
+ *   In        r12     the ring's first record
+ *             ctr     address behind the call in the site or stub
+ *             LR      the address that the function returns to, in r0 too
+ *             stack   register with r1 of the function's caller
+ *   Out       LR and r0 graph_return
+ *   Clobbers  r9 r10 r11 r12 cr0
+ *   Order     reserve, then write: an interrupt may nest
+ */
+        .macro  GRAPH_ENTRY full, stack
+        ld      %r11, {GRAPH_SP}(%r13)
+        ld      %r10, {GRAPH_LIMIT}(%r13)
+        cmpld   %r11, %r10
+        bge-    \full
+        addi    %r11, %r11, {GRAPH_ENTRY}
+        std     %r11, {GRAPH_SP}(%r13)
+        std     %r0, {GRAPH_LR}-{GRAPH_ENTRY}(%r11)
+        std     \stack, {GRAPH_R1}-{GRAPH_ENTRY}(%r11)
+        mfctr   %r9
+        addi    %r9, %r9, {KIND_RETURN}
+        rldimi  %r9, %r11, 32, 0        /* the depth, as the place on the stack */
+        std     %r9, {GRAPH_IP}-{GRAPH_ENTRY}(%r11)
+        RESERVE %r12, %r9, %r10, %r0
+        mftb    %r10
+        std     %r10, {GRAPH_TIME}-{GRAPH_ENTRY}(%r11)
+        std     %r10, {RECORD_TIME}(%r12)
+        ld      %r10, {GRAPH_IP}-{GRAPH_ENTRY}(%r11)
+        addi    %r10, %r10, {KIND_ENTRY}-{KIND_RETURN}
+        std     %r10, {RECORD_IP}(%r12)
+        mflr    %r10
+        std     %r10, {RECORD_PARENT}(%r12)
+        lwsync
+        std     %r9, {RECORD_SEQ}(%r12)
+        ld      %r0, {GRAPH_RETURN}(%r13)
+        mtlr    %r0
+        .endm
+
+/* No room on the graph stack, or deep enough: counted, and the call goes on. */
+        .macro  GRAPH_FULL
+        ld      %r11, {GRAPH_MISSED}(%r13)
+        addi    %r11, %r11, 1
+        std     %r11, {GRAPH_MISSED}(%r13)
+        .endm
+
+        .macro  SPILL
+        std     %r9, -8(%r1)
+        std     %r10, -16(%r1)
+        std     %r11, -24(%r1)
+        .endm
+
+        .macro  UNSPILL
+        ld      %r9, -8(%r1)
+        ld      %r10, -16(%r1)
+        ld      %r11, -24(%r1)
+        .endm
+
+/*
+ * _mcount - the hook of early sites; also the name that modules import.
  *
  *   In        r0      return address into the traced function's caller
  *             LR      where to go on (site + 4, or behind the bl of a stub)
  *             r13     PACA
- *   Out       goes on at LR with LR = r0, r0 as it was
+ *   Out       goes on at LR with LR = r0: as r0 was, or graph_return
  *   Clobbers  r12 ctr cr0
  *   Keeps     all else; r3-r11 hold arguments and the static chain
  *   Stack     24 bytes below r1
@@ -73,20 +154,37 @@ _mcount:
         mflr    %r12
         mtctr   %r12
         mtlr    %r0
-        std     %r9, -8(%r1)
-        std     %r10, -16(%r1)
-        std     %r11, -24(%r1)
-        RECORD  mcount_out
-mcount_out:
-        mflr    %r0
-        ld      %r9, -8(%r1)
-        ld      %r10, -16(%r1)
-        ld      %r11, -24(%r1)
+        ld      %r12, {RING_BASE}(%r13)
+        cmpdi   %r12, 0
+        beqctr
+        .global mcount_door
+mcount_door:
+        nop                             /* or b graph_hook */
+        SPILL
+        RECORD  %r0
+        UNSPILL
         bctr
         .size   _mcount, . - _mcount
 
 /*
- * mcount_late - the tracer of sites behind the prologue (plain `gcc -pg`).
+ * graph_hook - behind the door of _mcount, for the graph tracer.
+ */
+        .balign 16
+        .global graph_hook
+        .type   graph_hook, @function
+graph_hook:
+        SPILL
+        GRAPH_ENTRY graph_hook_full, %r1
+graph_hook_out:
+        UNSPILL
+        bctr
+graph_hook_full:
+        GRAPH_FULL
+        b       graph_hook_out
+        .size   graph_hook, . - graph_hook
+
+/*
+ * mcount_late - the hook of sites behind the prologue (plain `gcc -pg`).
  *
  *   In        LR      where to go on
  *             r1      the traced function's own frame; the return address into
@@ -94,8 +192,8 @@ mcount_out:
  *             r13     PACA
  *   Out       goes on at LR; LR = return address into the caller
  *   Clobbers  r0 r12 ctr cr0 lr, all dead here: the site is an ordinary call
- *   Keeps     all else
- *   Stack     24 bytes below r1
+ *   Keeps     all else; the graph tracer writes the caller's slot for LR
+ *   Stack     32 bytes below r1
  *   Context   any
  *   Spec      ELFv2 ABI, "The Stack Frame"
  */
@@ -105,19 +203,82 @@ mcount_out:
 mcount_late:
         mflr    %r12
         mtctr   %r12
-        std     %r9, -8(%r1)
-        std     %r10, -16(%r1)
-        std     %r11, -24(%r1)
-        ld      %r9, 0(%r1)
-        ld      %r9, 16(%r9)
-        mtlr    %r9
-        RECORD  mcount_late_out
+        ld      %r12, {RING_BASE}(%r13)
+        cmpdi   %r12, 0
+        beqctr
+        ld      %r0, 0(%r1)             /* not r9: it may hold an argument still */
+        std     %r8, -32(%r1)
+        mr      %r8, %r0
+        ld      %r0, 16(%r8)
+        mtlr    %r0
+        SPILL
+        .global mcount_late_door
+mcount_late_door:
+        nop                             /* or b graph_late */
+        RECORD  %r0
 mcount_late_out:
-        ld      %r9, -8(%r1)
-        ld      %r10, -16(%r1)
-        ld      %r11, -24(%r1)
+        UNSPILL
+        ld      %r8, -32(%r1)
         bctr
         .size   mcount_late, . - mcount_late
+
+/*
+ * graph_late - behind the door of mcount_late; r8 is the caller's r1.
+ */
+        .balign 16
+        .global graph_late
+        .type   graph_late, @function
+graph_late:
+        GRAPH_ENTRY graph_late_full, %r8
+        std     %r0, 16(%r8)
+        b       mcount_late_out
+graph_late_full:
+        GRAPH_FULL
+        b       mcount_late_out
+        .size   graph_late, . - graph_late
+
+/*
+ * graph_return - where a function that the graph tracer has entered returns to.
+ *
+ *   In        r13     PACA; the top of its graph stack is the call that ends
+ *   Out       returns to the caller
+ *   Clobbers  r0 r11 r12 cr0
+ *   Keeps     all else: r3-r10 hold results; r2 is not looked at. It is the
+ *             callee's or the caller's, and whoever called across modules has
+ *             `ld r2,24(r1)` at the place that this returns to
+ *   Stack     16 bytes below r1
+ *   Context   any. Read, then release: an interrupt may nest
+ */
+        .balign 16
+        .global graph_return
+        .type   graph_return, @function
+graph_return:
+        ld      %r12, {GRAPH_SP}(%r13)
+        std     %r9, -8(%r1)
+        ld      %r0, {GRAPH_LR}-{GRAPH_ENTRY}(%r12)
+        ld      %r9, {RING_BASE}(%r13)
+        mtlr    %r0
+        cmpdi   %r9, 0
+        beq-    graph_return_out        /* nothing is recorded any more */
+        std     %r10, -16(%r1)
+        RESERVE %r9, %r11, %r10, %r0
+        mftb    %r10
+        std     %r10, {RECORD_TIME}(%r9)
+        ld      %r10, {GRAPH_IP}-{GRAPH_ENTRY}(%r12)
+        std     %r10, {RECORD_IP}(%r9)
+        ld      %r10, {GRAPH_TIME}-{GRAPH_ENTRY}(%r12)
+        std     %r10, {RECORD_BEGAN}(%r9)
+        lwsync
+        std     %r11, {RECORD_SEQ}(%r9)
+        ld      %r10, -16(%r1)
+graph_return_out:
+        addi    %r12, %r12, -{GRAPH_ENTRY}
+        std     %r12, {GRAPH_SP}(%r13)
+        ld      %r9, -8(%r1)
+        blr
+        .size   graph_return, . - graph_return
+        .global hook_recorders_end
+hook_recorders_end:
 
 /*
  * sibling_call - a tail call that leaves its module.

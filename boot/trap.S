@@ -49,6 +49,7 @@ trap_low_end:
  *             below PACA.job_sp: an r1 above that is a lost one, and the kernel's
  *             frames there must survive. Skips {PROTECTED_ZONE} bytes: compiled
  *             code stores registers below r1 before it moves r1
+ *   Guard     what is in here calls no Rust before trap_guarded (qemu/test_image.py)
  *   Context   real mode, interrupts off; the handler runs with PACA.kernel_msr
  *   Spec      Power ISA Book III, "Interrupts"; ELFv2 ABI, "Protected Zone"
  */
@@ -147,6 +148,36 @@ trap_save:
         ld      %r10, {KERNEL_MSR}(%r13)
         mtmsrd  %r10
         isync
+        /* A load or store of a recorder that faults, unless its stack is at its end:
+           the ring is no longer believed. What reports the fault may be traced
+           itself, and must not meet it again. Nothing has been called yet. */
+        cmpdi   %r12, 0x300
+        beq     trap_of_data
+        cmpdi   %r12, 0x380
+        beq     trap_of_data
+        cmpdi   %r12, 0x600
+        bne     trap_guarded
+trap_of_data:
+        ld      %r10, {NIP}(%r1)
+        addis   %r11, %r2, hook_text_start@toc@ha
+        addi    %r11, %r11, hook_text_start@toc@l
+        cmpld   %r10, %r11
+        blt     trap_guarded
+        addis   %r11, %r2, hook_recorders_end@toc@ha
+        addi    %r11, %r11, hook_recorders_end@toc@l
+        cmpld   %r10, %r11
+        bge     trap_guarded
+        ld      %r10, {DAR}(%r1)
+        ld      %r11, {GPR}+8(%r1)
+        subf    %r10, %r10, %r11
+        cmpldi  %r10, 64
+        ble     trap_guarded
+        .global trap_in_hook
+trap_in_hook:
+        li      %r10, 0
+        std     %r10, {RING_BASE}(%r13)
+        .global trap_guarded
+trap_guarded:
         addi    %r3, %r1, {REGS}
         bl      {handle}
         .global trap_return

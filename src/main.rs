@@ -5,7 +5,7 @@
 #[cfg(target_os = "none")]
 mod kernel {
     use tocsin::kernel::{self, console};
-    use tocsin::machine::{boot, mmu, paca, platform, trap};
+    use tocsin::machine::{boot, mmu, own, paca, platform, trap};
 
     /// Entered from `boot/entry.S`: relocated, on the boot stack, interrupts off.
     #[unsafe(no_mangle)]
@@ -16,6 +16,7 @@ mod kernel {
         let (platform, facts) = platform::take_over(firmware); // asks all, sets up memory, quiesces
         trap::install(); // low memory is ours now
         platform.little_endian_exceptions();
+        own::make_stubs(); // what calls of the kernel's functions run through when traced
         mmu::init(&facts); // every address has its rights
         console::greet(&facts);
         boot::leave_boot_stack(kernel::run::run, &facts) // the commands that came with the boot, then the prompt

@@ -2,7 +2,7 @@
 # Runs tests and adds up what they count: test.sh host|qemu|power8|power9|power10 ...
 #
 #   host      cargo test and the tests of the scripts under qemu/ and bench/
-#   qemu      the console transcripts of qemu/cases, qemu/test_kernel.py,
+#   qemu      the console transcripts of qemu/cases, qemu/test_image.py, test_kernel.py,
 #             test_registered.py and test_text.py there, a sample of `make corpus`,
 #             and a minute of qemu/stress.py
 #   powerN    the same on that CPU
@@ -64,6 +64,7 @@ for what in "$@"; do
     qemu)
         count qemu of_cases qemu/cases.py ${CASES:-}
         if [ -z "${CASES:-}" ]; then
+            count image of_unittest python3 qemu/test_image.py
             count kernel of_unittest python3 qemu/test_kernel.py
             count registered of_unittest python3 qemu/test_registered.py
             count text of_unittest python3 qemu/test_text.py

@@ -19,8 +19,9 @@ use alloc::vec::Vec;
 use core::fmt::Write as _;
 
 use super::modules::{self, Failure, Module};
-use super::{console, exports, initrd, ksyms, livepatch, params, tracing};
+use super::{console, exports, graph, initrd, knobs, ksyms, livepatch, params, tracing};
 use crate::kprintln;
+use crate::machine::hooks::Tool;
 use crate::patch::state::SiteState;
 
 const TRACING: &str = "sys/kernel/tracing";
@@ -39,7 +40,7 @@ fn paths() -> Vec<String> {
     paths.extend(["modules", "kallsyms", "exports"].map(|file| format!("proc/{file}")));
     // Directories that are there when nothing is in them.
     paths.extend(["sys/module/".to_string(), "sys/kernel/livepatch/".to_string()]);
-    paths.extend(TRACING_FILES.iter().map(|file| format!("{TRACING}/{file}")));
+    paths.extend(TRACING_FILES.iter().chain(&knobs::FILES).map(|file| format!("{TRACING}/{file}")));
     for module in modules::all() {
         let name = &module.name;
         paths.extend([format!("sys/module/{name}/refcnt"), format!("sys/module/{name}/coresize")]);
@@ -191,11 +192,19 @@ fn kallsyms() -> String {
 fn trace_file(file: &str) -> Option<String> {
     let mut text = String::new();
     match file {
-        "available_tracers" => text.push_str("function nop\n"),
+        "available_tracers" => text.push_str("function_graph function nop\n"),
         "current_tracer" => {
-            text.push_str(if tracing::filter_words().is_some() { "function\n" } else { "nop\n" });
+            let on = tracing::filter_words().is_some();
+            let _ = writeln!(text, "{}", if on { graph::tracer_name() } else { "nop" });
         }
         "available_filter_functions" | "enabled_functions" => {
+            for (name, row) in tracing::own_rows(None) {
+                if file == "available_filter_functions" {
+                    let _ = writeln!(text, "{name}");
+                } else if row.state != SiteState::OFF {
+                    let _ = writeln!(text, "{name} {}", row.state);
+                }
+            }
             for (module, name, row) in tracing::rows(None).ok()? {
                 if file == "available_filter_functions" {
                     let _ = writeln!(text, "{name} [{}]", module.name);
@@ -212,7 +221,7 @@ fn trace_file(file: &str) -> Option<String> {
             words.iter().for_each(|word| text.push_str(&format!("{word}\n")));
         }
         "trace" => tracing::show(|piece| text.push_str(piece)),
-        _ => return None,
+        _ => return knobs::read(file),
     }
     Some(text)
 }
@@ -255,7 +264,10 @@ pub fn write(path: &str, text: &[u8], append: bool) -> Result<(), Failure> {
 fn write_trace(path: &str, file: &str, word: &str, append: bool) -> Result<(), String> {
     let words = || word.split_ascii_whitespace().map(ToString::to_string).collect::<Vec<_>>();
     match (file, word) {
-        ("current_tracer", "function") => tracing::on_again().map(|_| ()),
+        ("current_tracer", "function" | "function_graph") => {
+            graph::choose(if word == "function" { Tool::Function } else { Tool::Graph })?;
+            tracing::on_again().map(|_| ())
+        }
         ("current_tracer", "nop") => tracing::off(),
         ("current_tracer", _) => {
             Err(format!("{path}: no such tracer: {word} (see available_tracers)"))
@@ -266,6 +278,10 @@ fn write_trace(path: &str, file: &str, word: &str, append: bool) -> Result<(), S
             Ok(())
         }
         ("trace", _) => Err(format!("{path}: only an empty text clears it")),
+        _ if knobs::FILES.contains(&file) => {
+            let done = knobs::write(file, word).unwrap_or(Ok(()));
+            done.map_err(|why| format!("{path}: {why}"))
+        }
         _ if TRACING_FILES.contains(&file) => Err(format!("{path}: cannot be written")),
         _ => Err(format!("{path}: no such file (see ls)")),
     }

@@ -550,7 +550,7 @@ fn load(
         constant_range(&layout, base),
         target_range(&layout, base),
     );
-    let new = NewModule { name: name.clone(), base, sites, profile };
+    let new = NewModule { name: name.clone(), base, sites, profile, own: false };
     let id = match tracing::add(new) {
         Ok(id) => id,
         Err(error) => {

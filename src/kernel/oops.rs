@@ -79,8 +79,7 @@ pub fn on_trap(frame: &mut TrapFrame) -> Outcome {
 }
 
 fn in_kernel(at: Vaddr) -> bool {
-    let (start, end) = boot::text();
-    (start..end).contains(&at)
+    boot::is_code(at)
 }
 
 /// True if a system reset is only to tell where the CPU is: what it interrupted can
@@ -101,7 +100,12 @@ fn is_modules(frame: &TrapFrame) -> bool {
         return is_overflow(frame) || hooks::contains(nip) || on_behalf_of_module(frame);
     }
     // Who jumped to where there is no code? Calls leave their address in LR.
-    let ours = [call::return_address(), hooks::shadow_return_address(), step::return_address()];
+    let ours = [
+        call::return_address(),
+        hooks::shadow_return_address(),
+        hooks::graph_return_address(),
+        step::return_address(),
+    ];
     !(is_wild_jump(frame) && in_kernel(lr) && !ours.contains(&lr) && lr != nip)
 }
 

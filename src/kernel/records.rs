@@ -7,12 +7,16 @@
 //! ```
 //!
 //! # Invariants
-//! - Rings are made at the first `start` and stay. A CPU writes its own; reading
-//!   takes nothing out, so any number may read.
+//! - Rings are made at the first `start`, and their memory stays, also when they get
+//!   another size: a hook that was interrupted may write one more record. A CPU
+//!   writes its own; reading takes nothing out, so any number may read.
 //! - Records of a module that goes are turned into text first: afterwards its
 //!   addresses mean nothing, or something else.
+//! - A CPU that reads does not record meanwhile: with the kernel's own functions
+//!   traced, it would write over what it reads.
 
 use alloc::borrow::Cow;
+use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::num::NonZeroU64;
@@ -20,19 +24,24 @@ use core::sync::atomic::AtomicU64;
 
 use super::{symbols, tracing};
 use crate::addr::Vaddr;
-use crate::machine::lock::{Mutex, Once};
+use crate::machine::hooks::Tool;
+use crate::machine::lock::Mutex;
 use crate::machine::smp::{self, Cpu};
 use crate::machine::{hooks, paca};
 use crate::trace::decode::{BufferStarted, Clock, Flags, FunctionLine, Header, Merge, Names, Task};
-use crate::trace::record::{Record, WORDS};
+use crate::trace::graph::{self, Screen, Style};
+use crate::trace::record::{Kind, Record, SIZE, WORDS};
 use crate::trace::ring::{Next, Reader, Ring};
 
-/// Records in a CPU's ring.
+/// Records in a CPU's ring, until somebody wants another number.
 const RING_RECORDS: usize = 8192;
+/// The fewest and the most: a page of Linux's, and what an eighth of 1 GiB holds.
+const RING_LIMITS: (usize, usize) = (2048, 1 << 22);
 /// Lines kept of modules that are gone.
 const ARCHIVE_LINES: usize = RING_RECORDS;
 
 /// One CPU's ring.
+#[derive(Clone, Copy)]
 struct CpuRing {
     cpu: Cpu,
     words: &'static [AtomicU64],
@@ -49,6 +58,18 @@ impl CpuRing {
 }
 
 struct Kept {
+    rings: Vec<CpuRing>,
+    /// Memory of rings that have another size now; never given back, but used again.
+    retired: Vec<&'static [AtomicU64]>,
+    /// Records in each ring.
+    size: usize,
+    /// The tracer is on, and `tracing_on` is 1.
+    started: bool,
+    recording: bool,
+    /// The tool that writes the records, and what its lines have left open.
+    tool: Tool,
+    screen: Screen,
+    options: graph::Options,
     /// For each CPU, the first record that counts: `clear` moves it.
     starts: Vec<u64>,
     /// Lines of records before that, whose modules are gone.
@@ -59,53 +80,155 @@ struct Kept {
     clock_hz: u64,
 }
 
-static RINGS: Once<Vec<CpuRing>> = Once::new();
 static KEPT: Mutex<Kept> = Mutex::new(Kept {
+    rings: Vec::new(),
+    retired: Vec::new(),
+    size: RING_RECORDS,
+    started: false,
+    recording: true,
+    tool: Tool::Function,
+    screen: Screen::new(),
+    options: graph::Options::LINUX,
     starts: Vec::new(),
     archive: Vec::new(),
     archived: 0,
     clock_hz: 512_000_000,
 });
 
+impl Kept {
+    /// Memory for a ring: what is there already, or new.
+    fn memory(&mut self) -> Result<&'static [AtomicU64], String> {
+        let count = self.size * WORDS;
+        if let Some(place) = self.retired.iter().position(|words| words.len() == count) {
+            return Ok(self.retired.swap_remove(place));
+        }
+        let mut words = Vec::new();
+        words
+            .try_reserve_exact(count)
+            .map_err(|_| "no memory for the trace rings (see mem)".to_string())?;
+        words.resize_with(count, || AtomicU64::new(0));
+        Ok(words.leak())
+    }
+
+    /// Makes a ring for each CPU, if there are none of the right size.
+    fn make(&mut self) -> Result<(), String> {
+        let size = self.size * WORDS;
+        if self.rings.first().is_some_and(|ring| ring.words.len() == size) {
+            return Ok(());
+        }
+        let mut rings = Vec::new();
+        for cpu in smp::cpus() {
+            match self.memory() {
+                Ok(words) => rings.push(CpuRing { cpu, words }),
+                Err(reason) => {
+                    self.retired.extend(rings.iter().map(|ring: &CpuRing| ring.words));
+                    return Err(reason);
+                }
+            }
+        }
+        let old = core::mem::replace(&mut self.rings, rings);
+        self.retired.extend(old.iter().map(|ring| ring.words));
+        self.starts = self.rings.iter().map(CpuRing::written).collect();
+        Ok(())
+    }
+
+    /// Has every CPU record, or none: as it was asked for.
+    fn apply(&self) {
+        for ring in &self.rings {
+            if self.started && self.recording {
+                hooks::ring_on(ring.cpu.paca, ring.words);
+            } else {
+                hooks::ring_off(ring.cpu.paca);
+            }
+        }
+    }
+
+    fn forget(&mut self) {
+        self.starts = self.rings.iter().map(CpuRing::written).collect();
+        self.archive = Vec::new();
+        self.archived = 0;
+        self.screen = Screen::new();
+    }
+}
+
+/// Runs `work` while this CPU records nothing.
+fn quietly<T>(work: impl FnOnce() -> T) -> T {
+    hooks::ring_off(paca::r13());
+    let done = work();
+    KEPT.lock().apply();
+    done
+}
+
 /// Learns how fast the clock runs.
 pub fn init(timebase_hz: u64) {
     KEPT.lock().clock_hz = timebase_hz;
 }
 
-fn rings() -> &'static [CpuRing] {
-    RINGS.get().map_or(&[], |rings| rings.as_slice())
-}
-
 /// Makes the rings, if there are none, and starts recording on every CPU.
 pub fn start() -> Result<(), String> {
-    if RINGS.get().is_none() {
-        let mut rings = Vec::new();
-        for cpu in smp::cpus() {
-            let mut words = Vec::new();
-            words
-                .try_reserve_exact(RING_RECORDS * WORDS)
-                .map_err(|_| "no memory for the trace rings (see mem)".to_string())?;
-            words.resize_with(RING_RECORDS * WORDS, || AtomicU64::new(0));
-            rings.push(CpuRing { cpu, words: words.leak() });
-        }
-        KEPT.lock().starts = rings.iter().map(CpuRing::written).collect();
-        RINGS.call_once(|| rings);
-    }
-    rings().iter().for_each(|ring| hooks::ring_on(ring.cpu.paca, ring.words));
+    let mut kept = KEPT.lock();
+    kept.make()?;
+    kept.started = true;
+    kept.apply();
     Ok(())
 }
 
 /// Stops recording; what was recorded stays.
 pub fn stop() {
-    rings().iter().for_each(|ring| hooks::ring_off(ring.cpu.paca));
+    let mut kept = KEPT.lock();
+    kept.started = false;
+    kept.apply();
+}
+
+/// Records nothing while `on` is false, whatever is traced: `tracing_on`.
+pub fn set_recording(on: bool) {
+    let mut kept = KEPT.lock();
+    kept.recording = on;
+    kept.apply();
+}
+
+/// Whether anything is recorded.
+pub fn recording() -> bool {
+    KEPT.lock().recording
+}
+
+/// KiB of a CPU's ring.
+pub fn size_kib() -> usize {
+    KEPT.lock().size * SIZE / 1024
+}
+
+/// Gives every CPU's ring at least so many KiB: a power of two of records. What was
+/// recorded is kept as text.
+pub fn resize(kib: usize) -> Result<(), String> {
+    let (least, most) = RING_LIMITS;
+    let wanted = kib.checked_mul(1024 / SIZE).filter(|wanted| *wanted > 0 && *wanted <= most);
+    let Some(wanted) = wanted else {
+        return Err(format!("a ring has 1 to {} KiB", most * SIZE / 1024));
+    };
+    archive();
+    let mut kept = KEPT.lock();
+    let before = kept.size;
+    kept.size = wanted.next_power_of_two().max(least);
+    if !kept.rings.is_empty() {
+        if let Err(reason) = kept.make() {
+            kept.size = before;
+            return Err(reason);
+        }
+        kept.apply();
+    }
+    Ok(())
 }
 
 /// Forgets what was recorded.
 pub fn clear() {
+    KEPT.lock().forget();
+}
+
+/// Forgets what was recorded: `tool` writes from now on.
+pub fn begin_anew(tool: Tool) {
     let mut kept = KEPT.lock();
-    kept.starts = rings().iter().map(CpuRing::written).collect();
-    kept.archive = Vec::new();
-    kept.archived = 0;
+    kept.tool = tool;
+    kept.forget();
 }
 
 /// Names for the decoder.
@@ -117,7 +240,16 @@ impl Names for Machine {
     }
 
     fn hooked_function(&self, ip: Vaddr) -> Option<Cow<'_, str>> {
-        tracing::hooked(ip).or_else(|| self.function_at(ip))
+        let found = tracing::hooked(ip).map(|(name, _)| Cow::Owned(name));
+        found.or_else(|| self.function_at(ip))
+    }
+
+    fn hooked_with_module(&self, ip: Vaddr) -> Option<Cow<'_, str>> {
+        match tracing::hooked(ip) {
+            Some((name, Some(module))) => Some(format!("{name} [{}]", module.name).into()),
+            Some((name, None)) => Some(name.into()),
+            None => symbols::name(ip).map(Cow::Owned),
+        }
     }
 }
 
@@ -131,7 +263,7 @@ struct Found {
 }
 
 fn records(kept: &Kept) -> Vec<Found> {
-    let found = rings().iter().zip(&kept.starts).filter_map(|(cpu_ring, start)| {
+    let found = kept.rings.iter().zip(&kept.starts).filter_map(|(cpu_ring, start)| {
         let mut reader = Reader::new(cpu_ring.ring()?, *start);
         let mut records = Vec::new();
         // Up to what is there now: a CPU that goes on may write faster than this reads.
@@ -150,52 +282,96 @@ fn records(kept: &Kept) -> Vec<Found> {
     found.collect()
 }
 
-/// The lines of records, in the order of their times, without the first `skip`.
-fn lines(found: Vec<Found>, clock_hz: u64, skip: usize, mut out: impl FnMut(&str)) {
-    let ticks_per_second = NonZeroU64::new(clock_hz).unwrap_or(NonZeroU64::MIN);
-    let clock = Clock { ticks_per_second };
-    let mut incomplete: Vec<u32> =
-        found.iter().filter(|cpu| cpu.lost > 0).map(|cpu| cpu.cpu.into()).collect();
-    let mut first = true;
-    let sources = found.into_iter().map(|cpu| (cpu.cpu.into(), cpu.records.into_iter()));
-    for (number, (cpu, record)) in Merge::new(sources).enumerate() {
-        if number < skip {
-            continue;
-        }
-        if let Some(index) = incomplete.iter().position(|number| *number == cpu) {
-            incomplete.swap_remove(index);
-            if !first {
-                out(&BufferStarted { cpu }.to_string());
+/// How the lines are made.
+struct Lines<'s> {
+    clock_hz: u64,
+    tool: Tool,
+    options: graph::Options,
+    screen: &'s mut Screen,
+    /// So many of the first records make none.
+    skip: usize,
+}
+
+impl Lines<'_> {
+    /// The lines of records, in the order of their times.
+    fn make(self, found: Vec<Found>, mut out: impl FnMut(&str)) {
+        let ticks_per_second = NonZeroU64::new(self.clock_hz).unwrap_or(NonZeroU64::MIN);
+        let clock = Clock { ticks_per_second };
+        let cpus = smp::cpus().len().max(1) as u32;
+        let style = Style { options: self.options, cpus, clock, names: &Machine };
+        let mut incomplete: Vec<u32> =
+            found.iter().filter(|cpu| cpu.lost > 0).map(|cpu| cpu.cpu.into()).collect();
+        let mut first = true;
+        let sources = found.into_iter().map(|cpu| (cpu.cpu.into(), cpu.records.into_iter()));
+        let mut merge = Merge::new(sources);
+        let mut number = 0;
+        while let Some((cpu, record)) = merge.next() {
+            number += 1;
+            if number <= self.skip {
+                continue;
+            }
+            if let Some(index) = incomplete.iter().position(|number| *number == cpu) {
+                incomplete.swap_remove(index);
+                if !first {
+                    out(&BufferStarted { cpu }.to_string());
+                }
+            }
+            first = false;
+            match (record.kind(), self.tool) {
+                (Kind::Function, _) => {
+                    let task = Task { name: if cpu == 0 { "shell" } else { "job" }, pid: cpu + 1 };
+                    let (flags, names) = (Flags::CALL, &Machine);
+                    out(&FunctionLine { record, task, cpu, flags, clock, names }.to_string());
+                }
+                (Kind::GraphEntry | Kind::GraphReturn, Tool::Graph) => {
+                    let mut line = String::new();
+                    let next = merge.peek_of(cpu).copied();
+                    // Writing to a text does not fail.
+                    if self.screen.line(&style, cpu, &record, next.as_ref(), &mut line) == Ok(true)
+                    {
+                        merge.take_of(cpu);
+                        number += 1;
+                    }
+                    out(&line);
+                }
+                // A call that began under the graph tracer, and ended under another.
+                _ => {}
             }
         }
-        first = false;
-        let task = Task { name: if cpu == 0 { "shell" } else { "job" }, pid: cpu + 1 };
-        let line = FunctionLine { record, task, cpu, flags: Flags::CALL, clock, names: &Machine };
-        out(&line.to_string());
     }
 }
 
 /// Turns the records into lines while all their modules are there.
 pub fn archive() {
-    let mut kept = KEPT.lock();
-    let found = records(&kept);
-    let read: u64 = found.iter().map(|cpu| cpu.records.len() as u64 + cpu.lost).sum();
-    let hz = kept.clock_hz;
-    kept.starts = found.iter().map(|cpu| cpu.next).collect();
-    kept.archived += read;
-    // Those that the archive has no room for need not become text.
-    let fresh: usize = found.iter().map(|cpu| cpu.records.len()).sum();
-    let archive = &mut kept.archive;
-    let skip = fresh.saturating_sub(ARCHIVE_LINES);
-    lines(found, hz, skip, |line| archive.push(line.to_string()));
-    let excess = archive.len().saturating_sub(ARCHIVE_LINES);
-    archive.drain(..excess);
+    quietly(|| {
+        let mut kept = KEPT.lock();
+        let kept = &mut *kept;
+        let found = records(kept);
+        let read: u64 = found.iter().map(|cpu| cpu.records.len() as u64 + cpu.lost).sum();
+        kept.starts = found.iter().map(|cpu| cpu.next).collect();
+        kept.archived += read;
+        // Those that the archive has no room for need not become text.
+        let fresh: usize = found.iter().map(|cpu| cpu.records.len()).sum();
+        let archive = &mut kept.archive;
+        let lines = Lines {
+            clock_hz: kept.clock_hz,
+            tool: kept.tool,
+            options: kept.options,
+            screen: &mut kept.screen,
+            skip: fresh.saturating_sub(ARCHIVE_LINES),
+        };
+        lines.make(found, |line| archive.push(line.to_string()));
+        let excess = archive.len().saturating_sub(ARCHIVE_LINES);
+        archive.drain(..excess);
+    });
 }
 
 /// Records that can be shown, and all that were written, since the last `clear`.
 pub fn counts() -> (u64, u64) {
-    let kept = KEPT.lock();
-    count(&kept, &records(&kept))
+    quietly(|| {
+        let kept = KEPT.lock();
+        count(&kept, &records(&kept))
+    })
 }
 
 fn count(kept: &Kept, found: &[Found]) -> (u64, u64) {
@@ -206,15 +382,22 @@ fn count(kept: &Kept, found: &[Found]) -> (u64, u64) {
 
 /// The trace as Linux's `trace` file shows it, handed over in pieces.
 pub fn show(on: bool, mut out: impl FnMut(&str)) {
-    let (archive, found, (in_buffer, written), hz) = {
-        let kept = KEPT.lock();
-        let found = records(&kept);
-        let counts = count(&kept, &found);
-        (kept.archive.clone(), found, counts, kept.clock_hz)
-    };
-    let tracer = if on || written > 0 { "function" } else { "nop" };
-    let cpus = smp::cpus().len().max(1) as u32;
-    out(&Header { tracer, in_buffer, written, cpus }.to_string());
-    archive.iter().for_each(|text| out(text));
-    lines(found, hz, 0, out);
+    quietly(|| {
+        let (archive, found, (in_buffer, written), clock_hz, tool, options, mut screen) = {
+            let kept = KEPT.lock();
+            let found = records(&kept);
+            let counts = count(&kept, &found);
+            let screen = kept.screen.clone();
+            (kept.archive.clone(), found, counts, kept.clock_hz, kept.tool, kept.options, screen)
+        };
+        if tool == Tool::Graph && (on || written > 0) {
+            out(&graph::Header(options).to_string());
+        } else {
+            let tracer = if on || written > 0 { "function" } else { "nop" };
+            let cpus = smp::cpus().len().max(1) as u32;
+            out(&Header { tracer, in_buffer, written, cpus }.to_string());
+        }
+        archive.iter().for_each(|text| out(text));
+        Lines { clock_hz, tool, options, screen: &mut screen, skip: 0 }.make(found, out);
+    });
 }

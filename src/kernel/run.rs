@@ -16,7 +16,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::commands::Kernel;
-use super::{audit, console, exports, initrd, jobs, records};
+use super::{audit, console, exports, initrd, jobs, own, records};
 use crate::kprintln;
 use crate::machine::lock::pause;
 use crate::machine::platform::{self, MachineFacts, Platform};
@@ -53,6 +53,7 @@ pub extern "C" fn run(facts: &MachineFacts) -> ! {
     initrd::init(facts.initrd);
     records::init(facts.timebase_hz);
     tick::init(facts.timebase_hz);
+    own::init();
     tick::start();
     for hardware in smp::start_all(facts, jobs::secondary) {
         kprintln!("cpu: hardware number {hardware} did not come up");

@@ -16,13 +16,16 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use super::modules::{self, Module, Snapshot};
-use super::records;
+use super::{graph, own, records};
 use crate::addr::Vaddr;
 use crate::ksyms::readable::readable;
 use crate::loader::Name;
 use crate::loader::stubs::StubKind;
+use crate::machine::hooks::{self, Tool};
 use crate::machine::lock::{Mutex, briefly};
 use crate::machine::text;
+use crate::patch::journal::Why;
+use crate::patch::plan::Batch;
 use crate::patch::state::Word;
 use crate::trace::filter::Filter;
 use crate::trace::sites::{
@@ -72,6 +75,9 @@ impl Loaded {
 
 impl Functions for Loaded {
     fn name_of(&self, module: ModuleId, function: u32) -> Option<Cow<'_, str>> {
+        if own::is(module) {
+            return own::name(function).map(Cow::Owned);
+        }
         self.module(module).map(|module| Cow::Borrowed(module.symbol_name(function)))
     }
 
@@ -80,6 +86,9 @@ impl Functions for Loaded {
     }
 
     fn each(&self, module: ModuleId, visit: &mut dyn FnMut(&str)) {
+        if own::is(module) {
+            return own::each(visit);
+        }
         let Some(module) = self.module(module) else { return };
         for function in module.functions() {
             visit(module.symbol_name(function.symbol));
@@ -87,6 +96,10 @@ impl Functions for Loaded {
     }
 
     fn ranges(&self, module: ModuleId, name: &Name<'_>, see: &mut dyn FnMut(Range<Vaddr>)) -> bool {
+        if own::is(module) {
+            own::range(name.text).into_iter().for_each(see);
+            return true;
+        }
         let Some(module) = self.module(module) else { return false };
         module.each_named(name, |function| {
             let size = module.object().symbol(function.symbol).map_or(0, |symbol| symbol.st_size);
@@ -197,19 +210,53 @@ pub fn site_at(at: Vaddr) -> Option<(SiteId, Row)> {
     Some((site, sites.row(site)?))
 }
 
-/// The function whose hook left `ip`.
-pub fn hooked(ip: Vaddr) -> Option<Cow<'static, str>> {
+/// The function whose hook left `ip`, and its module unless it is the kernel's.
+pub fn hooked(ip: Vaddr) -> Option<(String, Option<Arc<Module>>)> {
     let sites = SITES.lock();
     let row = sites.row(sites.hooked_site(ip)?)?;
     let module = row.id.module();
     drop(sites);
+    if own::is(module) {
+        return Some((own::name(row.function)?, None));
+    }
     let module = modules::by_sites(module)?;
-    Some(Cow::Owned(module.readable_name(row.function).into_owned()))
+    Some((module.readable_name(row.function).into_owned(), Some(module)))
 }
 
-/// Counts over one module's sites, or over all.
+/// Counts over one module's sites, or over those of all modules.
 pub fn counts(only: Option<ModuleId>) -> Counts {
-    SITES.lock().counts(only)
+    let sites = SITES.lock();
+    let all = sites.counts(only);
+    match (only, own::id()) {
+        (None, Some(own)) => {
+            let own = sites.counts(Some(own));
+            Counts {
+                sites: all.sites - own.sites,
+                traced: all.traced - own.traced,
+                redirected: all.redirected,
+            }
+        }
+        _ => all,
+    }
+}
+
+/// The kernel's own functions that a filter means, with their rows.
+pub fn own_rows(filter: Option<&Filter>) -> Vec<(String, Row)> {
+    let sites = SITES.lock();
+    let Some(own) = own::id() else { return Vec::new() };
+    let chosen: Vec<SiteId> = match filter {
+        None => sites.sites_of(own).collect(),
+        Some(filter) => sites
+            .select_of(own, filter, &Loaded::now())
+            .iter()
+            .flat_map(|run| run.sites())
+            .collect(),
+    };
+    let row = |site| {
+        let row = sites.row(site)?;
+        Some((own::name(row.function)?, row))
+    };
+    chosen.into_iter().filter_map(row).collect()
 }
 
 /// A site with its module and its function's name, as people read it.
@@ -312,6 +359,15 @@ pub fn off() -> Result<(), String> {
     Ok(())
 }
 
+/// Puts one tool in another's place at every site that is on; what was recorded is
+/// forgotten, for the two have different formats.
+pub fn choose(from: Tool, to: Tool) -> Result<(), String> {
+    let _sites = SITES.lock();
+    let mut batch = Batch::new("trace", Why::TraceOn);
+    hooks::change_tool(from, to).into_iter().for_each(|edit| batch.push(0, edit));
+    text::apply(batch).map(|_| ()).map_err(|refusal| refusal.to_string())
+}
+
 /// Every word that the sites of a module and their stubs should hold now, by
 /// rising address.
 pub fn planned_words(module: ModuleId) -> Vec<Word> {
@@ -371,10 +427,16 @@ pub fn filter_words() -> Option<Vec<String>> {
 pub fn status() -> String {
     let words = filter_words();
     let counts = counts(None);
+    let own = own::id().map(|own| self::counts(Some(own))).unwrap_or_default();
+    let own = if own.traced > 0 {
+        format!("kernel sites {} traced {}\n", own.sites, own.traced)
+    } else {
+        String::new()
+    };
     let (there, written) = records::counts();
     format!(
-        "tracer {}\nfilter {}\nsites {} traced {} redirected {}\nrecords {} lost {}\n",
-        if words.is_some() { "function" } else { "nop" },
+        "tracer {}\nfilter {}\nsites {} traced {} redirected {}\n{own}records {} lost {}\n",
+        if words.is_some() { graph::tracer_name() } else { "nop" },
         words.map_or("none".to_owned(), |words| if words.is_empty() {
             "*".to_owned()
         } else {

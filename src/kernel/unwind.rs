@@ -7,7 +7,7 @@
 //!
 //! Some return addresses are the kernel's own doing. `shadow_return` and `step`'s
 //! stand for the entry of the shadow stack that has the same place in the order of
-//! calls;
+//! calls; `graph_return` stands for the entry of the graph stack with the same r1;
 //! `trap_return` marks a frame that holds interrupted registers.
 //!
 //! # Invariants
@@ -48,6 +48,17 @@ fn stands_for_entry(at: Vaddr) -> bool {
     at == hooks::shadow_return_address() || at == step::return_address()
 }
 
+/// True if a function whose LR is this one, and whose r1 is `r1`, has not saved LR yet:
+/// many calls have that LR, and theirs is to come if r1 is as it was when the innermost
+/// of them began.
+fn waits_at_entry(lr: Vaddr, r1: Vaddr) -> bool {
+    if lr == hooks::graph_return_address() {
+        let at_or_above = |entry: &paca::GraphEntry| entry.r1 >= r1.0;
+        return paca::graph_entries().find(at_or_above).is_some_and(|entry| entry.r1 == r1.0);
+    }
+    paca::shadow_entries().next().is_some_and(|entry| entry.r1 == r1.0)
+}
+
 /// How a walk ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
@@ -76,11 +87,22 @@ pub fn walk(nip: Vaddr, lr: Vaddr, r1: Vaddr, visit: &mut dyn FnMut(Frame)) -> E
     };
     // An entry may lead to the next one: a replacement that ends in a tail call.
     let mut shadow = paca::shadow_entries();
-    let mut real = |mut at: Vaddr| {
+    let mut graph = paca::graph_entries();
+    let mut real = |mut at: Vaddr, r1: Vaddr| {
         let shadowed = stands_for_entry(at);
-        while stands_for_entry(at) {
-            let Some(entry) = shadow.next() else { break };
-            at = Vaddr(entry.lr);
+        loop {
+            if at == hooks::graph_return_address() {
+                // By its frame: what reports a fault is on this stack, too.
+                let mut rest = graph.clone();
+                let Some(entry) = rest.find(|entry| entry.r1 == r1.0) else { break };
+                graph = rest;
+                at = Vaddr(entry.lr);
+            } else if stands_for_entry(at) {
+                let Some(entry) = shadow.next() else { break };
+                at = Vaddr(entry.lr);
+            } else {
+                break;
+            }
         }
         (at, shadowed)
     };
@@ -96,13 +118,13 @@ pub fn walk(nip: Vaddr, lr: Vaddr, r1: Vaddr, visit: &mut dyn FnMut(Frame)) -> E
         // redirected calls have one LR: theirs is still to come if r1 is as it was
         // when the innermost of them began.
         let first = saved(r1);
-        let waits = if stands_for_entry(lr) {
-            paca::shadow_entries().next().is_some_and(|entry| entry.r1 == r1.0)
+        let waits = if stands_for_entry(lr) || lr == hooks::graph_return_address() {
+            waits_at_entry(lr, r1)
         } else {
             first.is_none_or(|(_, at)| at != lr)
         };
         if lr.0 != 0 && waits && lr != nip {
-            let (at, shadowed) = real(lr);
+            let (at, shadowed) = real(lr, r1);
             if at == call::return_address() {
                 return End::Whole;
             }
@@ -115,15 +137,12 @@ pub fn walk(nip: Vaddr, lr: Vaddr, r1: Vaddr, visit: &mut dyn FnMut(Frame)) -> E
                 let last = paca::stack_around(stack).and_then(|_| memory::read_u64(stack));
                 return if last == Some(0) { End::Whole } else { End::Broken(stack) };
             };
+            let (at, shadowed) = real(at, caller);
             if at == call::return_address() || at.0 == 0 {
                 return End::Whole;
             }
             if at == trap::return_address() {
                 break caller;
-            }
-            let (at, shadowed) = real(at);
-            if at == call::return_address() {
-                return End::Whole;
             }
             if !visit(Frame { stack: caller, at, shadowed, doubtful: false }) {
                 return End::Long;

@@ -72,6 +72,10 @@ unsafe extern "C" {
     static _ksyms_start: u8;
     static _ksyms_end: u8;
     static __toc_start: u8;
+    static _patchable_start: u8;
+    static _patchable_end: u8;
+    static _ool_start: u8;
+    static _ool_end: u8;
 }
 
 global_asm!(
@@ -161,6 +165,24 @@ pub fn data() -> (Vaddr, Vaddr) {
 /// The kernel's TOC base, the value of r2 in its code (ELFv2 ABI, "The TOC").
 pub fn kernel_toc() -> Vaddr {
     symbol!(__toc_start).offset(0x8000)
+}
+
+/// Where stubs of the kernel's own call sites are made ([`super::own`]).
+pub fn stubs() -> (Vaddr, Vaddr) {
+    (symbol!(_ool_start), symbol!(_ool_end))
+}
+
+/// True if the kernel's own code is at this address: text, or a stub of its sites.
+pub fn is_code(at: Vaddr) -> bool {
+    [text(), stubs()].into_iter().any(|(start, end)| (start..end).contains(&at))
+}
+
+/// The global entries of the kernel's functions that begin with room for a branch.
+pub fn patchable() -> &'static [u64] {
+    let (start, end) = (symbol!(_patchable_start), symbol!(_patchable_end));
+    // SAFETY: the linker script puts the two symbols round one section of aligned
+    // doublewords, which the start of the image has relocated; never written again.
+    unsafe { core::slice::from_raw_parts(start.0 as *const u64, end.since(start) as usize / 8) }
 }
 
 /// Room in the image for the packed symbols; `make kernel` fills it.

@@ -73,6 +73,7 @@ pub fn guarded(
     let argc = args.len().max(REGISTER_ARGS) as u64;
     let mut request = Request { entry: entry.0, argc, argv: argv.as_ptr(), result: 0 };
     let mark = paca::shadow_mark();
+    let graph = paca::graph_mark();
     let outer = read!(call_number);
     let outer_entry = read!(call_entry);
     let own = CALLS.fetch_add(1, Ordering::Relaxed) + 1;
@@ -91,6 +92,7 @@ pub fn guarded(
     write!(call_entry, outer_entry);
     if ended != 0 {
         paca::rewind_shadow(mark);
+        paca::rewind_graph(graph);
         return Err(Ended);
     }
     Ok(request.result)

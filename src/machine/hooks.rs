@@ -1,16 +1,25 @@
 //! What switched-on call sites run through: `boot/mcount.S` and its addresses.
 
+use core::alloc::Layout;
 use core::arch::global_asm;
 use core::mem::{offset_of, size_of};
 use core::sync::atomic::AtomicU64;
 
+use super::boot;
 use crate::addr::Vaddr;
-use crate::machine::paca::{self, Paca, ShadowEntry};
+use crate::isa::patch_class::PatchClass;
+use crate::machine::paca::{self, GRAPH_BYTES, GraphEntry, Paca, ShadowEntry};
+use crate::patch::plan::Edit;
 use crate::trace::record;
 
 unsafe extern "C" {
     fn _mcount();
     fn mcount_late();
+    fn mcount_door();
+    fn mcount_late_door();
+    fn graph_hook();
+    fn graph_late();
+    fn graph_return();
     fn sibling_call();
     fn shadow_return();
     fn sibling_overflow();
@@ -27,7 +36,19 @@ global_asm!(
     RECORD_TIME = const record::TIME,
     RECORD_IP = const record::IP,
     RECORD_PARENT = const record::PARENT,
+    RECORD_BEGAN = const record::PARENT,
     RECORD_SEQ = const record::SEQ,
+    KIND_ENTRY = const record::Kind::GraphEntry as u64,
+    KIND_RETURN = const record::Kind::GraphReturn as u64,
+    GRAPH_SP = const offset_of!(Paca, graph_sp),
+    GRAPH_LIMIT = const offset_of!(Paca, graph_limit),
+    GRAPH_RETURN = const offset_of!(Paca, graph_return),
+    GRAPH_MISSED = const offset_of!(Paca, graph_missed),
+    GRAPH_ENTRY = const size_of::<GraphEntry>(),
+    GRAPH_LR = const offset_of!(GraphEntry, lr),
+    GRAPH_R1 = const offset_of!(GraphEntry, r1),
+    GRAPH_IP = const offset_of!(GraphEntry, ip),
+    GRAPH_TIME = const offset_of!(GraphEntry, time),
     SHADOW_SP = const offset_of!(Paca, shadow_sp),
     SHADOW_LIMIT = const offset_of!(Paca, shadow_limit),
     SHADOW_ENTRY = const size_of::<ShadowEntry>(),
@@ -40,7 +61,56 @@ global_asm!(
 /// module, with the module's registers, and holds nothing.
 pub fn contains(at: Vaddr) -> bool {
     let (start, end) = (hook_text_start as *const () as u64, hook_text_end as *const () as u64);
-    (start..end).contains(&at.0)
+    let (stubs, stubs_end) = boot::stubs();
+    (start..end).contains(&at.0) || (stubs..stubs_end).contains(&at)
+}
+
+/// What a call meets at a site that is on.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Tool {
+    /// A record of the call.
+    #[default]
+    Function,
+    /// A record of the call and one of its return.
+    Graph,
+}
+
+/// The words that put one tool in another's place: the doors of early and of late
+/// sites.
+pub fn change_tool(from: Tool, to: Tool) -> [Edit; 2] {
+    let early = (mcount_door as *const () as u64, graph_hook as *const () as u64);
+    let late = (mcount_late_door as *const () as u64, graph_late as *const () as u64);
+    [early, late].map(|(door, graph)| {
+        let word = |tool| match tool {
+            Tool::Function => PatchClass::NOP,
+            Tool::Graph => PatchClass::b(Vaddr(door), Vaddr(graph)).expect("one section's length"),
+        };
+        Edit::new(Vaddr(door), word(from), word(to))
+    })
+}
+
+/// Where functions that the graph tracer has entered return to.
+pub fn graph_return_address() -> Vaddr {
+    Vaddr(graph_return as *const () as u64)
+}
+
+/// Gives the CPU with this PACA a graph stack, if it has none, and says how many of
+/// its entries are used; false if there is no memory.
+pub fn graph_on(paca: Vaddr, depth: usize) -> bool {
+    let base = if paca::has_graph(paca) {
+        0
+    } else {
+        let Ok(layout) = Layout::from_size_align(GRAPH_BYTES, GRAPH_BYTES) else { return false };
+        // SAFETY: the layout has a size; the block is kept for ever, since functions
+        // may be under way whose return address is in it.
+        let block = unsafe { alloc::alloc::alloc_zeroed(layout) };
+        if block.is_null() {
+            return false;
+        }
+        block as u64
+    };
+    paca::set_graph_of(paca, base, depth);
+    true
 }
 
 /// The tracer of early sites.

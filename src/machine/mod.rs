@@ -11,6 +11,7 @@
 //! scratch     memory for the report of a fault
 //! call        calling into modules such that a fault comes back
 //! hooks       what a switched-on call site runs through (boot/mcount.S)
+//! own         the kernel's own functions as call sites
 //! step        single step
 //! smp         the other CPUs
 //! tick        the decrementer
@@ -31,6 +32,7 @@ pub mod hooks;
 pub mod lock;
 pub mod memory;
 pub mod mmu;
+pub mod own;
 pub mod paca;
 pub mod platform;
 pub mod scratch;

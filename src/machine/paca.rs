@@ -99,6 +99,29 @@ pub struct ShadowEntry {
     pub spare: u64,
 }
 
+/// One entry of the graph stack: a call that the graph tracer has seen begin, and
+/// whose return passes through `graph_return`. `boot/mcount.S` writes it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct GraphEntry {
+    /// Where the call returns to.
+    pub lr: u64,
+    /// r1 of the caller: names the frame for the unwinder.
+    pub r1: u64,
+    /// What the record of the return will say in [`crate::trace::record::Record::ip`].
+    pub ip: u64,
+    /// Time base when the call began.
+    pub time: u64,
+}
+
+/// Entries of one CPU's graph stack.
+pub const GRAPH_ENTRIES: usize = 256;
+
+/// Bytes of one CPU's graph stack; it is aligned to as many, so that the place of an
+/// entry tells its depth ([`crate::trace::record::depth_of`]).
+pub const GRAPH_BYTES: usize = GRAPH_ENTRIES * size_of::<GraphEntry>();
+const _: () = assert!(GRAPH_BYTES as u64 == crate::trace::record::GRAPH_STACK_BYTES);
+
 /// Entries of one CPU's shadow stack.
 pub const SHADOW_ENTRIES: usize = 256;
 
@@ -169,7 +192,17 @@ pub struct Paca {
     pub call_number: u64,
     /// 1 once the CPU has come up.
     pub online: u64,
-    _pad240: [u8; 296 - 240],
+    /// The next free entry of the graph stack; 0 until there is one.
+    pub graph_sp: u64,
+    /// From this value of `graph_sp` on, calls are not entered on the graph stack.
+    pub graph_limit: u64,
+    /// Address of `graph_return`.
+    pub graph_return: u64,
+    /// Calls that the graph tracer has left out for want of room, or as too deep.
+    pub graph_missed: u64,
+    /// First entry of the graph stack.
+    pub graph_base: u64,
+    _pad280: [u8; 296 - 280],
     /// Linux's "current task" (newer kernels).
     _current_new: u64,
     _pad304: [u8; 1032 - 304],
@@ -212,7 +245,7 @@ const _: () = {
     assert!(offset_of!(Paca, _canary_new) == 1144);
     assert!(offset_of!(Paca, _current) == 2312);
     assert!(offset_of!(Paca, _canary) == 3192);
-    assert!(offset_of!(Paca, online) + 8 == 240, "ours ends below theirs");
+    assert!(offset_of!(Paca, graph_base) + 8 == 280, "ours ends below theirs");
     assert!(offset_of!(Paca, reporting) == 1032 && offset_of!(Paca, hardware) == 1096);
     assert!(size_of::<Paca>().is_multiple_of(128));
     // DS form: a multiple of 4; `li`-sized.
@@ -271,6 +304,7 @@ unsafe fn fill<const N: usize, const G: usize>(
     fields.kernel_toc = kernel_toc().0;
     fields.sibling = super::hooks::sibling_call_address().0;
     fields.shadow_return = super::hooks::shadow_return_address().0;
+    fields.graph_return = super::hooks::graph_return_address().0;
     fields.trap_entry = super::trap::entry_address().0;
     fields.shadow_base = shadow;
     fields.shadow_sp = shadow;
@@ -516,7 +550,7 @@ pub mod offset {
 }
 
 /// The fields that `paca` shows: name, offset, value.
-pub fn fields() -> [(&'static str, usize, u64); 25] {
+pub fn fields() -> [(&'static str, usize, u64); 29] {
     macro_rules! row {
         ($field:ident) => {
             (stringify!($field), offset_of!(Paca, $field), read!($field))
@@ -544,6 +578,10 @@ pub fn fields() -> [(&'static str, usize, u64); 25] {
         row!(job_sp),
         row!(ring_base),
         row!(ring_head),
+        row!(graph_base),
+        row!(graph_sp),
+        row!(graph_limit),
+        row!(graph_return),
         row!(_current_new),
         row!(_canary_new),
         row!(_current),
@@ -599,4 +637,58 @@ pub fn shadow_mark() -> u64 {
 pub fn rewind_shadow(mark: u64) {
     // Whatever a module has made of the pointer, the mark is the kernel's own.
     write!(shadow_sp, mark);
+}
+
+/// Gives the CPU with this PACA a graph stack, and says how deep it is to be used.
+pub fn set_graph_of(paca: Vaddr, base: u64, depth: usize) {
+    let set = |offset, value| field_of(paca, offset).store(value, Ordering::Relaxed);
+    if field_of(paca, offset_of!(Paca, graph_base)).load(Ordering::Relaxed) == 0 {
+        set(offset_of!(Paca, graph_base), base);
+        set(offset_of!(Paca, graph_sp), base);
+    }
+    let bytes = depth.min(GRAPH_ENTRIES) * size_of::<GraphEntry>();
+    let base = field_of(paca, offset_of!(Paca, graph_base)).load(Ordering::Relaxed);
+    set(offset_of!(Paca, graph_limit), base + bytes as u64);
+}
+
+/// True if the CPU with this PACA has a graph stack.
+pub fn has_graph(paca: Vaddr) -> bool {
+    field_of(paca, offset_of!(Paca, graph_base)).load(Ordering::Relaxed) != 0
+}
+
+/// Calls that the graph tracer has left out on the CPU with this PACA.
+pub fn graph_missed_of(paca: Vaddr) -> u64 {
+    field_of(paca, offset_of!(Paca, graph_missed)).load(Ordering::Relaxed)
+}
+
+/// The calls on this CPU's graph stack, innermost first.
+pub fn graph_entries() -> impl Iterator<Item = GraphEntry> + Clone {
+    let base = read!(graph_base);
+    let used = read!(graph_sp).saturating_sub(base) as usize;
+    let depth = (used / size_of::<GraphEntry>()).min(GRAPH_ENTRIES);
+    (0..depth).rev().map_while(move |index| {
+        let entry = Vaddr(base).offset((index * size_of::<GraphEntry>()) as i64);
+        let field = |offset: usize| memory::read_u64(entry.offset(offset as i64));
+        Some(GraphEntry {
+            lr: field(offset_of!(GraphEntry, lr))?,
+            r1: field(offset_of!(GraphEntry, r1))?,
+            ip: field(offset_of!(GraphEntry, ip))?,
+            time: field(offset_of!(GraphEntry, time))?,
+        })
+    })
+}
+
+/// How deep the graph stack is, to go back to with [`rewind_graph`]. Both are part
+/// of their callers: a function that is itself on the stack would change it.
+#[inline(always)]
+pub fn graph_mark() -> u64 {
+    read!(graph_sp)
+}
+
+/// Forgets the calls that began after `mark` was taken: they will not return. A mark
+/// from before there was a stack is its base.
+#[inline(always)]
+pub fn rewind_graph(mark: u64) {
+    let base = read!(graph_base);
+    write!(graph_sp, if mark == 0 { base } else { mark });
 }

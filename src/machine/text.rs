@@ -188,6 +188,13 @@ pub fn publish(who: &str, pages: &Pages, text: Range, constants: Range, targets:
     }
 }
 
+/// Lets the engine change the kernel's own call sites too.
+pub fn adopt_kernel() {
+    let mut engine = ENGINE.lock();
+    engine.memory.text.reserve_exact(2);
+    engine.memory.text.extend([super::boot::text(), super::boot::stubs()]);
+}
+
 /// Forgets text that nobody runs any more, before its memory is given back.
 pub fn withdraw(text: Range, targets: Range) {
     let mut engine = ENGINE.lock();
@@ -213,10 +220,9 @@ pub fn while_locked(work: &mut dyn FnMut()) {
 
 /// True if instructions at `at` may run: the kernel's text, or registered text.
 pub fn is_executable(at: Vaddr) -> bool {
-    let kernel = super::boot::text();
     // A fault may be reported while the engine works: then nothing is known.
     let registered = || briefly(&ENGINE).is_some_and(|engine| contains(&engine.memory.text, at, 4));
-    at.is_aligned(4) && ((kernel.0..kernel.1).contains(&at) || registered())
+    at.is_aligned(4) && (super::boot::is_code(at) || registered())
 }
 
 /// Applies a batch whole, or refuses it and changes nothing; the words changed.

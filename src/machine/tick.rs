@@ -64,8 +64,7 @@ pub fn handle(frame: &TrapFrame) -> bool {
     }
     let ends = read!(job_sp) != 0 && (must_end() || off_stack(frame));
     // In the kernel's own code it may hold a lock: the next tick looks again.
-    let (text, end) = super::boot::text();
-    ends && !(text.0..end.0).contains(&frame.nip)
+    ends && !super::boot::is_code(Vaddr(frame.nip))
 }
 
 /// True if r1 of the interrupted code is in none of this CPU's stacks: a frame was

@@ -95,6 +95,7 @@ global_asm!(
     EMERGENCY_HIGH = const offset_of!(Paca, emergency_high),
     KERNEL_TOC = const offset_of!(Paca, kernel_toc),
     KERNEL_MSR = const offset_of!(Paca, kernel_msr),
+    RING_BASE = const offset_of!(Paca, ring_base),
     PROTECTED_ZONE = const PROTECTED_ZONE,
     FRAME = const FRAME,
     REGS = const REGS,

@@ -317,6 +317,8 @@ pub enum Place {
 pub enum TraceAction {
     /// Trace functions that match any of these; every function if empty.
     On(Vec<String>),
+    /// The same, with where each call ends and how long it took.
+    Graph(Vec<String>),
     /// Stop tracing; what was recorded stays.
     Off,
     /// Print what was recorded.

@@ -343,12 +343,20 @@ pub(super) fn journal(_: &mut Words<'_>) -> Result<Command, Problem> {
     Ok(Command::Journal)
 }
 
+fn globs(words: &mut Words<'_>) -> Result<Vec<String>, Problem> {
+    let globs = words.words.by_ref();
+    globs.map(|word| error::name("GLOB", &word.bytes)).collect()
+}
+
 pub(super) fn trace(words: &mut Words<'_>) -> Result<Command, Problem> {
     Ok(Command::Trace(match words.need("on")? {
-        b"on" => {
-            let globs = words.words.by_ref();
-            let globs = globs.map(|word| error::name("GLOB", &word.bytes));
-            TraceAction::On(globs.collect::<Result<_, _>>()?)
+        b"on" => TraceAction::On(globs(words)?),
+        b"graph" => {
+            let mut globs = globs(words)?;
+            if globs.first().is_some_and(|word| word == "on") {
+                globs.remove(0); // as people say it
+            }
+            TraceAction::Graph(globs)
         }
         b"off" => TraceAction::Off,
         b"show" => TraceAction::Show,

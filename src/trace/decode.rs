@@ -38,6 +38,11 @@ pub trait Names {
     fn hooked_function(&self, ip: Vaddr) -> Option<Cow<'_, str>> {
         self.function_at(ip)
     }
+
+    /// The same with ` [MODULE]` behind it, unless it is the kernel's.
+    fn hooked_with_module(&self, ip: Vaddr) -> Option<Cow<'_, str>> {
+        self.hooked_function(ip)
+    }
 }
 
 /// How timebase ticks become seconds.
@@ -147,7 +152,7 @@ impl<N: Names + ?Sized> fmt::Display for FunctionLine<'_, N> {
         let name = &task.name[..task.name.floor_char_boundary(TASK_MAX)];
         let (seconds, micros) = clock.seconds(record.time);
         write!(f, "{name:>16}-{:<7} [{cpu:03}] {flags} {seconds:5}.{micros:06}: ", task.pid)?;
-        write_name(f, names.hooked_function(record.ip), record.ip)?;
+        write_name(f, names.hooked_function(record.hook()), record.hook())?;
         if record.parent.0 != 0 {
             f.write_str(" <-")?;
             write_name(f, names.function_at(record.parent), record.parent)?;
@@ -188,6 +193,16 @@ impl<I: Iterator<Item = Record>> Merge<I> {
     /// Merges `(CPU number, its records)`; give the CPUs in ascending order.
     pub fn new(sources: impl IntoIterator<Item = (u32, I)>) -> Self {
         Self { sources: sources.into_iter().map(|(cpu, own)| (cpu, own.peekable())).collect() }
+    }
+
+    /// The next record of one CPU, which stays where it is.
+    pub fn peek_of(&mut self, cpu: u32) -> Option<&Record> {
+        self.sources.iter_mut().find(|(number, _)| *number == cpu)?.1.peek()
+    }
+
+    /// Takes the next record of one CPU, out of turn.
+    pub fn take_of(&mut self, cpu: u32) -> Option<Record> {
+        self.sources.iter_mut().find(|(number, _)| *number == cpu)?.1.next()
     }
 }
 

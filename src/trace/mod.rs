@@ -17,6 +17,7 @@
 
 pub mod decode;
 pub mod filter;
+pub mod graph;
 pub mod record;
 pub mod ring;
 pub mod sites;

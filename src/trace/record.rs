@@ -2,10 +2,17 @@
 //!
 //! ```text
 //!   +0  time    timebase at the hook
-//!   +8  ip      LR at the hook: the address behind the `bl` that reached it
-//!   +16 parent  where the traced function returns to
+//!   +8  ip      LR at the hook: the address behind the `bl` that reached it, which
+//!               is below 4 GiB and a multiple of 4. The two low bits say what
+//!               kind of record it is, the high half how deep a graph's call is
+//!   +16 parent  where the traced function returns to; for a graph's return, when
+//!               the call began
 //!   +24 seq     the record's number, from 1: written last, so it says "whole"
 //! ```
+//!
+//! The depth is written as the low half of the address of the call's place on the
+//! graph stack, because that is at hand; the stack is aligned to its size, so no
+//! more is needed to read it.
 //!
 //! `ring.rs` has the protocol, `decode.rs` makes text of it. The assembly writer
 //! gets these offsets through `const` operands, and none is typed twice.
@@ -23,13 +30,72 @@ use crate::addr::Vaddr;
 pub struct Record {
     /// Timebase ticks (`mftb`) when the hook ran.
     pub time: u64,
-    /// LR at the hook. For a site that calls the hook itself this is the site
-    /// plus 4; for one that goes through a stub it lies in that stub.
+    /// LR at the hook, kind and depth; see [`Record::hook`], [`Record::kind`],
+    /// [`Record::depth`].
     pub ip: Vaddr,
-    /// The traced function's own return address: an address in its caller.
+    /// The traced function's own return address: an address in its caller. Of a
+    /// [`Kind::GraphReturn`] it is [`Record::began`].
     pub parent: Vaddr,
     /// The record's index in the ring's life, plus 1. 0 is a slot never written.
     pub seq: u64,
+}
+
+/// What a record tells of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A call, by the function tracer.
+    Function = 0,
+    /// The beginning of a call, by the graph tracer.
+    GraphEntry = 1,
+    /// Its end.
+    GraphReturn = 2,
+    /// What no hook writes yet.
+    Other = 3,
+}
+
+impl Record {
+    /// LR at the hook. For a site that calls the hook itself this is the site plus 4;
+    /// for one that goes through a stub it lies in that stub.
+    #[must_use]
+    pub const fn hook(&self) -> Vaddr {
+        Vaddr(self.ip.0 & 0xffff_fffc)
+    }
+
+    /// What it tells of.
+    #[must_use]
+    pub const fn kind(&self) -> Kind {
+        match self.ip.0 & 3 {
+            0 => Kind::Function,
+            1 => Kind::GraphEntry,
+            2 => Kind::GraphReturn,
+            _ => Kind::Other,
+        }
+    }
+
+    /// How many calls of the graph's this one is inside of.
+    #[must_use]
+    pub const fn depth(&self) -> u32 {
+        depth_of(self.ip.0 >> 32)
+    }
+
+    /// When the call began that a [`Kind::GraphReturn`] ends.
+    #[must_use]
+    pub const fn began(&self) -> u64 {
+        self.parent.0
+    }
+}
+
+/// Bytes of a graph stack, and what it is aligned to.
+pub const GRAPH_STACK_BYTES: u64 = 8192;
+/// Bytes of one of its entries.
+const GRAPH_ENTRY_BYTES: u64 = 32;
+
+/// The depth of the call whose entry on the graph stack ends at `place`, of which the
+/// low half is enough.
+#[must_use]
+pub const fn depth_of(place: u64) -> u32 {
+    // The entry of depth 0 ends 32 bytes behind the start; the last one at the end.
+    (place.wrapping_sub(GRAPH_ENTRY_BYTES) % GRAPH_STACK_BYTES / GRAPH_ENTRY_BYTES) as u32
 }
 
 /// Bytes of a record; a power of two, so a slot is found by a shift.
@@ -47,3 +113,24 @@ pub const SEQ: usize = offset_of!(Record, seq);
 
 const _: () = assert!(SIZE == 32 && SIZE.is_power_of_two());
 const _: () = assert!(TIME == 0 && IP == 8 && PARENT == 16 && SEQ == 24, "ring.rs counts in words");
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_low_bits_are_the_kind_and_the_high_half_is_the_depth() {
+        let base = 0x7654_2000; // a multiple of the stack's size
+        for (depth, end) in [(0, 32), (1, 64), (254, 8160), (255, 8192)] {
+            let record = Record {
+                time: 0,
+                ip: Vaddr((base + end) << 32 | 0x0123_4566),
+                parent: Vaddr(7),
+                seq: 1,
+            };
+            assert_eq!(record.depth(), depth);
+            assert_eq!((record.hook(), record.kind()), (Vaddr(0x0123_4564), Kind::GraphReturn));
+            assert_eq!(record.began(), 7);
+        }
+    }
+}

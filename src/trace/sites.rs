@@ -108,6 +108,8 @@ pub struct NewModule {
     pub sites: Vec<CallSite>,
     /// The profiling stub that out-of-line stubs call.
     pub profile: Vaddr,
+    /// It is the kernel itself: only words that name it, or its functions, mean it.
+    pub own: bool,
 }
 
 /// Why a module's sites were not accepted.
@@ -209,6 +211,7 @@ struct Module {
     name: String,
     /// The first site that is there: those before it have gone with the init code.
     first: u32,
+    own: bool,
     sites: Vec<Site>,
     traced: Bits,
     redirected: Bits,
@@ -466,7 +469,7 @@ impl SiteTable {
 
     /// Adds a module; without sites too, so that its absence can be explained.
     pub fn add(&mut self, new: NewModule) -> Result<ModuleId, AddError> {
-        let NewModule { name, base, sites, profile } = new;
+        let NewModule { name, base, sites, profile, own } = new;
         if self.modules.iter().any(|module| module.name == name) {
             return Err(AddError::Duplicate);
         }
@@ -495,6 +498,7 @@ impl SiteTable {
             id,
             name,
             first: 0,
+            own,
             sites,
             traced,
             redirected,
@@ -535,6 +539,14 @@ impl SiteTable {
         let count = first - module.first;
         module.first = first;
         count as usize
+    }
+
+    /// Every site of the loaded modules: what is meant where nothing is named.
+    #[must_use]
+    pub fn of_modules(&self) -> Vec<Run> {
+        let mut runs = Vec::with_capacity(self.modules.len() * 2); // as `plan` needs
+        runs.extend(self.modules.iter().filter(|module| !module.own).map(Module::all));
+        runs
     }
 
     /// The modules in the order of their arrival.

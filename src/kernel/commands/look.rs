@@ -8,7 +8,7 @@ use super::{Done, read_memory};
 use crate::addr::Vaddr;
 use crate::kernel::compat::heap;
 use crate::kernel::modules::{self, find_loaded};
-use crate::kernel::{jobs, livepatch, symbols, tracing};
+use crate::kernel::{jobs, livepatch, own, symbols, tracing};
 use crate::kprintln;
 use crate::loader::stubs::StubKind;
 use crate::loader::{Group, SiteKind};
@@ -90,6 +90,10 @@ pub fn sites(glob: Option<&str>) -> Done {
         Some(word) => Some(Filter::parse([word]).map_err(|error| error.to_string())?),
         None => None,
     };
+    let own = filter.as_ref().map(|filter| tracing::own_rows(Some(filter))).unwrap_or_default();
+    for (name, row) in own {
+        kprintln!("{} {}:{name} patchable {}", row.at, own::NAME, row.state);
+    }
     for (module, name, row) in tracing::rows(filter.as_ref())? {
         let kind = match row.kind {
             SiteKind::Profile => "profile",

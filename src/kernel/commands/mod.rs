@@ -18,10 +18,11 @@ mod step;
 use alloc::string::String;
 
 use super::modules::Failure;
-use super::{files, livepatch, records, tracing};
+use super::{files, graph, livepatch, records, tracing};
 use crate::addr::Vaddr;
 use crate::kprint;
 use crate::kprintln;
+use crate::machine::hooks::Tool;
 use crate::machine::spr::timebase;
 use crate::machine::{boot, tick};
 use crate::shell::batch::{Host, Outcome};
@@ -162,7 +163,9 @@ impl Kernel {
 
 fn trace(action: &TraceAction) -> Done {
     match action {
-        TraceAction::On(words) => {
+        TraceAction::On(words) | TraceAction::Graph(words) => {
+            let graph = matches!(action, TraceAction::Graph(_));
+            graph::choose(if graph { Tool::Graph } else { Tool::Function })?;
             let sites = tracing::on(words)?;
             kprintln!("{sites} sites traced");
         }

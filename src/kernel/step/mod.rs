@@ -82,8 +82,7 @@ pub fn run(entry: Vaddr, args: &[u64], limit: Option<u64>, all: bool, lines: u64
 }
 
 fn in_kernel(at: Vaddr) -> bool {
-    let (start, end) = boot::text();
-    (start..end).contains(&at)
+    boot::is_code(at)
 }
 
 fn watched(frame: &TrapFrame) -> Registers {

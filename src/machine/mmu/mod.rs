@@ -131,6 +131,10 @@ pub fn init(facts: &MachineFacts) {
     all(page_up(boot::rodata()), Rights::Read);
     // Stacks lie in the data, each above pages that stay unmapped.
     let (mut start, end) = page_up(boot::data());
+    let stubs = boot::stubs();
+    all((start, stubs.0), Rights::ReadWrite);
+    all(stubs, Rights::ReadExecute);
+    start = stubs.1;
     for (guard, len) in paca::boot_guards() {
         all((start, guard), Rights::ReadWrite);
         start = guard.offset(len.cast_signed());

@@ -118,13 +118,19 @@ fn select_in<'f>(
     functions: &impl Functions,
 ) -> (Vec<Run>, Vec<&'f Pattern>) {
     if filter.is_everything() {
-        return (modules.iter().map(Module::all).collect(), Vec::new());
+        let named = |module: &&Module| !module.own;
+        return (modules.iter().filter(named).map(Module::all).collect(), Vec::new());
     }
     if let Some(found) = named(modules, filter, functions) {
         return found;
     }
     let mut runs = Vec::new();
     for module in modules {
+        // Names of the kernel's functions cost more to make than these to ask.
+        let names = |word: &Pattern| !word.is_negative() && word.covers(&module.name);
+        if module.own && !filter.patterns().iter().any(names) {
+            continue;
+        }
         for (index, site) in (0_u32..).zip(&module.sites).skip(module.first as usize) {
             let name = functions.name_of(module.id, site.function());
             let wanted = |name: Cow<'_, str>| {

@@ -63,7 +63,9 @@ fn table() -> SiteTable {
     ];
     for (name, base, sites) in [("scsi", BASE, &sites[..]), ("crc7", Vaddr(0x2_0000), &[])] {
         let profile = base.offset(PROFILE.into());
-        table.add(NewModule { name: name.into(), base, sites: sites.into(), profile }).unwrap();
+        table
+            .add(NewModule { name: name.into(), base, sites: sites.into(), profile, own: false })
+            .unwrap();
     }
     table
 }
@@ -222,6 +224,7 @@ fn modules_come_once_sorted_and_go_for_good() {
         base: Vaddr(0x3_0000),
         sites: sites.iter().map(|at| CallSite::new(*at, SiteKind::Profile, 0, 0)).collect(),
         profile: Vaddr(0x3_0000),
+        own: false,
     };
     assert_eq!(table.add(module("scsi", &[])), Err(AddError::Duplicate));
     for unsorted in [[8, 4], [8, 8]] {

@@ -1,0 +1,81 @@
+//! The kernel's own functions in the site table: their rows and their names.
+//!
+//! `machine::own` finds them and makes their stubs. In the table they are a module
+//! called `tocsin` that is always there; the number of a function is its place in the
+//! image. Only filters that name them mean them (`*`, `tocsin:*`, a function's own
+//! name): `trace on` alone is about modules.
+
+use alloc::string::{String, ToString};
+use core::ops::Range;
+
+use super::{exports, ksyms, tracing};
+use crate::addr::Vaddr;
+use crate::kprintln;
+use crate::ksyms::Kind;
+use crate::loader::callsites::{CallSite, SiteKind};
+use crate::machine::lock::Once;
+use crate::machine::{boot, hooks, own, text};
+use crate::trace::sites::{ModuleId, NewModule};
+
+/// What stands for the kernel where a filter names a module.
+pub const NAME: &str = "tocsin";
+
+static ID: Once<ModuleId> = Once::new();
+
+/// Puts the kernel's functions into the table, and its text under the text engine.
+/// Called once, before anybody traces.
+pub fn init() {
+    let base = boot::image().0;
+    let from = |at: Vaddr| at.since(base) as u32; // the image is smaller than 16 MiB
+    let sites = own::sites().into_iter().map(|site| {
+        CallSite::new(from(site.site), SiteKind::Patchable, from(site.entry), from(site.stub))
+    });
+    let new = NewModule {
+        name: NAME.to_string(),
+        base,
+        sites: sites.collect(),
+        profile: hooks::mcount_address(),
+        own: true,
+    };
+    text::adopt_kernel();
+    match tracing::add(new) {
+        Ok(id) => {
+            ID.call_once(|| id);
+        }
+        Err(error) => kprintln!("trace: the kernel's own functions: {error}"),
+    }
+}
+
+/// The kernel in the table.
+pub fn id() -> Option<ModuleId> {
+    ID.get().copied()
+}
+
+/// True if this is the kernel in the table.
+pub fn is(module: ModuleId) -> bool {
+    id() == Some(module)
+}
+
+/// The name of a function by its number: C code's, if it has one.
+pub fn name(function: u32) -> Option<String> {
+    let entry = boot::image().0.offset(function.into());
+    if let Some(name) = exports::name_of(entry) {
+        return Some(name.to_string());
+    }
+    ksyms::find(entry).map(|(found, _)| found.name.as_str().to_string())
+}
+
+/// Where the function of that name lies. Names without a path are asked for among
+/// the exports alone: the names of all functions are packed, and have no index.
+pub fn range(name: &str) -> Option<Range<Vaddr>> {
+    let entry = if name.contains("::") { ksyms::address(name) } else { exports::find(name) }?;
+    let size = ksyms::find(entry).map_or(4, |(found, _)| found.size.max(4));
+    Some(entry..entry.offset(size.into()))
+}
+
+/// Hands over the name of every function.
+pub fn each(visit: &mut dyn FnMut(&str)) {
+    ksyms::all()
+        .filter(|found| found.kind == Kind::Text)
+        .for_each(|found| visit(found.name.as_str()));
+}

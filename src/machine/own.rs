@@ -1,0 +1,96 @@
+//! The kernel's own functions as call sites.
+//!
+//! `tools/rustc-patchable` has put a nop at the local entry of each of our Rust
+//! functions, and the linker a list of their global entries into the image. A
+//! site's stub is its own, like that of a patchable function of a module; but the
+//! hook is near, so no profiling stub stands in between:
+//!
+//! ```text
+//!   function:  addis/addi r2,r12     (left out where r2 is not used)
+//!              b  stub   -->  mflr r0; bl _mcount; mtlr r0; b site+4
+//! ```
+//!
+//! Assembly, `core` and `alloc` are compiled without the nop.
+//!
+//! # Invariants
+//! - Stubs are made before translation is on, and are text from then on: no store
+//!   reaches them, and no word of them ever changes.
+//! - No site is on before r13 is set up, nor on a CPU that has not come up.
+//!
+//! Reference: ELFv2 ABI, "Function Prologue": what a global entry begins with.
+
+use alloc::vec::Vec;
+
+use super::{boot, hooks, memory};
+use crate::addr::Vaddr;
+use crate::isa::well_known::{MFLR_R0, MTLR_R0};
+use crate::isa::{Insn, branch};
+
+/// Bytes of a site's stub.
+const STUB_BYTES: i64 = 16;
+
+/// One of the kernel's functions.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct OwnSite {
+    /// The nop.
+    pub site: Vaddr,
+    /// The function's global entry.
+    pub entry: Vaddr,
+    /// The stub that the site branches to when it is on.
+    pub stub: Vaddr,
+}
+
+/// A word of the kernel's own text.
+fn word(at: Vaddr) -> Insn {
+    let (start, end) = boot::text();
+    assert!((start..end).contains(&at) && at.is_aligned(4), "{at} is not in the kernel's text");
+    // SAFETY: aligned, and inside the text, which is mapped and is not data.
+    Insn(unsafe { (at.0 as *const u32).read_volatile() })
+}
+
+/// The address behind the TOC set-up at a global entry, if it has one.
+fn local_entry(entry: Vaddr) -> Vaddr {
+    let high = |at, bits| word(at).0 & 0xffff_0000 == bits;
+    let sets_toc = high(entry, 0x3c4c_0000) && high(entry.offset(4), 0x3842_0000);
+    if sets_toc { entry.offset(8) } else { entry }
+}
+
+/// The functions in the order of the linker's list, each with its stub.
+fn listed() -> impl Iterator<Item = OwnSite> {
+    let first = boot::stubs().0;
+    let places = (0..).map(move |index| first.offset(index * STUB_BYTES));
+    boot::patchable().iter().zip(places).map(|(entry, stub)| {
+        let entry = Vaddr(*entry);
+        OwnSite { site: local_entry(entry), entry, stub }
+    })
+}
+
+/// Writes the stub of every site. Called once, while nothing is protected yet.
+pub fn make_stubs() {
+    let (start, end) = boot::stubs();
+    let mcount = hooks::mcount_address();
+    for OwnSite { site, stub, .. } in listed() {
+        let words = [
+            Ok(MFLR_R0),
+            branch::bl(stub.offset(4), mcount),
+            Ok(MTLR_R0),
+            branch::b(stub.offset(12), site.offset(4)),
+        ];
+        for (at, word) in (0..).map(|index| stub.offset(index * 4)).zip(words) {
+            let word = word.expect("the image is smaller than a branch reaches");
+            assert!((start..end).contains(&at));
+            // SAFETY: in the part of the image that `linker.ld` keeps for the stubs;
+            // nobody runs them before the first site is on.
+            unsafe { (at.0 as *mut u32).write_volatile(word.0) };
+        }
+    }
+    memory::publish_code(start, end.since(start).cast_unsigned());
+}
+
+/// Every function that can be traced, by rising address of its site.
+pub fn sites() -> Vec<OwnSite> {
+    let mut sites: Vec<_> = listed().filter(|own| word(own.site) == Insn::NOP).collect();
+    sites.sort_unstable();
+    sites.dedup_by_key(|own| own.site);
+    sites
+}

@@ -5,7 +5,7 @@
 //! /sys/module/M/{refcnt,coresize,sections/S,parameters/P}
 //! /sys/kernel/tracing/{available_tracers,current_tracer,available_filter_functions,
 //!                      set_ftrace_filter,enabled_functions,trace}
-//! /sys/kernel/livepatch/P/enabled
+//! /sys/kernel/livepatch/P/{enabled,transition,force,replace,stack_order,OBJ/patched}
 //! /lib/modules/*                     out of the initrd
 //! ```
 //!
@@ -49,10 +49,8 @@ fn paths() -> Vec<String> {
             .extend(sections.map(|section| format!("sys/module/{name}/sections/{}", section.name)));
         let parameters = params::files(&module).into_iter();
         paths.extend(parameters.map(|param| format!("sys/module/{name}/parameters/{param}")));
-        if livepatch::is_patch(name) {
-            paths.push(format!("sys/kernel/livepatch/{name}/enabled"));
-        }
     }
+    paths.extend(livepatch::sysfs::paths());
     paths
 }
 
@@ -115,10 +113,8 @@ fn content(name: &str) -> Option<String> {
             if let Some(file) = name.strip_prefix(TRACING).and_then(|rest| rest.strip_prefix('/')) {
                 return trace_file(file);
             }
-            if let Some(rest) = name.strip_prefix("sys/kernel/livepatch/") {
-                let module = rest.strip_suffix("/enabled")?;
-                let known = livepatch::is_patch(module);
-                return known.then(|| format!("{}\n", u8::from(livepatch::is_enabled(module))));
+            if let Some(rest) = name.strip_prefix(livepatch::sysfs::DIR) {
+                return livepatch::sysfs::read(rest);
             }
             let (module, rest) = name.strip_prefix("sys/module/")?.split_once('/')?;
             let module = modules::find(module)?;
@@ -234,14 +230,10 @@ pub fn write(path: &str, text: &[u8], append: bool) -> Result<(), Failure> {
     if let Some(file) = name.strip_prefix(TRACING).and_then(|rest| rest.strip_prefix('/')) {
         return Ok(write_trace(path, file, word, append)?);
     }
-    if let Some(module) =
-        name.strip_prefix("sys/kernel/livepatch/").and_then(|rest| rest.strip_suffix("/enabled"))
+    if let Some(rest) = name.strip_prefix(livepatch::sysfs::DIR)
+        && let Some(done) = livepatch::sysfs::write(rest, word)
     {
-        return match word {
-            "1" => livepatch::enable_command(module),
-            "0" => livepatch::disable_command(module),
-            _ => Err(format!("{path}: takes 0 or 1, not {word}").into()),
-        };
+        return done;
     }
     if let Some((module, parameter)) = parameter(name)
         && let Some(written) =

@@ -46,6 +46,11 @@ use crate::shell::args::module_name_eq;
 use crate::shell::command::Param;
 use crate::trace::sites::{ModuleId, NewModule};
 
+/// Linux's `enum module_state`, the first word of a `struct module`.
+const STATE_LIVE: u32 = 0;
+const STATE_COMING: u32 = 1;
+const STATE_GOING: u32 = 2;
+
 /// A module in memory.
 pub struct Module {
     /// Its number: what other modules remember of it when they use it.
@@ -308,6 +313,19 @@ impl Module {
         at.is_aligned(4) && (within(Group::Text) || within(Group::InitText))
     }
 
+    /// Its stubs, out-of-line ones too.
+    pub fn stubs(&self) -> (Vaddr, Vaddr) {
+        self.range(self.layout.stubs)
+    }
+
+    /// Tells the module's code how far it is, in `THIS_MODULE->state`.
+    fn set_state(&self, state: u32) {
+        if let Some(this) = self.linked().this_module {
+            // A module whose `struct module` cannot be written does without.
+            let _ = memory::write_for_module(this, &state.to_le_bytes());
+        }
+    }
+
     fn is_text(&self, at: Vaddr) -> bool {
         let (start, end) = self.text();
         at >= start && at < end
@@ -438,14 +456,19 @@ pub fn insmod_file(
     if options.link_only {
         return Ok(module);
     }
-    if let Err(refusal) = livepatch::module_comes(&module.name) {
+    module.set_state(STATE_COMING);
+    if let Err(failure) = livepatch::module_comes(&module.name) {
         unlist(&module);
-        return Err(Failure::Refused(format!(
-            "{}: a live patch waits for it, and cannot be applied: {refusal}",
-            module.name
-        )));
+        let told = |why| {
+            format!("{}: a live patch waits for it, and cannot be applied: {why}", module.name)
+        };
+        return Err(match failure {
+            Failure::Refused(why) => Failure::Refused(told(why)),
+            Failure::Oops(why) => Failure::Oops(told(why)),
+        });
     }
     let Some(init) = module.linked().init else {
+        module.set_state(STATE_LIVE);
         module.give_back_init();
         return Ok(module);
     };
@@ -455,6 +478,7 @@ pub fn insmod_file(
         CallEnd::Returned(result) => match result as i32 {
             // A live patch's callback may have faulted meanwhile: the patch is on.
             0.. => {
+                module.set_state(STATE_LIVE);
                 module.give_back_init();
                 match livepatch::take_oops(&module.name) {
                     Some(cause) => Err(Failure::Oops(format!("{}: {cause}", module.name))),
@@ -690,6 +714,14 @@ pub fn rmmod(name: &str) -> Result<(), Failure> {
     if let Some(held) = registry::in_use(&module) {
         return Err(format!("{name}: its {held} is held (rmmod who loaded it first)").into());
     }
+    if livepatch::in_transition(name) {
+        return Err(
+            format!("{name}: its live patch is in transition (see livepatch transition)").into()
+        );
+    }
+    if livepatch::is_patch(name) && !livepatch::is_enabled(name) {
+        livepatch::nobody_in(&module).map_err(|why| format!("{name}: {why}"))?;
+    }
     if livepatch::is_enabled(name) {
         return Err(
             format!("{name}: its live patch is enabled (livepatch disable {name} first)").into()
@@ -717,7 +749,8 @@ pub fn rmmod(name: &str) -> Result<(), Failure> {
             (None, None) => {}
         }
     }
-    let oops = livepatch::module_goes(name)?;
+    module.set_state(STATE_GOING);
+    let oops = livepatch::module_goes(name)?.or(livepatch::target_goes(name));
     unlist(&module);
     match oops {
         Some(cause) => Err(Failure::Oops(format!("{name}: {cause}"))),

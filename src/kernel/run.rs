@@ -16,7 +16,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::commands::Kernel;
-use super::{audit, console, exports, initrd, jobs, own, records};
+use super::{audit, console, exports, initrd, jobs, livepatch, own, records};
 use crate::kprintln;
 use crate::machine::lock::pause;
 use crate::machine::platform::{self, MachineFacts, Platform};
@@ -54,6 +54,7 @@ pub extern "C" fn run(facts: &MachineFacts) -> ! {
     records::init(facts.timebase_hz);
     tick::init(facts.timebase_hz);
     own::init();
+    livepatch::init();
     tick::start();
     for hardware in smp::start_all(facts, jobs::secondary) {
         kprintln!("cpu: hardware number {hardware} did not come up");
@@ -106,6 +107,7 @@ fn prompt(platform: &dyn Platform, kernel: &mut Kernel) -> ! {
         let mut typed = [0; 16];
         let len = console::read(&mut typed);
         if len == 0 {
+            livepatch::settle();
             pause();
         }
         for byte in &typed[..len] {

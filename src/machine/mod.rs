@@ -13,6 +13,7 @@
 //! hooks       what a switched-on call site runs through (boot/mcount.S)
 //! own         the kernel's own functions as call sites
 //! step        single step
+//! quiesce     questions that every CPU answers about its own stack
 //! smp         the other CPUs
 //! tick        the decrementer
 //! text        the one writer of executable memory
@@ -35,6 +36,7 @@ pub mod mmu;
 pub mod own;
 pub mod paca;
 pub mod platform;
+pub mod quiesce;
 pub mod scratch;
 pub mod smp;
 pub mod spr;

@@ -1,7 +1,7 @@
 //! Control files: the words and places that Linux users know, and the initrd.
 //!
 //! ```text
-//! /proc/{modules,kallsyms,exports}
+//! /proc/{cmdline,exports,kallsyms,meminfo,modules}
 //! /sys/module/M/{refcnt,coresize,sections/S,parameters/P}
 //! /sys/kernel/tracing/{available_tracers,current_tracer,available_filter_functions,
 //!                      set_ftrace_filter,enabled_functions,trace}
@@ -18,6 +18,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt::Write as _;
 
+use super::compat::seq;
 use super::modules::{self, Failure, Module};
 use super::{console, exports, graph, initrd, knobs, ksyms, livepatch, params, tracing};
 use crate::kprintln;
@@ -37,7 +38,9 @@ const TRACING_FILES: [&str; 6] = [
 /// Every path that there is now, without the leading slash.
 fn paths() -> Vec<String> {
     let mut paths: Vec<String> = initrd::all().map(|file| file.path.to_string()).collect();
-    paths.extend(["modules", "kallsyms", "exports"].map(|file| format!("proc/{file}")));
+    paths.extend(
+        ["cmdline", "exports", "kallsyms", "meminfo", "modules"].map(|file| format!("proc/{file}")),
+    );
     // Directories that are there when nothing is in them.
     paths.extend(["sys/module/".to_string(), "sys/kernel/livepatch/".to_string()]);
     paths.extend(TRACING_FILES.iter().chain(&knobs::FILES).map(|file| format!("{TRACING}/{file}")));
@@ -83,6 +86,13 @@ pub fn print(path: &str) -> Result<(), String> {
         console::write_bytes(file.data);
         return Ok(());
     }
+    if let Some(function) = shown_by(name) {
+        let shown = seq::show(function)
+            .ok_or_else(|| format!("{path}: no memory for it (see mem)"))?
+            .map_err(|cause| format!("{path}: {cause}"))?;
+        console::write_bytes(shown.as_bytes());
+        return Ok(());
+    }
     if let Some((module, parameter)) = parameter(name)
         && let Some(shown) = params::show(&module, parameter)
     {
@@ -102,6 +112,15 @@ pub fn print(path: &str) -> Result<(), String> {
 fn parameter(name: &str) -> Option<(Arc<Module>, &str)> {
     let (module, rest) = name.strip_prefix("sys/module/")?.split_once('/')?;
     Some((modules::find(module)?, rest.strip_prefix("parameters/")?))
+}
+
+/// The function that fills a file as C code does.
+fn shown_by(name: &str) -> Option<&'static str> {
+    match name {
+        "proc/cmdline" => Some("cmdline_proc_show"),
+        "proc/meminfo" => Some("meminfo_proc_show"),
+        _ => None,
+    }
 }
 
 fn content(name: &str) -> Option<String> {
@@ -245,11 +264,12 @@ pub fn write(path: &str, text: &[u8], append: bool) -> Result<(), Failure> {
             oops => oops,
         });
     }
-    let reason = if content(name).is_some() || initrd::find(name).is_some() {
-        "cannot be written"
-    } else {
-        "no such file (see ls)"
-    };
+    let reason =
+        if content(name).is_some() || shown_by(name).is_some() || initrd::find(name).is_some() {
+            "cannot be written"
+        } else {
+            "no such file (see ls)"
+        };
     Err(format!("{path}: {reason}").into())
 }
 

@@ -16,6 +16,7 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::commands::Kernel;
+use super::compat::seq;
 use super::{audit, console, exports, initrd, jobs, livepatch, own, records};
 use crate::kprintln;
 use crate::machine::lock::pause;
@@ -51,6 +52,7 @@ fn split(bootargs: &[u8]) -> (Vec<&[u8]>, Option<&[u8]>) {
 pub extern "C" fn run(facts: &MachineFacts) -> ! {
     let platform = platform::get().expect("the platform was found before the shell starts");
     initrd::init(facts.initrd);
+    seq::set_cmdline(&facts.bootargs);
     records::init(facts.timebase_hz);
     tick::init(facts.timebase_hz);
     own::init();

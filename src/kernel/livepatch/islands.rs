@@ -77,31 +77,44 @@ impl Home {
 /// Redirect stubs for one module, or for the kernel.
 struct Island {
     module: u32,
-    pages: Pages,
+    start: Vaddr,
+    /// What is given back with it; the kernel's own is a part of the image.
+    _pages: Option<Pages>,
     used: u64,
 }
 
 impl Island {
     fn new(home: &Home) -> Option<Self> {
         let (start, end) = home.text;
+        if home.number == KERNEL {
+            let start = boot::island().0;
+            let island = Self { module: home.number, start, _pages: None, used: 0 };
+            text::adopt_targets(island.ranges().1);
+            return Some(island);
+        }
         let low = Vaddr(end.0.saturating_sub(NEAR as u64));
         let pages = Pages::take_within(2 * PAGE, low, start.offset(NEAR))?;
-        let island = Self { module: home.number, pages, used: 0 };
+        let island = Self { module: home.number, start: pages.start(), _pages: None, used: 0 };
         let (stubs, words) = island.ranges();
-        text::publish(&home.name, &island.pages, stubs, words, words);
-        Some(island)
+        text::publish(&home.name, &pages, stubs, words, words);
+        Some(Self { _pages: Some(pages), ..island })
+    }
+
+    /// True if the address lies in its stubs or words.
+    fn contains(&self, at: Vaddr) -> bool {
+        at >= self.start && at < self.ranges().1.1
     }
 
     /// The stubs' page and the target words' page.
     fn ranges(&self) -> ((Vaddr, Vaddr), (Vaddr, Vaddr)) {
-        let start = self.pages.start();
+        let start = self.start;
         let middle = start.offset(PAGE.cast_signed());
         ((start, middle), (middle, middle.offset(PAGE.cast_signed())))
     }
 
     /// The address of a slot, which may be the one behind the last.
     fn slot(&self, index: u64) -> Vaddr {
-        self.pages.start().offset(index.cast_signed() * SLOT)
+        self.start.offset(index.cast_signed() * SLOT)
     }
 
     /// The target word of the stub at `stub`.
@@ -148,7 +161,7 @@ pub fn while_locked(work: &mut dyn FnMut()) {
 /// True if the address lies in a redirect stub.
 pub fn is_redirect_stub(at: Vaddr) -> bool {
     let islands = briefly(&ISLANDS);
-    islands.is_some_and(|islands| islands.iter().any(|island| island.pages.contains(at, 1)))
+    islands.is_some_and(|islands| islands.iter().any(|island| island.contains(at)))
 }
 
 /// A free slot in an island of its home.
@@ -157,6 +170,11 @@ fn new_stub(home: &Home) -> Result<(Vaddr, Vaddr), String> {
     let mut own = islands.iter_mut().filter(|island| island.module == home.number);
     if let Some(slot) = own.find_map(Island::take_slot) {
         return Ok(slot);
+    }
+    if home.number == KERNEL && islands.iter().any(|island| island.module == KERNEL) {
+        return Err(
+            "32 functions of the kernel have been patched: there is no room for more".into()
+        );
     }
     let mut island = Island::new(home).ok_or_else(|| {
         format!(
@@ -173,7 +191,7 @@ fn new_stub(home: &Home) -> Result<(Vaddr, Vaddr), String> {
 /// The target word of a redirect stub.
 pub fn target_word(stub: Vaddr) -> Option<Vaddr> {
     let islands = ISLANDS.lock();
-    let island = islands.iter().find(|island| island.pages.contains(stub, 4))?;
+    let island = islands.iter().find(|island| island.contains(stub))?;
     Some(island.word(stub))
 }
 
@@ -182,13 +200,13 @@ fn give_back(stubs: impl DoubleEndedIterator<Item = Vaddr>) {
     let mut islands = ISLANDS.lock();
     for stub in stubs.rev() {
         let last = |island: &&mut Island| {
-            island.pages.contains(stub, 4) && island.slot(island.used) == stub.offset(SLOT)
+            island.contains(stub) && island.slot(island.used) == stub.offset(SLOT)
         };
         if let Some(island) = islands.iter_mut().find(last) {
             island.used -= 1;
         }
     }
-    drop_islands(&mut islands, |island| island.used == 0);
+    drop_islands(&mut islands, |island| island.used == 0 && island.module != KERNEL);
 }
 
 fn drop_islands(islands: &mut Vec<Island>, gone: impl Fn(&Island) -> bool) {

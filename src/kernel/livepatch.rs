@@ -11,6 +11,7 @@
 //! | `stacks` | what is on a CPU's stack |
 //! | `islands` | redirect stubs, choosers, where they lead |
 //! | `callbacks` | what the patch wants called before and after |
+//! | `late` | what patches borrow from modules that come and go |
 //! | `states`, `shadow` | Linux's `klp_state`, shadow variables |
 //! | `mirror` | fields that callbacks may read |
 //! | `sysfs` | the files under `/sys/kernel/livepatch` |
@@ -41,6 +42,7 @@ use callbacks::When;
 
 mod callbacks;
 pub mod islands;
+mod late;
 mod mirror;
 pub mod shadow;
 mod stacks;
@@ -374,6 +376,7 @@ pub fn show(patch: Option<&str>) -> Result<Vec<String>, String> {
 pub fn module_comes(name: &str) -> Result<(), Failure> {
     let plan = PATCHES.lock().plan_coming(name, &Loaded).map_err(|refusal| refusal.to_string())?;
     islands::check(plan.steps())?;
+    late::settle(name)?;
     let patches = PATCHES.lock().enabled_names();
     let mut begun: Vec<String> = Vec::new();
     let mut done = Ok(());
@@ -442,6 +445,9 @@ pub fn module_goes(name: &str) -> Result<Option<String>, Failure> {
 /// A module's text is gone: so are the redirects in it, and their stubs.
 pub fn module_gone(name: &str) {
     transition::module_gone(name);
+    if let Err(reason) = late::settle(name) {
+        kprintln!("{name}: {reason}");
+    }
     PATCHES.lock().module_gone(name);
     callbacks::module_gone(name);
     islands::module_gone(name);

@@ -22,7 +22,7 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::call::{self, CallEnd};
 use super::module_file::ModuleFile;
-use super::{compat, exports, jobs, livepatch, params, registry, tables, tracing, versions};
+use super::{compat, exports, jobs, livepatch, own, params, registry, tables, tracing, versions};
 use self_cell::self_cell;
 
 use crate::addr::Vaddr;
@@ -235,6 +235,22 @@ impl Module {
         entries
     }
 
+    /// Addresses of the functions and data of that name, local ones too, ascending.
+    fn named(&self, name: &str) -> Vec<Vaddr> {
+        let (object, layout) = (self.object(), &self.layout);
+        let mut found: Vec<_> = object
+            .symbols()
+            .filter(|symbol| matches!(symbol.st_info & 15, 0..=2) && object.is_named(symbol, name))
+            .filter_map(|symbol| {
+                let section = layout.offset_of(usize::from(symbol.st_shndx))?;
+                let at = self.address(section).offset(symbol.st_value.cast_signed());
+                (symbol.st_shndx != 0).then_some(at)
+            })
+            .collect();
+        found.sort_unstable();
+        found
+    }
+
     /// Its functions that are in memory, by rising address.
     pub fn functions(&self) -> impl Iterator<Item = Function> + '_ {
         self.linked().functions.iter().filter(|function| self.is_there(function))
@@ -383,8 +399,27 @@ struct Everyone {
     modules: Vec<Arc<Module>>,
 }
 
+/// What a live patch borrows from the kernel or from a module, as long as that is there.
+/// No use of it: the patch may stay when the module goes.
+fn borrowed(name: &str) -> Option<Resolved> {
+    let borrowed = loader::borrow::parse(name)?;
+    let found = match borrowed.module.map(find) {
+        Some(module) => module?.named(borrowed.name),
+        None => own::range(borrowed.name).map(|range| range.start).into_iter().collect(),
+    };
+    let addr = match (borrowed.position, found.as_slice()) {
+        (0, [only]) => *only,
+        (0, _) => return None,
+        (nth, several) => *several.get(nth as usize - 1)?,
+    };
+    Some(Resolved { addr, owner: Owner::Kernel, gpl_only: false })
+}
+
 impl Resolver for Everyone {
     fn resolve(&self, name: &str) -> Option<Resolved> {
+        if let Some(found) = borrowed(name) {
+            return Some(found);
+        }
         if let Some(addr) = exports::find(name) {
             return Some(Resolved { addr, owner: Owner::Kernel, gpl_only: false });
         }
@@ -433,6 +468,9 @@ impl<'m> AsLoaded<'m> {
 impl Resolver for AsLoaded<'_> {
     fn resolve(&self, name: &str) -> Option<Resolved> {
         let was_there = self.missing.binary_search(&name).is_err();
+        if loader::borrow::parse(name).is_some() {
+            return borrowed(name);
+        }
         was_there.then(|| self.owners.resolve(name)).flatten()
     }
 }
@@ -692,9 +730,9 @@ fn replace_list(change: impl FnOnce(&Snapshot) -> Snapshot) {
 /// Takes a module off the list and gives back its memory.
 fn unlist(module: &Arc<Module>) {
     tracing::module_goes(module);
-    livepatch::module_gone(&module.name);
     registry::module_gone(module);
     replace_list(|modules| modules.changed(|other| other.number == module.number, None));
+    livepatch::module_gone(&module.name);
     let (base, layout) = (module.linked().base, &module.layout);
     text::withdraw(module.text(), target_range(layout, base));
     compat::param::forget(base, layout.size);

@@ -24,6 +24,7 @@ use goblin::elf64::{
 };
 
 use super::{
+    borrow,
     callsites::HOOK,
     elf::{Object, local_entry},
     error::LoadError,
@@ -248,7 +249,9 @@ impl<'l, 'a> Linker<'l, 'a> {
                 }
                 return Ok(leaves(found.addr.0));
             }
-            None if is_weak(symbol) || self.options.link_only => bindings.missing.push(index),
+            None if is_weak(symbol) || self.options.link_only || borrow::parse(name).is_some() => {
+                bindings.missing.push(index);
+            }
             None => unresolved.add(name),
         }
         Ok(leaves(0))

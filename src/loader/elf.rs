@@ -57,8 +57,6 @@ const SECTION_HEADER: usize = 64;
 const ALIGN_MAX: u64 = 0x1_0000;
 /// Section index of Linux's late livepatch symbols.
 const SHN_LIVEPATCH: u16 = 0xff20;
-/// Flag of Linux's late livepatch relocation sections.
-const SHF_RELA_LIVEPATCH: u64 = 0x0010_0000;
 
 /// A module file whose structure has been checked.
 #[derive(Debug)]
@@ -212,7 +210,7 @@ impl<'a> Object<'a> {
 
     fn check_symbols(&self) -> Result<(), LoadError> {
         for (index, entry) in self.symbols.iter().enumerate().skip(1) {
-            let symbol = decode_symbol(entry);
+            let symbol = decode_raw(entry);
             if let Some(fault) = self.symbol_fault(&symbol) {
                 let name = match fault {
                     SymbolFault::Name { .. } => String::new(),
@@ -236,6 +234,9 @@ impl<'a> Object<'a> {
             STT_TLS => return Some(SymbolFault::ThreadLocal),
             STT_GNU_IFUNC => return Some(SymbolFault::Indirect),
             _ => {}
+        }
+        if symbol.st_shndx == SHN_LIVEPATCH && super::borrow::parse(self.name(symbol)).is_some() {
+            return None;
         }
         if u32::from(symbol.st_shndx) == SHN_UNDEF || u32::from(symbol.st_shndx) == SHN_ABS {
             return None;
@@ -557,9 +558,6 @@ fn parse_relocations<'a>(
         if header.sh_type == SHT_REL {
             return refuse(SectionFault::WithoutAddends);
         }
-        if header.sh_flags & SHF_RELA_LIVEPATCH != 0 {
-            return refuse(SectionFault::Livepatch);
-        }
         if Some(header.sh_link as usize) != symbols {
             return refuse(SectionFault::Link { found: header.sh_link });
         }
@@ -607,7 +605,15 @@ fn decode_section(raw: &[u8; SECTION_HEADER]) -> SectionHeader {
 }
 
 #[inline]
+/// A symbol; one that a live patch borrows is undefined, for who looks up its name.
 fn decode_symbol(raw: &[u8; ENTRY]) -> Sym {
+    let symbol = decode_raw(raw);
+    let borrowed = symbol.st_shndx == SHN_LIVEPATCH;
+    Sym { st_shndx: if borrowed { SHN_UNDEF as u16 } else { symbol.st_shndx }, ..symbol }
+}
+
+#[inline]
+fn decode_raw(raw: &[u8; ENTRY]) -> Sym {
     Sym {
         st_name: le32(raw, 0),
         st_info: raw[4],

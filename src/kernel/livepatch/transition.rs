@@ -72,9 +72,10 @@ fn switch<'c>(
     tracing::redirect(who, changes.map(site).collect::<Result<_, _>>()?, on)
 }
 
-/// Aims stubs and switches on the sites that had none; on an error all is as it was.
-fn lead(who: &str, why: Why, changes: &[Change], all: bool) -> Result<(), String> {
-    let aimed = islands::aim(who, why, changes, quiesce::side())?;
+/// Aims stubs, `old` being the side of CPUs that have not changed over, and switches on
+/// the sites that had none; on an error all is as it was.
+fn lead(who: &str, why: Why, changes: &[Change], old: u64, all: bool) -> Result<(), String> {
+    let aimed = islands::aim(who, why, changes, old)?;
     let new = changes.iter().filter(|change| all || change.from.is_none());
     switch(who, new, true).map(|_| ()).inspect_err(|_| aimed.undo(who))
 }
@@ -82,7 +83,7 @@ fn lead(who: &str, why: Why, changes: &[Change], all: bool) -> Result<(), String
 /// Begins what `plan` says for `patch`. On an error all is as it was.
 pub fn begin(patch: &str, enabling: bool, plan: Plan) -> Result<(), String> {
     let changes: Vec<_> = plan.steps().iter().map(Change::of).collect();
-    lead(patch, why(enabling), &changes, false)?;
+    lead(patch, why(enabling), &changes, quiesce::side(), false)?;
     PATCHES.lock().begin(plan).map_err(|refusal| refusal.to_string())?;
     let open = Open { patch: patch.to_string(), enabling, changes, fresh: true };
     ask(&open.changes, 8 - quiesce::side());
@@ -256,7 +257,7 @@ pub fn force(patch: &str) -> Result<Option<String>, String> {
     {
         let mut open = OPEN.lock();
         let Some(open) = open.as_mut().filter(|open| open.patch == patch) else {
-            return Err(format!("{patch}: not in transition: there is nothing to force"));
+            return Err("not in transition: there is nothing to force".to_string());
         };
         open.fresh = false;
     }
@@ -281,7 +282,8 @@ pub fn arrive(module: &str, plan: Plan) -> Result<(), String> {
             step => Change::of(step),
         })
         .collect();
-    lead(module, Why::PatchOn, &changes, true)?;
+    // In a transition CPUs are on their way to the newest side.
+    lead(module, Why::PatchOn, &changes, 8 - quiesce::side(), true)?;
     PATCHES.lock().begin(plan).map_err(|refusal| refusal.to_string())?;
     if let Some(open) = open.as_mut() {
         // Nobody is in a module that has not run: there is no code to look for.

@@ -237,17 +237,18 @@ impl Module {
 
     /// Addresses of the functions and data of that name, local ones too, ascending.
     fn named(&self, name: &str) -> Vec<Vaddr> {
-        let (object, layout) = (self.object(), &self.layout);
-        let mut found: Vec<_> = object
-            .symbols()
-            .filter(|symbol| matches!(symbol.st_info & 15, 0..=2) && object.is_named(symbol, name))
-            .filter_map(|symbol| {
-                let section = layout.offset_of(usize::from(symbol.st_shndx))?;
+        let object = self.object();
+        let mut found = Vec::new();
+        for symbol in object.symbols() {
+            let kind = symbol.st_info & 15; // none, variable or function
+            if kind > 2 || symbol.st_shndx == 0 || !object.is_named(&symbol, name) {
+                continue;
+            }
+            if let Some(section) = self.layout.offset_of(usize::from(symbol.st_shndx)) {
                 let at = self.address(section).offset(symbol.st_value.cast_signed());
-                (symbol.st_shndx != 0).then_some(at)
-            })
-            .collect();
-        found.sort_unstable();
+                found.insert(found.partition_point(|other| *other < at), at);
+            }
+        }
         found
     }
 

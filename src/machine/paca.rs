@@ -544,7 +544,9 @@ pub fn set_kernel_msr(msr: u64) {
 /// The ranges of the boot CPU's data that must not be mapped, ascending.
 pub fn boot_guards() -> [(Vaddr, u64); 2] {
     let mut guards = [BOOT_STACK.guard(), BOOT_CPU.emergency.guard()];
-    guards.sort();
+    if guards[0] > guards[1] {
+        guards.swap(0, 1);
+    }
     guards
 }
 

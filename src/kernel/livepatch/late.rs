@@ -112,10 +112,9 @@ impl Difference<'_> {
             .is_some_and(|field| memory::write_for_module(self.at(offset), field))
     }
 
-    fn apply(mut self) -> Result<(), String> {
+    fn apply(self) -> Result<(), String> {
         let who = &self.patch.name;
         text::retarget(who, Why::Load, &self.targets).map_err(|refusal| refusal.to_string())?;
-        self.code.sort_unstable_by_key(|edit| edit.at);
         let (first, end) = self.patch.text();
         let proof = NotLive { first, end };
         let batch = Batch::cold(who, Why::Load, &proof, self.code)

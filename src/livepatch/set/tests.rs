@@ -169,7 +169,7 @@ fn functions_that_cannot_be_patched_are_refused_with_the_reason() {
     );
     assert_eq!(
         refusal("demo", &[("notrace", 0x9000, 0)]),
-        "demo:notrace: no call site: it is notrace, or assembly"
+        "demo:notrace: no call site: it is notrace, or assembly (patch its callers instead)"
     );
     assert_eq!(
         refusal("crc7", &[("crc7_be", 0x9000, 0)]),
@@ -183,9 +183,12 @@ fn functions_that_cannot_be_patched_are_refused_with_the_reason() {
     );
     assert_eq!(
         refusal("demo", &[("answer", 0x9000, 0), ("answer", 0x9100, 1)]),
-        "demo:answer: replaced twice by the same patch"
+        "demo:answer: replaced twice by the same patch (leave one out)"
     );
-    assert_eq!(refusal("demo", &[("answer", 0x1000, 0)]), "demo:answer: replaced by itself");
+    assert_eq!(
+        refusal("demo", &[("answer", 0x1000, 0)]),
+        "demo:answer: replaced by itself (set new_func to another function)"
+    );
 }
 
 #[test]

@@ -235,7 +235,7 @@ fn disable(name: &str) -> Result<Option<String>, Failure> {
     let plan = {
         let patches = PATCHES.lock();
         let id = patches.find(name).ok_or("no such live patch (see livepatch list)".to_string())?;
-        patches.plan_disable(id).map_err(|refusal| refusal)
+        patches.plan_disable(id)
     };
     let plan = plan.map_err(|refusal| refused(&refusal))?;
     islands::check(plan.steps())?;

@@ -52,7 +52,7 @@ SPOIL        = target/debug/tocsin-spoil
 
 .PHONY: help deps run debug test test-host test-qemu test-matrix test-media image stress corpus fuzz \
          sanitize lint kernel module modules bad-modules debian-modules newer-modules grub-modules ko \
-         trace-summary trace-json trace-folded flame picture bench book clean FORCE
+         trace-summary trace-json trace-folded patch flame picture bench book clean FORCE
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -203,6 +203,11 @@ module: ## build a module of yours: SRC="x.c ..." OUT=x.ko, for Linux's headers 
 	@tools/deps.sh build
 	@$(MAKE) --no-print-directory -C modules module SRC='$(SRC)' OUT='$(OUT)' CALLER='$(CALLER)' \
 	  MODULE_FLAGS='$(MODULE_FLAGS)'
+
+patch: ## make a live patch of two sources of a module: OLD=a.c NEW=b.c OUT=p.ko [MODULE=a]
+	@tools/deps.sh build
+	@$(MAKE) --no-print-directory -C modules patch OLD='$(OLD)' NEW='$(NEW)' OUT='$(OUT)' \
+	  MODULE='$(MODULE)' CALLER='$(CALLER)'
 
 # Relative paths in FILE and ARGS start where make was called.
 export FILE ARGS

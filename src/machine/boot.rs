@@ -177,6 +177,14 @@ pub fn is_code(at: Vaddr) -> bool {
     [text(), stubs()].into_iter().any(|(start, end)| (start..end).contains(&at))
 }
 
+/// Two pages at the end of [`stubs`], as `linker.ld` leaves them: for the redirect stubs
+/// of the kernel's own functions, and for their words. They must be near, and there is
+/// nothing else near.
+pub fn island() -> (Vaddr, Vaddr) {
+    let end = stubs().1;
+    (end.offset(-0x2000), end)
+}
+
 /// The global entries of the kernel's functions that begin with room for a branch.
 pub fn patchable() -> &'static [u64] {
     let (start, end) = (symbol!(_patchable_start), symbol!(_patchable_end));

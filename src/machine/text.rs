@@ -195,6 +195,13 @@ pub fn adopt_kernel() {
     engine.memory.text.extend([super::boot::text(), super::boot::stubs()]);
 }
 
+/// Lets the engine change doublewords of the kernel's own that stubs load.
+pub fn adopt_targets(targets: Range) {
+    let mut engine = ENGINE.lock();
+    engine.memory.targets.reserve_exact(1);
+    engine.memory.targets.push(targets);
+}
+
 /// Forgets text that nobody runs any more, before its memory is given back.
 pub fn withdraw(text: Range, targets: Range) {
     let mut engine = ENGINE.lock();

@@ -252,7 +252,7 @@ fn tables_of(object: &Object, layout: &Layout, base: Vaddr, image: &mut [u8]) {
 fn parameters(object: &Object, layout: &Layout, base: Vaddr, image: &[u8]) -> Result<(), String> {
     let memory = params::Memory::Image { base, image };
     let list = params::list_params(object, layout, memory);
-    let list = list.map_err(|error| format!("parameter {error}"))?;
+    let list = list.map_err(|error| error.to_string())?;
     const TYPES: [&str; 8] = [
         "param_ops_int",
         "param_ops_bool",

@@ -42,7 +42,8 @@ ENCODED_FLAGS = $(subst $(blank),$(unit),$(strip $(RUSTFLAGS)))$(if $(strip $(RU
 # One compiler, whose unstable parts are wanted: a target of our own, and core
 # and alloc built for it. The wrapper makes our own functions patchable.
 KERNEL_CARGO = RUSTC_BOOTSTRAP=1 CARGO_ENCODED_RUSTFLAGS='$(ENCODED_FLAGS)' \
-               RUSTC_WORKSPACE_WRAPPER=$(CURDIR)/tools/rustc-patchable cargo
+               RUSTC_WORKSPACE_WRAPPER=$(CURDIR)/tools/rustc-patchable \
+               CARGO_TARGET_PPC64LE_NONE_LINKER=$(CURDIR)/tools/link-kernel cargo
 KERNEL_FLAGS = --locked --release --target boot/ppc64le-none.json -Zjson-target-spec \
                -Zbuild-std=core,alloc,compiler_builtins -Zbuild-std-features=compiler-builtins-mem,optimize_for_size
 KERNEL_ELF   = target/ppc64le-none/release/tocsin-kernel
@@ -180,7 +181,7 @@ bad-modules: modules
 	@$(MAKE) --no-print-directory -C modules bad >&2
 
 # Cargo knows what is out of date; make then sees whether the file has changed.
-$(KERNEL_ELF): FORCE
+$(KERNEL_ELF): $(KSYMS) FORCE
 	@tools/deps.sh build
 	@$(KERNEL_CARGO) build $(KERNEL_FLAGS) --bin tocsin-kernel >&2
 

@@ -43,8 +43,8 @@ impl fmt::Display for EncodeError {
         match self {
             Self::TooLarge { needs, room } => write!(
                 f,
-                "symbols need {needs} bytes and {room} are reserved (reserve more in the linker \
-                 script, and pass the same --size)"
+                "symbols need {needs} bytes and {room} are reserved (see tools/link-kernel, \
+                 which reserves what an earlier link needs and some more)"
             ),
         }
     }

@@ -97,7 +97,7 @@ fn a_table_is_padded_to_its_room_or_refused() {
     assert_eq!(encode_padded(&symbols, needs).unwrap().len(), needs);
     let error = encode_padded(&symbols, needs - 1).unwrap_err();
     assert_eq!(error, EncodeError::TooLarge { needs, room: needs - 1 });
-    assert!(error.to_string().contains("reserve more in the linker script"));
+    assert!(error.to_string().contains("see tools/link-kernel"));
 }
 
 #[test]

@@ -193,11 +193,6 @@ pub fn patchable() -> &'static [u64] {
     unsafe { core::slice::from_raw_parts(start.0 as *const u64, end.since(start) as usize / 8) }
 }
 
-/// Room in the image for the packed symbols; `make kernel` fills it.
-#[used]
-#[unsafe(link_section = ".ksyms")]
-static KSYMS_ROOM: [u8; 56 * 1024] = [0; 56 * 1024];
-
 /// The packed symbols of the kernel (`ksyms`); all zero if the build left them out.
 pub fn ksyms() -> &'static [u8] {
     let (start, end) = (symbol!(_ksyms_start), symbol!(_ksyms_end));

@@ -29,6 +29,8 @@
 //! the target has no operating system: a pure file that reaches for the machine
 //! does not compile under `cargo test`.
 #![cfg_attr(not(test), no_std)]
+// The compiler is asked not to make places for tracers in what tracers use.
+#![cfg_attr(target_os = "none", feature(patchable_function_entry))]
 
 extern crate alloc;
 

@@ -29,6 +29,7 @@ use crate::addr::Vaddr;
 use crate::compat::errno;
 use crate::kprintln;
 use crate::ksyms::readable::{may_be_made, readable};
+use crate::loader::borrow::Borrowed;
 use crate::loader::explain::Lens;
 use crate::loader::modinfo::module_name;
 use crate::loader::stubs::{Stub, StubAbi, StubKind};
@@ -410,8 +411,7 @@ struct Everyone {
 
 /// What a live patch borrows from the kernel or from a module, as long as that is there.
 /// No use of it: the patch may stay when the module goes.
-fn borrowed(name: &str) -> Option<Resolved> {
-    let borrowed = loader::borrow::parse(name)?;
+fn borrowed_from(borrowed: &Borrowed<'_>) -> Option<Resolved> {
     let found = match borrowed.module.map(find) {
         Some(module) => module?.named(borrowed.name),
         None => {
@@ -432,8 +432,8 @@ impl Resolver for Everyone {
     }
 
     fn resolve_name(&self, name: &Name<'_>) -> Option<Resolved> {
-        if let Some(found) = borrowed(name.text()?) {
-            return Some(found);
+        if let Some(borrowed) = loader::borrow::of(name) {
+            return borrowed_from(&borrowed);
         }
         if let Some(addr) = exports::find(name) {
             return Some(Resolved { addr, owner: Owner::Kernel, gpl_only: false });
@@ -483,8 +483,8 @@ impl<'m> AsLoaded<'m> {
 impl Resolver for AsLoaded<'_> {
     fn resolve(&self, name: &str) -> Option<Resolved> {
         let was_there = self.missing.binary_search(&name).is_err();
-        if loader::borrow::parse(name).is_some() {
-            return borrowed(name);
+        if let Some(borrowed) = loader::borrow::parse(name) {
+            return borrowed_from(&borrowed);
         }
         was_there.then(|| self.owners.resolve(name)).flatten()
     }

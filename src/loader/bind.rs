@@ -226,11 +226,6 @@ pub(super) fn is_weak(symbol: &Sym) -> bool {
     symbol.st_info >> 4 == STB_WEAK
 }
 
-/// True for a symbol that a live patch borrows, from what may not be there yet.
-fn is_borrowed(name: &Name<'_>) -> bool {
-    name.text().is_some_and(|text| borrow::parse(text).is_some())
-}
-
 /// What one link works on.
 pub(super) struct Linker<'l, 'a> {
     pub object: &'l Object<'a>,
@@ -301,7 +296,7 @@ impl<'l, 'a> Linker<'l, 'a> {
                 }
                 bound.value = found.addr.0;
             }
-            None if is_weak(symbol) || self.options.link_only || is_borrowed(&name) => {
+            None if is_weak(symbol) || self.options.link_only || borrow::of(&name).is_some() => {
                 bindings.missing.push(index);
             }
             None => unresolved.add(self.object.name(symbol)),

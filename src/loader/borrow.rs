@@ -12,6 +12,8 @@
 //!
 //! Reference: Linux 6.1, `Documentation/livepatch/module-elf-format.rst`.
 
+use super::Name;
+
 /// A borrowed symbol.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Borrowed<'n> {
@@ -23,11 +25,21 @@ pub struct Borrowed<'n> {
     pub position: u32,
 }
 
+/// As every such name begins.
+const PREFIX: &str = ".klp.sym.";
+
+/// [`parse`] for a name that is looked up; what others cost is a look at their first bytes.
+#[must_use]
+#[inline]
+pub fn of<'n>(name: &Name<'n>) -> Option<Borrowed<'n>> {
+    name.bytes.starts_with(PREFIX.as_bytes()).then(|| parse(name.text()?)).flatten()
+}
+
 /// What a symbol's name borrows, if it has the form.
 #[must_use]
 pub fn parse(name: &str) -> Option<Borrowed<'_>> {
     // Module names have no dots; names of symbols may (`check.part.0`).
-    let (module, rest) = name.strip_prefix(".klp.sym.")?.split_once('.')?;
+    let (module, rest) = name.strip_prefix(PREFIX)?.split_once('.')?;
     let (name, position) = rest.rsplit_once(',')?;
     let position = position.parse().ok()?;
     let whole = !module.is_empty() && !name.is_empty();

@@ -700,14 +700,15 @@ fn decode_section(raw: &[u8; SECTION_HEADER]) -> SectionHeader {
     }
 }
 
-#[inline]
 /// A symbol; one that a live patch borrows is undefined, for who looks up its name.
+#[inline]
 fn decode_symbol(raw: &[u8; ENTRY]) -> Sym {
     let symbol = decode_raw(raw);
     let borrowed = symbol.st_shndx == SHN_LIVEPATCH;
     Sym { st_shndx: if borrowed { SHN_UNDEF as u16 } else { symbol.st_shndx }, ..symbol }
 }
 
+/// A symbol as the file has it.
 #[inline]
 fn decode_raw(raw: &[u8; ENTRY]) -> Sym {
     Sym {

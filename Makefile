@@ -36,7 +36,7 @@ export CALLER := $(if $(filter-out 0,$(under_C)),$(PWD),$(CURDIR))
 unit := $(shell printf '\037')
 blank := $(subst ,, )
 home := $(or $(patsubst %/,%,$(HOME)),/root)
-REMAP = -Cllvm-args=--inline-threshold=20$(unit)--remap-path-prefix=$(home)=/builder$(unit)--remap-path-prefix=$(or $(CARGO_HOME),$(home)/.cargo)=/cargo$(unit)--remap-path-prefix=$(CURDIR)=/tocsin
+REMAP = --remap-path-prefix=$(home)=/builder$(unit)--remap-path-prefix=$(or $(CARGO_HOME),$(home)/.cargo)=/cargo$(unit)--remap-path-prefix=$(CURDIR)=/tocsin
 ENCODED_FLAGS = $(subst $(blank),$(unit),$(strip $(RUSTFLAGS)))$(if $(strip $(RUSTFLAGS)),$(unit))$(REMAP)
 
 # One compiler, whose unstable parts are wanted: a target of our own, and core

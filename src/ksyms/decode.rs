@@ -11,7 +11,7 @@
 
 use core::fmt;
 
-use super::{HEADER_SIZE, Kind, MAGIC, MAX_NAME, MAX_TOKENS, STRIDE};
+use super::{HEADER_SIZE, Kind, MAGIC, MAX_NAME, MAX_TOKENS, ONE_BYTE, STRIDE, TOKEN_SIZE};
 
 /// Why bytes are not a table of symbols.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -26,10 +26,10 @@ pub enum TableError {
         /// Bytes that there are.
         has: u64,
     },
-    /// More tokens than codes, or a token that does not stand for earlier ones.
-    BadToken {
-        /// Its number.
-        token: usize,
+    /// More tokens than codes.
+    TooManyTokens {
+        /// How many.
+        count: u64,
     },
 }
 
@@ -40,7 +40,9 @@ impl fmt::Display for TableError {
             Self::Truncated { needs, has } => {
                 write!(f, "symbol table needs {needs} bytes, has {has}")
             }
-            Self::BadToken { token } => write!(f, "symbol table: token {token} is damaged"),
+            Self::TooManyTokens { count } => {
+                write!(f, "symbol table has {count} tokens, codes are for {MAX_TOKENS}")
+            }
         }
     }
 }
@@ -99,7 +101,7 @@ pub struct Table<'a> {
 }
 
 impl<'a> Table<'a> {
-    /// Checks the header and the tokens; records are checked as they are read.
+    /// Checks the header; tokens and records are checked as they are read.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, TableError> {
         let header = bytes.get(..HEADER_SIZE).ok_or(TableError::NoTable)?;
         if !header.starts_with(&MAGIC) {
@@ -109,9 +111,9 @@ impl<'a> Table<'a> {
         let total = u64::from(u32_at(header, 12));
         let tokens = u64::from(u32_at(header, 16) & 0xffff);
         if tokens > MAX_TOKENS as u64 {
-            return Err(TableError::BadToken { token: MAX_TOKENS });
+            return Err(TableError::TooManyTokens { count: tokens });
         }
-        let index_at = HEADER_SIZE as u64 + 2 * tokens;
+        let index_at = HEADER_SIZE as u64 + TOKEN_SIZE as u64 * tokens;
         // A record has at least three bytes.
         let needs = index_at + 8 * count.div_ceil(STRIDE as u64) + 3 * count;
         let (needs, has) = (needs.max(total), total.min(bytes.len() as u64));
@@ -122,18 +124,12 @@ impl<'a> Table<'a> {
         // All below `bytes.len()` now, so they fit.
         let (count, total, index_at) = (count as usize, total as usize, index_at as usize);
         let index_end = index_at + 8 * count.div_ceil(STRIDE);
-        let table = Self {
+        Ok(Self {
             bytes: bytes.get(..total).ok_or(truncated)?,
             tokens: bytes.get(HEADER_SIZE..index_at).ok_or(truncated)?,
             index: bytes.get(index_at..index_end).ok_or(truncated)?,
             count,
-        };
-        for (token, pair) in table.tokens.chunks_exact(2).enumerate() {
-            if pair.iter().any(|&code| usize::from(code) >= 0x80 + token) {
-                return Err(TableError::BadToken { token });
-            }
-        }
-        Ok(table)
+        })
     }
 
     /// How many symbols there are.
@@ -203,42 +199,41 @@ impl<'a> Table<'a> {
 
     fn unpack(&self, record: &Record<'_>) -> Found {
         let mut name = Name::EMPTY;
-        for &code in record.codes {
-            if !self.expand(code, &mut name) {
+        // What waits gives a byte each at least, so no more need wait than fit.
+        let mut waiting = [0; MAX_NAME + 1];
+        let mut codes = record.codes.iter();
+        while let Some(&byte) = codes.next() {
+            let low = if u16::from(byte) < ONE_BYTE { None } else { codes.next() };
+            let code = low.map_or(byte.into(), |&low| u16::from_le_bytes([low, byte & 7]));
+            if !self.expand(code, &mut waiting, &mut name) {
                 break;
             }
         }
         Found { name, offset: record.offset, size: record.size, kind: record.kind }
     }
 
-    /// Appends what `code` stands for; false if the name is full.
-    fn expand(&self, code: u8, name: &mut Name) -> bool {
-        // Tokens hold smaller codes, so no more of them wait than there are.
-        let mut waiting = [0; MAX_TOKENS + 2];
+    /// Appends what `code` stands for; false if the name is full, or would never end.
+    fn expand(&self, code: u16, waiting: &mut [u16; MAX_NAME + 1], name: &mut Name) -> bool {
         let mut depth = 1;
         waiting[0] = code;
         while depth > 0 {
             depth -= 1;
             let code = waiting[depth];
-            let pair =
-                code.checked_sub(0x80).map(|token| self.tokens.get(2 * usize::from(token)..));
-            match pair {
-                None => {
-                    if !name.push(code) {
-                        return false;
-                    }
-                }
-                Some(Some([first, second, ..])) => {
-                    waiting[depth] = *second;
-                    waiting[depth + 1] = *first;
+            let token = code.checked_sub(0x80).map(|token| TOKEN_SIZE * usize::from(token));
+            let pushed = match token.map(|at| self.tokens.get(at..at + TOKEN_SIZE)) {
+                None => name.push(code as u8),
+                Some(Some(&[low, middle, high])) if depth + 1 < waiting.len() => {
+                    waiting[depth] = u16::from_le_bytes([middle, high]) >> 4;
+                    waiting[depth + 1] = u16::from_le_bytes([low, middle & 0xf]);
                     depth += 2;
+                    true
                 }
+                Some(Some(_)) => false,
                 // A code without its token.
-                Some(_) => {
-                    if !name.push(b'?') {
-                        return false;
-                    }
-                }
+                Some(None) => name.push(b'?'),
+            };
+            if !pushed {
+                return false;
             }
         }
         true

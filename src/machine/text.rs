@@ -41,15 +41,11 @@ struct LiveText {
     targets: Vec<Range>,
 }
 
-struct Engine {
-    memory: LiveText,
-    journal: Journal<JOURNAL_ENTRIES>,
-}
+/// What the engine may change; taken before the journal.
+static ENGINE: Mutex<LiveText> = Mutex::new(LiveText { text: Vec::new(), targets: Vec::new() });
 
-static ENGINE: Mutex<Engine> = Mutex::new(Engine {
-    memory: LiveText { text: Vec::new(), targets: Vec::new() },
-    journal: Journal::new(),
-});
+/// What it has changed. A static of its own, since it is all zeros at the start.
+static JOURNAL: Mutex<Journal<JOURNAL_ENTRIES>> = Mutex::new(Journal::new());
 
 fn contains(ranges: &[Range], at: Vaddr, len: i64) -> bool {
     ranges.iter().any(|&(start, end)| at >= start && at.offset(len) <= end)
@@ -171,12 +167,12 @@ pub fn publish(who: &str, pages: &Pages, text: Range, constants: Range, targets:
     }
     let mut engine = ENGINE.lock();
     // No slack: `withdraw` gives back what this takes.
-    engine.memory.text.reserve_exact(1);
-    engine.memory.text.push(text);
-    engine.memory.targets.reserve_exact(1);
-    engine.memory.targets.push(targets);
+    engine.text.reserve_exact(1);
+    engine.text.push(text);
+    engine.targets.reserve_exact(1);
+    engine.targets.push(targets);
     if len > 0 {
-        engine.journal.push(Entry {
+        JOURNAL.lock().push(Entry {
             time: timebase(),
             who: Label::new(who),
             why: Why::Load,
@@ -191,30 +187,30 @@ pub fn publish(who: &str, pages: &Pages, text: Range, constants: Range, targets:
 /// Lets the engine change the kernel's own call sites too.
 pub fn adopt_kernel() {
     let mut engine = ENGINE.lock();
-    engine.memory.text.reserve_exact(2);
-    engine.memory.text.extend([super::boot::text(), super::boot::stubs()]);
+    engine.text.reserve_exact(2);
+    engine.text.extend([super::boot::text(), super::boot::stubs()]);
 }
 
 /// Lets the engine change doublewords of the kernel's own that stubs load.
 pub fn adopt_targets(targets: Range) {
     let mut engine = ENGINE.lock();
-    engine.memory.targets.reserve_exact(1);
-    engine.memory.targets.push(targets);
+    engine.targets.reserve_exact(1);
+    engine.targets.push(targets);
 }
 
 /// Forgets text that nobody runs any more, before its memory is given back.
 pub fn withdraw(text: Range, targets: Range) {
     let mut engine = ENGINE.lock();
-    engine.memory.text.retain(|range| *range != text);
-    engine.memory.text.shrink_to_fit();
-    engine.memory.targets.retain(|range| *range != targets);
-    engine.memory.targets.shrink_to_fit();
+    engine.text.retain(|range| *range != text);
+    engine.text.shrink_to_fit();
+    engine.targets.retain(|range| *range != targets);
+    engine.targets.shrink_to_fit();
 }
 
 /// Forgets the part of `text` before `end`, which nobody runs any more.
 pub fn withdraw_front(text: Range, end: Vaddr) {
     let mut engine = ENGINE.lock();
-    if let Some(range) = engine.memory.text.iter_mut().find(|range| **range == text) {
+    if let Some(range) = engine.text.iter_mut().find(|range| **range == text) {
         range.0 = end;
     }
 }
@@ -228,13 +224,13 @@ pub fn while_locked(work: &mut dyn FnMut()) {
 /// True if instructions at `at` may run: the kernel's text, or registered text.
 pub fn is_executable(at: Vaddr) -> bool {
     // A fault may be reported while the engine works: then nothing is known.
-    let registered = || briefly(&ENGINE).is_some_and(|engine| contains(&engine.memory.text, at, 4));
+    let registered = || briefly(&ENGINE).is_some_and(|engine| contains(&engine.text, at, 4));
     at.is_aligned(4) && (super::boot::is_code(at) || registered())
 }
 
 /// Applies a batch whole, or refuses it and changes nothing; the words changed.
 pub fn apply<C: Change>(batch: Batch<C>) -> Result<u64, Refusal> {
-    let Engine { memory, journal } = &mut *ENGINE.lock();
+    let (memory, journal) = (&*ENGINE.lock(), &mut *JOURNAL.lock());
     Alias::with(|alias| {
         engine::apply(&mut Writable::new(memory, alias), journal, timebase(), batch)
     })
@@ -242,7 +238,7 @@ pub fn apply<C: Change>(batch: Batch<C>) -> Result<u64, Refusal> {
 
 /// Applies a batch and, with it, many more words: all or nothing.
 pub fn apply_all(batch: Batch, more: &impl Changes) -> Result<u64, Refusal> {
-    let Engine { memory, journal } = &mut *ENGINE.lock();
+    let (memory, journal) = (&*ENGINE.lock(), &mut *JOURNAL.lock());
     Alias::with(|alias| {
         engine::apply_all(&mut Writable::new(memory, alias), journal, timebase(), batch, more)
     })
@@ -251,7 +247,7 @@ pub fn apply_all(batch: Batch, more: &impl Changes) -> Result<u64, Refusal> {
 /// Whether [`apply`] would take the batch, and [`retarget`] the changes; nothing
 /// is changed.
 pub fn check<C: Change>(batch: Batch<C>, changes: &[TargetEdit]) -> Result<(), Refusal> {
-    let Engine { memory, .. } = &*ENGINE.lock();
+    let memory = &*ENGINE.lock();
     Alias::with(|alias| {
         let writable = Writable::new(memory, alias);
         engine::check(&writable, batch)?;
@@ -261,7 +257,7 @@ pub fn check<C: Change>(batch: Batch<C>, changes: &[TargetEdit]) -> Result<(), R
 
 /// Aims stubs elsewhere through their data words: all or none.
 pub fn retarget(who: &str, why: Why, changes: &[TargetEdit]) -> Result<(), Refusal> {
-    let Engine { memory, journal } = &mut *ENGINE.lock();
+    let (memory, journal) = (&*ENGINE.lock(), &mut *JOURNAL.lock());
     Alias::with(|alias| {
         let mut writable = Writable::new(memory, alias);
         engine::retarget(&mut writable, journal, timebase(), (who, why), changes)
@@ -270,5 +266,5 @@ pub fn retarget(who: &str, why: Why, changes: &[TargetEdit]) -> Result<(), Refus
 
 /// The journal: number of each entry since boot, and the entry; oldest first.
 pub fn journal() -> Vec<(u64, Entry)> {
-    ENGINE.lock().journal.entries().map(|(number, entry)| (number, *entry)).collect()
+    JOURNAL.lock().entries().map(|(number, entry)| (number, *entry)).collect()
 }

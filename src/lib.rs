@@ -19,6 +19,7 @@
 //! memory/     which pages are free; initrd.rs the files that came along
 //! media.rs    where a boot medium has the files that belong to the kernel
 //! digest.rs   do these bytes equal those elsewhere?
+//! sorted.rs   a map for few keys
 //! ------------ above: pure, runs under `cargo test`; below: the machine only
 //! kernel/     loaded modules, exports, command bodies, console
 //! machine/    every `unsafe`, every instruction that a host cannot execute
@@ -47,6 +48,7 @@ pub mod memory;
 pub mod mmu;
 pub mod patch;
 pub mod shell;
+pub mod sorted;
 pub mod step;
 pub mod trace;
 pub mod unpack;

@@ -10,7 +10,6 @@
 //!
 //! Files are made when they are read; a name that is not here is not a file.
 
-use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
@@ -50,10 +49,12 @@ pub fn list(dir: &str) -> Result<(), String> {
     let dir = dir.trim_matches('/');
     let prefix = if dir.is_empty() { String::new() } else { format!("{dir}/") };
     let paths = paths();
-    let names: BTreeSet<&str> = paths
+    let mut names: Vec<&str> = paths
         .iter()
         .filter_map(|path| path.strip_prefix(prefix.as_str())?.split('/').next())
         .collect();
+    names.sort_unstable();
+    names.dedup();
     let (names, found) = (names.iter().filter(|name| !name.is_empty()), !names.is_empty());
     if !found {
         let reason = if paths.iter().any(|path| path == dir) {

@@ -49,7 +49,6 @@ fn take(held: &AtomicBool) {
 
 // SAFETY: whoever changes `false` to `true` holds the lock, alone, until `unlock`.
 unsafe impl lock_api::RawMutex for Raw {
-    #[expect(clippy::declare_interior_mutable_const, reason = "lock_api asks for it")]
     const INIT: Self = Self(AtomicBool::new(false));
     type GuardMarker = lock_api::GuardSend;
 

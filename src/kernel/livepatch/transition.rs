@@ -17,6 +17,7 @@
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::callbacks::{self, When};
 use super::islands::{self, Change};
@@ -44,6 +45,10 @@ struct Open {
 }
 
 static OPEN: Mutex<Option<Open>> = Mutex::new(None);
+
+/// Whether [`OPEN`] holds one, changed under its lock: each command asks twice, and
+/// there seldom is.
+static IS_OPEN: AtomicBool = AtomicBool::new(false);
 
 /// The patch in transition, and whether it is being enabled.
 pub fn open() -> Option<(String, bool)> {
@@ -87,7 +92,9 @@ pub fn begin(patch: &str, enabling: bool, plan: Plan) -> Result<(), String> {
     PATCHES.lock().begin(plan).map_err(|refusal| refusal.to_string())?;
     let open = Open { patch: patch.to_string(), enabling, changes, fresh: true };
     ask(&open.changes, 8 - quiesce::side());
-    *OPEN.lock() = Some(open);
+    let mut held = OPEN.lock();
+    *held = Some(open);
+    IS_OPEN.store(true, Ordering::Relaxed);
     Ok(())
 }
 
@@ -166,7 +173,11 @@ fn go_on(patience: u64) -> Option<String> {
 
 /// Ends a transition that every CPU has gone through.
 fn finish() -> Option<String> {
-    let open = OPEN.lock().take()?;
+    let open = {
+        let mut held = OPEN.lock();
+        IS_OPEN.store(false, Ordering::Relaxed);
+        held.take()?
+    };
     let Open { patch, enabling, changes, .. } = &open;
     stacks::forget(Kind::Change);
     let settled = islands::settle(patch, why(*enabling), changes).and_then(|()| {
@@ -206,6 +217,9 @@ pub fn try_now() -> Option<String> {
 /// Before and after a command: finishes a transition, or says who keeps it from that,
 /// once. What a callback's fault was.
 pub fn settle() -> Option<String> {
+    if !IS_OPEN.load(Ordering::Relaxed) {
+        return None;
+    }
     let fresh = OPEN.lock().as_ref()?.fresh;
     let patch = open()?.0;
     let oops = go_on(if fresh { PATIENCE * tick::timebase_hz() } else { 0 });

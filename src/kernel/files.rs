@@ -203,13 +203,12 @@ fn kallsyms() -> String {
 pub fn write(path: &str, text: &[u8], append: bool) -> Result<(), Failure> {
     let name = path.trim_start_matches('/');
     let text = String::from_utf8_lossy(text);
-    let word = text.trim();
     if let Some(file) = tracing_file(name) {
         let written = tracefs::write(file, &text, append);
         return Ok(written.map_err(|why| format!("{path}: {why}"))?);
     }
     if let Some(rest) = name.strip_prefix(livepatch::sysfs::DIR)
-        && let Some(done) = livepatch::sysfs::write(rest, word)
+        && let Some(done) = livepatch::sysfs::write(rest, text.trim())
     {
         return done;
     }

@@ -51,7 +51,6 @@ struct Engine {
 
 impl Engine {
     /// Where it may write, and where it tells what it has written.
-    #[inline(always)]
     fn parts(&mut self) -> (&mut LiveText, &mut Journal<JOURNAL_ENTRIES>) {
         (self.memory.get_or_insert_default(), &mut self.journal)
     }

@@ -42,7 +42,8 @@ ENCODED_FLAGS = $(subst $(blank),$(unit),$(strip $(RUSTFLAGS)))$(if $(strip $(RU
 # One compiler, whose unstable parts are wanted: a target of our own, and core
 # and alloc built for it. The wrapper makes our own functions patchable.
 KERNEL_CARGO = RUSTC_BOOTSTRAP=1 CARGO_ENCODED_RUSTFLAGS='$(ENCODED_FLAGS)' \
-               RUSTC_WORKSPACE_WRAPPER=$(CURDIR)/tools/rustc-patchable cargo
+               RUSTC_WORKSPACE_WRAPPER=$(CURDIR)/tools/rustc-patchable \
+               CARGO_TARGET_PPC64LE_NONE_LINKER=$(CURDIR)/tools/link-kernel cargo
 KERNEL_FLAGS = --locked --release --target boot/ppc64le-none.json -Zjson-target-spec \
                -Zbuild-std=core,alloc,compiler_builtins -Zbuild-std-features=compiler-builtins-mem,optimize_for_size
 KERNEL_ELF   = target/ppc64le-none/release/tocsin-kernel
@@ -52,7 +53,7 @@ SPOIL        = target/debug/tocsin-spoil
 
 .PHONY: help deps run debug test test-host test-qemu test-matrix test-media image stress corpus fuzz \
          sanitize lint kernel module modules bad-modules debian-modules newer-modules grub-modules ko \
-         trace-summary trace-json trace-folded flame picture bench book clean FORCE
+         trace-summary trace-json trace-folded patch flame picture bench book clean FORCE
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -180,7 +181,7 @@ bad-modules: modules
 	@$(MAKE) --no-print-directory -C modules bad >&2
 
 # Cargo knows what is out of date; make then sees whether the file has changed.
-$(KERNEL_ELF): FORCE
+$(KERNEL_ELF): $(KSYMS) FORCE
 	@tools/deps.sh build
 	@$(KERNEL_CARGO) build $(KERNEL_FLAGS) --bin tocsin-kernel >&2
 
@@ -203,6 +204,11 @@ module: ## build a module of yours: SRC="x.c ..." OUT=x.ko, for Linux's headers 
 	@tools/deps.sh build
 	@$(MAKE) --no-print-directory -C modules module SRC='$(SRC)' OUT='$(OUT)' CALLER='$(CALLER)' \
 	  MODULE_FLAGS='$(MODULE_FLAGS)'
+
+patch: ## make a live patch of two sources of a module: OLD=a.c NEW=b.c OUT=p.ko [MODULE=a]
+	@tools/deps.sh build
+	@$(MAKE) --no-print-directory -C modules patch OLD='$(OLD)' NEW='$(NEW)' OUT='$(OUT)' \
+	  MODULE='$(MODULE)' CALLER='$(CALLER)'
 
 # Relative paths in FILE and ARGS start where make was called.
 export FILE ARGS

@@ -50,3 +50,4 @@
         VARARGS __dynamic_pr_debug, 2, 2, %r5
         VARARGS snprintf, 3, 3, %r6
         VARARGS scnprintf, 4, 3, %r6
+        VARARGS seq_printf, 5, 2, %r5

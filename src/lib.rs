@@ -19,6 +19,7 @@
 //! memory/     which pages are free; initrd.rs the files that came along
 //! media.rs    where a boot medium has the files that belong to the kernel
 //! digest.rs   do these bytes equal those elsewhere?
+//! sorted.rs   a map for few keys
 //! ------------ above: pure, runs under `cargo test`; below: the machine only
 //! kernel/     loaded modules, exports, command bodies, console
 //! machine/    every `unsafe`, every instruction that a host cannot execute
@@ -29,6 +30,8 @@
 //! the target has no operating system: a pure file that reaches for the machine
 //! does not compile under `cargo test`.
 #![cfg_attr(not(test), no_std)]
+// The compiler is asked not to make places for tracers in what tracers use.
+#![cfg_attr(target_os = "none", feature(patchable_function_entry))]
 
 extern crate alloc;
 
@@ -45,6 +48,7 @@ pub mod memory;
 pub mod mmu;
 pub mod patch;
 pub mod shell;
+pub mod sorted;
 pub mod step;
 pub mod trace;
 pub mod unpack;

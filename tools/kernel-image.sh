@@ -3,10 +3,9 @@
 #
 #   kernel-image.sh KSYMS KERNEL_ELF OUT
 #
-# The linker script keeps a place, .ksyms, whose size does not depend on what
-# will be in it: the symbols' addresses are known only after the link. KSYMS
-# packs the names into that many bytes, objcopy puts them there, and no address
-# moves. OUT keeps its symbols and lines for gdb; OUT.stripped is what boots.
+# The link keeps a place for them, .ksyms (tools/link-kernel): the symbols'
+# addresses are known only after it. KSYMS packs the names into that many bytes,
+# objcopy puts them there, and no address moves. OUT keeps its symbols and lines for gdb; OUT.stripped is what boots.
 set -euo pipefail
 ksyms=$1 kernel=$2 out=$3
 objdump=powerpc64le-linux-gnu-objdump

@@ -1,8 +1,8 @@
 //! Packs the kernel's symbols into the blob that `make kernel` puts in its image.
 //!
 //! ```text
-//!  ksyms KERNEL_ELF OUT --size BYTES
-//!  objcopy --update-section .ksyms=OUT KERNEL_ELF
+//!  ksyms KERNEL_ELF --needs                  how many bytes, for tools/link-kernel
+//!  ksyms KERNEL_ELF OUT --size BYTES         the blob, for tools/kernel-image.sh
 //! ```
 //!
 //! The linker script reserves the section, so nothing moves when it is filled.
@@ -11,9 +11,9 @@
 use std::process::ExitCode;
 use tocsin::ksyms::decode::Table;
 use tocsin::ksyms::elf::read_symbols;
-use tocsin::ksyms::encode::{encode_padded, fill_sizes};
+use tocsin::ksyms::encode::{Symbol, encode, encode_padded, fill_sizes};
 
-const USAGE: &str = "ksyms KERNEL_ELF OUT --size BYTES";
+const USAGE: &str = "ksyms KERNEL_ELF (--needs | OUT --size BYTES)";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -27,17 +27,26 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &[String]) -> Result<(), String> {
-    let [kernel, out, option, size] = arguments else {
-        return Err(format!("four words are needed (usage: {USAGE})"));
-    };
-    if option != "--size" {
-        return Err(format!("{option}: not an option (usage: {USAGE})"));
+    match arguments {
+        [kernel, option] if option == "--needs" => {
+            println!("{}", encode(&symbols_of(kernel)?).len());
+            Ok(())
+        }
+        [kernel, out, option, size] if option == "--size" => pack(kernel, out, parse_size(size)?),
+        _ => Err(format!("what shall be done? (usage: {USAGE})")),
     }
-    let room = parse_size(size)?;
+}
+
+fn symbols_of(kernel: &str) -> Result<Vec<Symbol>, String> {
     let file = std::fs::read(kernel).map_err(|why| format!("{kernel}: {why}"))?;
     let symbols = read_symbols(&file, &readable);
     let mut symbols = symbols.map_err(|why| format!("{kernel}: {why}"))?;
     fill_sizes(&mut symbols);
+    Ok(symbols)
+}
+
+fn pack(kernel: &str, out: &str, room: usize) -> Result<(), String> {
+    let symbols = symbols_of(kernel)?;
     let blob = encode_padded(&symbols, room).map_err(|why| format!("{kernel}: {why}"))?;
 
     // What the kernel will see: read it back before anybody relies on it.

@@ -25,8 +25,9 @@
 //! # References
 //! Linux 6.1, `include/linux/livepatch.h`; `Documentation/livepatch/livepatch.rst`.
 //!
-//! The kernel's own fields are neither read nor written: what Linux keeps there
-//! is kept in `livepatch/`, where a module cannot spoil it.
+//! The kernel's own fields are never read: what Linux keeps there is kept in
+//! `livepatch/`, where a module cannot spoil it. Some are written, for a patch's callbacks
+//! to read (`kernel/livepatch/mirror.rs`).
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -42,6 +43,21 @@ pub const OBJECT_SIZE: usize = 168;
 /// Size of `struct klp_patch`.
 pub const PATCH_SIZE: usize = 200;
 
+/// `klp_func.old_func`.
+pub const FUNC_OLD_FUNC: usize = 24;
+/// `klp_func.patched`.
+pub const FUNC_PATCHED: usize = 145;
+/// `klp_object.mod`.
+pub const OBJECT_MOD: usize = 152;
+/// `klp_object.patched`.
+pub const OBJECT_PATCHED: usize = 161;
+/// `klp_patch.enabled`.
+pub const PATCH_ENABLED: usize = 128;
+/// Size of `struct klp_state`: `id` 0, `version` 8, `data` 16.
+pub const STATE_SIZE: usize = 24;
+/// Most states of one patch.
+pub const MAX_STATES: usize = 256;
+
 /// Most objects in one patch, without the end entry.
 pub const MAX_OBJECTS: usize = 256;
 /// Most functions in one patch, of all its objects together.
@@ -56,7 +72,7 @@ pub const MAX_MODULE_NAME: usize = 55;
 pub struct PatchDesc {
     /// The patch module's `struct module`.
     pub mod_ptr: Vaddr,
-    /// The array of states, which nothing here uses.
+    /// The array of states: see [`read_states`].
     pub states: Option<Vaddr>,
     /// This patch replaces all patches before it.
     pub replace: bool,
@@ -216,6 +232,35 @@ pub fn read_patch(memory: &dyn Memory, at: Vaddr) -> Result<PatchDesc, KlpError>
                 return Err(KlpError::Endless { place, limit });
             }
             Some(object) => desc.objects.push(object),
+        }
+    }
+}
+
+/// What a patch says about a state of the system that it changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct State {
+    /// Which one: what patches have agreed on.
+    pub id: u64,
+    /// How it is changed; a later patch must know at least this version.
+    pub version: u32,
+    /// The `klp_state`, which the patch's callbacks keep data in.
+    pub at: Vaddr,
+}
+
+/// Reads the `klp_state`s at `at`; the one with the id 0 is the end.
+pub fn read_states(memory: &dyn Memory, at: Vaddr) -> Result<Vec<State>, KlpError> {
+    let reader = Reader { memory, object: None, func: None };
+    reader.aligned("states", at, 8)?;
+    let mut states = Vec::new();
+    loop {
+        let at = at.offset((states.len() * STATE_SIZE) as i64);
+        let state: [u8; STATE_SIZE] = reader.block("states", at)?;
+        match quad(&state, 0) {
+            0 => return Ok(states),
+            _ if states.len() == MAX_STATES => {
+                return Err(KlpError::Endless { place: reader.place("states"), limit: MAX_STATES });
+            }
+            id => states.push(State { id, version: quad(&state, 8) as u32, at }),
         }
     }
 }

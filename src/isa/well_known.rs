@@ -48,6 +48,8 @@ well_known! {
     LD_R0_16_R1 = 0xe801_0010, "ld 0,16(1)";
     /// Second word of a large-model global entry, `ld r2,x(r12)` before it.
     ADD_R2_R2_R12 = 0x7c42_6214, "add 2,2,12";
+    /// r12 = r12 + r0.
+    ADD_R12_R12_R0 = 0x7d8c_0214, "add 12,12,0";
     /// First word of a medium-model global entry, without its displacement.
     ADDIS_R2_R12 = 0x3c4c_0000, "addis 2,12,0";
     /// Second word of a medium-model global entry, without its displacement.

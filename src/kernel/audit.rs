@@ -22,7 +22,6 @@ use alloc::vec::Vec;
 use super::modules::{self, Module};
 use super::{livepatch, symbols, tracing, triggers};
 use crate::addr::Vaddr;
-use crate::loader::stubs::Stub;
 use crate::loader::{Group, RelocName, fields};
 use crate::machine::{memory, text};
 use crate::patch::journal::{Entry, Why};
@@ -251,16 +250,18 @@ impl<'m, 's> Audit<'m, 's> {
         let name = &self.module.name;
         let word = livepatch::islands::target_word(stub);
         let word = word.ok_or_else(|| format!("{stub} {name}: its redirect stub is gone"))?;
-        let abi = modules::stub_abi(self.module.linked().toc);
-        let words = Stub::Redirect { word, traced: None }
-            .encode(stub, &abi)
+        let words = livepatch::islands::words(stub, word, self.module.linked().toc)
             .map_err(|error| format!("{stub} {name}: {error}"))?;
-        for (index, word) in (0_i64..).zip(words.iter()) {
-            self.word(stub.offset(index * 4), *word);
+        for (at, word) in words {
+            self.word(at, word.0);
         }
         if row.state.contains(SiteState::REDIRECTED) {
-            // Zero, which no function is at, if no patch says so.
-            let to = self.replacement(row).unwrap_or_default();
+            let (_, entry, _) = self.module.function_at(row.at).unwrap_or_default();
+            let to = match (livepatch::is_changing(entry), livepatch::islands::chooser(stub)) {
+                (true, Some((chooser, _))) => chooser,
+                // Behind the site, as if nobody had patched it, if no patch says so.
+                _ => self.replacement(row).unwrap_or(row.at.offset(4)),
+            };
             self.target(word, to.0);
         }
         Ok(())

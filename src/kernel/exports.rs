@@ -4,7 +4,7 @@
 
 use alloc::vec::Vec;
 
-use super::compat::{heap, kernel, library, packet, param, print, search};
+use super::compat::{heap, kernel, library, packet, param, print, search, seq};
 use super::{livepatch, registry, tables};
 use crate::addr::Vaddr;
 use crate::compat::exports::kernel_exports;

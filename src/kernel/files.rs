@@ -1,22 +1,22 @@
 //! Control files: the words and places that Linux users know, and the initrd.
 //!
 //! ```text
-//! /proc/{modules,kallsyms,exports}
+//! /proc/{cmdline,exports,kallsyms,meminfo,modules}
 //! /sys/module/M/{refcnt,coresize,sections/S,parameters/P}
 //! /sys/kernel/tracing/*              see tracefs.rs
-//! /sys/kernel/livepatch/P/enabled
+//! /sys/kernel/livepatch/P/{enabled,transition,force,replace,stack_order,OBJ/patched}
 //! /lib/modules/*                     out of the initrd
 //! ```
 //!
 //! Files are made when they are read; a name that is not here is not a file.
 
-use alloc::collections::BTreeSet;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt::Write as _;
 
+use super::compat::seq;
 use super::modules::{self, Failure, Module};
 use super::tracefs::{self, DIRECTORY as TRACING};
 use super::{console, exports, initrd, ksyms, livepatch, params};
@@ -25,7 +25,9 @@ use crate::kprintln;
 /// Every path that there is now, without the leading slash.
 fn paths() -> Vec<String> {
     let mut paths: Vec<String> = initrd::all().map(|file| file.path.to_string()).collect();
-    paths.extend(["modules", "kallsyms", "exports"].map(|file| format!("proc/{file}")));
+    paths.extend(
+        ["cmdline", "exports", "kallsyms", "meminfo", "modules"].map(|file| format!("proc/{file}")),
+    );
     // Directories that are there when nothing is in them.
     paths.extend(["sys/module/".to_string(), "sys/kernel/livepatch/".to_string()]);
     paths.extend(tracefs::paths().map(|file| format!("{TRACING}/{file}")));
@@ -37,10 +39,8 @@ fn paths() -> Vec<String> {
             .extend(sections.map(|section| format!("sys/module/{name}/sections/{}", section.name)));
         let parameters = params::files(&module).into_iter();
         paths.extend(parameters.map(|param| format!("sys/module/{name}/parameters/{param}")));
-        if livepatch::is_patch(name) {
-            paths.push(format!("sys/kernel/livepatch/{name}/enabled"));
-        }
     }
+    paths.extend(livepatch::sysfs::paths());
     paths
 }
 
@@ -49,10 +49,12 @@ pub fn list(dir: &str) -> Result<(), String> {
     let dir = dir.trim_matches('/');
     let prefix = if dir.is_empty() { String::new() } else { format!("{dir}/") };
     let paths = paths();
-    let names: BTreeSet<&str> = paths
+    let mut names: Vec<&str> = paths
         .iter()
         .filter_map(|path| path.strip_prefix(prefix.as_str())?.split('/').next())
         .collect();
+    names.sort_unstable();
+    names.dedup();
     let (names, found) = (names.iter().filter(|name| !name.is_empty()), !names.is_empty());
     if !found {
         let reason = if paths.iter().any(|path| path == dir) {
@@ -71,6 +73,13 @@ pub fn print(path: &str) -> Result<(), String> {
     let name = path.trim_start_matches('/');
     if let Some(file) = initrd::find(name) {
         console::write_bytes(file.data);
+        return Ok(());
+    }
+    if let Some(function) = shown_by(name) {
+        let shown = seq::show(function)
+            .ok_or_else(|| format!("{path}: no memory for it (see mem)"))?
+            .map_err(|cause| format!("{path}: {cause}"))?;
+        console::write_bytes(shown.as_bytes());
         return Ok(());
     }
     if let Some((module, parameter)) = parameter(name)
@@ -103,16 +112,23 @@ fn parameter(name: &str) -> Option<(Arc<Module>, &str)> {
     Some((modules::find(module)?, rest.strip_prefix("parameters/")?))
 }
 
+/// The function that fills a file as C code does.
+fn shown_by(name: &str) -> Option<&'static str> {
+    match name {
+        "proc/cmdline" => Some("cmdline_proc_show"),
+        "proc/meminfo" => Some("meminfo_proc_show"),
+        _ => None,
+    }
+}
+
 fn content(name: &str) -> Option<String> {
     match name {
         "proc/modules" => Some(proc_modules()),
         "proc/kallsyms" => Some(kallsyms()),
         "proc/exports" => Some(proc_exports()),
         _ => {
-            if let Some(rest) = name.strip_prefix("sys/kernel/livepatch/") {
-                let module = rest.strip_suffix("/enabled")?;
-                let known = livepatch::is_patch(module);
-                return known.then(|| format!("{}\n", u8::from(livepatch::is_enabled(module))));
+            if let Some(rest) = name.strip_prefix(livepatch::sysfs::DIR) {
+                return livepatch::sysfs::read(rest);
             }
             let (module, rest) = name.strip_prefix("sys/module/")?.split_once('/')?;
             let module = modules::find(module)?;
@@ -187,19 +203,14 @@ fn kallsyms() -> String {
 pub fn write(path: &str, text: &[u8], append: bool) -> Result<(), Failure> {
     let name = path.trim_start_matches('/');
     let text = String::from_utf8_lossy(text);
-    let word = text.trim();
     if let Some(file) = tracing_file(name) {
         let written = tracefs::write(file, &text, append);
         return Ok(written.map_err(|why| format!("{path}: {why}"))?);
     }
-    if let Some(module) =
-        name.strip_prefix("sys/kernel/livepatch/").and_then(|rest| rest.strip_suffix("/enabled"))
+    if let Some(rest) = name.strip_prefix(livepatch::sysfs::DIR)
+        && let Some(done) = livepatch::sysfs::write(rest, text.trim())
     {
-        return match word {
-            "1" => livepatch::enable_command(module),
-            "0" => livepatch::disable_command(module),
-            _ => Err(format!("{path}: takes 0 or 1, not {word}").into()),
-        };
+        return done;
     }
     if let Some((module, parameter)) = parameter(name)
         && let Some(written) =
@@ -211,10 +222,11 @@ pub fn write(path: &str, text: &[u8], append: bool) -> Result<(), Failure> {
             oops => oops,
         });
     }
-    let reason = if content(name).is_some() || initrd::find(name).is_some() {
-        "cannot be written"
-    } else {
-        "no such file (see ls)"
-    };
+    let reason =
+        if content(name).is_some() || shown_by(name).is_some() || initrd::find(name).is_some() {
+            "cannot be written"
+        } else {
+            "no such file (see ls)"
+        };
     Err(format!("{path}: {reason}").into())
 }

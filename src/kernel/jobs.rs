@@ -17,12 +17,12 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::call::{self, CallEnd};
-use super::{livepatch, modules};
+use super::modules;
 use crate::addr::Vaddr;
 use crate::kprintln;
 use crate::machine::lock::{Mutex, pause};
 use crate::machine::memory::Block;
-use crate::machine::{paca, smp, spr, tick};
+use crate::machine::{paca, quiesce, smp, spr, tick};
 
 /// How far a job is.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -86,6 +86,7 @@ fn run_all(work: &Work) -> CallEnd {
     let mut end = CallEnd::Returned(0);
     for made in 1..=work.count {
         end = call::run(work.entry, &work.args);
+        quiesce::here();
         if matches!(end, CallEnd::Oops(_)) {
             break;
         }
@@ -125,7 +126,10 @@ pub fn secondary() -> ! {
                     job.state = State::Ended(end);
                 }
             }
-            None => smp::sleep(),
+            None => {
+                quiesce::here();
+                smp::sleep();
+            }
         }
     }
 }
@@ -161,6 +165,7 @@ pub fn wait(number: u32) -> Result<Job, String> {
             return Ok(job);
         }
         drop(jobs);
+        quiesce::here();
         // This CPU takes no ticks meanwhile.
         if spr::timebase() - looked > tick::period() {
             looked = spr::timebase();
@@ -219,15 +224,13 @@ pub fn doing(cpu: u16) -> String {
 }
 
 /// A job that may be in a module's code, if there is one: it was started there, or
-/// given an address there, or the module is a live patch, whose code anybody may be
-/// in. What a job's module imports is no question: its users keep a module loaded.
+/// given an address there. Whether one is in a live patch's code its stack says
+/// (`livepatch::nobody_in`). What a job's module imports is no question: its users keep a module loaded.
 pub fn in_the_way(module: &modules::Module) -> Option<u32> {
-    let patch = livepatch::is_patch(&module.name);
     let jobs = JOBS.lock();
     let live = |job: &&Job| !matches!(job.state, State::Ended(_));
     let own = |at: Vaddr| module.pages.contains(at, 1);
-    let inside = |job: &&Job| {
-        patch || own(job.work.entry) || job.work.args.iter().any(|arg| own(Vaddr(*arg)))
-    };
+    let inside =
+        |job: &&Job| own(job.work.entry) || job.work.args.iter().any(|arg| own(Vaddr(*arg)));
     jobs.list.iter().filter(live).find(inside).map(|job| job.number)
 }

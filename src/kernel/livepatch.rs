@@ -2,13 +2,19 @@
 //!
 //! ```text
 //!  patch module's init ─ klp_enable_patch ─ compat::klp reads it ─ LivePatches plans
-//!      Redirect   a redirect stub in an island near the module, then the site
-//!      Retarget   the stub's data word
-//!      Restore    the site
+//!   ─ callbacks: pre_patch ─ transition: begin ... finish ─ callbacks: post_patch
 //! ```
 //!
-//! `livepatch::islands` has the redirect stubs, `livepatch::callbacks` calls what
-//! the patch wants called before and after.
+//! | file | |
+//! |---|---|
+//! | `transition` | a change from beginning to end; who is in the way |
+//! | `stacks` | what is on a CPU's stack |
+//! | `islands` | redirect stubs, choosers, where they lead |
+//! | `callbacks` | what the patch wants called before and after |
+//! | `late` | what patches borrow from modules that come and go |
+//! | `states`, `shadow` | Linux's `klp_state`, shadow variables |
+//! | `mirror` | fields that callbacks may read |
+//! | `sysfs` | the files under `/sys/kernel/livepatch` |
 //!
 //! # Invariants
 //! - All words are checked before anything is made, and what fails after that is
@@ -22,21 +28,30 @@ use alloc::vec::Vec;
 
 use super::compat::print::Machine;
 use super::modules::{self, Failure, Module};
-use super::{symbols, tracing};
+use super::{own, symbols, tracing};
 use crate::addr::Vaddr;
 use crate::compat::klp;
 use crate::kprintln;
 use crate::livepatch::desc::{FuncDesc, ObjectDesc, PatchDesc, Site, World};
-use crate::livepatch::set::{LivePatches, Missing, PatchId, Plan, PlanStep};
-use crate::loader::SiteKind;
+use crate::livepatch::refusal::Refusal;
+use crate::livepatch::set::{LivePatches, Missing, PatchId, PlanStep};
+use crate::loader::modinfo::Modinfo;
+use crate::loader::{Name, SiteKind};
 use crate::machine::lock::Mutex;
-use crate::patch::journal::Why;
 use callbacks::When;
 
 mod callbacks;
 pub mod islands;
+mod late;
+mod mirror;
+pub mod shadow;
+mod stacks;
+pub mod states;
+pub mod sysfs;
+mod transition;
 
 pub use islands::{is_redirect_stub, islands};
+pub use transition::{init, is_changing, nobody_in, settle};
 
 static PATCHES: Mutex<LivePatches> = Mutex::new(LivePatches::new());
 /// Why the last `klp_enable_patch` refused: for the command that led to it.
@@ -53,10 +68,12 @@ impl World for Loaded {
     }
 
     fn functions(&self, module: Option<&str>, name: &str) -> Vec<Vaddr> {
-        module
-            .and_then(modules::find)
-            .map(|module| module.functions_named(name))
-            .unwrap_or_default()
+        match module {
+            Some(module) => {
+                modules::find(module).map(|module| module.functions_named(name)).unwrap_or_default()
+            }
+            None => own::range(&Name::new(name)).map(|range| range.start).into_iter().collect(),
+        }
     }
 
     fn site_of(&self, entry: Vaddr) -> Option<Site> {
@@ -69,40 +86,9 @@ impl World for Loaded {
     }
 
     fn has_sites(&self, module: Option<&str>) -> bool {
-        let module = module.and_then(modules::find);
-        module.is_some_and(|module| tracing::counts(Some(module.sites)).sites > 0)
+        let Some(name) = module else { return true };
+        modules::find(name).is_some_and(|module| tracing::counts(Some(module.sites)).sites > 0)
     }
-}
-
-/// Does what a plan says, then commits it. Sites are switched in one batch for
-/// what begins and one for what ends. On an error all is as it was.
-fn carry_out(who: &str, why: Why, plan: Plan) -> Result<(), String> {
-    let (mut begin, mut end) = (Vec::new(), Vec::new());
-    let site = |at: Vaddr| tracing::site_at(at).map(|(site, _)| site).ok_or("a call site is gone");
-    for step in plan.steps() {
-        match step {
-            PlanStep::Redirect { target, .. } => begin.push(site(target.site)?),
-            PlanStep::Retarget { .. } => {}
-            PlanStep::Restore { target, .. } => end.push(site(target.site)?),
-        }
-    }
-    let aimed = islands::aim(who, why, plan.steps())?;
-    if let Err(reason) = tracing::redirect(who, begin.clone(), true) {
-        aimed.undo(who);
-        return Err(reason);
-    }
-    if let Err(reason) = tracing::redirect(who, end, false) {
-        match begin.is_empty() {
-            true => aimed.undo(who),
-            false => {
-                // They were switched a moment ago, so they can be switched back.
-                let _ = tracing::redirect(who, begin, false);
-                aimed.undo_live(who);
-            }
-        }
-        return Err(reason);
-    }
-    PATCHES.lock().commit(plan).map_err(|refusal| refusal.to_string())
 }
 
 /// `klp_enable_patch(patch)`: called by a patch module's init; 0 or a negative
@@ -124,6 +110,10 @@ fn enable_from_module(at: Vaddr) -> Result<(), String> {
         .into_iter()
         .find(own)
         .ok_or("klp_patch.mod is no loaded module (set it to THIS_MODULE)")?;
+    if Modinfo::of(module.object()).get("livepatch").is_none() {
+        return Err("not marked as a live patch (add MODULE_INFO(livepatch, \"Y\"))".into());
+    }
+    let states = states::read(&read)?;
     let desc = PatchDesc {
         name: module.name.clone(),
         replace: read.replace,
@@ -146,6 +136,8 @@ fn enable_from_module(at: Vaddr) -> Result<(), String> {
     };
     let id = PATCHES.lock().register(desc).map_err(|refusal| refusal.to_string())?;
     callbacks::add(&module.name, &read.objects);
+    mirror::add(&module.name, at, &read);
+    states::add(&module.name, states);
     let oops = match enable(id, &module.name) {
         Ok(oops) => {
             note_oops(&module.name, oops);
@@ -182,27 +174,48 @@ fn forget(name: &str) {
     }
     drop(patches);
     callbacks::forget(name);
+    mirror::forget(name);
+    states::forget(name);
 }
 
-/// Enables a patch; a fault of its `post_patch`, after which it is enabled.
+/// Enables a patch, or begins to; a fault of its `post_patch`, after which it is
+/// enabled.
 fn enable(id: PatchId, name: &str) -> Result<Option<String>, Failure> {
+    if transition::turn(name, true) {
+        return Ok(transition::try_now());
+    }
+    let late = transition::let_end();
     let plan = PATCHES
         .lock()
         .plan_enable(id, &Loaded, Missing::Wait)
-        .map_err(|refusal| refusal.to_string())?;
+        .map_err(|refusal| refused(&refusal))?;
+    states::check(id)?;
     islands::check(plan.steps())?;
     let waiting = plan.waiting().to_vec();
     let shown: Vec<_> = plan.steps().iter().filter_map(shown).collect();
-    callbacks::before_patch(name)
-        .and_then(|()| Ok(carry_out(name, Why::PatchOn, plan)?))
-        .map_err(|failure| failed(failure, callbacks::notify(name, When::PostUnpatch)))?;
+    mirror::found(name);
+    callbacks::before_patch(name, None)
+        .and_then(|()| Ok(transition::begin(name, true, plan)?))
+        .map_err(|failure| failed(failure, callbacks::notify(name, None, When::PostUnpatch)))?;
     for (target, new) in shown {
         kprintln!("{target} -> {new}");
     }
     for module in waiting {
         kprintln!("{name}: waits for module {module}");
     }
-    Ok(callbacks::notify(name, When::PostPatch))
+    mirror::enabled(name, true);
+    Ok(late.or(transition::try_now()))
+}
+
+/// A refusal, with who is in the way.
+fn refused(refusal: &Refusal) -> String {
+    match (refusal, transition::open()) {
+        (Refusal::Busy, Some((other, _))) => format!(
+            "{other} is in transition (livepatch transition says why; livepatch force {other} \
+             ends it)"
+        ),
+        _ => refusal.to_string(),
+    }
 }
 
 /// A failure after which a callback may have faulted as well: that is worse.
@@ -213,21 +226,25 @@ fn failed(failure: Failure, oops: Option<String>) -> Failure {
     }
 }
 
-/// Disables a patch; the first fault of its callbacks, after which it is disabled.
+/// Disables a patch, or begins to; the first fault of its callbacks.
 fn disable(name: &str) -> Result<Option<String>, Failure> {
+    if transition::turn(name, false) {
+        return Ok(transition::try_now());
+    }
+    let late = transition::let_end();
     let plan = {
         let patches = PATCHES.lock();
         let id = patches.find(name).ok_or("no such live patch (see livepatch list)".to_string())?;
-        patches.plan_disable(id).map_err(|refusal| refusal.to_string())?
+        patches.plan_disable(id)
     };
+    let plan = plan.map_err(|refusal| refused(&refusal))?;
     islands::check(plan.steps())?;
-    let before = callbacks::notify(name, When::PreUnpatch);
-    if let Err(reason) = carry_out(name, Why::PatchOff, plan) {
-        let after = callbacks::notify(name, When::PostPatch);
+    let before = callbacks::notify(name, None, When::PreUnpatch);
+    if let Err(reason) = transition::begin(name, false, plan) {
+        let after = callbacks::notify(name, None, When::PostPatch);
         return Err(failed(reason.into(), before.or(after)));
     }
-    let after = callbacks::notify(name, When::PostUnpatch);
-    Ok(before.or(after))
+    Ok(late.or(before).or(transition::try_now()))
 }
 
 /// How a command ends, with what it was about in front.
@@ -246,7 +263,7 @@ fn shown(step: &PlanStep) -> Option<(String, String)> {
         PlanStep::Redirect { target, to } | PlanStep::Retarget { target, to, .. } => {
             Some((target.name.to_string(), symbols::qualified(*to)))
         }
-        PlanStep::Restore { .. } => None,
+        PlanStep::Restore { .. } | PlanStep::Arrive { .. } => None,
     }
 }
 
@@ -285,6 +302,22 @@ pub fn disable_command(word: &str) -> Result<(), Failure> {
     verdict(word, disable(&name))
 }
 
+/// `livepatch force MOD`: the transition ends although CPUs are in what changes.
+pub fn force_command(word: &str) -> Result<(), Failure> {
+    let name = word.replace('-', "_");
+    verdict(word, transition::force(&name).map_err(Failure::Refused))
+}
+
+/// `livepatch transition`: what is under way, and who keeps it from ending.
+pub fn transition() -> Vec<String> {
+    transition::lines()
+}
+
+/// True if a patch of that name is on the way from enabled to disabled or back.
+pub fn in_transition(name: &str) -> bool {
+    transition::is_open(name)
+}
+
 /// True if a patch of that name is enabled.
 pub fn is_enabled(name: &str) -> bool {
     let patches = PATCHES.lock();
@@ -310,7 +343,12 @@ pub fn replacement(entry: Vaddr) -> Option<Vaddr> {
 pub fn list() -> Vec<String> {
     let patches = PATCHES.lock();
     let line = |status: crate::livepatch::set::Status<'_>| {
-        let state = if status.enabled { "enabled" } else { "disabled" };
+        let state = match (transition::is_open(status.name), status.enabled) {
+            (true, true) => "enabling",
+            (true, false) => "disabling",
+            (false, true) => "enabled",
+            (false, false) => "disabled",
+        };
         format!("{} {state} functions {} on top {}", status.name, status.functions, status.on_top)
     };
     patches.status().map(line).collect()
@@ -333,14 +371,63 @@ pub fn show(patch: Option<&str>) -> Result<Vec<String>, String> {
     Ok(lines.collect())
 }
 
-/// Patches a module that has been listed and has not run yet, if patches wait for it.
-pub fn module_comes(name: &str) -> Result<(), String> {
-    let plan = PATCHES.lock().plan_coming(name, &Loaded).map_err(|refusal| refusal.to_string())?;
-    if plan.steps().is_empty() {
+/// Patches a module that has been listed and has not run yet, if patches wait for it:
+/// each patch's `pre_patch`, the functions, each patch's `post_patch`.
+pub fn module_comes(name: &str) -> Result<(), Failure> {
+    if PATCHES.lock().status().next().is_none() {
         return Ok(());
     }
+    let plan = PATCHES.lock().plan_coming(name, &Loaded).map_err(|refusal| refusal.to_string())?;
     islands::check(plan.steps())?;
-    carry_out(name, Why::PatchOn, plan)
+    late::settle(name)?;
+    let patches = PATCHES.lock().enabled_names();
+    let mut begun: Vec<String> = Vec::new();
+    let mut done = Ok(());
+    for patch in &patches {
+        mirror::found(patch);
+        begun.push(patch.clone());
+        if let Err(failure) = callbacks::before_patch(patch, Some(name)) {
+            done = Err(match failure {
+                Failure::Refused(why) => Failure::Refused(format!("{patch}: {why}")),
+                Failure::Oops(why) => Failure::Oops(format!("{patch}: {why}")),
+            });
+            break;
+        }
+    }
+    if done.is_ok() && !plan.steps().is_empty() {
+        done = transition::arrive(name, plan).map_err(Failure::Refused);
+    }
+    if let Err(failure) = done {
+        let oops = begun.iter().rev().fold(None, |oops, patch| {
+            oops.or(callbacks::notify(patch, Some(name), When::PostUnpatch))
+        });
+        return Err(failed(failure, oops));
+    }
+    let mut oops = None;
+    for patch in patches {
+        mirror::patched(&patch, Some(name), true);
+        if !transition::is_open(&patch) {
+            oops = oops.or(callbacks::notify(&patch, Some(name), When::PostPatch));
+        }
+    }
+    match oops {
+        Some(cause) => Err(Failure::Oops(cause)),
+        None => Ok(()),
+    }
+}
+
+/// A module that patches change is about to go: they are told, the last first.
+pub fn target_goes(name: &str) -> Option<String> {
+    let patches = PATCHES.lock().enabled_names();
+    let mut oops = None;
+    for patch in patches.into_iter().rev() {
+        if !transition::is_open(&patch) {
+            oops = oops.or(callbacks::notify(&patch, Some(name), When::PreUnpatch));
+        }
+        mirror::patched(&patch, Some(name), false);
+        oops = oops.or(callbacks::notify(&patch, Some(name), When::PostUnpatch));
+    }
+    oops
 }
 
 /// A module is about to go: if it is a patch, its functions come back first. A
@@ -348,12 +435,22 @@ pub fn module_comes(name: &str) -> Result<(), String> {
 pub fn module_goes(name: &str) -> Result<Option<String>, Failure> {
     // Only a patch whose own init failed afterwards is still enabled here.
     let oops = if is_enabled(name) { disable(name)? } else { None };
+    let oops = oops.or_else(transition::let_end);
+    if transition::is_open(name) {
+        return Err(Failure::Refused(format!(
+            "its live patch is in transition (livepatch force {name} ends that)"
+        )));
+    }
     forget(name);
     Ok(oops)
 }
 
 /// A module's text is gone: so are the redirects in it, and their stubs.
 pub fn module_gone(name: &str) {
+    transition::module_gone(name);
+    if let Err(reason) = late::settle(name) {
+        kprintln!("{name}: {reason}");
+    }
     PATCHES.lock().module_gone(name);
     callbacks::module_gone(name);
     islands::module_gone(name);

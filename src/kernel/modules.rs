@@ -22,13 +22,14 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::call::{self, CallEnd};
 use super::module_file::ModuleFile;
-use super::{compat, exports, jobs, livepatch, params, registry, tables, tracing, versions};
+use super::{compat, exports, jobs, livepatch, own, params, registry, tables, tracing, versions};
 use self_cell::self_cell;
 
 use crate::addr::Vaddr;
 use crate::compat::errno;
 use crate::kprintln;
 use crate::ksyms::readable::{may_be_made, readable};
+use crate::loader::borrow::Borrowed;
 use crate::loader::explain::Lens;
 use crate::loader::modinfo::module_name;
 use crate::loader::stubs::{Stub, StubAbi, StubKind};
@@ -44,6 +45,11 @@ use crate::memory::PAGE;
 use crate::shell::args::module_name_eq;
 use crate::shell::command::Param;
 use crate::trace::sites::{ModuleId, NewModule};
+
+/// Linux's `enum module_state`, the first word of a `struct module`.
+const STATE_LIVE: u32 = 0;
+const STATE_COMING: u32 = 1;
+const STATE_GOING: u32 = 2;
 
 /// A module in memory.
 pub struct Module {
@@ -232,6 +238,23 @@ impl Module {
         entries
     }
 
+    /// Addresses of the functions and data of that name, local ones too, ascending.
+    fn named(&self, name: &str) -> Vec<Vaddr> {
+        let object = self.object();
+        let mut found = Vec::new();
+        for symbol in object.symbols() {
+            let kind = symbol.st_info & 15; // none, variable or function
+            if kind > 2 || symbol.st_shndx == 0 || !object.is_named(&symbol, name) {
+                continue;
+            }
+            if let Some(section) = self.layout.offset_of(usize::from(symbol.st_shndx)) {
+                let at = self.address(section).offset(symbol.st_value.cast_signed());
+                found.insert(found.partition_point(|other| *other < at), at);
+            }
+        }
+        found
+    }
+
     /// Its functions that are in memory, by rising address.
     pub fn functions(&self) -> impl Iterator<Item = Function> + '_ {
         self.linked().functions.iter().filter(|function| self.is_there(function))
@@ -310,6 +333,19 @@ impl Module {
         at.is_aligned(4) && (within(Group::Text) || within(Group::InitText))
     }
 
+    /// Its stubs, out-of-line ones too.
+    pub fn stubs(&self) -> (Vaddr, Vaddr) {
+        self.range(self.layout.stubs)
+    }
+
+    /// Tells the module's code how far it is, in `THIS_MODULE->state`.
+    fn set_state(&self, state: u32) {
+        if let Some(this) = self.linked().this_module {
+            // A module whose `struct module` cannot be written does without.
+            let _ = memory::write_for_module(this, &state.to_le_bytes());
+        }
+    }
+
     fn is_text(&self, at: Vaddr) -> bool {
         let (start, end) = self.text();
         at >= start && at < end
@@ -372,12 +408,32 @@ struct Everyone {
     modules: Vec<Arc<Module>>,
 }
 
+/// What a live patch borrows from the kernel or from a module, as long as that is there.
+/// No use of it: the patch may stay when the module goes.
+fn borrowed_from(borrowed: &Borrowed<'_>) -> Option<Resolved> {
+    let found = match borrowed.module.map(find) {
+        Some(module) => module?.named(borrowed.name),
+        None => {
+            own::range(&Name::new(borrowed.name)).map(|range| range.start).into_iter().collect()
+        }
+    };
+    let addr = match (borrowed.position, found.as_slice()) {
+        (0, [only]) => *only,
+        (0, _) => return None,
+        (nth, several) => *several.get(nth as usize - 1)?,
+    };
+    Some(Resolved { addr, owner: Owner::Kernel, gpl_only: false })
+}
+
 impl Resolver for Everyone {
     fn resolve(&self, name: &str) -> Option<Resolved> {
         self.resolve_name(&Name::new(name))
     }
 
     fn resolve_name(&self, name: &Name<'_>) -> Option<Resolved> {
+        if let Some(borrowed) = loader::borrow::of(name) {
+            return borrowed_from(&borrowed);
+        }
         if let Some(addr) = exports::find(name) {
             return Some(Resolved { addr, owner: Owner::Kernel, gpl_only: false });
         }
@@ -442,6 +498,9 @@ impl<'m> AsLoaded<'m> {
 impl Resolver for AsLoaded<'_> {
     fn resolve(&self, name: &str) -> Option<Resolved> {
         let was_there = self.missing.binary_search(&name).is_err();
+        if let Some(borrowed) = loader::borrow::parse(name) {
+            return borrowed_from(&borrowed);
+        }
         was_there.then(|| self.owners.resolve(name)).flatten()
     }
 }
@@ -465,14 +524,19 @@ pub fn insmod_file(
     if options.link_only {
         return Ok(module);
     }
-    if let Err(refusal) = livepatch::module_comes(&module.name) {
+    module.set_state(STATE_COMING);
+    if let Err(failure) = livepatch::module_comes(&module.name) {
         unlist(&module);
-        return Err(Failure::Refused(format!(
-            "{}: a live patch waits for it, and cannot be applied: {refusal}",
-            module.name
-        )));
+        let told = |why| {
+            format!("{}: a live patch waits for it, and cannot be applied: {why}", module.name)
+        };
+        return Err(match failure {
+            Failure::Refused(why) => Failure::Refused(told(why)),
+            Failure::Oops(why) => Failure::Oops(told(why)),
+        });
     }
     let Some(init) = module.linked().init else {
+        module.set_state(STATE_LIVE);
         module.give_back_init();
         return Ok(module);
     };
@@ -482,6 +546,7 @@ pub fn insmod_file(
         CallEnd::Returned(result) => match result as i32 {
             // A live patch's callback may have faulted meanwhile: the patch is on.
             0.. => {
+                module.set_state(STATE_LIVE);
                 module.give_back_init();
                 match livepatch::take_oops(&module.name) {
                     Some(cause) => Err(Failure::Oops(format!("{}: {cause}", module.name))),
@@ -703,9 +768,9 @@ fn replace_list(change: impl FnOnce(&Snapshot) -> Snapshot) {
 /// Takes a module off the list and gives back its memory.
 fn unlist(module: &Arc<Module>) {
     tracing::module_goes(module);
-    livepatch::module_gone(&module.name);
     registry::module_gone(module);
     replace_list(|modules| modules.changed(|other| other.number == module.number, None));
+    livepatch::module_gone(&module.name);
     let (base, layout) = (module.linked().base, &module.layout);
     text::withdraw(module.text(), target_range(layout, base));
     compat::param::forget(base, layout.size);
@@ -724,6 +789,14 @@ pub fn rmmod(name: &str) -> Result<(), Failure> {
     }
     if let Some(held) = registry::in_use(&module) {
         return Err(format!("{name}: its {held} is held (rmmod who loaded it first)").into());
+    }
+    if livepatch::in_transition(name) {
+        return Err(
+            format!("{name}: its live patch is in transition (see livepatch transition)").into()
+        );
+    }
+    if livepatch::is_patch(name) && !livepatch::is_enabled(name) {
+        livepatch::nobody_in(&module).map_err(|why| format!("{name}: {why}"))?;
     }
     if livepatch::is_enabled(name) {
         return Err(
@@ -752,7 +825,8 @@ pub fn rmmod(name: &str) -> Result<(), Failure> {
             (None, None) => {}
         }
     }
-    let oops = livepatch::module_goes(name)?;
+    module.set_state(STATE_GOING);
+    let oops = livepatch::module_goes(name)?.or(livepatch::target_goes(name));
     unlist(&module);
     match oops {
         Some(cause) => Err(Failure::Oops(format!("{name}: {cause}"))),

@@ -101,6 +101,12 @@ pub fn range(name: &Name<'_>) -> Option<Range<Vaddr>> {
     Some(entry..entry.offset(size.into()))
 }
 
+/// The function that contains an address: its entry and its bytes.
+pub fn function_at(at: Vaddr) -> Option<(Vaddr, u64)> {
+    let (found, offset) = ksyms::find(at)?;
+    Some((at.offset(-i64::from(offset)), found.size.into()))
+}
+
 /// Hands over the name of every function that begins with `prefix`.
 pub fn each(prefix: &[u8], visit: &mut dyn FnMut(&str)) {
     ksyms::all()

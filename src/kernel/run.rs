@@ -22,7 +22,8 @@ use alloc::vec::Vec;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::commands::Kernel;
-use super::{audit, console, exports, initrd, jobs, own, records};
+use super::compat::seq;
+use super::{audit, console, exports, initrd, jobs, livepatch, own, records};
 use crate::kprintln;
 use crate::machine::lock::pause;
 use crate::machine::platform::{self, MachineFacts, Platform};
@@ -57,9 +58,11 @@ fn split(bootargs: &[u8]) -> (Vec<&[u8]>, Option<&[u8]>) {
 pub extern "C" fn run(facts: &MachineFacts) -> ! {
     let platform = platform::get().expect("the platform was found before the shell starts");
     let trouble = look_at_archive(facts);
+    seq::set_cmdline(&facts.bootargs);
     records::init(facts.timebase_hz);
     tick::init(facts.timebase_hz);
     own::init();
+    livepatch::init();
     tick::start();
     for hardware in smp::start_all(facts, jobs::secondary) {
         kprintln!("cpu: hardware number {hardware} did not come up");
@@ -146,6 +149,7 @@ fn prompt(platform: &dyn Platform, kernel: &mut Kernel) -> ! {
         let mut typed = [0; 16];
         let len = console::read(&mut typed);
         if len == 0 {
+            livepatch::settle();
             pause();
         }
         for byte in &typed[..len] {

@@ -259,8 +259,11 @@ pub fn take_redirect_stub(site: SiteId) -> bool {
 
 /// The site of the function whose global entry is `entry`.
 pub fn site_of(entry: Vaddr) -> Option<(SiteId, Row)> {
-    let module = modules::containing(entry)?;
-    let range = entry..entry.offset(function_len(&module, entry));
+    let len = match modules::containing(entry) {
+        Some(module) => function_len(&module, entry),
+        None => at_least_one_word(own::function_at(entry)?.1),
+    };
+    let range = entry..entry.offset(len);
     let sites = SITES.lock();
     let site = sites.first_in(range)?;
     Some((site, sites.row(site)?))

@@ -15,7 +15,9 @@
 
 use core::fmt;
 
-use super::{HEADER_SIZE, Kind, MAGIC, MAX_NAME, MAX_TOKENS, STRIDE};
+use super::{
+    HEADER_SIZE, Kind, MAGIC, MAX_NAME, MAX_TOKENS, MAX_WAITING, ONE_BYTE, STRIDE, TOKEN_SIZE,
+};
 
 /// Why bytes are not a table of symbols.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -30,10 +32,10 @@ pub enum TableError {
         /// Bytes that there are.
         has: u64,
     },
-    /// More tokens than codes, or a token that does not stand for earlier ones.
-    BadToken {
-        /// Its number.
-        token: usize,
+    /// More tokens than codes.
+    TooManyTokens {
+        /// How many.
+        count: u64,
     },
 }
 
@@ -44,7 +46,9 @@ impl fmt::Display for TableError {
             Self::Truncated { needs, has } => {
                 write!(f, "symbol table needs {needs} bytes, has {has}")
             }
-            Self::BadToken { token } => write!(f, "symbol table: token {token} is damaged"),
+            Self::TooManyTokens { count } => {
+                write!(f, "symbol table has {count} tokens, codes are for {MAX_TOKENS}")
+            }
         }
     }
 }
@@ -119,28 +123,30 @@ impl Packed<'_> {
 
     /// Hands over the name's bytes, until it ends or `take` wants no more.
     fn spell(&self, mut take: impl FnMut(u8) -> bool) {
-        // Tokens hold smaller codes, so no more of them wait than there are.
-        let mut waiting = [0; MAX_TOKENS + 2];
-        for &code in self.codes {
+        let mut waiting = [0; MAX_WAITING];
+        let mut codes = self.codes.iter();
+        while let Some(&byte) = codes.next() {
+            let low = if u16::from(byte) < ONE_BYTE { None } else { codes.next() };
             let mut depth = 1;
-            waiting[0] = code;
+            waiting[0] = low.map_or(byte.into(), |&low| u16::from_le_bytes([low, byte & 7]));
             while depth > 0 {
                 depth -= 1;
                 let code = waiting[depth];
-                let byte = match code.checked_sub(0x80).map(|token| 2 * usize::from(token)) {
-                    None => code,
-                    Some(pair) => match self.tokens.get(pair..) {
-                        Some([first, second, ..]) => {
-                            waiting[depth] = *second;
-                            waiting[depth + 1] = *first;
-                            depth += 2;
-                            continue;
-                        }
-                        // A code without its token.
-                        _ => b'?',
-                    },
+                let token = code.checked_sub(0x80).map(|token| TOKEN_SIZE * usize::from(token));
+                let more = match token.map(|at| self.tokens.get(at..at + TOKEN_SIZE)) {
+                    None => take(code as u8),
+                    Some(Some(&[low, middle, high])) if depth + 1 < waiting.len() => {
+                        waiting[depth] = u16::from_le_bytes([middle, high]) >> 4;
+                        waiting[depth + 1] = u16::from_le_bytes([low, middle & 0xf]);
+                        depth += 2;
+                        true
+                    }
+                    // Deeper than any token that was made.
+                    Some(Some(_)) => false,
+                    // A code without its token.
+                    Some(None) => take(b'?'),
                 };
-                if !take(byte) {
+                if !more {
                     return;
                 }
             }
@@ -180,7 +186,7 @@ impl<'a> Table<'a> {
     /// A table without symbols.
     pub const EMPTY: Self = Self { bytes: &[], tokens: &[], index: &[], count: 0 };
 
-    /// Checks the header and the tokens; records are checked as they are read.
+    /// Checks the header; tokens and records are checked as they are read.
     pub fn parse(bytes: &'a [u8]) -> Result<Self, TableError> {
         let header = bytes.get(..HEADER_SIZE).ok_or(TableError::NoTable)?;
         if !header.starts_with(&MAGIC) {
@@ -190,9 +196,9 @@ impl<'a> Table<'a> {
         let total = u64::from(u32_at(header, 12));
         let tokens = u64::from(u32_at(header, 16) & 0xffff);
         if tokens > MAX_TOKENS as u64 {
-            return Err(TableError::BadToken { token: MAX_TOKENS });
+            return Err(TableError::TooManyTokens { count: tokens });
         }
-        let index_at = HEADER_SIZE as u64 + 2 * tokens;
+        let index_at = HEADER_SIZE as u64 + TOKEN_SIZE as u64 * tokens;
         // A record has at least three bytes.
         let needs = index_at + 8 * count.div_ceil(STRIDE as u64) + 3 * count;
         let (needs, has) = (needs.max(total), total.min(bytes.len() as u64));
@@ -203,18 +209,12 @@ impl<'a> Table<'a> {
         // All below `bytes.len()` now, so they fit.
         let (count, total, index_at) = (count as usize, total as usize, index_at as usize);
         let index_end = index_at + 8 * count.div_ceil(STRIDE);
-        let table = Self {
+        Ok(Self {
             bytes: bytes.get(..total).ok_or(truncated)?,
             tokens: bytes.get(HEADER_SIZE..index_at).ok_or(truncated)?,
             index: bytes.get(index_at..index_end).ok_or(truncated)?,
             count,
-        };
-        for (token, pair) in table.tokens.chunks_exact(2).enumerate() {
-            if pair.iter().any(|&code| usize::from(code) >= 0x80 + token) {
-                return Err(TableError::BadToken { token });
-            }
-        }
-        Ok(table)
+        })
     }
 
     /// How many symbols there are.

@@ -1,9 +1,12 @@
 //! Packing symbols into a table: the host's half, run by `tools/ksyms.rs`.
 //!
 //! ```text
-//!  sort by offset ─> names to codes ─> again and again: the most frequent pair
-//!                                      of codes becomes a token ─> write
+//!  sort by offset ─> names to codes ─> again and again: the most frequent pairs
+//!                                      of codes become tokens ─> number them ─> write
 //! ```
+//!
+//! Several pairs become tokens in one look at all names, as long as they have no code
+//! in common: of the pairs left, only those with such a code may have become fewer.
 
 use alloc::collections::BTreeMap;
 use alloc::string::String;
@@ -11,7 +14,10 @@ use alloc::vec;
 use alloc::vec::Vec;
 use core::fmt;
 
-use super::{HEADER_SIZE, Kind, MAGIC, MAX_NAME, MAX_TOKENS, STRIDE};
+use super::{
+    CODES, HEADER_SIZE, Kind, MAGIC, MAX_NAME, MAX_TOKENS, MAX_WAITING, ONE_BYTE, STRIDE,
+    TOKEN_SIZE,
+};
 
 /// One symbol to be packed.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -43,8 +49,8 @@ impl fmt::Display for EncodeError {
         match self {
             Self::TooLarge { needs, room } => write!(
                 f,
-                "symbols need {needs} bytes and {room} are reserved (reserve more in the linker \
-                 script, and pass the same --size)"
+                "symbols need {needs} bytes and {room} are reserved (see tools/link-kernel, \
+                 which reserves what an earlier link needs and some more)"
             ),
         }
     }
@@ -69,10 +75,11 @@ pub fn encode(symbols: &[Symbol]) -> Vec<u8> {
     let mut sorted: Vec<&Symbol> = symbols.iter().collect();
     // By name too, so that the same symbols always give the same table.
     sorted.sort_by_key(|s| (s.offset, &s.name, s.size, s.kind));
-    let mut names: Vec<Vec<u8>> = sorted.iter().map(|s| name_codes(&s.name)).collect();
-    let tokens = make_tokens(&mut names);
+    let mut names: Vec<Vec<u16>> = sorted.iter().map(|s| name_codes(&s.name)).collect();
+    let mut tokens = make_tokens(&mut names);
+    number_by_use(&mut tokens, &mut names);
 
-    let records_at = HEADER_SIZE + 2 * tokens.len() + 8 * sorted.len().div_ceil(STRIDE);
+    let records_at = HEADER_SIZE + TOKEN_SIZE * tokens.len() + 8 * sorted.len().div_ceil(STRIDE);
     let mut index = Vec::new();
     let mut records = Vec::new();
     let mut before = 0;
@@ -86,9 +93,16 @@ pub fn encode(symbols: &[Symbol]) -> Vec<u8> {
         let data = u64::from(symbol.kind == Kind::Data);
         write_varint(&mut records, u64::from(symbol.offset - before));
         write_varint(&mut records, u64::from(symbol.size) << 1 | data);
-        // At most `MAX_NAME`.
-        records.push(codes.len() as u8);
-        records.extend(codes);
+        // At most `MAX_NAME`: a code of two bytes stands for two at least.
+        let length_at = records.len();
+        records.push(0);
+        for &code in codes {
+            if code >= ONE_BYTE {
+                records.push(ONE_BYTE as u8 | (code >> 8) as u8);
+            }
+            records.push(code as u8);
+        }
+        records[length_at] = (records.len() - length_at - 1) as u8;
         before = symbol.offset;
     }
 
@@ -99,71 +113,106 @@ pub fn encode(symbols: &[Symbol]) -> Vec<u8> {
     table.extend((total as u32).to_le_bytes());
     table.extend((tokens.len() as u16).to_le_bytes());
     table.extend([0; 2]);
-    table.extend(tokens.iter().flatten());
+    for [first, second] in tokens {
+        let both = u32::from(first) | u32::from(second) << 12;
+        table.extend(&both.to_le_bytes()[..TOKEN_SIZE]);
+    }
     table.extend(index);
     table.extend(records);
     table
 }
 
-fn name_codes(name: &str) -> Vec<u8> {
-    let ascii = name.chars().map(|c| if c.is_ascii() { c as u8 } else { b'?' });
+fn name_codes(name: &str) -> Vec<u16> {
+    let ascii = name.chars().map(|c| if c.is_ascii() { c as u16 } else { u16::from(b'?') });
     ascii.take(MAX_NAME).collect()
 }
 
+/// A pair must be there as often, or its token costs more than it saves.
+const WORTH: u32 = 4;
+
+/// Most pairs that become tokens together: of more, the last would be none of the
+/// most frequent.
+const TOGETHER: usize = 24;
+
 /// Replaces pairs of codes by tokens as long as that saves more than it costs.
-fn make_tokens(names: &mut [Vec<u8>]) -> Vec<[u8; 2]> {
-    let mut counts = vec![0; 1 << 16];
+fn make_tokens(names: &mut [Vec<u16>]) -> Vec<[u16; 2]> {
+    let mut counts = vec![0; CODES * CODES];
     let mut tokens = Vec::new();
+    // How many codes wait at once while each is unpacked, the first part first.
+    let mut waiting = vec![1; CODES];
     while tokens.len() < MAX_TOKENS {
-        let (pair, count) = most_frequent_pair(names, &mut counts);
-        // Each use saves a byte, and the token itself costs two.
-        if count <= 2 {
+        let mut ranked = frequent_pairs(names, &mut counts);
+        // By the pair too, so that the same symbols always give the same table.
+        ranked.sort_unstable_by_key(|&(pair, count)| (core::cmp::Reverse(count), pair));
+        // What each code becomes if the other follows it.
+        let mut becomes = vec![None; CODES];
+        let mut used = vec![false; CODES];
+        let room = TOGETHER.min(MAX_TOKENS - tokens.len());
+        let (before, best) = (tokens.len(), ranked.first().map_or(0, |&(_, count)| count));
+        for (pair, count) in ranked {
+            let [first, second] = pair.map(usize::from);
+            if tokens.len() - before == room || count * 2 < best {
+                break;
+            }
+            let wait = waiting[second].max(waiting[first] + 1);
+            if !used[first] && !used[second] && wait <= MAX_WAITING {
+                (used[first], used[second]) = (true, true);
+                let code = 0x80 + tokens.len();
+                becomes[first] = Some((pair[1], code as u16));
+                waiting[code] = wait;
+                tokens.push(pair);
+            }
+        }
+        if tokens.len() == before {
             break;
         }
-        // Below 0x80 + MAX_TOKENS, which is 0x100.
-        let code = (0x80 + tokens.len()) as u8;
-        tokens.push(pair);
-        for name in names.iter_mut() {
-            replace_pair(name, pair, code);
-        }
+        names.iter_mut().for_each(|name| replace_pairs(name, &becomes));
     }
     tokens
 }
 
-/// The pair that occurs most often, and how often; of several the one that is
-/// complete first, so that the same symbols always give the same table.
+/// The pairs that occur often enough, and how often.
 ///
-/// `counts` has an entry for every pair, all 0 before and after: clearing those
-/// in use is far less work than clearing 65,536.
-fn most_frequent_pair(names: &[Vec<u8>], counts: &mut [u32]) -> ([u8; 2], u32) {
-    let mut best = ([0; 2], 0);
+/// `counts` has an entry for every pair, all 0 before and after.
+fn frequent_pairs(names: &[Vec<u16>], counts: &mut [u32]) -> Vec<([u16; 2], u32)> {
+    let place = |[first, second]: [u16; 2]| usize::from(first) * CODES + usize::from(second);
     for pair in pairs(names) {
-        let count = &mut counts[usize::from(u16::from_le_bytes(pair))];
-        *count += 1;
-        if *count > best.1 {
-            best = (pair, *count);
-        }
+        counts[place(pair)] += 1;
     }
-    for pair in pairs(names) {
-        counts[usize::from(u16::from_le_bytes(pair))] = 0;
-    }
-    best
+    let taken = |pair| (pair, core::mem::take(&mut counts[place(pair)]));
+    pairs(names).map(taken).filter(|&(_, count)| count >= WORTH).collect()
 }
 
-fn pairs(names: &[Vec<u8>]) -> impl Iterator<Item = [u8; 2]> {
+fn pairs(names: &[Vec<u16>]) -> impl Iterator<Item = [u16; 2]> {
     let windows = names.iter().flat_map(|name| name.windows(2));
     windows.map(|pair| [pair[0], pair[1]])
 }
 
-fn replace_pair(name: &mut Vec<u8>, pair: [u8; 2], code: u8) {
+fn replace_pairs(name: &mut Vec<u16>, becomes: &[Option<(u16, u16)>]) {
     let (mut from, mut to) = (0, 0);
     while from < name.len() {
-        let found = name[from..].starts_with(&pair);
-        name[to] = if found { code } else { name[from] };
-        from += 1 + usize::from(found);
+        let next = name.get(from + 1).copied();
+        let found = becomes[usize::from(name[from])].filter(|&(second, _)| next == Some(second));
+        name[to] = found.map_or(name[from], |(_, code)| code);
+        from += 1 + usize::from(found.is_some());
         to += 1;
     }
     name.truncate(to);
+}
+
+/// Gives the lowest codes, those of one byte, to the tokens that names use most.
+fn number_by_use(tokens: &mut Vec<[u16; 2]>, names: &mut [Vec<u16>]) {
+    let mut uses = vec![0_u32; CODES];
+    names.iter().flatten().for_each(|&code| uses[usize::from(code)] += 1);
+    let mut order: Vec<u16> = (0x80..0x80 + tokens.len() as u16).collect();
+    order.sort_by_key(|&code| core::cmp::Reverse(uses[usize::from(code)]));
+    let mut number: Vec<u16> = (0..CODES as u16).collect();
+    for (new, &old) in (0x80..).zip(&order) {
+        number[usize::from(old)] = new;
+    }
+    let renumbered = |code: u16| number[usize::from(code)];
+    *tokens = order.iter().map(|&old| tokens[usize::from(old) - 0x80].map(renumbered)).collect();
+    names.iter_mut().flatten().for_each(|code| *code = renumbered(*code));
 }
 
 fn write_varint(out: &mut Vec<u8>, mut value: u64) {

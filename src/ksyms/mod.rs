@@ -18,7 +18,7 @@
 //! | 12 | u32 | bytes of the whole table; what follows is padding |
 //! | 16 | u16 | tokens, at most [`MAX_TOKENS`] |
 //! | 18 | u16 | 0 |
-//! | 20 | 2 bytes each | tokens: the two codes that each stands for |
+//! | 20 | 3 bytes each | tokens: the two codes that each stands for, 12 bits each, the first in the lower |
 //! | then | 8 bytes each | index, one for every [`STRIDE`] symbols: u32 offset of the first of them in the image, u32 where its record begins in the table |
 //! | then | | records, sorted by offset |
 //!
@@ -26,11 +26,13 @@
 //! - a varint, how far the symbol lies after the one before it, or after the
 //!   offset in the index for the first of a group (so always 0 there);
 //! - a varint, twice the symbol's size in bytes, and one more for data;
-//! - one byte, the number of codes in its name, and the codes.
+//! - one byte, the number of bytes of its name's codes, and these.
 //!
 //! A code below 0x80 is that ASCII character. Code 0x80 + t is token t, which is
-//! two codes, each a character or an earlier token. Varints have 7 bits a byte,
-//! lowest first, the top bit set on all but the last.
+//! two codes, each a character or a token; those used most have the lowest numbers.
+//! A code below [`ONE_BYTE`] is one byte, another two: 0xf8 and its upper three bits,
+//! then the lower eight. Varints have 7 bits a byte, lowest first, the top bit set on
+//! all but the last.
 //!
 //! # Invariants
 //! - Offsets count from the image's first byte, so the table is right wherever
@@ -39,9 +41,9 @@
 //!   loop, or read outside the table.
 //!
 //! Byte pairs suit symbol names, whose prefixes (`tocsin::machine::`) and
-//! endings repeat: they come out at less than half their length. A general
-//! compressor would do better, and would have to unpack the whole table to find
-//! one name.
+//! endings repeat: they come out at a sixth of their length, the tokens included. A
+//! general compressor would do better, and would have to unpack the whole table to
+//! find one name.
 #![forbid(unsafe_code)]
 
 pub mod decode;
@@ -51,7 +53,7 @@ mod nesting;
 pub mod readable;
 
 /// First bytes of a table.
-pub const MAGIC: [u8; 8] = *b"TOCSYM01";
+pub const MAGIC: [u8; 8] = *b"TOCSYM02";
 
 /// Bytes before the tokens.
 pub const HEADER_SIZE: usize = 20;
@@ -59,8 +61,20 @@ pub const HEADER_SIZE: usize = 20;
 /// Symbols for each entry of the index.
 pub const STRIDE: usize = 16;
 
+/// Codes below this are one byte.
+pub const ONE_BYTE: u16 = 0xf8;
+
+/// Codes are below this: eleven bits.
+pub const CODES: usize = 0x800;
+
 /// Most tokens: one for each code from 0x80.
-pub const MAX_TOKENS: usize = 128;
+pub const MAX_TOKENS: usize = CODES - 0x80;
+
+/// Most codes that wait while a name is unpacked; [`encode`] makes no token that needs more.
+pub const MAX_WAITING: usize = 32;
+
+/// Bytes of a token.
+pub const TOKEN_SIZE: usize = 3;
 
 /// Longest name, in bytes; longer ones are cut when the table is made.
 pub const MAX_NAME: usize = 255;

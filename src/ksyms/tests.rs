@@ -5,7 +5,7 @@ use super::Kind;
 use super::decode::{Table, TableError};
 use super::elf::{ElfError, read_symbols};
 use super::encode::{EncodeError, Symbol, encode, encode_padded, fill_sizes};
-use super::{MAX_NAME, STRIDE};
+use super::{MAX_NAME, MAX_TOKENS, STRIDE};
 use proptest::prelude::*;
 
 fn symbol(name: &str, offset: u32, size: u32) -> Symbol {
@@ -97,7 +97,7 @@ fn a_table_is_padded_to_its_room_or_refused() {
     assert_eq!(encode_padded(&symbols, needs).unwrap().len(), needs);
     let error = encode_padded(&symbols, needs - 1).unwrap_err();
     assert_eq!(error, EncodeError::TooLarge { needs, room: needs - 1 });
-    assert!(error.to_string().contains("reserve more in the linker script"));
+    assert!(error.to_string().contains("see tools/link-kernel"));
 }
 
 #[test]
@@ -118,13 +118,48 @@ fn a_table_cut_short_is_refused() {
     }
 }
 
+/// Its tokens: 3 bytes each from 20 on, two codes of 12 bits.
 #[test]
-fn a_token_may_stand_for_earlier_codes_only() {
-    let symbols: Vec<_> = (0..8).map(|i| symbol("aaaa", i, 1)).collect();
-    let mut bytes = encode(&symbols);
-    assert_eq!(bytes[20..22], *b"aa");
-    bytes[21] = 0x80;
-    assert_eq!(Table::parse(&bytes).unwrap_err(), TableError::BadToken { token: 0 });
+fn a_name_that_would_never_end_is_cut() {
+    let symbols: Vec<_> = (0..8).map(|i| symbol("ab", i, 1)).collect();
+    let bytes = encode(&symbols);
+    let pair = |first: u32, second: u32| (first | second << 12).to_le_bytes();
+    assert_eq!(bytes[20..23], pair(u32::from(b'a'), u32::from(b'b'))[..3]);
+    for token in [pair(0x80, 0x80), pair(0x80, 0x61), pair(0x61, 0x80), pair(0x7ff, 0x7ff)] {
+        let mut damaged = bytes.clone();
+        damaged[20..23].copy_from_slice(&token[..3]);
+        let table = Table::parse(&damaged).unwrap();
+        assert_eq!(table.iter().count(), 8);
+        assert!(table.iter().all(|found| found.name.as_str().len() <= MAX_NAME));
+    }
+    let mut damaged = bytes;
+    damaged[16..18].copy_from_slice(&(MAX_TOKENS as u16 + 1).to_le_bytes());
+    let count = MAX_TOKENS as u64 + 1;
+    assert_eq!(Table::parse(&damaged).unwrap_err(), TableError::TooManyTokens { count });
+}
+
+/// 2,000 names of three pairs each, which more tokens help than there are codes of one byte.
+#[test]
+fn tokens_with_codes_of_two_bytes_come_out_too() {
+    let letters = |i: u32| [i % 26, i / 26 % 26, i / 7 % 26].map(|n| char::from(b'a' + n as u8));
+    let name =
+        |i: u32| [letters(i), letters(i * 3), letters(i)].iter().flatten().collect::<String>();
+    let symbols: Vec<_> = (0..2000).map(|i| symbol(&name(i), 4 * i, 4)).collect();
+    let bytes = encode(&symbols);
+    let tokens = usize::from(u16::from_le_bytes([bytes[16], bytes[17]]));
+    assert!((200..=MAX_TOKENS).contains(&tokens), "{tokens}");
+    assert_eq!(unpack(&Table::parse(&bytes).unwrap()), symbols);
+}
+
+/// Beginnings of one name, of which every second letter is the same: few pairs become
+/// tokens together, and the next token's first part is often the last token.
+#[test]
+fn tokens_do_not_nest_deeper_than_a_name_is_unpacked() {
+    let letters: Vec<char> = ('!'..='y').collect();
+    let whole: String = letters.iter().flat_map(|&letter| [letter, 'z']).collect();
+    let name = |i: usize| &whole[..2 + i % (whole.len() - 1)];
+    let symbols: Vec<_> = (0..2000).map(|i| symbol(name(i), 4 * i as u32, 4)).collect();
+    assert_eq!(unpack(&Table::parse(&encode(&symbols)).unwrap()), symbols);
 }
 
 #[test]

@@ -7,13 +7,14 @@
 //!        v             plan_enable               PlanStep::Redirect  stub, then site
 //!   LivePatches  ----  plan_disable  --> Plan --           Retarget  stub's data word
 //!        ^   set.rs    plan_coming               \         Restore   site
-//!        +------------------------- commit <----- the kernel has done it
+//!        +----------------- begin ... finish <--- the kernel has done it
 //! ```
 //!
-//! `refusal.rs` has the reasons why not; `patch/state.rs` what a redirected site
+//! `refusal.rs` has the reasons why not; `shadow.rs` what patches tie to others' data; `patch/state.rs` what a redirected site
 //! looks like; `loader/stubs/redirect.rs` what it leads through.
 #![forbid(unsafe_code)]
 
 pub mod desc;
 pub mod refusal;
 pub mod set;
+pub mod shadow;

@@ -65,6 +65,8 @@ pub enum Refusal {
         /// The replacement's address.
         at: Vaddr,
     },
+    /// Another change is still under way.
+    Busy,
     /// Something else was committed since the plan was made.
     Stale,
 }
@@ -76,11 +78,6 @@ pub enum Fault {
     NoName,
     /// The patch changes no object.
     NoObjects,
-    /// An object changes no function.
-    NoFunctions {
-        /// Its module; `None` is the kernel.
-        module: Option<String>,
-    },
     /// A replacement's address is 0 or no multiple of 4.
     BadReplacement(FuncName),
     /// Two objects are the same module.
@@ -100,7 +97,10 @@ impl fmt::Display for Refusal {
             Self::NotEnabled => f.write_str("not enabled: there is nothing to disable"),
             Self::Enabled => f.write_str("still enabled: disable it first"),
             Self::ModuleNotLoaded(module) => write!(f, "module {module} is not loaded"),
-            Self::UnknownFunction(function) => write!(f, "{function}: no such function"),
+            Self::UnknownFunction(function) => write!(
+                f,
+                "{function}: no such function (misspelt, or inlined: see available_filter_functions)"
+            ),
             Self::Ambiguous { function, count } => {
                 write!(f, "{function}: {count} functions have that name, say which by old_sympos")
             }
@@ -108,7 +108,10 @@ impl fmt::Display for Refusal {
                 write!(f, "{function}: old_sympos is {sympos}, but there are only {count}")
             }
             Self::NoCallSite { function, object_has_sites: true } => {
-                write!(f, "{function}: no call site: it is notrace, or assembly")
+                write!(
+                    f,
+                    "{function}: no call site: it is notrace, or assembly (patch its callers instead)"
+                )
             }
             Self::NoCallSite { function, object_has_sites: false } => write!(
                 f,
@@ -125,8 +128,13 @@ impl fmt::Display for Refusal {
                 "{function}: its call site stands behind the prologue, too late to redirect; \
                  build it with -mprofile-kernel"
             ),
-            Self::Twice(function) => write!(f, "{function}: replaced twice by the same patch"),
-            Self::ReplacesItself(function) => write!(f, "{function}: replaced by itself"),
+            Self::Twice(function) => {
+                write!(f, "{function}: replaced twice by the same patch (leave one out)")
+            }
+            Self::ReplacesItself(function) => {
+                write!(f, "{function}: replaced by itself (set new_func to another function)")
+            }
+            Self::Busy => f.write_str("another patch is in transition"),
             Self::Stale => f.write_str("another patch was changed in between: try again"),
         }
     }
@@ -141,9 +149,6 @@ impl fmt::Display for Fault {
         match self {
             Self::NoName => f.write_str("a name is missing in the patch's description"),
             Self::NoObjects => f.write_str("the patch changes no object"),
-            Self::NoFunctions { module } => {
-                write!(f, "the patch changes no function of {}", object(module))
-            }
             Self::BadReplacement(function) => {
                 write!(f, "{function}: the replacement's address is no function's")
             }

@@ -21,11 +21,10 @@
 //! - A function is replaced in text exactly if its stack is not empty, and by
 //!   the stack's top.
 //!
-//! Each change works from the next call on; who runs an old version stays in it.
-//! A patch module can therefore not be unloaded at once, whatever its state.
+//! A change takes time: from `begin` to `finish` some CPUs run what was and some what
+//! will be, and `reverse` leads back. One change at a time.
 
 use alloc::borrow::ToOwned;
-use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
@@ -84,6 +83,40 @@ pub enum PlanStep {
         /// What ran till now.
         from: Vaddr,
     },
+    /// Its module comes in the middle of a transition: CPUs that have not changed over
+    /// run `before`, the others `after`; `None` is the function itself.
+    Arrive {
+        /// The function.
+        target: Target,
+        /// What it was replaced with.
+        before: Option<Vaddr>,
+        /// What it will be replaced with.
+        after: Option<Vaddr>,
+    },
+}
+
+impl PlanStep {
+    /// The function that changes.
+    #[must_use]
+    pub const fn target(&self) -> &Target {
+        match self {
+            Self::Redirect { target, .. }
+            | Self::Retarget { target, .. }
+            | Self::Restore { target, .. }
+            | Self::Arrive { target, .. } => target,
+        }
+    }
+
+    /// What runs before and after the change; `None` is the function itself.
+    #[must_use]
+    pub const fn ends(&self) -> (Option<Vaddr>, Option<Vaddr>) {
+        match self {
+            Self::Redirect { to, .. } => (None, Some(*to)),
+            Self::Retarget { from, to, .. } => (Some(*from), Some(*to)),
+            Self::Restore { from, .. } => (Some(*from), None),
+            Self::Arrive { before, after, .. } => (*before, *after),
+        }
+    }
 }
 
 #[derive(Clone, Debug)]
@@ -96,6 +129,46 @@ struct Stack {
 impl Stack {
     fn top(&self) -> Option<Vaddr> {
         self.layers.last().map(|(_, new)| *new)
+    }
+
+    fn has(&self, id: PatchId) -> bool {
+        self.layers.iter().any(|(by, _)| *by == id)
+    }
+}
+
+/// Stacks by rising address of their functions. A list, for they are few, and the code of
+/// a tree is large.
+#[derive(Clone, Debug, Default)]
+struct Stacks(Vec<Stack>);
+
+impl Stacks {
+    const fn new() -> Self {
+        Self(Vec::new())
+    }
+
+    fn place(&self, entry: Vaddr) -> Result<usize, usize> {
+        self.0.binary_search_by_key(&entry, |stack| stack.target.entry)
+    }
+
+    fn get(&self, entry: Vaddr) -> Option<&Stack> {
+        self.place(entry).ok().map(|place| &self.0[place])
+    }
+
+    fn top(&self, entry: Vaddr) -> Option<Vaddr> {
+        self.get(entry)?.top()
+    }
+
+    /// Puts a stack in the place of the one of the same function.
+    fn put(&mut self, stack: Stack) {
+        match self.place(stack.target.entry) {
+            Ok(place) => self.0[place] = stack,
+            Err(place) => self.0.insert(place, stack),
+        }
+    }
+
+    fn retain(&mut self, keep: impl Fn(&Stack) -> bool) {
+        self.0.retain(keep);
+        self.0.shrink_to_fit(); // `mem` is the same before and after
     }
 }
 
@@ -112,9 +185,12 @@ enum Verb {
 pub struct Plan {
     steps: Vec<PlanStep>,
     /// The stacks of all functions concerned, as they will be.
-    stacks: BTreeMap<Vaddr, Stack>,
+    stacks: Stacks,
     enabled: Vec<PatchId>,
     waiting: Vec<String>,
+    /// What a module that comes gets in the state before the transition.
+    before: Stacks,
+    verb: Verb,
     generation: u64,
 }
 
@@ -146,12 +222,19 @@ pub struct Status<'a> {
     pub id: PatchId,
     /// Its name.
     pub name: &'a str,
-    /// Whether it is enabled.
+    /// Whether it is enabled, or about to be.
     pub enabled: bool,
     /// Functions that it replaces, in loaded objects, also under others.
     pub functions: usize,
     /// Those of them where it is on top.
     pub on_top: usize,
+}
+
+/// What is enabled, and what that makes of each function.
+#[derive(Clone, Debug, Default)]
+struct State {
+    enabled: Vec<PatchId>,
+    stacks: Stacks,
 }
 
 /// The patches.
@@ -161,7 +244,9 @@ pub struct LivePatches {
     /// The enabled ones in the order of being enabled.
     enabled: Vec<PatchId>,
     /// By global entry; none is empty.
-    stacks: BTreeMap<Vaddr, Stack>,
+    stacks: Stacks,
+    /// During a transition: how it was, and for CPUs that have not changed over still is.
+    before: Option<State>,
     next_id: u32,
     generation: u64,
 }
@@ -173,7 +258,8 @@ impl LivePatches {
         Self {
             patches: Vec::new(),
             enabled: Vec::new(),
-            stacks: BTreeMap::new(),
+            stacks: Stacks::new(),
+            before: None,
             next_id: 0,
             generation: 0,
         }
@@ -194,7 +280,7 @@ impl LivePatches {
 
     /// Forgets a patch that is disabled.
     pub fn unregister(&mut self, id: PatchId) -> Result<(), Refusal> {
-        if self.is_enabled(id) {
+        if self.is_enabled(id) || self.was_enabled(id) {
             return Err(Refusal::Enabled);
         }
         let before = self.patches.len();
@@ -215,11 +301,51 @@ impl LivePatches {
         self.enabled.contains(&id)
     }
 
+    /// Whether a patch was enabled before the transition that is under way.
+    #[must_use]
+    pub fn was_enabled(&self, id: PatchId) -> bool {
+        self.before.as_ref().is_some_and(|before| before.enabled.contains(&id))
+    }
+
+    /// Its place among the enabled patches, from 1.
+    #[must_use]
+    pub fn stack_order(&self, id: PatchId) -> Option<usize> {
+        self.enabled.iter().position(|enabled| *enabled == id).map(|place| place + 1)
+    }
+
+    /// What a patch says of itself.
+    #[must_use]
+    pub fn desc(&self, id: PatchId) -> Option<&PatchDesc> {
+        self.patch(id).ok().map(|patch| &patch.desc)
+    }
+
+    /// The enabled patches in their order, the one in transition among them.
+    #[must_use]
+    pub fn enabled_names(&self) -> Vec<String> {
+        self.enabled_patches().map(|patch| patch.desc.name.clone()).collect()
+    }
+
+    /// The patches that are, or were before the transition, enabled and older than this
+    /// one, in their order.
+    #[must_use]
+    pub fn before(&self, name: &str) -> Vec<String> {
+        let Some(id) = self.find(name) else { return Vec::new() };
+        let both = self.before.iter().flat_map(|state| &state.enabled).chain(&self.enabled);
+        let mut older: Vec<PatchId> = Vec::new();
+        for other in both.take_while(|other| **other != id) {
+            if !older.contains(other) {
+                older.push(*other);
+            }
+        }
+        let name = |id: PatchId| self.patch(id).ok().map(|patch| patch.desc.name.clone());
+        older.into_iter().filter_map(name).collect()
+    }
+
     /// All patches in the order of their registration.
     pub fn status(&self) -> impl Iterator<Item = Status<'_>> {
         self.patches.iter().map(|patch| {
             let id = patch.id;
-            let own = self.stacks.values().filter(|s| s.layers.iter().any(|(by, _)| *by == id));
+            let own = self.stacks.0.iter().filter(|stack| stack.has(id));
             let top = |stack: &&Stack| stack.layers.last().is_some_and(|(by, _)| *by == id);
             Status {
                 id,
@@ -234,7 +360,7 @@ impl LivePatches {
     /// The function with this global entry, and what replaces it now.
     #[must_use]
     pub fn replacement(&self, entry: Vaddr) -> Option<(&Target, Vaddr)> {
-        let stack = self.stacks.get(&entry)?;
+        let stack = self.stacks.get(entry)?;
         Some((&stack.target, stack.top()?))
     }
 
@@ -253,6 +379,9 @@ impl LivePatches {
         missing: Missing,
     ) -> Result<Plan, Refusal> {
         let patch = self.patch(id)?;
+        if self.in_transition() {
+            return Err(Refusal::Busy);
+        }
         if self.is_enabled(id) {
             return Err(Refusal::AlreadyEnabled);
         }
@@ -260,7 +389,7 @@ impl LivePatches {
         if patch.desc.replace {
             plan.enabled.clear();
             plan.stacks = self.stacks.clone();
-            plan.stacks.values_mut().for_each(|stack| stack.layers.clear());
+            plan.stacks.0.iter_mut().for_each(|stack| stack.layers.clear());
         }
         for object in &patch.desc.objects {
             for func in &object.funcs {
@@ -284,17 +413,18 @@ impl LivePatches {
     /// Plans to disable a patch, wherever in the stacks it lies.
     pub fn plan_disable(&self, id: PatchId) -> Result<Plan, Refusal> {
         self.patch(id)?;
+        if self.in_transition() {
+            return Err(Refusal::Busy);
+        }
         if !self.is_enabled(id) {
             return Err(Refusal::NotEnabled);
         }
         let mut plan = self.unchanged();
         plan.enabled.retain(|enabled| *enabled != id);
-        for (entry, stack) in &self.stacks {
-            if stack.layers.iter().any(|(by, _)| *by == id) {
-                let mut stack = stack.clone();
-                stack.layers.retain(|(by, _)| *by != id);
-                plan.stacks.insert(*entry, stack);
-            }
+        for stack in self.stacks.0.iter().filter(|stack| stack.has(id)) {
+            let mut stack = stack.clone();
+            stack.layers.retain(|(by, _)| *by != id);
+            plan.stacks.put(stack);
         }
         Ok(self.with_steps(plan, Verb::Disable))
     }
@@ -302,50 +432,113 @@ impl LivePatches {
     /// Plans what the enabled patches have to change in a module that has just
     /// been loaded and has not run yet.
     pub fn plan_coming(&self, module: &str, world: &impl World) -> Result<Plan, Refusal> {
+        let Some(before) = &self.before else {
+            let plan = self.layers_of(&self.enabled, module, world)?;
+            return Ok(self.with_steps(plan, Verb::Coming));
+        };
+        let mut plan = self.layers_of(&self.enabled, module, world)?;
+        plan.verb = Verb::Coming;
+        plan.before = self.layers_of(&before.enabled, module, world)?.stacks;
+        let only_before =
+            plan.before.0.iter().filter(|s| plan.stacks.get(s.target.entry).is_none());
+        for stack in plan.stacks.0.iter().chain(only_before) {
+            let target = stack.target.clone();
+            let (before, after) = (plan.before.top(target.entry), plan.stacks.top(target.entry));
+            plan.steps.push(match after {
+                Some(to) if before == after => PlanStep::Redirect { target, to },
+                _ => PlanStep::Arrive { target, before, after },
+            });
+        }
+        Ok(plan)
+    }
+
+    /// The functions of a module that has come as `patches` leave them.
+    fn layers_of(
+        &self,
+        patches: &[PatchId],
+        module: &str,
+        world: &impl World,
+    ) -> Result<Plan, Refusal> {
         let mut plan = self.unchanged();
-        for patch in self.enabled_patches() {
+        for patch in patches.iter().filter_map(|id| self.patch(*id).ok()) {
             for object in objects_of(patch, Some(module)) {
                 self.add_layers(&mut plan, patch.id, object, world)?;
             }
         }
-        Ok(self.with_steps(plan, Verb::Coming))
+        Ok(plan)
     }
 
     /// Forgets the patched functions of a module that has gone with its text.
     /// Its patches stay enabled, and wait for it to come again.
     pub fn module_gone(&mut self, module: &str) {
-        self.stacks.retain(|_, stack| stack.target.name.module.as_deref() != Some(module));
-        self.let_go();
+        let others = |stack: &Stack| stack.target.name.module.as_deref() != Some(module);
+        self.stacks.retain(others);
+        if let Some(before) = &mut self.before {
+            before.stacks.retain(others);
+        }
         self.generation += 1;
     }
 
-    /// A map that has become empty keeps a node; a new one has none.
-    fn let_go(&mut self) {
-        if self.stacks.is_empty() {
-            self.stacks = BTreeMap::new();
-        }
-    }
-
-    /// Notes that the kernel has done every step of a plan.
-    pub fn commit(&mut self, plan: Plan) -> Result<(), Refusal> {
+    /// Notes that the kernel has begun a plan: from now on the patches are as they will
+    /// be, and what was is kept until [`finish`](Self::finish). A plan for a module that
+    /// has come is done at once.
+    pub fn begin(&mut self, plan: Plan) -> Result<(), Refusal> {
         if plan.generation != self.generation {
             return Err(Refusal::Stale);
         }
+        if plan.verb != Verb::Coming {
+            self.before =
+                Some(State { enabled: self.enabled.clone(), stacks: self.stacks.clone() });
+        }
+        if let Some(before) = &mut self.before {
+            plan.before.0.into_iter().for_each(|stack| before.stacks.put(stack));
+        }
         self.enabled = plan.enabled;
         self.enabled.shrink_to_fit();
-        self.stacks.extend(plan.stacks);
-        self.stacks.retain(|_, stack| !stack.layers.is_empty());
-        self.let_go();
+        plan.stacks.0.into_iter().for_each(|stack| self.stacks.put(stack));
+        self.stacks.retain(|stack| !stack.layers.is_empty());
         self.generation += 1;
+        Ok(())
+    }
+
+    /// True from [`begin`](Self::begin) to [`finish`](Self::finish).
+    #[must_use]
+    pub const fn in_transition(&self) -> bool {
+        self.before.is_some()
+    }
+
+    /// Turns a transition round: it leads back to how things were.
+    pub fn reverse(&mut self) {
+        if let Some(before) = &mut self.before {
+            core::mem::swap(&mut before.enabled, &mut self.enabled);
+            core::mem::swap(&mut before.stacks, &mut self.stacks);
+            self.generation += 1;
+        }
+    }
+
+    /// Notes that every CPU has changed over.
+    pub fn finish(&mut self) {
+        self.before = None;
+    }
+
+    /// [`begin`](Self::begin) and [`finish`](Self::finish) in one.
+    pub fn commit(&mut self, plan: Plan) -> Result<(), Refusal> {
+        let coming = plan.verb == Verb::Coming;
+        self.begin(plan)?;
+        if !coming {
+            self.finish();
+        }
         Ok(())
     }
 
     fn unchanged(&self) -> Plan {
         Plan {
             steps: Vec::new(),
-            stacks: BTreeMap::new(),
+            stacks: Stacks::new(),
             enabled: self.enabled.clone(),
             waiting: Vec::new(),
+            before: Stacks::new(),
+            verb: Verb::Enable,
             generation: self.generation,
         }
     }
@@ -368,14 +561,13 @@ impl LivePatches {
     ) -> Result<(), Refusal> {
         for func in &object.funcs {
             let target = resolve(object, func, world)?;
-            let stack = plan.stacks.entry(target.entry).or_insert_with(|| {
-                let present = self.stacks.get(&target.entry).cloned();
-                present.unwrap_or(Stack { target: target.clone(), layers: Vec::new() })
-            });
-            if stack.layers.iter().any(|(by, _)| *by == id) {
-                return Err(Refusal::Twice(target.name));
+            let present = plan.stacks.get(target.entry).or(self.stacks.get(target.entry)).cloned();
+            let mut stack = present.unwrap_or(Stack { target, layers: Vec::new() });
+            if stack.has(id) {
+                return Err(Refusal::Twice(stack.target.name));
             }
             stack.layers.push((id, func.new_func));
+            plan.stacks.put(stack);
         }
         Ok(())
     }
@@ -384,10 +576,11 @@ impl LivePatches {
     /// what ends, so that a replacing patch leaves no function with neither.
     fn with_steps(&self, mut plan: Plan, verb: Verb) -> Plan {
         let mut ends = Vec::new();
-        for (entry, stack) in &plan.stacks {
+        plan.verb = verb;
+        for stack in &plan.stacks.0 {
             let target = stack.target.clone();
             // A module that has just come has fresh text, whatever was before.
-            let present = self.stacks.get(entry).filter(|_| verb != Verb::Coming);
+            let present = self.stacks.get(target.entry).filter(|_| verb != Verb::Coming);
             match (present.and_then(Stack::top), stack.top()) {
                 (None, Some(to)) => plan.steps.push(PlanStep::Redirect { target, to }),
                 (Some(from), Some(to)) if from != to => {
@@ -417,17 +610,13 @@ fn check(desc: &PatchDesc) -> Result<(), Fault> {
     if desc.objects.is_empty() {
         return Err(Fault::NoObjects);
     }
-    let mut modules = BTreeSet::new();
-    for object in &desc.objects {
+    for (index, object) in desc.objects.iter().enumerate() {
         let module = object.module.clone();
         if module.as_deref() == Some("") {
             return Err(Fault::NoName);
         }
-        if !modules.insert(&object.module) {
+        if desc.objects[..index].iter().any(|other| other.module == object.module) {
             return Err(Fault::ObjectTwice { module });
-        }
-        if object.funcs.is_empty() {
-            return Err(Fault::NoFunctions { module });
         }
         for func in &object.funcs {
             if func.old_name.is_empty() {

@@ -24,6 +24,7 @@ use goblin::elf64::{
 };
 
 use super::{
+    borrow,
     elf::{Object, local_entry},
     error::LoadError,
     layout::{Layout, Needs},
@@ -305,7 +306,9 @@ impl<'l, 'a> Linker<'l, 'a> {
                 }
                 bound.value = found.addr.0;
             }
-            None if is_weak(symbol) || self.options.link_only => bindings.missing.push(index),
+            None if is_weak(symbol) || self.options.link_only || borrow::of(&name).is_some() => {
+                bindings.missing.push(index);
+            }
             None => unresolved.add(self.object.name(symbol)),
         }
         Ok(())

@@ -65,8 +65,6 @@ const ALIGN_MAX: u64 = 0x1_0000;
 const NAME_MAX: usize = 2048;
 /// Section index of Linux's late livepatch symbols.
 const SHN_LIVEPATCH: u16 = 0xff20;
-/// Flag of Linux's late livepatch relocation sections.
-const SHF_RELA_LIVEPATCH: u64 = 0x0010_0000;
 
 /// A module file whose structure has been checked.
 #[derive(Debug)]
@@ -223,7 +221,7 @@ impl<'a> Object<'a> {
     fn check_symbols(&self) -> Result<(), LoadError> {
         // Without the first, which is none.
         let symbols = self.symbols.get(1..).unwrap_or_default();
-        let fault = symbols.iter().position(|raw| self.symbol_fault(&decode_symbol(raw)).is_some());
+        let fault = symbols.iter().position(|raw| self.symbol_fault(&decode_raw(raw)).is_some());
         fault.map_or(Ok(()), |index| self.refuse_symbol(index + 1))
     }
 
@@ -231,7 +229,7 @@ impl<'a> Object<'a> {
     #[cold]
     #[inline(never)]
     fn refuse_symbol(&self, index: usize) -> Result<(), LoadError> {
-        let symbol = self.symbols.get(index).map(decode_symbol);
+        let symbol = self.symbols.get(index).map(decode_raw);
         let fault = symbol.and_then(|symbol| Some((symbol, self.symbol_fault(&symbol)?)));
         let Some((symbol, fault)) = fault else {
             return Ok(());
@@ -255,6 +253,9 @@ impl<'a> Object<'a> {
             STT_TLS => return Some(SymbolFault::ThreadLocal),
             STT_GNU_IFUNC => return Some(SymbolFault::Indirect),
             _ => {}
+        }
+        if symbol.st_shndx == SHN_LIVEPATCH && super::borrow::parse(self.name(symbol)).is_some() {
+            return None;
         }
         if u32::from(symbol.st_shndx) == SHN_UNDEF || u32::from(symbol.st_shndx) == SHN_ABS {
             return None;
@@ -695,9 +696,6 @@ fn parse_relocations<'a>(
         if header.sh_type == SHT_REL {
             return refuse(SectionFault::WithoutAddends);
         }
-        if header.sh_flags & SHF_RELA_LIVEPATCH != 0 {
-            return refuse(SectionFault::Livepatch);
-        }
         if Some(header.sh_link as usize) != symbols {
             return refuse(SectionFault::Link { found: header.sh_link });
         }
@@ -744,8 +742,17 @@ fn decode_section(raw: &[u8; SECTION_HEADER]) -> SectionHeader {
     }
 }
 
+/// A symbol; one that a live patch borrows is undefined, for who looks up its name.
 #[inline]
 fn decode_symbol(raw: &[u8; ENTRY]) -> Sym {
+    let symbol = decode_raw(raw);
+    let borrowed = symbol.st_shndx == SHN_LIVEPATCH;
+    Sym { st_shndx: if borrowed { SHN_UNDEF as u16 } else { symbol.st_shndx }, ..symbol }
+}
+
+/// A symbol as the file has it.
+#[inline]
+fn decode_raw(raw: &[u8; ENTRY]) -> Sym {
     Sym {
         st_name: le32(raw, 0),
         st_info: raw[4],

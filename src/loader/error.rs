@@ -249,8 +249,6 @@ pub enum SectionFault {
     ThreadLocal,
     /// ELFv1 function descriptors.
     Descriptors,
-    /// Linux's late livepatch relocations.
-    Livepatch,
     /// Code that the module would write to.
     WritableCode,
 }
@@ -542,9 +540,6 @@ impl fmt::Display for SectionFault {
             Self::Descriptors => {
                 f.write_str("function descriptors of ELFv1; compile with -mabi=elfv2")
             }
-            Self::Livepatch => f.write_str(
-                "late livepatch relocations; name the patched module in depends= instead",
-            ),
             Self::WritableCode => f.write_str(
                 "both writable and executable, which no mapping is; split code from data",
             ),
@@ -568,7 +563,7 @@ impl fmt::Display for SymbolFault {
                 "extended section index; link with a script that joins sections (ld -r -T)",
             ),
             Self::Livepatch => {
-                f.write_str("late livepatch symbol; name the patched module in depends= instead")
+                f.write_str("late livepatch symbol; its name is .klp.sym.OBJECT.NAME,POSITION")
             }
             Self::LocalEntry => {
                 write!(f, "st_other has the reserved local entry code 7; {DAMAGED}")

@@ -31,6 +31,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bind;
+pub mod borrow;
 pub mod callsites;
 pub mod elf;
 pub mod error;

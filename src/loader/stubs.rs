@@ -57,6 +57,7 @@ use crate::isa::{Insn, branch};
 use core::fmt;
 
 mod calls;
+pub mod choose;
 mod historic;
 mod kind;
 pub mod redirect;

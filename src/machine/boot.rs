@@ -177,6 +177,14 @@ pub fn is_code(at: Vaddr) -> bool {
     [text(), stubs()].into_iter().any(|(start, end)| (start..end).contains(&at))
 }
 
+/// Two pages at the end of [`stubs`], as `linker.ld` leaves them: for the redirect stubs
+/// of the kernel's own functions, and for their words. They must be near, and there is
+/// nothing else near.
+pub fn island() -> (Vaddr, Vaddr) {
+    let end = stubs().1;
+    (end.offset(-0x2000), end)
+}
+
 /// The global entries of the kernel's functions that begin with room for a branch.
 pub fn patchable() -> &'static [u64] {
     let (start, end) = (symbol!(_patchable_start), symbol!(_patchable_end));
@@ -184,11 +192,6 @@ pub fn patchable() -> &'static [u64] {
     // doublewords, which the start of the image has relocated; never written again.
     unsafe { core::slice::from_raw_parts(start.0 as *const u64, end.since(start) as usize / 8) }
 }
-
-/// Room in the image for the packed symbols; `make kernel` fills it.
-#[used]
-#[unsafe(link_section = ".ksyms")]
-static KSYMS_ROOM: [u8; 56 * 1024] = [0; 56 * 1024];
 
 /// The packed symbols of the kernel (`ksyms`); all zero if the build left them out.
 pub fn ksyms() -> &'static [u8] {

@@ -14,6 +14,7 @@
 //! trigger     hooked calls that the kernel looks at (boot/trigger.S)
 //! own         the kernel's own functions as call sites
 //! step        single step
+//! quiesce     questions that every CPU answers about its own stack
 //! smp         the other CPUs
 //! tick        the decrementer
 //! text        the one writer of executable memory
@@ -36,6 +37,7 @@ pub mod mmu;
 pub mod own;
 pub mod paca;
 pub mod platform;
+pub mod quiesce;
 pub mod scratch;
 pub mod smp;
 pub mod spr;

@@ -225,7 +225,13 @@ pub struct Paca {
     pub looked_at: u64,
     /// The platform's number of this CPU.
     pub hardware: u64,
-    _pad1104: [u8; 1144 - 1104],
+    /// Which of two targets a function that is changing over runs on this CPU, in
+    /// bytes: 0 or 8 ([`super::quiesce`]).
+    pub patch_side: u64,
+    /// The last question of each kind that this CPU has answered.
+    pub answered: [u64; 2],
+    /// What on its stack has kept it from answering the newest; 0 is nothing.
+    pub blocker: [u64; 2],
     /// Stack protector canary (newer kernels).
     _canary_new: u64,
     _pad1152: [u8; 1168 - 1152],
@@ -257,6 +263,7 @@ const _: () = {
     assert!(offset_of!(Paca, _canary) == 3192);
     assert!(offset_of!(Paca, graph_base) + 8 == 280, "ours ends below theirs");
     assert!(offset_of!(Paca, reporting) == 1032 && offset_of!(Paca, hardware) == 1096);
+    assert!(offset_of!(Paca, blocker) + 16 == 1144, "ours ends below the canary");
     assert!(size_of::<Paca>().is_multiple_of(128));
     // DS form: a multiple of 4; `li`-sized.
     assert!(
@@ -433,6 +440,21 @@ pub fn ticks_of(paca: Vaddr) -> u64 {
     field_of(paca, offset_of!(Paca, ticks)).load(Ordering::Relaxed)
 }
 
+/// The side of the CPU with this PACA: what a function that is changing over runs.
+pub fn patch_side_of(paca: Vaddr) -> &'static AtomicU64 {
+    field_of(paca, offset_of!(Paca, patch_side))
+}
+
+/// The last question of a kind that the CPU with this PACA has answered.
+pub fn answered_of(paca: Vaddr, kind: usize) -> &'static AtomicU64 {
+    field_of(paca, offset_of!(Paca, answered) + kind % 2 * 8)
+}
+
+/// What keeps the CPU with this PACA from answering; 0 is nothing.
+pub fn blocker_of(paca: Vaddr, kind: usize) -> &'static AtomicU64 {
+    field_of(paca, offset_of!(Paca, blocker) + kind % 2 * 8)
+}
+
 /// Asks the CPU with this PACA to end the call that it runs.
 pub fn ask_stop(paca: Vaddr) {
     field_of(paca, offset_of!(Paca, stop_asked)).store(1, Ordering::Relaxed);
@@ -532,7 +554,9 @@ pub fn set_kernel_msr(msr: u64) {
 /// The ranges of the boot CPU's data that must not be mapped, ascending.
 pub fn boot_guards() -> [(Vaddr, u64); 2] {
     let mut guards = [BOOT_STACK.guard(), BOOT_CPU.emergency.guard()];
-    guards.sort();
+    if guards[0] > guards[1] {
+        guards.swap(0, 1);
+    }
     guards
 }
 
@@ -557,6 +581,8 @@ pub mod offset {
     pub const SHADOW_LIMIT: u16 = offset_of!(Paca, shadow_limit) as u16;
     /// [`Paca::shadow_return`].
     pub const SHADOW_RETURN: u16 = offset_of!(Paca, shadow_return) as u16;
+    /// [`Paca::patch_side`].
+    pub const PATCH_SIDE: u16 = offset_of!(Paca, patch_side) as u16;
 }
 
 /// The fields that `paca` shows: name, offset, value.

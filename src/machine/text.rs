@@ -11,6 +11,7 @@
 //!
 //! Reference: Power ISA Book II, "Instruction Storage".
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::arch::asm;
 use core::cell::Cell;
@@ -34,6 +35,7 @@ const JOURNAL_ENTRIES: usize = 128;
 type Range = (Vaddr, Vaddr);
 
 /// Text in memory; written through an alias, for where it runs it is read-only.
+#[derive(Default)]
 struct LiveText {
     /// Where instructions may be changed.
     text: Vec<Range>,
@@ -42,14 +44,19 @@ struct LiveText {
 }
 
 struct Engine {
-    memory: LiveText,
+    /// Boxed, so that the engine is all zeros at the start and not part of the image.
+    memory: Option<Box<LiveText>>,
     journal: Journal<JOURNAL_ENTRIES>,
 }
 
-static ENGINE: Mutex<Engine> = Mutex::new(Engine {
-    memory: LiveText { text: Vec::new(), targets: Vec::new() },
-    journal: Journal::new(),
-});
+impl Engine {
+    /// Where it may write, and where it tells what it has written.
+    fn parts(&mut self) -> (&mut LiveText, &mut Journal<JOURNAL_ENTRIES>) {
+        (self.memory.get_or_insert_default(), &mut self.journal)
+    }
+}
+
+static ENGINE: Mutex<Engine> = Mutex::new(Engine { memory: None, journal: Journal::new() });
 
 fn contains(ranges: &[Range], at: Vaddr, len: i64) -> bool {
     ranges.iter().any(|&(start, end)| at >= start && at.offset(len) <= end)
@@ -170,13 +177,14 @@ pub fn publish(who: &str, pages: &Pages, text: Range, constants: Range, targets:
         }
     }
     let mut engine = ENGINE.lock();
+    let (memory, journal) = engine.parts();
     // No slack: `withdraw` gives back what this takes.
-    engine.memory.text.reserve_exact(1);
-    engine.memory.text.push(text);
-    engine.memory.targets.reserve_exact(1);
-    engine.memory.targets.push(targets);
+    memory.text.reserve_exact(1);
+    memory.text.push(text);
+    memory.targets.reserve_exact(1);
+    memory.targets.push(targets);
     if len > 0 {
-        engine.journal.push(Entry {
+        journal.push(Entry {
             time: timebase(),
             who: Label::new(who),
             why: Why::Load,
@@ -191,23 +199,34 @@ pub fn publish(who: &str, pages: &Pages, text: Range, constants: Range, targets:
 /// Lets the engine change the kernel's own call sites too.
 pub fn adopt_kernel() {
     let mut engine = ENGINE.lock();
-    engine.memory.text.reserve_exact(2);
-    engine.memory.text.extend([super::boot::text(), super::boot::stubs()]);
+    let (memory, _) = engine.parts();
+    memory.text.reserve_exact(2);
+    memory.text.extend([super::boot::text(), super::boot::stubs()]);
+}
+
+/// Lets the engine change doublewords of the kernel's own that stubs load.
+pub fn adopt_targets(targets: Range) {
+    let mut engine = ENGINE.lock();
+    let (memory, _) = engine.parts();
+    memory.targets.reserve_exact(1);
+    memory.targets.push(targets);
 }
 
 /// Forgets text that nobody runs any more, before its memory is given back.
 pub fn withdraw(text: Range, targets: Range) {
     let mut engine = ENGINE.lock();
-    engine.memory.text.retain(|range| *range != text);
-    engine.memory.text.shrink_to_fit();
-    engine.memory.targets.retain(|range| *range != targets);
-    engine.memory.targets.shrink_to_fit();
+    let (memory, _) = engine.parts();
+    memory.text.retain(|range| *range != text);
+    memory.text.shrink_to_fit();
+    memory.targets.retain(|range| *range != targets);
+    memory.targets.shrink_to_fit();
 }
 
 /// Forgets the part of `text` before `end`, which nobody runs any more.
 pub fn withdraw_front(text: Range, end: Vaddr) {
     let mut engine = ENGINE.lock();
-    if let Some(range) = engine.memory.text.iter_mut().find(|range| **range == text) {
+    let (memory, _) = engine.parts();
+    if let Some(range) = memory.text.iter_mut().find(|range| **range == text) {
         range.0 = end;
     }
 }
@@ -221,13 +240,18 @@ pub fn while_locked(work: &mut dyn FnMut()) {
 /// True if instructions at `at` may run: the kernel's text, or registered text.
 pub fn is_executable(at: Vaddr) -> bool {
     // A fault may be reported while the engine works: then nothing is known.
-    let registered = || briefly(&ENGINE).is_some_and(|engine| contains(&engine.memory.text, at, 4));
+    let registered = || {
+        let engine = briefly(&ENGINE);
+        let memory = engine.as_ref().and_then(|engine| engine.memory.as_ref());
+        memory.is_some_and(|memory| contains(&memory.text, at, 4))
+    };
     at.is_aligned(4) && (super::boot::is_code(at) || registered())
 }
 
 /// Applies a batch whole, or refuses it and changes nothing; the words changed.
 pub fn apply<C: Change>(batch: Batch<C>) -> Result<u64, Refusal> {
-    let Engine { memory, journal } = &mut *ENGINE.lock();
+    let mut engine = ENGINE.lock();
+    let (memory, journal) = engine.parts();
     Alias::with(|alias| {
         engine::apply(&mut Writable::new(memory, alias), journal, timebase(), batch)
     })
@@ -235,7 +259,8 @@ pub fn apply<C: Change>(batch: Batch<C>) -> Result<u64, Refusal> {
 
 /// Applies a batch and, with it, many more words: all or nothing.
 pub fn apply_all(batch: Batch, more: &impl Changes) -> Result<u64, Refusal> {
-    let Engine { memory, journal } = &mut *ENGINE.lock();
+    let mut engine = ENGINE.lock();
+    let (memory, journal) = engine.parts();
     Alias::with(|alias| {
         engine::apply_all(&mut Writable::new(memory, alias), journal, timebase(), batch, more)
     })
@@ -244,7 +269,8 @@ pub fn apply_all(batch: Batch, more: &impl Changes) -> Result<u64, Refusal> {
 /// Whether [`apply`] would take the batch, and [`retarget`] the changes; nothing
 /// is changed.
 pub fn check<C: Change>(batch: Batch<C>, changes: &[TargetEdit]) -> Result<(), Refusal> {
-    let Engine { memory, .. } = &*ENGINE.lock();
+    let mut engine = ENGINE.lock();
+    let (memory, _) = engine.parts();
     Alias::with(|alias| {
         let writable = Writable::new(memory, alias);
         engine::check(&writable, batch)?;
@@ -254,7 +280,8 @@ pub fn check<C: Change>(batch: Batch<C>, changes: &[TargetEdit]) -> Result<(), R
 
 /// Aims stubs elsewhere through their data words: all or none.
 pub fn retarget(who: &str, why: Why, changes: &[TargetEdit]) -> Result<(), Refusal> {
-    let Engine { memory, journal } = &mut *ENGINE.lock();
+    let mut engine = ENGINE.lock();
+    let (memory, journal) = engine.parts();
     Alias::with(|alias| {
         let mut writable = Writable::new(memory, alias);
         engine::retarget(&mut writable, journal, timebase(), (who, why), changes)

@@ -55,6 +55,7 @@ pub fn handle(frame: &TrapFrame) -> bool {
     write!(looks, 0);
     super::faults::if_due(super::faults::Place::Tick);
     super::smp::rouse_the_deaf();
+    super::quiesce::in_tick(frame);
     // Also on the way into a call: a tick that waited comes there.
     if read!(call_number) != 0
         && super::paca::cpu_number() == 0

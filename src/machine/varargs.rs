@@ -7,7 +7,7 @@ use core::arch::global_asm;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 /// Global entries of the Rust functions, in the order of [`Targets`]'s fields.
-static TARGETS: [AtomicU64; 5] = [const { AtomicU64::new(0) }; 5];
+static TARGETS: [AtomicU64; 6] = [const { AtomicU64::new(0) }; 6];
 
 global_asm!(include_str!("../../boot/varargs.S"), targets = sym TARGETS);
 
@@ -23,6 +23,8 @@ pub struct Targets {
     pub snprintf: extern "C" fn(u64, u64, u64, u64) -> i32,
     /// Buffer, size, format, arguments; the length that was stored.
     pub scnprintf: extern "C" fn(u64, u64, u64, u64) -> i32,
+    /// `seq_file`, format, arguments.
+    pub seq_printf: extern "C" fn(u64, u64, u64) -> i32,
 }
 
 /// Connects the C names; before that a call of one jumps to 0.
@@ -33,6 +35,7 @@ pub fn connect(targets: &Targets) {
         targets.dynamic_pr_debug as usize,
         targets.snprintf as usize,
         targets.scnprintf as usize,
+        targets.seq_printf as usize,
     ];
     for (slot, entry) in TARGETS.iter().zip(entries) {
         slot.store(entry as u64, Ordering::Relaxed);
@@ -52,6 +55,8 @@ unsafe extern "C" {
     pub fn scnprintf();
     /// C's, for modules; only its address is used.
     pub fn __dynamic_pr_debug();
+    /// C's, for modules; only its address is used.
+    pub fn seq_printf();
     /// C's, for modules; only its address is used.
     pub fn memcpy();
     /// C's, for modules; only its address is used.

@@ -128,6 +128,17 @@ pub struct Entry {
 }
 
 impl Entry {
+    /// None. All its bytes are 0, so that a journal takes no room in the kernel's image.
+    const BLANK: Self = Self {
+        time: 0,
+        who: Label { len: 0, bytes: [0; LABEL_MAX] },
+        why: Why::Load,
+        first: Vaddr(0),
+        last: Vaddr(0),
+        count: 0,
+        kind: Kind::Text,
+    };
+
     /// True if `at` lies between the first and the last word changed.
     #[must_use]
     pub fn covers(&self, at: Vaddr) -> bool {
@@ -138,7 +149,8 @@ impl Entry {
 /// The last `N` entries.
 #[derive(Debug)]
 pub struct Journal<const N: usize> {
-    entries: [Option<Entry>; N],
+    /// Those behind the first `written` are blank.
+    entries: [Entry; N],
     written: u64,
 }
 
@@ -147,12 +159,12 @@ impl<const N: usize> Journal<N> {
     #[must_use]
     pub const fn new() -> Self {
         const { assert!(N > 0, "a journal keeps something") };
-        Self { entries: [None; N], written: 0 }
+        Self { entries: [Entry::BLANK; N], written: 0 }
     }
 
     /// Adds an entry, over the oldest when full.
     pub fn push(&mut self, entry: Entry) {
-        self.entries[(self.written % N as u64) as usize] = Some(entry);
+        self.entries[(self.written % N as u64) as usize] = entry;
         self.written += 1;
     }
 
@@ -164,9 +176,8 @@ impl<const N: usize> Journal<N> {
 
     /// What is kept, oldest first, each with its number from 0.
     pub fn entries(&self) -> impl DoubleEndedIterator<Item = (u64, &Entry)> {
-        (self.written.saturating_sub(N as u64)..self.written).filter_map(|number| {
-            Some((number, self.entries[(number % N as u64) as usize].as_ref()?))
-        })
+        let kept = self.written.saturating_sub(N as u64)..self.written;
+        kept.map(|number| (number, &self.entries[(number % N as u64) as usize]))
     }
 }
 

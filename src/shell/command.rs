@@ -332,6 +332,10 @@ pub enum TraceAction {
 /// What `livepatch` can do.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LivepatchAction {
+    /// End a transition although CPUs are in what changes.
+    Force(String),
+    /// Who keeps a transition from ending.
+    Transition,
     /// Redirect functions, loading the patch module if needed.
     Enable(String),
     /// Bring the old functions back.

@@ -370,6 +370,8 @@ pub(super) fn livepatch(words: &mut Words<'_>) -> Result<Command, Problem> {
     Ok(Command::Livepatch(match words.need("enable")? {
         b"enable" => LivepatchAction::Enable(words.module("MOD")?),
         b"disable" => LivepatchAction::Disable(words.module("MOD")?),
+        b"force" => LivepatchAction::Force(words.module("MOD")?),
+        b"transition" => LivepatchAction::Transition,
         b"list" => LivepatchAction::List,
         b"show" => LivepatchAction::Show(words.optional_name("MOD")?),
         word => return Err(words.no_option(word)),

@@ -108,7 +108,7 @@ pub static TABLE: &[Entry] = &[
         "trace functions as they are entered; graph: and as they end, with how long they took (--return=seed first: by a way that believes r2); more by files (cat /sys/kernel/tracing/README)",
         "trace on demo_* !demo_exit"),
     entry("livepatch", parse::livepatch,
-        "livepatch enable MOD | disable MOD | list | show [MOD]",
+        "livepatch enable MOD | disable MOD | force MOD | list | show [MOD] | transition",
         "replace functions of loaded modules by those of a patch module",
         "livepatch enable demo_fix"),
     entry("registered", parse::registered, "registered [KIND|NAME]",

@@ -29,7 +29,6 @@
 //! runs of them, as long as they are not redirected. Those that are, few, go
 //! through `patch::state` one by one.
 
-use alloc::collections::BTreeMap;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
@@ -44,6 +43,7 @@ use crate::loader::callsites::{CallSite, SiteKind};
 use crate::patch::journal::Why;
 use crate::patch::plan::{Batch, Changes, Edit};
 use crate::patch::state::{Shape, SitePlan, SiteState, StateError};
+use crate::sorted::SortedMap;
 
 /// A module in the table; never given twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -217,7 +217,7 @@ struct Module {
     traced: Bits,
     redirected: Bits,
     profile: Vaddr,
-    redirects: BTreeMap<u32, Vaddr>,
+    redirects: SortedMap<u32, Vaddr>,
     /// The patchable sites by their out-of-line stubs, ascending.
     by_stub: Vec<(Vaddr, u32)>,
 }
@@ -493,7 +493,7 @@ impl SiteTable {
         self.next_id += 1;
         self.changes += 1;
         let (traced, redirected) = (Bits::none(sites.len()), Bits::none(sites.len()));
-        let redirects = BTreeMap::new();
+        let redirects = SortedMap::new();
         self.modules.reserve_exact(1); // `remove` gives back what this takes
         self.modules.push(Module {
             id,
@@ -532,7 +532,7 @@ impl SiteTable {
         self.changes += 1;
         let Some(module) = self.module_mut(id) else { return 0 };
         let first = module.lower_bound(end) as u32;
-        if module.redirects.keys().next().is_some_and(|index| *index < first) {
+        if module.redirects.iter().next().is_some_and(|(index, _)| *index < first) {
             return 0;
         }
         module.traced.set(module.first..first, false);
@@ -638,7 +638,10 @@ impl SiteTable {
         if module.site_plan(id.index).is_none() {
             return false;
         }
-        *module.redirects.entry(id.index).or_insert(stub) == stub
+        match module.redirects.get(&id.index) {
+            Some(other) => *other == stub,
+            None => module.redirects.insert(id.index, stub).is_none(),
+        }
     }
 
     /// Takes back a redirect stub that no branch has led to yet. `false` if the
@@ -650,11 +653,7 @@ impl SiteTable {
         if module.redirected.has(id.index) {
             return false;
         }
-        let taken = module.redirects.remove(&id.index).is_some();
-        if module.redirects.is_empty() {
-            module.redirects = BTreeMap::new(); // one that became empty keeps a node
-        }
-        taken
+        module.redirects.remove(&id.index).is_some()
     }
 
     /// Counts over one module, or over all.

@@ -39,6 +39,8 @@
 #define unreachable()        __builtin_unreachable()
 /* The compiler may not keep memory in registers across this. */
 #define barrier()            __asm__ __volatile__("" : : : "memory")
+/* For loops that wait: lets the other threads of the core go first. */
+#define cpu_relax() __asm__ volatile("or 1,1,1\n\tor 2,2,2" ::: "memory")
 #define READ_ONCE(x)         (*(const volatile __typeof__(x) *)&(x))
 #define WRITE_ONCE(x, value) (*(volatile __typeof__(x) *)&(x) = (value))
 

@@ -8,11 +8,17 @@
  *
  * A patch module fills in the members above the line `internal` and calls
  * klp_enable_patch() from its init function; the kernel finds the old functions
- * by name and redirects their call sites. Layouts are Linux 6.1's.
+ * by name and redirects their call sites. It says so with
+ * MODULE_INFO(livepatch, "Y"). Layouts are Linux 6.1's. docs/livepatch.md has a
+ * patch from the beginning.
+ *
+ * Below `internal`, callbacks may read obj->mod, obj->patched, func->old_func,
+ * func->patched and patch->enabled; what is written there has no effect.
  */
 #ifndef _LINUX_LIVEPATCH_H
 #define _LINUX_LIVEPATCH_H
 
+#include <linux/gfp.h>
 #include <linux/kobject.h>
 #include <linux/list.h>
 #include <linux/module.h>
@@ -108,7 +114,44 @@ __KLP_AT(klp_patch, list, 32);
 _Static_assert(sizeof(struct klp_func) == 152, "Linux 6.1's size");
 _Static_assert(sizeof(struct klp_object) == 168, "Linux 6.1's size");
 
-/* 0, or a negative error: then nothing was redirected. */
+/*
+ * 0, or a negative error: then nothing was redirected. The change may still go on
+ * when this returns, until no CPU is in a function that is replaced.
+ */
 int klp_enable_patch(struct klp_patch *patch);
+
+/* The objects of a patch, and the functions of an object, in a for loop. */
+#define klp_for_each_object_static(patch, obj) \
+	for (obj = patch->objs; obj->funcs || obj->name; obj++)
+#define klp_for_each_func_static(obj, func) \
+	for (func = obj->funcs; func->old_name || func->new_func || func->old_sympos; func++)
+
+static inline bool klp_is_module(const struct klp_object *obj)
+{
+	return obj->name;
+}
+
+/*
+ * Shadow variables: `size` bytes, zeroed, tied to the object at `obj` under the
+ * number `id`. NULL if there are some already (klp_shadow_alloc; the other gives
+ * those), no memory, or the constructor returns an error.
+ */
+typedef int (*klp_shadow_ctor_t)(void *obj, void *shadow_data, void *ctor_data);
+typedef void (*klp_shadow_dtor_t)(void *obj, void *shadow_data);
+
+void *klp_shadow_get(void *obj, unsigned long id);
+void *klp_shadow_alloc(void *obj, unsigned long id, size_t size, gfp_t gfp,
+		       klp_shadow_ctor_t ctor, void *ctor_data);
+void *klp_shadow_get_or_alloc(void *obj, unsigned long id, size_t size, gfp_t gfp,
+			      klp_shadow_ctor_t ctor, void *ctor_data);
+void klp_shadow_free(void *obj, unsigned long id, klp_shadow_dtor_t dtor);
+void klp_shadow_free_all(unsigned long id, klp_shadow_dtor_t dtor);
+
+/*
+ * What patches have changed besides code: this patch's state `id`, and that of the
+ * newest of the patches before it, for callbacks. NULL if there is none.
+ */
+struct klp_state *klp_get_state(struct klp_patch *patch, unsigned long id);
+struct klp_state *klp_get_prev_state(unsigned long id);
 
 #endif

@@ -27,12 +27,21 @@
 
 #define MODULE_NAME_LEN 56
 
+/* How far a module is: running, on its way in, on its way out. */
+enum module_state {
+	MODULE_STATE_LIVE,
+	MODULE_STATE_COMING,
+	MODULE_STATE_GOING,
+	MODULE_STATE_UNFORMED,
+};
+
 /*
  * What a module file says of itself. The size and the three members are those
  * of Debian's 6.1 for this machine; everything else belongs to the kernel.
  */
 struct module {
-	char __owned_by_kernel_0[24];
+	enum module_state state; /* the kernel keeps it right; read only */
+	char __owned_by_kernel_0[20];
 	char name[MODULE_NAME_LEN];
 	char __owned_by_kernel_1[232];
 	int (*init)(void);

@@ -11,6 +11,7 @@ int memcmp(const void *a, const void *b, size_t len);
 size_t strlen(const char *text);
 size_t strnlen(const char *text, size_t max);
 int strcmp(const char *a, const char *b);
+char *strchr(const char *text, int byte);
 /* Copies with its NUL; returns the length, or -E2BIG where it was cut. */
 ssize_t strscpy(char *to, const char *from, size_t size);
 

@@ -1,6 +1,5 @@
 //! call and buf: functions of modules with numbers, texts and buffers.
 
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -16,10 +15,11 @@ use crate::machine::memory::{self, Block};
 use crate::machine::{smp, text};
 use crate::shell::args::{Arg, BufferLine, SymbolName};
 use crate::shell::command::CallRequest;
+use crate::sorted::SortedMap;
 use crate::{kprint, kprintln};
 
 /// The buffers that `buf` made.
-static NAMED: Mutex<BTreeMap<String, Block>> = Mutex::new(BTreeMap::new());
+static NAMED: Mutex<SortedMap<String, Block>> = Mutex::new(SortedMap::new());
 
 /// Where a named buffer lies, and its bytes.
 pub fn named(name: &str) -> Result<(Vaddr, u64), String> {

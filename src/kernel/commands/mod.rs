@@ -53,7 +53,13 @@ impl Host for Kernel {
     fn run(&mut self, command: &Command) -> Outcome {
         super::compat::kernel::update_jiffies();
         tick::forget_asked(); // a Ctrl-C was for the command before
-        outcome(self.carry_out(command))
+        let before = livepatch::settle();
+        let done = self.carry_out(command);
+        // A callback that came late is no part of the command, but a fault all the same.
+        match before.or(livepatch::settle()) {
+            Some(cause) if !matches!(done, Err(Failure::Oops(_))) => Outcome::Oops(cause),
+            _ => outcome(done),
+        }
     }
 
     fn quiet(&mut self, on: bool) {
@@ -183,6 +189,10 @@ fn livepatch(action: &LivepatchAction) -> Done {
     match action {
         LivepatchAction::Enable(module) => livepatch::enable_command(module)?,
         LivepatchAction::Disable(module) => livepatch::disable_command(module)?,
+        LivepatchAction::Force(module) => livepatch::force_command(module)?,
+        LivepatchAction::Transition => {
+            livepatch::transition().iter().for_each(|line| kprintln!("{line}"));
+        }
         LivepatchAction::List => livepatch::list().iter().for_each(|line| kprintln!("{line}")),
         LivepatchAction::Show(module) => {
             livepatch::show(module.as_deref())?.iter().for_each(|line| kprintln!("{line}"));

@@ -47,10 +47,19 @@ pub fn usage() -> (usize, usize) {
 }
 
 fn take(size: u64) -> u64 {
+    take_for(size, call::current())
+}
+
+fn take_for(size: u64, call: u64) -> u64 {
     let Some(block) = usize::try_from(size).ok().and_then(Block::take) else { return 0 };
     let at = block.start().0;
-    BLOCKS.lock().held.insert(at, Held { block, call: call::current() });
+    BLOCKS.lock().held.insert(at, Held { block, call });
     at
+}
+
+/// A block that stays although the call that asked for it may end by a fault.
+pub fn keep(size: u64) -> u64 {
+    take_for(size, 0)
 }
 
 /// `__kmalloc(size, flags)`: zeroed memory, or 0.

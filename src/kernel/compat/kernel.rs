@@ -1,7 +1,6 @@
 //! Stack protector, lists, mutexes, jiffies, random bytes, and the rest that a
 //! library module asks of a kernel.
 
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::{String, ToString};
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -9,6 +8,7 @@ use core::sync::atomic::{AtomicU64, Ordering};
 use crate::addr::Vaddr;
 use crate::machine::lock::{Mutex, pause};
 use crate::machine::{call, memory, smp, spr, tick};
+use crate::sorted::SortedMap;
 
 /// Ticks of `jiffies` in a second, as in Debian's kernel.
 const HZ: u64 = 250;
@@ -27,7 +27,7 @@ struct Holder {
 }
 
 /// Mutexes that are locked, by address.
-static LOCKED: Mutex<BTreeMap<u64, Holder>> = Mutex::new(BTreeMap::new());
+static LOCKED: Mutex<SortedMap<u64, Holder>> = Mutex::new(SortedMap::new());
 
 /// Where `jiffies` is.
 pub fn jiffies_address() -> Vaddr {
@@ -51,11 +51,7 @@ pub fn update_jiffies() {
 
 /// Unlocks what the call with this number has locked: it did not return.
 pub fn release_mutexes(call: u64) {
-    let mut locked = LOCKED.lock();
-    locked.retain(|_, holder| holder.call != call);
-    if locked.is_empty() {
-        *locked = BTreeMap::new(); // a map that has become empty keeps a node
-    }
+    LOCKED.lock().retain(|_, holder| holder.call != call);
 }
 
 /// Locks a mutex if it is free; who has it if not.

@@ -20,3 +20,4 @@ pub mod packet;
 pub mod param;
 pub mod print;
 pub mod search;
+pub mod seq;

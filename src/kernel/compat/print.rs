@@ -40,6 +40,7 @@ pub fn connect() {
         dynamic_pr_debug,
         snprintf: vsnprintf,
         scnprintf: vscnprintf,
+        seq_printf: super::seq::seq_printf,
     });
 }
 

@@ -9,6 +9,9 @@
 //! # Invariants
 //! - Only an object that has begun, whose `pre_patch` returned 0 or is not there,
 //!   gets the other three.
+//! - A module that comes while a patch is enabled gets `pre_patch` and `post_patch`, and
+//!   one that goes `pre_unpatch` and `post_unpatch`; in a transition, `post_patch` waits
+//!   for its end, and `pre_unpatch` is left out, for there was no `post_patch`.
 //! - A callback that faults does not stop the change, nor the other objects'
 //!   callbacks, unless it is `pre_patch`; the command still ends as an oops.
 //!
@@ -25,6 +28,22 @@ use crate::kernel::modules::{self, Failure};
 use crate::machine::lock::Mutex;
 
 static CALLBACKS: Mutex<Vec<Object>> = Mutex::new(Vec::new());
+
+/// Whose callback runs.
+static CALLED: Mutex<Option<String>> = Mutex::new(None);
+
+/// The patch whose callback runs.
+pub fn called() -> Option<String> {
+    CALLED.lock().clone()
+}
+
+/// Calls a callback of an object.
+fn run(object: &Object, function: Vaddr) -> CallEnd {
+    let before = CALLED.lock().replace(object.patch.clone());
+    let end = call::run(function, &[object.callbacks.object.0]);
+    *CALLED.lock() = before;
+    end
+}
 
 #[derive(Clone)]
 struct Object {
@@ -94,14 +113,26 @@ pub fn module_gone(name: &str) {
     callbacks.iter_mut().filter(its).for_each(|object| object.begun = false);
 }
 
-/// Calls `pre_patch` of every loaded object, until one will not have it.
-pub fn before_patch(patch: &str) -> Result<(), Failure> {
+/// A replacing patch is in charge: those that are not enabled any more have ended
+/// without being called, for the new one knows better what their changes are worth.
+pub fn replaced(enabled: &[String]) {
+    let mut callbacks = CALLBACKS.lock();
+    let ended = |object: &&mut Object| !enabled.contains(&object.patch);
+    callbacks.iter_mut().filter(ended).for_each(|object| object.begun = false);
+}
+
+/// Calls `pre_patch` of every loaded object, or only of the module `only`, until one
+/// will not have it.
+pub fn before_patch(patch: &str, only: Option<&str>) -> Result<(), Failure> {
     for object in objects_of(patch) {
-        if object.module.as_deref().is_some_and(|name| modules::find(name).is_none()) {
+        let module = object.module.as_deref();
+        if module.is_some_and(|name| modules::find(name).is_none())
+            || (only.is_some() && module != only)
+        {
             continue;
         }
         if let Some(function) = object.callbacks.pre_patch {
-            match call::run(function, &[object.callbacks.object.0]) {
+            match run(&object, function) {
                 CallEnd::Returned(result) if result as i32 == 0 => {}
                 CallEnd::Returned(result) => {
                     let result = result as i32;
@@ -117,18 +148,21 @@ pub fn before_patch(patch: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Calls one kind of callback of every object that has begun; what the first
-/// fault was.
-pub fn notify(patch: &str, when: When) -> Option<String> {
+/// Calls one kind of callback of every object that has begun, or only of the module
+/// `only`; what the first fault was.
+pub fn notify(patch: &str, only: Option<&str>, when: When) -> Option<String> {
     let mut oops = None;
     for object in objects_of(patch).into_iter().filter(|object| object.begun) {
+        if only.is_some() && object.module.as_deref() != only {
+            continue;
+        }
         let (function, name) = when.of(&object.callbacks);
         if matches!(when, When::PostUnpatch) {
             set_begun(&object, false);
         }
         // void functions: what is in r3 afterwards means nothing.
         if let Some(function) = function
-            && let CallEnd::Oops(cause) = call::run(function, &[object.callbacks.object.0])
+            && let CallEnd::Oops(cause) = run(&object, function)
         {
             oops = oops.or_else(|| Some(format!("its {name} callback: {cause}")));
         }

@@ -1,9 +1,13 @@
-//! Islands: pages of redirect stubs near the modules that are patched.
+//! Islands: pages of redirect stubs near the modules that are patched, or the kernel.
 //!
 //! ```text
-//!   [ stub ][ stub ][ stub ]...   a page of stubs, within reach of the sites
-//!   [ word ][ word ][ word ]...   a page of their target words
+//!   [ stub, chooser ][ stub, chooser ]...   a page of stubs, within reach of the sites
+//!   [ target, sides ][ target, sides ]...   a page of their words
 //! ```
+//!
+//! A target word leads to what the function is replaced with; to the chooser while the
+//! function changes over; behind the function's site when no patch is left, for a call
+//! that has come to the stub already.
 //!
 //! # Invariants
 //! - A stub that a site was led to stays while its module is loaded: a call may
@@ -17,13 +21,15 @@ use alloc::vec::Vec;
 
 use crate::addr::Vaddr;
 use crate::isa::Insn;
-use crate::kernel::modules::{self, Module};
-use crate::kernel::tracing;
+use crate::kernel::modules;
+use crate::kernel::{own, tracing};
 use crate::livepatch::set::{PlanStep, Target};
+use crate::loader::stubs::choose::{self, choose};
 use crate::loader::stubs::{Stub, StubKind};
+use crate::machine::boot;
 use crate::machine::lock::{Mutex, briefly};
 use crate::machine::memory::{Pages, read_u64};
-use crate::machine::text;
+use crate::machine::{paca, text};
 use crate::memory::PAGE;
 use crate::patch::journal::Why;
 use crate::patch::plan::{Batch, ColdEdit, Edit, NotLive, TargetEdit};
@@ -33,44 +39,88 @@ use crate::trace::sites::SiteId;
 /// ways, from the site and from the stub back to the module's other stubs.
 const NEAR: i64 = 0x100_0000;
 
-const SLOT: i64 = StubKind::Redirect.slot_bytes().cast_signed();
+/// Bytes of the redirect stub in a slot; the chooser follows it.
+const STUB: i64 = StubKind::Redirect.slot_bytes().cast_signed();
+
+/// Bytes of a slot.
+const SLOT: i64 = 128;
+const _: () = assert!(STUB + choose::WORDS as i64 * 4 <= SLOT);
+
+/// Bytes of the words of a slot.
+const WORDS: i64 = 32;
+
+/// What stands for the kernel where a module's number does.
+const KERNEL: u32 = u32::MAX;
 
 static ISLANDS: Mutex<Vec<Island>> = Mutex::new(Vec::new());
 
-/// Redirect stubs for one module.
+/// Whose functions an island serves.
+struct Home {
+    number: u32,
+    name: String,
+    text: (Vaddr, Vaddr),
+    toc: Vaddr,
+}
+
+impl Home {
+    fn of(site: SiteId) -> Option<Self> {
+        if own::is(site.module()) {
+            let (name, text, toc) = (own::NAME.to_string(), boot::text(), boot::kernel_toc());
+            return Some(Self { number: KERNEL, name, text, toc });
+        }
+        let module = modules::by_sites(site.module())?;
+        let (name, text, toc) = (module.name.clone(), module.text(), module.linked().toc);
+        Some(Self { number: module.number, name, text, toc })
+    }
+}
+
+/// Redirect stubs for one module, or for the kernel.
 struct Island {
     module: u32,
-    pages: Pages,
+    start: Vaddr,
+    /// What is given back with it; the kernel's own is a part of the image.
+    _pages: Option<Pages>,
     used: u64,
 }
 
 impl Island {
-    fn new(module: &Module) -> Option<Self> {
-        let (start, end) = module.text();
+    fn new(home: &Home) -> Option<Self> {
+        let (start, end) = home.text;
+        if home.number == KERNEL {
+            let start = boot::island().0;
+            let island = Self { module: home.number, start, _pages: None, used: 0 };
+            text::adopt_targets(island.ranges().1);
+            return Some(island);
+        }
         let low = Vaddr(end.0.saturating_sub(NEAR as u64));
         let pages = Pages::take_within(2 * PAGE, low, start.offset(NEAR))?;
-        let island = Self { module: module.number, pages, used: 0 };
+        let island = Self { module: home.number, start: pages.start(), _pages: None, used: 0 };
         let (stubs, words) = island.ranges();
-        text::publish(&module.name, &island.pages, stubs, words, words);
-        Some(island)
+        text::publish(&home.name, &pages, stubs, words, words);
+        Some(Self { _pages: Some(pages), ..island })
+    }
+
+    /// True if the address lies in its stubs or words.
+    fn contains(&self, at: Vaddr) -> bool {
+        at >= self.start && at < self.ranges().1.1
     }
 
     /// The stubs' page and the target words' page.
     fn ranges(&self) -> ((Vaddr, Vaddr), (Vaddr, Vaddr)) {
-        let start = self.pages.start();
+        let start = self.start;
         let middle = start.offset(PAGE.cast_signed());
         ((start, middle), (middle, middle.offset(PAGE.cast_signed())))
     }
 
     /// The address of a slot, which may be the one behind the last.
     fn slot(&self, index: u64) -> Vaddr {
-        self.pages.start().offset(index.cast_signed() * SLOT)
+        self.start.offset(index.cast_signed() * SLOT)
     }
 
     /// The target word of the stub at `stub`.
     fn word(&self, stub: Vaddr) -> Vaddr {
         let ((stubs, _), (words, _)) = self.ranges();
-        words.offset(stub.since(stubs) / SLOT * 8)
+        words.offset(stub.since(stubs) / SLOT * WORDS)
     }
 
     /// The next free slot and its target word.
@@ -89,11 +139,15 @@ pub type IslandPlace = (String, (Vaddr, Vaddr), (Vaddr, Vaddr));
 /// Every island.
 pub fn islands() -> Vec<IslandPlace> {
     let modules = modules::all();
-    let name = |number| modules.iter().find(|module| module.number == number);
+    let name = |number| match modules.iter().find(|module| module.number == number) {
+        Some(module) => module.name.clone(),
+        None if number == KERNEL => own::NAME.to_string(),
+        None => String::new(),
+    };
     let islands = ISLANDS.lock();
     let place = |island: &Island| {
         let (stubs, words) = island.ranges();
-        (name(island.module).map_or(String::new(), |module| module.name.clone()), stubs, words)
+        (name(island.module), stubs, words)
     };
     islands.iter().map(place).collect()
 }
@@ -107,20 +161,25 @@ pub fn while_locked(work: &mut dyn FnMut()) {
 /// True if the address lies in a redirect stub.
 pub fn is_redirect_stub(at: Vaddr) -> bool {
     let islands = briefly(&ISLANDS);
-    islands.is_some_and(|islands| islands.iter().any(|island| island.pages.contains(at, 1)))
+    islands.is_some_and(|islands| islands.iter().any(|island| island.contains(at)))
 }
 
-/// A free slot in an island of the module's.
-fn new_stub(module: &Module) -> Result<(Vaddr, Vaddr), String> {
+/// A free slot in an island of its home.
+fn new_stub(home: &Home) -> Result<(Vaddr, Vaddr), String> {
     let mut islands = ISLANDS.lock();
-    let mut own = islands.iter_mut().filter(|island| island.module == module.number);
+    let mut own = islands.iter_mut().filter(|island| island.module == home.number);
     if let Some(slot) = own.find_map(Island::take_slot) {
         return Ok(slot);
     }
-    let mut island = Island::new(module).ok_or_else(|| {
+    if home.number == KERNEL && islands.iter().any(|island| island.module == KERNEL) {
+        return Err(
+            "32 functions of the kernel have been patched: there is no room for more".into()
+        );
+    }
+    let mut island = Island::new(home).ok_or_else(|| {
         format!(
             "no room for redirect stubs within 16 MiB of {}; unload what lies near it",
-            module.name
+            home.name
         )
     })?;
     let slot = island.take_slot().ok_or("a new island has no room")?;
@@ -132,7 +191,7 @@ fn new_stub(module: &Module) -> Result<(Vaddr, Vaddr), String> {
 /// The target word of a redirect stub.
 pub fn target_word(stub: Vaddr) -> Option<Vaddr> {
     let islands = ISLANDS.lock();
-    let island = islands.iter().find(|island| island.pages.contains(stub, 4))?;
+    let island = islands.iter().find(|island| island.contains(stub))?;
     Some(island.word(stub))
 }
 
@@ -141,13 +200,13 @@ fn give_back(stubs: impl DoubleEndedIterator<Item = Vaddr>) {
     let mut islands = ISLANDS.lock();
     for stub in stubs.rev() {
         let last = |island: &&mut Island| {
-            island.pages.contains(stub, 4) && island.slot(island.used) == stub.offset(SLOT)
+            island.contains(stub) && island.slot(island.used) == stub.offset(SLOT)
         };
         if let Some(island) = islands.iter_mut().find(last) {
             island.used -= 1;
         }
     }
-    drop_islands(&mut islands, |island| island.used == 0);
+    drop_islands(&mut islands, |island| island.used == 0 && island.module != KERNEL);
 }
 
 fn drop_islands(islands: &mut Vec<Island>, gone: impl Fn(&Island) -> bool) {
@@ -163,13 +222,48 @@ fn drop_islands(islands: &mut Vec<Island>, gone: impl Fn(&Island) -> bool) {
 pub fn module_gone(name: &str) {
     let loaded = modules::all();
     let gone = |island: &Island| {
-        loaded.iter().all(|module| module.number != island.module || module.name == name)
+        island.module != KERNEL
+            && loaded.iter().all(|module| module.number != island.module || module.name == name)
     };
     drop_islands(&mut ISLANDS.lock(), gone);
 }
 
 const SITE_GONE: &str = "its call site is gone";
 const STUB_GONE: &str = "its redirect stub is gone";
+
+/// The chooser of a redirect stub, and the two words that it chooses from.
+pub fn chooser(stub: Vaddr) -> Option<(Vaddr, Vaddr)> {
+    Some((stub.offset(STUB), target_word(stub)?.offset(8)))
+}
+
+/// A function that changes over.
+#[derive(Clone, Debug)]
+pub struct Change {
+    /// The function.
+    pub target: Target,
+    /// What runs before; `None` is the function itself.
+    pub from: Option<Vaddr>,
+    /// What runs afterwards.
+    pub to: Option<Vaddr>,
+}
+
+impl Change {
+    /// What a plan's step changes.
+    pub fn of(step: &PlanStep) -> Self {
+        let (from, to) = step.ends();
+        Self { target: step.target().clone(), from, to }
+    }
+
+    /// The same the other way round.
+    pub fn turn(&mut self) {
+        core::mem::swap(&mut self.from, &mut self.to);
+    }
+}
+
+/// Where a call goes: into a replacement, or behind the function's own site.
+pub fn destination(target: &Target, replacement: Option<Vaddr>) -> Vaddr {
+    replacement.unwrap_or(target.site.offset(4))
+}
 
 /// Whether all that the steps would change is as it should be: the words of the
 /// sites, the target words of live stubs. Nothing is made for it.
@@ -189,13 +283,11 @@ pub fn check(steps: &[PlanStep]) -> Result<(), String> {
         text::check(batch, &targets).map_err(|refusal| refusal.to_string())
     };
     for step in steps {
-        let (target, from) = match step {
-            PlanStep::Redirect { target, .. } => (target, None),
-            PlanStep::Retarget { target, from, .. } | PlanStep::Restore { target, from } => {
-                (target, Some(*from))
-            }
+        let from = match step {
+            PlanStep::Redirect { .. } | PlanStep::Arrive { .. } => None,
+            PlanStep::Retarget { from, .. } | PlanStep::Restore { from, .. } => Some(*from),
         };
-        one(target, from).map_err(|why| format!("{}: {why}", target.name))?;
+        one(step.target(), from).map_err(|why| format!("{}: {why}", step.target().name))?;
     }
     Ok(())
 }
@@ -207,22 +299,23 @@ struct NewStub {
     edits: Vec<ColdEdit>,
 }
 
-/// Stubs that were made and aimed for a plan, as long as that can be undone.
+/// Stubs that were made and aimed for a change, as long as that can be undone.
 #[derive(Default)]
 pub struct Aimed {
     stubs: Vec<NewStub>,
     /// How many of `stubs` are written.
     written: usize,
-    /// What was stored in target words.
-    targets: Vec<TargetEdit>,
+    /// What was stored in the words of stubs, in this order.
+    stored: Vec<Vec<TargetEdit>>,
 }
 
-/// Makes the redirect stubs that the steps need and have not, and aims all: one
-/// record in the journal for the target words, one an island for new stubs. No
+/// Makes the redirect stubs that the changes need and have not, and aims all at their
+/// choosers, whose side `side` leads to what was and the other to what will be. One
+/// record in the journal for the sides, one for the targets, one for new stubs. No
 /// site changes. On an error all is as it was.
-pub fn aim(who: &str, why: Why, steps: &[PlanStep]) -> Result<Aimed, String> {
+pub fn aim(who: &str, why: Why, changes: &[Change], side: u64) -> Result<Aimed, String> {
     let mut aimed = Aimed::default();
-    match aimed.make(who, why, steps) {
+    match aimed.make(who, why, changes, side) {
         Ok(()) => Ok(aimed),
         Err(reason) => {
             aimed.undo(who);
@@ -231,20 +324,44 @@ pub fn aim(who: &str, why: Why, steps: &[PlanStep]) -> Result<Aimed, String> {
     }
 }
 
+/// Aims the stubs past their choosers, at what is to run from now on.
+pub fn settle(who: &str, why: Why, changes: &[Change]) -> Result<(), String> {
+    let edit = |change: &Change| {
+        let (_, row) = tracing::site_at(change.target.site)?;
+        let at = target_word(row.plan.redirect?)?;
+        let expect = read_u64(at)?;
+        let write = destination(&change.target, change.to).0;
+        (expect != write).then_some(TargetEdit { at, expect, write })
+    };
+    let edits: Vec<_> = changes.iter().filter_map(edit).collect();
+    text::retarget(who, why, &edits).map_err(|refusal| refusal.to_string())
+}
+
 impl Aimed {
-    fn make(&mut self, who: &str, why: Why, steps: &[PlanStep]) -> Result<(), String> {
-        let mut targets = Vec::new();
-        for step in steps {
-            let (target, from, to) = match step {
-                PlanStep::Redirect { target, to } => (target, None, to),
-                PlanStep::Retarget { target, from, to } => (target, Some(*from), to),
-                PlanStep::Restore { .. } => continue,
-            };
-            let edit = self.target_edit(target, from, *to);
-            targets.push(edit.map_err(|why| format!("{}: {why}", target.name))?);
+    fn make(&mut self, who: &str, why: Why, changes: &[Change], side: u64) -> Result<(), String> {
+        let (mut sides, mut targets) = (Vec::new(), Vec::new());
+        for change in changes {
+            let stub = self
+                .stub_of(&change.target)
+                .map_err(|reason| format!("{}: {reason}", change.target.name))?;
+            let word = target_word(stub).ok_or(STUB_GONE)?;
+            let (chooser, both) = chooser(stub).ok_or(STUB_GONE)?;
+            let [from, to] =
+                [change.from, change.to].map(|side| destination(&change.target, side).0);
+            for (place, write) in [(side as i64, from), (8 - side as i64, to)] {
+                let at = both.offset(place);
+                sides.push(TargetEdit { at, expect: read_u64(at).unwrap_or(0), write });
+            }
+            // A stub that is not in use may still hold any earlier target.
+            let now = read_u64(word).unwrap_or(0);
+            let expect = change.from.filter(|_| now != 0).map_or(now, |from| from.0);
+            let write = if from == to { to } else { chooser.0 };
+            targets.push(TargetEdit { at: word, expect, write });
         }
-        text::retarget(who, why, &targets).map_err(|refusal| refusal.to_string())?;
-        self.targets = targets;
+        for edits in [sides, targets] {
+            text::retarget(who, why, &edits).map_err(|refusal| refusal.to_string())?;
+            self.stored.push(edits);
+        }
         while self.written < self.stubs.len() {
             let run = adjacent(&self.stubs[self.written..]);
             write(who, why, run, |edit| edit)?;
@@ -256,40 +373,35 @@ impl Aimed {
         Ok(())
     }
 
-    /// What to store so that the target's stub, a new one if need be, leads to `to`.
-    fn target_edit(
-        &mut self,
-        target: &Target,
-        from: Option<Vaddr>,
-        to: Vaddr,
-    ) -> Result<TargetEdit, String> {
+    /// The redirect stub of a function, a new one if need be.
+    fn stub_of(&mut self, target: &Target) -> Result<Vaddr, String> {
         let (site, row) = tracing::site_at(target.site).ok_or(SITE_GONE)?;
         if let Some(stub) = row.plan.redirect {
-            let at = target_word(stub).ok_or(STUB_GONE)?;
-            // A stub that is not in use may still hold any earlier target.
-            let expect = from.map(|from| from.0).or_else(|| read_u64(at)).unwrap_or(0);
-            return Ok(TargetEdit { at, expect, write: to.0 });
+            return Ok(stub);
         }
-        let module = modules::by_sites(site.module()).ok_or("its module is gone")?;
-        let (at, word) = new_stub(&module)?;
+        let home = Home::of(site).ok_or("its module is gone")?;
+        let (at, word) = new_stub(&home)?;
         self.stubs.push(NewStub { site, at, edits: Vec::new() });
-        let words = Stub::Redirect { word, traced: None }
-            .encode(at, &modules::stub_abi(module.linked().toc))
-            .map_err(|error| error.to_string())?;
-        let edits = (0_i64..).zip(words.iter()).map(|(index, word)| ColdEdit {
-            at: at.offset(index * 4),
+        let edits = words(at, word, home.toc)?.into_iter().map(|(at, write)| ColdEdit {
+            at,
             expect: Insn(0),
-            write: Insn(*word),
+            write,
         });
         if let Some(stub) = self.stubs.last_mut() {
             stub.edits = edits.collect();
         }
-        Ok(TargetEdit { at: word, expect: 0, write: to.0 })
+        Ok(at)
     }
 
     /// Takes all back. For stubs that no site was led to.
     pub fn undo(mut self, who: &str) {
-        self.targets_back(who);
+        while let Some(mut edits) = self.stored.pop() {
+            for edit in &mut edits {
+                core::mem::swap(&mut edit.expect, &mut edit.write);
+            }
+            // Refused only if somebody else has aimed them since: then that counts.
+            let _ = text::retarget(who, Why::PatchOff, &edits);
+        }
         let mut rest = &self.stubs[..self.written];
         while !rest.is_empty() {
             let run = adjacent(rest);
@@ -308,22 +420,22 @@ impl Aimed {
         }
         give_back(self.stubs.iter().map(|stub| stub.at));
     }
+}
 
-    /// Aims all as before; new stubs stay, for a call may be in one.
-    pub fn undo_live(mut self, who: &str) {
-        let new = |edit: &TargetEdit| edit.expect == 0;
-        self.targets.retain(|edit| !new(edit));
-        self.targets_back(who);
-    }
-
-    fn targets_back(&mut self, who: &str) {
-        for edit in &mut self.targets {
-            core::mem::swap(&mut edit.expect, &mut edit.write);
-        }
-        // Refused only if somebody else has aimed them since: then that counts.
-        let _ = text::retarget(who, Why::PatchOff, &self.targets);
-        self.targets.clear();
-    }
+/// The words of a slot that are not 0: the redirect stub at `stub`, whose target is at
+/// `word`, and its chooser.
+pub fn words(stub: Vaddr, word: Vaddr, toc: Vaddr) -> Result<Vec<(Vaddr, Insn)>, String> {
+    let abi = modules::stub_abi(toc);
+    let redirect = Stub::Redirect { word, traced: None }
+        .encode(stub, &abi)
+        .map_err(|error| error.to_string())?;
+    let chooser = choose(word.offset(8), paca::offset::PATCH_SIDE, &abi)
+        .map_err(|_| format!("{stub}: its chooser does not reach its words"))?;
+    let place = |at: Vaddr| move |index: usize| at.offset(index as i64 * 4);
+    let first = redirect.iter().enumerate().map(|(index, word)| (place(stub)(index), Insn(*word)));
+    let second =
+        chooser.iter().enumerate().map(|(index, word)| (place(stub.offset(STUB))(index), *word));
+    Ok(first.chain(second).collect())
 }
 
 /// The stubs at the beginning that follow one another without a gap.

@@ -79,6 +79,9 @@ fn disable(set: &mut LivePatches, id: PatchId) -> Vec<String> {
 /// The steps, one short text each.
 fn shown(plan: &Plan) -> Vec<String> {
     let show = |step: &PlanStep| match step {
+        PlanStep::Arrive { target, before, after } => {
+            format!("{} {before:?}..{after:?}", target.name.name)
+        }
         PlanStep::Redirect { target, to } => {
             assert_eq!(target.site, target.entry.offset(8));
             std::format!("{} to {to}", target.name)
@@ -144,7 +147,7 @@ fn functions_that_cannot_be_patched_are_refused_with_the_reason() {
         let mut set = LivePatches::new();
         let id = set.register(patch("fix", false, vec![object(module, funcs)])).unwrap();
         let refusal = set.plan_enable(id, &system(), Missing::Refuse).unwrap_err().to_string();
-        assert_eq!(set.stacks.len() + set.enabled.len(), 0);
+        assert_eq!(set.stacks.0.len() + set.enabled.len(), 0);
         refusal
     };
     assert_eq!(
@@ -152,7 +155,10 @@ fn functions_that_cannot_be_patched_are_refused_with_the_reason() {
         "ext4:f: its replacement 0x1234 is no code of fix (set new_func to one of its functions)"
     );
     assert_eq!(refusal("ext4", &[("f", 0x9000, 0)]), "module ext4 is not loaded");
-    assert_eq!(refusal("demo", &[("f", 0x9000, 0)]), "demo:f: no such function");
+    assert_eq!(
+        refusal("demo", &[("f", 0x9000, 0)]),
+        "demo:f: no such function (misspelt, or inlined: see available_filter_functions)"
+    );
     assert_eq!(
         refusal("demo", &[("twin", 0x9000, 0)]),
         "demo:twin: 2 functions have that name, say which by old_sympos"
@@ -163,7 +169,7 @@ fn functions_that_cannot_be_patched_are_refused_with_the_reason() {
     );
     assert_eq!(
         refusal("demo", &[("notrace", 0x9000, 0)]),
-        "demo:notrace: no call site: it is notrace, or assembly"
+        "demo:notrace: no call site: it is notrace, or assembly (patch its callers instead)"
     );
     assert_eq!(
         refusal("crc7", &[("crc7_be", 0x9000, 0)]),
@@ -177,9 +183,12 @@ fn functions_that_cannot_be_patched_are_refused_with_the_reason() {
     );
     assert_eq!(
         refusal("demo", &[("answer", 0x9000, 0), ("answer", 0x9100, 1)]),
-        "demo:answer: replaced twice by the same patch"
+        "demo:answer: replaced twice by the same patch (leave one out)"
     );
-    assert_eq!(refusal("demo", &[("answer", 0x1000, 0)]), "demo:answer: replaced by itself");
+    assert_eq!(
+        refusal("demo", &[("answer", 0x1000, 0)]),
+        "demo:answer: replaced by itself (set new_func to another function)"
+    );
 }
 
 #[test]
@@ -260,14 +269,41 @@ fn descriptions_that_make_no_sense_are_not_taken() {
     assert_eq!(refuse(patch("", false, vec![answer()])), Fault::NoName);
     assert_eq!(refuse(named(vec![])), Fault::NoObjects);
     let module = Some("demo".to_string());
-    assert_eq!(
-        refuse(named(vec![object("demo", &[])])),
-        Fault::NoFunctions { module: module.clone() }
-    );
+    let bare = named(vec![object("demo", &[])]); // may be there for its callbacks
+    assert!(LivePatches::new().register(bare).is_ok());
     assert_eq!(refuse(named(vec![answer(), answer()])), Fault::ObjectTwice { module });
     assert_eq!(refuse(named(vec![object("demo", &[("", 0x9000, 0)])])), Fault::NoName);
     for new in [0, 0x9002] {
         let fault = refuse(named(vec![object("demo", &[("answer", new, 0)])]));
         assert!(matches!(fault, Fault::BadReplacement(_)));
     }
+}
+
+/// What each CPU runs in between is in two states, which `reverse` exchanges.
+#[test]
+fn a_transition_can_be_turned_round_and_a_module_may_come_in_the_middle() {
+    let mut set = LivePatches::new();
+    let objects = || vec![object("demo", &[("answer", 0x9000, 0)])];
+    let low = set.register(patch("low", false, objects())).unwrap();
+    let objects = vec![object("demo", &[("answer", 0x9100, 0)]), object("crc7", &[])];
+    let high = set.register(patch("high", true, objects)).unwrap();
+    enable(&mut set, low);
+    let plan = set.plan_enable(high, &system(), Missing::Wait).unwrap();
+    set.begin(plan).unwrap();
+    assert!(set.in_transition() && set.is_enabled(high) && set.was_enabled(low));
+    assert_eq!(set.unregister(low), Err(Refusal::Enabled), "some CPUs run it");
+    assert_eq!(set.plan_disable(high).map(|_| ()), Err(Refusal::Busy));
+    let now = |set: &LivePatches| set.replacement(Vaddr(0x1000)).map(|(_, to)| to.0);
+    assert_eq!(now(&set), Some(0x9100));
+
+    set.module_gone("demo");
+    let plan = set.plan_coming("demo", &system()).unwrap();
+    let arrives = format!("answer {:?}..{:?}", Some(Vaddr(0x9000)), Some(Vaddr(0x9100)));
+    assert_eq!(shown(&plan), [arrives]);
+    set.begin(plan).unwrap();
+    assert_eq!(now(&set), Some(0x9100));
+    set.reverse();
+    assert_eq!(now(&set), Some(0x9000));
+    set.finish();
+    assert!(set.is_enabled(low) && !set.is_enabled(high) && set.unregister(high).is_ok());
 }

@@ -52,11 +52,8 @@ macro_rules! export_symbol_gpl {
         const _: () = {
             #[unsafe(link_section = "__ksymtab_strings")]
             static NAME: [u8; stringify!($function).len() + 2] = {
-                let (name, mut out, mut i) = (
-                    stringify!($function).as_bytes(),
-                    [0; stringify!($function).len() + 2],
-                    0,
-                );
+                let (name, mut out, mut i) =
+                    (stringify!($function).as_bytes(), [0; stringify!($function).len() + 2], 0);
                 while i < name.len() {
                     out[i] = name[i];
                     i += 1;
@@ -88,10 +85,7 @@ pub struct Line {
 impl Line {
     /// An empty line.
     pub const fn new() -> Self {
-        Self {
-            bytes: [0; LINE_BYTES],
-            len: 0,
-        }
+        Self { bytes: [0; LINE_BYTES], len: 0 }
     }
 
     /// Prints the line with the level "information".

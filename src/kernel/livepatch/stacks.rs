@@ -1,0 +1,169 @@
+//! Is a function in use? Each CPU looks at its own stack.
+//!
+//! ```text
+//!  nip   LR   16(r1)      what runs, and whom it returns to before there is a frame,
+//!                         or when there is none any more
+//!  frames                 through traps, the graph tracer's and redirected returns
+//!  shadow, graph entries  every one is a return that is to come
+//!  frames of the kernel   behind the innermost call of a module, and so on outwards
+//! ```
+//!
+//! # Invariants
+//! - What cannot be told stands in the way: a stack that does not end, code between a
+//!   call site and its target, where registers hold what no stack shows.
+//! - No waiting, no heap: this runs in ticks.
+//!
+//! Linux looks at the graph tracer's entries only, so that the caller of a function that
+//! is patched already is not seen: its return address is in the shadow entry.
+
+use alloc::vec::Vec;
+
+use crate::addr::Vaddr;
+use crate::isa::branch;
+use crate::isa::well_known::{BCTR, BLR};
+use crate::kernel::unwind::{self, End};
+use crate::machine::lock::Mutex;
+use crate::machine::quiesce::Kind;
+use crate::machine::{call, hooks, memory, paca, step, trap};
+
+/// From the first address to the one above the last.
+pub type Range = (Vaddr, Vaddr);
+
+/// What must not be in use.
+struct Question {
+    /// Code that stands in the way.
+    code: Vec<Range>,
+    /// Stubs: nobody can tell where a CPU goes that is in one.
+    stubs: Vec<Range>,
+}
+
+static QUESTIONS: [Mutex<Question>; 2] = [const { Mutex::new(Question::none()) }; 2];
+
+/// In the lowest bit of what [`look`] finds: it cannot be told from there.
+const UNCLEAR: u64 = 1;
+
+impl Question {
+    const fn none() -> Self {
+        Self { code: Vec::new(), stubs: Vec::new() }
+    }
+
+    /// What stands in the way, for code that is at `nip`.
+    fn find(&self, nip: Vaddr, lr: Vaddr, r1: Vaddr) -> u64 {
+        let mut found = 0;
+        let mut see = |at: Vaddr| {
+            if found == 0 {
+                if inside(&self.code, at) {
+                    found = at.0 & !UNCLEAR;
+                } else if hooks::contains(at) || inside(&self.stubs, at) {
+                    found = at.0 | UNCLEAR;
+                }
+            }
+        };
+        let mut last = r1;
+        let end = unwind::walk(nip, lr, r1, &mut |frame| {
+            last = frame.stack;
+            see(frame.at);
+        });
+        if ends_soon(nip)
+            && let Some(to) = memory::read_u64(r1.offset(16))
+            && inside(&self.code, Vaddr(to))
+        {
+            see(Vaddr(to));
+        }
+        for to in paca::shadow_entries().map(|entry| entry.lr) {
+            returns(Vaddr(to), &mut see);
+        }
+        for to in paca::graph_entries().map(|entry| entry.lr) {
+            returns(Vaddr(to), &mut see);
+        }
+        let whole = end == End::Whole && outwards(last, &mut see);
+        if found == 0 && !whole { nip.0 | UNCLEAR } else { found }
+    }
+}
+
+/// At the end of code too: where a call that is its last word returns to.
+fn inside(ranges: &[Range], at: Vaddr) -> bool {
+    ranges.iter().any(|(start, end)| at >= *start && at <= *end)
+}
+
+/// Sees a return address, unless it is one that stands for another.
+fn returns(to: Vaddr, see: &mut dyn FnMut(Vaddr)) {
+    let stands = [
+        hooks::shadow_return_address(),
+        hooks::graph_return_address(),
+        step::return_address(),
+        call::return_address(),
+    ];
+    if !stands.contains(&to) {
+        see(to);
+    }
+}
+
+/// The frames from `stack` on, to where the CPU began; false if that is not found.
+fn outwards(mut stack: Vaddr, see: &mut dyn FnMut(Vaddr)) -> bool {
+    for _ in 0..256 {
+        let Some((_, high)) = paca::stack_around(stack) else { return false };
+        let Some(caller) = memory::read_u64(stack).map(Vaddr) else { return false };
+        if caller.0 == 0 {
+            return true;
+        }
+        if caller <= stack || caller >= high || !caller.is_aligned(16) {
+            return false;
+        }
+        match memory::read_u64(caller.offset(16)).map(Vaddr) {
+            Some(to) if to != trap::return_address() => returns(to, see),
+            _ => return false,
+        }
+        stack = caller;
+    }
+    false
+}
+
+/// True if the function at `nip` returns before it changes r1: then it has given its
+/// frame back, or never had one, and 16(r1) may be where it returns to.
+fn ends_soon(nip: Vaddr) -> bool {
+    const BRANCHES: [u32; 2] = [16, 18]; // bc, b
+    for index in 0..24 {
+        let at = nip.offset(index * 4);
+        let Some(word) = memory::read_u32(at) else { return false };
+        let insn = crate::isa::Insn(word);
+        let (opcode, to_r1) = (word >> 26, word >> 21 & 31 == 1);
+        // addi r1,r1,n; ld r1,0(r1); stdu to r1.
+        let moves = (opcode == 14 || opcode == 58) && to_r1;
+        let pushes = opcode == 62 && word & 3 == 1 && word >> 16 & 31 == 1;
+        if insn == BLR || insn == BCTR || (opcode == 18 && !branch::is_call(insn)) {
+            return true;
+        }
+        if moves || pushes || BRANCHES.contains(&opcode) {
+            return false;
+        }
+    }
+    false
+}
+
+/// What a CPU finds on its own stack: see [`crate::machine::quiesce::set_look`].
+pub fn look(kind: Kind, nip: Vaddr, lr: Vaddr, r1: Vaddr) -> Option<u64> {
+    Some(QUESTIONS[kind as usize].try_lock()?.find(nip, lr, r1))
+}
+
+/// Says what the next question is about.
+pub fn about(kind: Kind, code: Vec<Range>, stubs: Vec<Range>) {
+    *QUESTIONS[kind as usize].lock() = Question { code, stubs };
+}
+
+/// Adds to what the question is about.
+pub fn about_too(kind: Kind, code: Vec<Range>, stubs: Vec<Range>) {
+    let mut question = QUESTIONS[kind as usize].lock();
+    question.code.extend(code);
+    question.stubs.extend(stubs);
+}
+
+/// Forgets what the question was about.
+pub fn forget(kind: Kind) {
+    *QUESTIONS[kind as usize].lock() = Question::none();
+}
+
+/// The address that a CPU has found, and whether that is what was asked for.
+pub fn found(what: u64) -> (Vaddr, bool) {
+    (Vaddr(what & !UNCLEAR), what & UNCLEAR == 0)
+}

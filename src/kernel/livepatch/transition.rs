@@ -1,0 +1,334 @@
+//! The time between a patch's beginning and its end: CPUs change over, one by one.
+//!
+//! ```text
+//!  begin   stubs lead to choosers, sites to stubs; nothing runs differently yet
+//!  ask     each CPU: none of what changes is on my stack ─> the new side is mine
+//!  finish  all have: stubs lead past the choosers, sites without a patch are off
+//!  turn    in between: the other way round
+//! ```
+//!
+//! # Invariants
+//! - One transition at a time. It is finished by whoever finds that all CPUs have
+//!   answered: the command that began it, or the shell before and after later ones.
+//! - Between `begin` and `finish` a call runs what was or what will be from its
+//!   beginning to its end, and a CPU goes from one to the other only between calls of
+//!   what changes.
+
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::sync::atomic::{AtomicBool, Ordering};
+
+use super::callbacks::{self, When};
+use super::islands::{self, Change};
+use super::stacks::{self, Range};
+use super::{PATCHES, mirror};
+use crate::addr::Vaddr;
+use crate::kernel::{jobs, modules, own, symbols, tracing};
+use crate::kprintln;
+use crate::livepatch::set::{Plan, PlanStep};
+use crate::machine::lock::{Mutex, pause};
+use crate::machine::quiesce::{self, Kind};
+use crate::machine::{smp, spr, tick};
+use crate::patch::journal::Why;
+
+/// Seconds that a command waits for a transition that it has begun, or found.
+const PATIENCE: u64 = 1;
+
+/// A transition that is under way.
+struct Open {
+    patch: String,
+    enabling: bool,
+    changes: Vec<Change>,
+    /// No command has said yet that it goes on.
+    fresh: bool,
+}
+
+static OPEN: Mutex<Option<Open>> = Mutex::new(None);
+
+/// Whether [`OPEN`] holds one, changed under its lock: each command asks twice, and
+/// there seldom is.
+static IS_OPEN: AtomicBool = AtomicBool::new(false);
+
+/// The patch in transition, and whether it is being enabled.
+pub fn open() -> Option<(String, bool)> {
+    OPEN.lock().as_ref().map(|open| (open.patch.clone(), open.enabling))
+}
+
+/// True if that patch is in transition.
+pub fn is_open(patch: &str) -> bool {
+    open().is_some_and(|(name, _)| name == patch)
+}
+
+const fn why(enabling: bool) -> Why {
+    if enabling { Why::PatchOn } else { Why::PatchOff }
+}
+
+/// Leads the sites of changes to their stubs, or to their functions again.
+fn switch<'c>(
+    who: &str,
+    changes: impl Iterator<Item = &'c Change>,
+    on: bool,
+) -> Result<u64, String> {
+    let site = |change: &Change| {
+        let found = tracing::site_at(change.target.site);
+        found.map(|(site, _)| site).ok_or("a call site is gone")
+    };
+    tracing::redirect(who, changes.map(site).collect::<Result<_, _>>()?, on)
+}
+
+/// Aims stubs, `old` being the side of CPUs that have not changed over, and switches on
+/// the sites that had none; on an error all is as it was.
+fn lead(who: &str, why: Why, changes: &[Change], old: u64, all: bool) -> Result<(), String> {
+    let aimed = islands::aim(who, why, changes, old)?;
+    let new = changes.iter().filter(|change| all || change.from.is_none());
+    switch(who, new, true).map(|_| ()).inspect_err(|_| aimed.undo(who))
+}
+
+/// Begins what `plan` says for `patch`. On an error all is as it was.
+pub fn begin(patch: &str, enabling: bool, plan: Plan) -> Result<(), String> {
+    let changes: Vec<_> = plan.steps().iter().map(Change::of).collect();
+    lead(patch, why(enabling), &changes, quiesce::side(), false)?;
+    PATCHES.lock().begin(plan).map_err(|refusal| refusal.to_string())?;
+    let open = Open { patch: patch.to_string(), enabling, changes, fresh: true };
+    ask(&open.changes, 8 - quiesce::side());
+    let mut held = OPEN.lock();
+    *held = Some(open);
+    IS_OPEN.store(true, Ordering::Relaxed);
+    Ok(())
+}
+
+/// Asks every CPU to change over.
+fn ask(changes: &[Change], side: u64) {
+    let code = changes.iter().filter_map(|change| code_of(change, change.from)).collect();
+    stacks::about(Kind::Change, code, stubs());
+    quiesce::ask(Kind::Change, side);
+}
+
+/// Where a function's code lies: a replacement's, or its own.
+fn code_of(change: &Change, replacement: Option<Vaddr>) -> Option<Range> {
+    let at = replacement.unwrap_or(change.target.entry);
+    let found = match modules::containing(at) {
+        Some(module) => module.function_at(at).map(|(_, entry, size)| (entry, size)),
+        None => own::function_at(at),
+    };
+    let (entry, size) = found?;
+    Some((entry, entry.offset(size.max(4).cast_signed())))
+}
+
+/// Every stub that a call may be in before it is where it goes.
+fn stubs() -> Vec<Range> {
+    let islands = islands::islands().into_iter().map(|(_, stubs, _)| stubs);
+    islands.chain(modules::all().iter().map(|module| module.stubs())).collect()
+}
+
+/// Waits for the CPUs to answer, at most so many ticks of the time base.
+fn wait(kind: Kind, patience: u64) -> bool {
+    let since = spr::timebase();
+    let mut woken = false;
+    loop {
+        quiesce::here();
+        let mut late = smp::visit().filter(|cpu| !quiesce::has_answered(cpu.paca, kind));
+        if late.next().is_none() {
+            return true;
+        }
+        if spr::timebase() - since > patience {
+            return false;
+        }
+        if !woken {
+            smp::visit().for_each(|cpu| smp::wake(cpu.number));
+            woken = true;
+        }
+        pause();
+    }
+}
+
+fn place(at: Vaddr) -> String {
+    symbols::place(at, None).unwrap_or_else(|| at.to_string())
+}
+
+/// Who has not answered, and what it is in.
+fn blockers(kind: Kind) -> Vec<String> {
+    let late = smp::cpus().into_iter().filter(|cpu| !quiesce::has_answered(cpu.paca, kind));
+    let line = |cpu: smp::Cpu| {
+        let doing = jobs::doing(cpu.number);
+        let why = match quiesce::blocker(cpu.paca, kind).map(stacks::found) {
+            Some((at, true)) => format!("in {}", place(at)),
+            Some((at, false)) => format!("its stack cannot be told at {}", place(at)),
+            None => "has not looked at its stack yet".to_string(),
+        };
+        format!("cpu {} {doing}: {why}", cpu.number)
+    };
+    late.map(line).collect()
+}
+
+/// Goes on with a transition if there is one: finishes it if every CPU has changed
+/// over. With `patience`, waits for that. What a callback's fault was.
+fn go_on(patience: u64) -> Option<String> {
+    if OPEN.lock().is_none() || !wait(Kind::Change, patience) {
+        return None;
+    }
+    finish()
+}
+
+/// Ends a transition that every CPU has gone through.
+fn finish() -> Option<String> {
+    let open = {
+        let mut held = OPEN.lock();
+        IS_OPEN.store(false, Ordering::Relaxed);
+        held.take()?
+    };
+    let Open { patch, enabling, changes, .. } = &open;
+    stacks::forget(Kind::Change);
+    let settled = islands::settle(patch, why(*enabling), changes).and_then(|()| {
+        switch(patch, changes.iter().filter(|change| change.to.is_none()), false).map(|_| ())
+    });
+    if let Err(reason) = settled {
+        // The stub leads where it should all the same: through the chooser.
+        kprintln!("{patch}: {reason}");
+    }
+    mirror::enabled(patch, *enabling);
+    if !open.fresh {
+        kprintln!("{patch}: {}", if *enabling { "enabled" } else { "disabled" });
+    }
+    let oops = if *enabling {
+        let enabled = PATCHES.lock().enabled_names();
+        callbacks::replaced(&enabled);
+        callbacks::notify(patch, None, When::PostPatch)
+    } else {
+        callbacks::notify(patch, None, When::PostUnpatch)
+    };
+    PATCHES.lock().finish(); // till now `klp_get_prev_state` finds what was before
+    oops
+}
+
+/// True if a function is changing over: calls of it run through its chooser.
+pub fn is_changing(entry: Vaddr) -> bool {
+    let open = OPEN.lock();
+    let changes = open.iter().flat_map(|open| &open.changes);
+    changes.into_iter().any(|change| change.target.entry == entry)
+}
+
+/// Before `klp_enable_patch` returns: finishes what no CPU is in the way of.
+pub fn try_now() -> Option<String> {
+    go_on(tick::period() * 2)
+}
+
+/// Before and after a command: finishes a transition, or says who keeps it from that,
+/// once. What a callback's fault was.
+pub fn settle() -> Option<String> {
+    if !IS_OPEN.load(Ordering::Relaxed) {
+        return None;
+    }
+    let fresh = OPEN.lock().as_ref()?.fresh;
+    let patch = open()?.0;
+    let oops = go_on(if fresh { PATIENCE * tick::timebase_hz() } else { 0 });
+    let mut open = OPEN.lock();
+    if let Some(open) = open.as_mut().filter(|open| open.fresh) {
+        open.fresh = false;
+        let what = if open.enabling { "enabling" } else { "disabling" };
+        kprintln!("{}: {what} goes on (livepatch transition)", open.patch);
+        blockers(Kind::Change).iter().for_each(|line| kprintln!("{}: {line}", open.patch));
+    }
+    oops.map(|cause| format!("{patch}: {cause}"))
+}
+
+/// Gives a transition that is under way the time to end, before another one begins.
+pub fn let_end() -> Option<String> {
+    go_on(PATIENCE * tick::timebase_hz())
+}
+
+/// What `livepatch transition` says.
+pub fn lines() -> Vec<String> {
+    match open() {
+        None => alloc::vec!["no transition".to_string()],
+        Some((patch, enabling)) => {
+            let what = if enabling { "enabling" } else { "disabling" };
+            let blockers = blockers(Kind::Change).into_iter();
+            core::iter::once(format!("{patch} {what}")).chain(blockers).collect()
+        }
+    }
+}
+
+/// Turns a transition round, if it is this patch's and leads the other way.
+pub fn turn(patch: &str, enabling: bool) -> bool {
+    let mut open = OPEN.lock();
+    let Some(open) = open.as_mut().filter(|open| open.patch == patch) else { return false };
+    if open.enabling == enabling {
+        return false;
+    }
+    open.enabling = enabling;
+    open.fresh = true;
+    open.changes.iter_mut().for_each(Change::turn);
+    PATCHES.lock().reverse();
+    ask(&open.changes, 8 - quiesce::side());
+    true
+}
+
+/// Ends a transition although CPUs are in what changes; says which, and in what.
+pub fn force(patch: &str) -> Result<Option<String>, String> {
+    let late = blockers(Kind::Change);
+    {
+        let mut open = OPEN.lock();
+        let Some(open) = open.as_mut().filter(|open| open.patch == patch) else {
+            return Err("not in transition: there is nothing to force".to_string());
+        };
+        open.fresh = false;
+    }
+    for line in late {
+        kprintln!("{patch}: forced: {line}, and goes on there while others run what is new");
+    }
+    quiesce::force(Kind::Change);
+    Ok(finish())
+}
+
+/// Steps for a module that comes while patches wait for it: at once, or in the middle
+/// of a transition, as part of that. On an error all is as it was.
+pub fn arrive(module: &str, plan: Plan) -> Result<(), String> {
+    let mut open = OPEN.lock();
+    let changes: Vec<_> = plan
+        .steps()
+        .iter()
+        .map(|step| match step {
+            PlanStep::Redirect { target, to } => {
+                Change { target: target.clone(), from: Some(*to), to: Some(*to) }
+            }
+            step => Change::of(step),
+        })
+        .collect();
+    // In a transition CPUs are on their way to the newest side.
+    lead(module, Why::PatchOn, &changes, 8 - quiesce::side(), true)?;
+    PATCHES.lock().begin(plan).map_err(|refusal| refusal.to_string())?;
+    if let Some(open) = open.as_mut() {
+        // Nobody is in a module that has not run: there is no code to look for.
+        stacks::about_too(Kind::Change, Vec::new(), stubs());
+        open.changes.extend(changes.into_iter().filter(|change| change.from != change.to));
+    }
+    Ok(())
+}
+
+/// A module's text is about to go, and its sites with it.
+pub fn module_gone(module: &str) {
+    if let Some(open) = OPEN.lock().as_mut() {
+        open.changes.retain(|change| change.target.name.module.as_deref() != Some(module));
+    }
+}
+
+/// Whether no CPU is in a module or on the way there; else who is, and where.
+pub fn nobody_in(module: &modules::Module) -> Result<(), String> {
+    let end = module.pages.start().offset(module.pages.size().cast_signed() - 1);
+    stacks::about(Kind::Going, alloc::vec![(module.pages.start(), end)], stubs());
+    quiesce::ask(Kind::Going, 0);
+    let gone = wait(Kind::Going, tick::timebase_hz() / 5);
+    let late = if gone { Vec::new() } else { blockers(Kind::Going) };
+    stacks::forget(Kind::Going);
+    match late.first() {
+        None => Ok(()),
+        Some(line) => Err(format!("{line} (wait for it, or stop it)")),
+    }
+}
+
+/// Gives every CPU something to look at its stack with.
+pub fn init() {
+    quiesce::set_look(stacks::look);
+}

@@ -9,6 +9,8 @@ import struct
 SHT_SYMTAB, SHT_RELA, SHT_NOBITS = 2, 4, 8
 SHF_ALLOC, SHF_EXECINSTR = 2, 4
 SHN_UNDEF, SHN_ABS = 0, 0xFFF1
+# What a live patch borrows: undefined, and looked up by a name that says whose it is.
+SHN_LIVEPATCH = 0xFF20
 STB_WEAK = 2
 STT_FUNC = 2
 
@@ -71,7 +73,8 @@ class Elf:
     def read_symbols(self, section):
         names = self.sections[section.link].data
         return [
-            Symbol(text(names, name), info, other, index, value)
+            Symbol(text(names, name), info, other,
+                   SHN_UNDEF if index == SHN_LIVEPATCH else index, value)
             for name, info, other, index, value, _ in struct.iter_unpack("<IBBHQQ", section.data)
         ]
 

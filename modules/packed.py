@@ -59,6 +59,22 @@ def huge(data):
     return data[:-12 - size] + index + struct.pack("<I", zlib.crc32(ends)) + ends + b"YZ"
 
 
+def with_symbols(data, count):
+    """A module with so many symbols more, which are all one local number."""
+    shoff, = struct.unpack_from("<Q", data, 40)
+    shnum, = struct.unpack_from("<H", data, 60)
+    headers = bytearray(data[shoff:shoff + 64 * shnum])
+    out = data[:shoff] + bytes(-len(data[:shoff]) % 8)
+    table = next(at for at in range(0, len(headers), 64)
+                 if struct.unpack_from("<I", headers, at + 4)[0] == 2)
+    offset, size = struct.unpack_from("<QQ", headers, table + 24)
+    more = struct.pack("<IBBHQQ", 0, 0, 0, 0xfff1, 0, 0) * count
+    struct.pack_into("<QQ", headers, table + 24, len(out), size + len(more))
+    out = bytearray(out + data[offset:offset + size] + more)
+    struct.pack_into("<Q", out, 40, len(out))
+    return bytes(out + headers)
+
+
 def main():
     os.makedirs(OUT, exist_ok=True)
     hello, demo = good("hello"), good("demo")
@@ -75,6 +91,7 @@ def main():
     put("xz_huge.ko.xz", huge(packed))
     put("zst_huge.ko.zst", b"\x28\xb5\x2f\xfd\x00\x90" + b"\x02\x00\x10\0" * 9000 + b"\x03\0\0\0")
     put("xz_sha.ko.xz", xz(hello, lzma.CHECK_SHA256))
+    put("zst_symbols.ko.zst", zstd(with_symbols(hello, 800_000)))
     put("xz_text.ko.xz", xz(b"no module at all\n"))
 
 

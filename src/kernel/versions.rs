@@ -1,6 +1,7 @@
 //! Whether a module fits the kernel and the modules that are there, and what to do
 //! if it does not, in one line.
 
+use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -42,23 +43,20 @@ fn other_places(object: &Object<'_>) -> Option<String> {
 
 /// What the modules whose exports `linked` uses say their versions are.
 fn mismatch<'a>(object: &Object<'a>, owners: &[Arc<Module>]) -> Option<(Mismatch<'a>, String)> {
-    let mut checksums = Vec::new();
-    for module in owners {
-        for export in &module.linked().exports {
-            let checksum = export.checksum.map(|checksum| (checksum, &module.name));
-            checksums.extend(checksum.map(|(checksum, owner)| (export.name, checksum, owner)));
-        }
-    }
-    if checksums.is_empty() {
+    // Most modules use the kernel alone, which has no checksums.
+    let mut owners: Vec<_> = owners.iter().collect();
+    owners.retain(|module| module.linked().exports.iter().any(|it| it.checksum.is_some()));
+    if owners.is_empty() {
         return None;
     }
-    checksums.sort_unstable();
     let of = |name: &str| {
-        let at = checksums.binary_search_by_key(&name, |(name, _, _)| *name).ok()?;
-        checksums.get(at)
+        owners.iter().find_map(|module| {
+            let export = exports::find(&module.linked().exports, name.as_bytes())?;
+            Some((export.checksum?, &module.name))
+        })
     };
-    let found = versions::mismatch(object, |name| of(name).map(|(_, checksum, _)| *checksum))?;
-    let owner = of(found.name).map_or("?", |(_, _, owner)| owner);
+    let found = versions::mismatch(object, |name| of(name).map(|(checksum, _)| checksum))?;
+    let owner = of(found.name).map_or("?", |(_, owner)| owner);
     Some((found, owner.into()))
 }
 
@@ -90,14 +88,23 @@ fn check_namespaces(
     owners: &[Arc<Module>],
 ) -> Result<(), String> {
     let imports = Modinfo::of(object);
-    let mut closed: Vec<_> = owners.iter().flat_map(|module| &module.linked().exports).collect();
-    closed.retain(|export| !exports::is_open(export.namespace, name, imports.namespaces()));
-    if closed.is_empty() {
+    let mut guarded: Vec<_> = owners.iter().collect();
+    guarded.retain(|module| module.linked().exports.iter().any(|it| !it.namespace.is_empty()));
+    if guarded.is_empty() {
         return Ok(());
     }
+    // Each namespace is looked for once, however many exports are in it.
+    let mut open = BTreeMap::from([("", true)]);
+    let mut is_open = |namespace| {
+        let ask = || exports::is_open(namespace, name, imports.namespaces());
+        *open.entry(namespace).or_insert_with(ask)
+    };
     let used = object.symbols().filter(|symbol| symbol.st_shndx == 0).find_map(|symbol| {
         let name = object.name(&symbol);
-        closed.iter().find(|export| export.name == name)
+        let mut exporters = guarded.iter();
+        let found =
+            exporters.find_map(|module| exports::find(&module.linked().exports, name.as_bytes()));
+        found.filter(|export| !is_open(export.namespace))
     });
     used.map_or(Ok(()), |Export { name, namespace, .. }| {
         let remedy = match namespace.strip_prefix("module:") {

@@ -540,6 +540,11 @@ fn parse_header(bytes: &[u8]) -> Result<Header, LoadError> {
     }
 }
 
+/// How many sections the header says there are; for a file that is none, any number.
+pub(super) fn sections_claimed(bytes: &[u8]) -> u64 {
+    bytes.get(60..).and_then(|rest| rest.first_chunk()).map_or(0, |raw| le16::<2>(raw, 0).into())
+}
+
 fn parse_sections<'a>(bytes: &'a [u8], header: &Header) -> Result<Vec<Section<'a>>, LoadError> {
     if usize::from(header.e_shentsize) != SECTION_HEADER {
         return Err(LoadError::SectionHeaderSize { found: header.e_shentsize });

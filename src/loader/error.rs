@@ -117,6 +117,13 @@ pub enum LoadError {
         /// Bytes there are.
         free: u64,
     },
+    /// More of the heap than it has left.
+    NoHeap {
+        /// Bytes needed at most.
+        need: u64,
+        /// Bytes free.
+        free: u64,
+    },
     /// The base address is not aligned as the layout asks.
     Misplaced {
         /// The base address.
@@ -435,6 +442,13 @@ impl fmt::Display for LoadError {
             }
             Self::NoRoom { need, free } => {
                 write!(f, "no room: needs {need} bytes, {free} free; remove a module or give the machine more memory")
+            }
+            Self::NoHeap { need, free } => {
+                write!(
+                    f,
+                    "no room: needs up to {need} bytes of the kernel's heap for its symbols and tables, {free} free{}; remove a module or give the machine more memory",
+                    if free < need { "" } else { ", but not together" }
+                )
             }
             Self::Misplaced { base, align } => {
                 write!(f, "base {base:#x} is no multiple of {align:#x}; place the image as its layout asks")

@@ -89,6 +89,7 @@ pub fn read<'a>(
             return Err(refuse(0, ExportFault::PartialEntry { size: section.size() }));
         }
         let count = section.size() / width;
+        exports.reserve_exact(section.data.len() / width as usize);
         let flags = object.section(FLAGS).filter(|_| !gpl_only).map(|(_, flags)| flags.data);
         if let Some(flags) = flags.filter(|flags| flags.len() as u64 != count) {
             let at = Place { section: FLAGS.into(), offset: 0 };

@@ -218,6 +218,8 @@ pub struct Layout {
     pub(super) got: Vec<u32>,
     /// Calls of the profiling hook.
     pub(super) calls: u32,
+    /// Entries of the lists of patchable functions, a stub each.
+    pub(super) patchable: u64,
 }
 
 impl Layout {
@@ -253,6 +255,7 @@ impl Layout {
             needs,
             got,
             calls,
+            patchable,
         };
         // Where each section belongs; asked once, for it takes names to compare.
         let places = object.sections().iter().zip(0..).filter(|(section, _)| is_kept(section));

@@ -254,7 +254,12 @@ pub fn settle(
     }
     let mut code = Code { layout, base, image };
     let mut missed = 0;
-    for jump in entries::<Jump>(object, layout, base, code.image) {
+    for (at, entry) in places::<{ Jump::SIZE }>(object, layout, base, Jump::SECTION) {
+        let Some(jump) =
+            code.entry::<{ Jump::SIZE }>(entry).and_then(|bytes| Jump::read(at, bytes))
+        else {
+            break;
+        };
         let Some(enabled) = (facts.enabled)(jump.key) else { continue };
         let either = [jump.word(0), jump.word(1)];
         let plain = |word: u32| either.contains(&Some(Insn(word)));
@@ -264,32 +269,36 @@ pub fn settle(
     leave(Jump::SECTION, missed);
 
     missed = 0;
-    for (at, entry) in places::<PLACE>(object, layout, &code, "__lwsync_fixup") {
-        let place = at.offset(i64::from_le_bytes(entry));
+    for (at, entry) in places::<PLACE>(object, layout, base, "__lwsync_fixup") {
+        let Some(distance) = code.entry(entry) else { break };
+        let place = at.offset(i64::from_le_bytes(*distance));
         missed += u64::from(!code.replace(place, LWSYNC, |word| word == SYNC || word == LWSYNC));
     }
     leave("__lwsync_fixup", missed);
 
     missed = 0;
-    for (at, entry) in places::<FEATURE>(object, layout, &code, "__ftr_fixup") {
+    for (at, entry) in places::<FEATURE>(object, layout, base, "__ftr_fixup") {
+        let Some(entry) = code.entry::<FEATURE>(entry).copied() else { break };
         missed += u64::from(code.feature(at, &entry, facts.arch_31).is_none());
     }
     leave("__ftr_fixup", missed);
     left
 }
 
-/// Entries of `N` bytes with their addresses.
+/// Where the entries of `N` bytes of a table are: addresses, and places in the image.
+/// Not a list of them, for there may be millions.
 fn places<const N: usize>(
     object: &Object,
     layout: &Layout,
-    code: &Code,
+    base: Vaddr,
     name: &str,
-) -> Vec<(Vaddr, [u8; N])> {
-    let Some((start, bytes)) = section(object, layout, code.image, name) else {
-        return Vec::new();
-    };
-    let at = |index: usize| code.base.offset(i64::from(start) + (index * N) as i64);
-    bytes.as_chunks::<N>().0.iter().enumerate().map(|(index, bytes)| (at(index), *bytes)).collect()
+) -> impl Iterator<Item = (Vaddr, usize)> + use<N> {
+    let section = object
+        .section(name)
+        .and_then(|(index, section)| Some((layout.offset_of(index)? as usize, section.data.len())));
+    let (start, len) = section.unwrap_or_default();
+    let whole = if len.is_multiple_of(N) { len } else { 0 };
+    (start..start + whole).step_by(N).map(move |entry| (base.offset(entry as i64), entry))
 }
 
 /// The image, of which only words of code are changed.
@@ -300,6 +309,11 @@ struct Code<'c> {
 }
 
 impl Code<'_> {
+    /// The entry of a table at a place of the image.
+    fn entry<const N: usize>(&self, place: usize) -> Option<&[u8; N]> {
+        self.image.get(place..)?.first_chunk()
+    }
+
     /// Where in the image `at` is, if a word of the module's code is there.
     fn place(&self, at: Vaddr) -> Option<usize> {
         let offset = u64::try_from(at.since(self.base)).ok().filter(|_| at.is_aligned(4))?;

@@ -6,12 +6,12 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::Done;
-use crate::kernel::module_file::ModuleFile;
+use crate::kernel::module_file::{ModuleFile, ask_for};
 use crate::kernel::modules::{self, Failure, Module, find};
 use crate::kernel::{livepatch, versions};
 use crate::kprintln;
 use crate::loader::modinfo::module_name;
-use crate::loader::{LinkOptions, Modinfo, Object, StubStyle};
+use crate::loader::{LinkOptions, Modinfo, Need, StubStyle};
 use crate::shell::command::{Param, StubChoice};
 use crate::shell::error::Shown;
 
@@ -83,7 +83,7 @@ fn probe(word: &str, params: &[Param], path: &mut Vec<String>) -> Done {
     }
     path.push(word.into());
     let file = ModuleFile::open(word)?;
-    let object = Object::parse(file.bytes()).map_err(|error| format!("{word}: {error}"))?;
+    let object = file.object().map_err(|error| format!("{word}: {error}"))?;
     let depends = Modinfo::of(&object).depends();
     if depends.clone().nth(DEPENDS_MAX).is_some() {
         return Err(format!(
@@ -91,6 +91,8 @@ fn probe(word: &str, params: &[Param], path: &mut Vec<String>) -> Done {
         )
         .into());
     }
+    // The names that it lacks take less than linking it will.
+    ask_for(Need::of(&object).bytes()).map_err(|error| format!("{word}: {error}"))?;
     let wanted = modules::Wanted::of(&object);
     for dependency in depends {
         if wanted.may_come_from(dependency) {
@@ -147,7 +149,7 @@ pub fn lsmod(verbose: bool) -> Done {
 /// Shows what a module file says about itself.
 pub fn modinfo(word: &str) -> Done {
     let file = ModuleFile::open(word)?;
-    let object = Object::parse(file.bytes()).map_err(|error| format!("{word}: {error}"))?;
+    let object = file.object().map_err(|error| format!("{word}: {error}"))?;
     kprintln!("{:<15} /{}", "filename:", file.path());
     for (key, value) in Modinfo::of(&object).iter() {
         let value = Shown(value.as_bytes());

@@ -112,6 +112,32 @@ fn there_may_be_as_many_sections_as_a_header_can_count() {
     assert!(refusal(&claimed).starts_with("the table of sections ends at 0x"));
 }
 
+/// Otherwise fifty thousand headers that point into a megabyte without a NUL would have
+/// it read fifty thousand times.
+#[test]
+fn the_name_of_a_section_is_read_no_further_than_a_name_reaches() {
+    const COUNT: usize = 50_000;
+    let with = |len: usize| {
+        let mut builder = small();
+        let data = [&b"\0"[..], &vec![b'n'; len], b"\0"].concat();
+        let names = builder.raw(Section { name: "names", kind: 3, data, ..Section::default() });
+        for _ in 0..COUNT {
+            builder.raw(Section { name: "n", kind: 1, flags: ALLOC, ..Section::default() });
+        }
+        let mut file = builder.build();
+        file[62..64].copy_from_slice(&names.to_le_bytes());
+        let headers = u64::from_le_bytes(*file[40..].first_chunk().expect("a header")) as usize;
+        for header in (headers..file.len()).step_by(64) {
+            file[header..header + 4].copy_from_slice(&1_u32.to_le_bytes());
+        }
+        file
+    };
+    assert_eq!(load(&with(2047)), Ok(()));
+    for len in [2048, 1 << 20] {
+        assert!(refusal(&with(len)).starts_with("section 0: name at 0x1 "), "{len}");
+    }
+}
+
 /// Otherwise ten thousand headers that show the same relocations would have them
 /// applied ten thousand times.
 #[test]

@@ -15,6 +15,7 @@ use crate::loader::exports::Export;
 use crate::loader::versions::{self, Fit, Mismatch};
 use crate::loader::{Linked, LoadError, Modinfo, Object, exports, paca_use};
 use crate::shell::args::module_name_eq;
+use crate::unpack::Pack;
 
 /// Refuses a module by its vermagic, or says what should be known of it.
 pub fn check_kernel(word: &str, object: &Object<'_>) -> Result<(), String> {
@@ -158,32 +159,76 @@ pub fn refusal(word: &str, error: LoadError, object: &Object<'_>) -> String {
     if *more > 0 {
         text += &format!(" and {more} more");
     }
-    let mut missing: Vec<&str> = names.iter().map(String::as_str).collect();
-    let depends: Vec<_> = Modinfo::of(object).depends().collect();
+    let mut hunt = Hunt::new(names);
+    // More dependencies than any module has are not unpacked for a hint.
+    let depends: Vec<_> = Modinfo::of(object).depends().take(UNPACKED_MAX).collect();
     for wanted in [true, false] {
         for file in initrd::all().filter(|file| file.path.starts_with(initrd::MODULES)) {
             let base = file.base_name();
             let module = base.split(".ko").next().unwrap_or(base);
             let named = |name: &&str| module_name_eq(name.as_bytes(), module.as_bytes());
-            if depends.iter().any(named) != wanted {
+            if hunt.missing.is_empty() || depends.iter().any(named) != wanted {
                 continue;
             }
-            // Thousands are not unpacked for a hint, those that it depends on are.
             let unpacked = wanted.then(|| ModuleFile::open(file.path).ok()).flatten();
             let bytes = unpacked.as_ref().map_or(file.data, ModuleFile::bytes);
-            let (has, not) = missing.iter().partition(|name| exports::offers(bytes, name));
-            missing = not;
-            let has: Vec<&str> = has;
+            let has = hunt.look_into(bytes);
             if !has.is_empty() {
                 text += &format!("; modprobe {module}, which has {}", has.join(", "));
             }
         }
     }
-    if !missing.is_empty() {
-        let which = if missing.len() == names.len() { "them".into() } else { missing.join(", ") };
+    if !hunt.missing.is_empty() {
+        let all = hunt.missing.len() == names.len();
+        let which = if all { "them".into() } else { hunt.missing.join(", ") };
+        let but = match (hunt.packed, hunt.left) {
+            (_, 0) => " (not all were looked into)",
+            (true, _) => " (compressed ones were not looked into)",
+            (false, _) => "",
+        };
         text += &format!(
-            "; no module here exports {which}, and Tocsin has not all that Linux has, so use --link-only"
+            "; no module here exports {which}{but}, and Tocsin has not all that Linux has, so use --link-only"
         );
     }
     text
+}
+
+/// Most dependencies that are looked into for a hint. Debian's modules have 15 at most.
+const UNPACKED_MAX: usize = 16;
+/// Bytes of names of exports that are looked through for one: ten times what all of
+/// Debian's modules have.
+const NAMES_MAX: usize = 4 << 20;
+
+/// The search for who has what is missing: once through each file's names, whatever
+/// the number of those.
+struct Hunt<'n> {
+    /// What nobody has so far, by name.
+    missing: Vec<&'n str>,
+    /// Some files were compressed.
+    packed: bool,
+    /// Bytes of names that may still be looked through.
+    left: usize,
+}
+
+impl<'n> Hunt<'n> {
+    fn new(names: &'n [String]) -> Self {
+        let mut missing: Vec<_> = names.iter().map(String::as_str).collect();
+        missing.sort_unstable();
+        Self { missing, packed: false, left: NAMES_MAX }
+    }
+
+    /// The names that a module file has; they are missing no more.
+    fn look_into(&mut self, file: &[u8]) -> Vec<&'n str> {
+        self.packed |= Pack::of(file).is_some();
+        let names = exports::offered(file);
+        let names = names.get(..self.left).unwrap_or(names);
+        self.left -= names.len();
+        let mut has = Vec::new();
+        for name in names.split(|&byte| byte == 0) {
+            let place = self.missing.binary_search_by(|known| known.as_bytes().cmp(name));
+            has.extend(place.ok().map(|place| self.missing.remove(place)));
+        }
+        has.sort_unstable();
+        has
+    }
 }

@@ -195,12 +195,11 @@ pub fn is_open<'i>(
     })
 }
 
-/// True if a module file exports `name`; found by the table of names alone, for the
-/// file may be one of thousands.
+/// The names that a module file exports, for whoever may have to look into thousands of
+/// files: found by the table of names alone, without a look at the rest.
 #[must_use]
-pub fn offers(file: &[u8], name: &str) -> bool {
-    let names = Object::peek(file, "__ksymtab_strings").unwrap_or_default();
-    names.split(|&byte| byte == 0).any(|known| known == name.as_bytes())
+pub fn offered(file: &[u8]) -> &[u8] {
+    Object::peek(file, "__ksymtab_strings").unwrap_or_default()
 }
 
 fn read_at<const N: usize>(image: &[u8], at: u64) -> Option<[u8; N]> {

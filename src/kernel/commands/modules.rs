@@ -94,9 +94,14 @@ fn probe(word: &str, params: &[Param], path: &mut Vec<String>) -> Done {
     // The names that it lacks take less than linking it will.
     ask_for(Need::of(&object).bytes()).map_err(|error| format!("{word}: {error}"))?;
     let wanted = modules::Wanted::of(&object);
+    let asked_for = path.len() == 1;
     for dependency in depends {
         if wanted.may_come_from(dependency) {
-            probe(dependency, &[], path)?;
+            probe(dependency, &[], path).map_err(|failure| match failure {
+                failure if !asked_for => failure,
+                Failure::Refused(why) => format!("{word}: needs {why}").into(),
+                Failure::Oops(why) => Failure::Oops(format!("{word}: needs {why}")),
+            })?;
         }
     }
     path.pop();

@@ -549,8 +549,34 @@ fn code_may_be_as_long_as_a_branch_reaches() {
     assert_eq!(load(&long(most)), Ok(()));
     assert_eq!(
         refusal(&long(most + 4)),
-        "code and stubs take 0x2000020 bytes, but a branch spans 0x2000000; split the module"
+        "code and stubs take 0x2000020 bytes, but a branch spans 0x2000000 and all stubs stand in one place, behind the code; split the module"
     );
+}
+
+/// 40 MiB in one section, which no stub can stand inside of.
+#[test]
+fn code_longer_than_a_branch_reaches_loads_if_no_call_leaves_it() {
+    const LEN: u64 = 40 << 20;
+    let with = |callee: u32, kind: u32| {
+        let mut builder = Builder::default();
+        let mut words = vec![NOP; LEN as usize / 4];
+        words[0] = 0x4800_0001;
+        words[LEN as usize / 4 - 2] = 0x4800_0001;
+        builder.section(".text", ALLOC | CODE, &words);
+        builder.symbol("first", FUNC, 1, 8, 0);
+        builder.symbol("last", FUNC, 1, LEN - 16, 0);
+        builder.symbol("far", FUNC, 0, 0, 0);
+        builder.relocations(1, &[(0, kind, callee, 0), (LEN - 8, kind, callee.max(2), 0)]);
+        builder.build()
+    };
+    assert_eq!(
+        refusal(&with(3, 10)),
+        "code and stubs take 0x2800020 bytes, but a branch spans 0x2000000 and all stubs stand in one place, behind the code; split the module"
+    );
+    assert_eq!(load(&with(1, 10)), Ok(()));
+    // Nor does a branch to the other end reach.
+    let line = refusal(&with(2, 10));
+    assert!(line.starts_with(".text+0x0: R_PPC64_REL24 (10) against last: "), "{line}");
 }
 
 #[test]

@@ -438,7 +438,10 @@ impl fmt::Display for LoadError {
                 write!(f, ": {fault}")
             }
             Self::TextTooLong { len, reach } => {
-                write!(f, "code and stubs take {len:#x} bytes, but a branch spans {reach:#x}; split the module")
+                write!(
+                    f,
+                    "code and stubs take {len:#x} bytes, but a branch spans {reach:#x} and all stubs stand in one place, behind the code; split the module"
+                )
             }
             Self::NoRoom { need, free } => {
                 write!(f, "no room: needs {need} bytes, {free} free; remove a module or give the machine more memory")

@@ -52,7 +52,10 @@ def huge(data):
     """An .xz file whose index says that its block unpacks to 2^60 bytes."""
     footer = data[-12:]
     size = (struct.unpack("<I", footer[4:8])[0] + 1) * 4
-    index = b"\0\1" + number(1000) + number(1 << 60)
+    # Behind the type and the count, the block's packed size is right.
+    packed = data[-12 - size + 2:]
+    packed = packed[:next(at for at, byte in enumerate(packed) if byte < 0x80) + 1]
+    index = b"\0\1" + packed + number(1 << 60)
     index += bytes(-len(index) % 4)
     index += struct.pack("<I", zlib.crc32(index))
     ends = struct.pack("<I", len(index) // 4 - 1) + footer[8:10]
@@ -81,6 +84,10 @@ def main():
     put("hello_xz.ko.xz", xz(hello))
     put("hello_crc64.ko.xz", xz(hello, lzma.CHECK_CRC64, [{"id": lzma.FILTER_POWERPC}]))
     put("demo_zst.ko.zst", zstd(demo))
+    # Two streams with zeros between; frames, the first of which is skipped.
+    put("two_streams.ko.xz", xz(hello[:5000]) + bytes(8) + xz(hello[5000:]))
+    put("two_frames.ko.zst", struct.pack("<II", 0x184d2a5f, 3) + b"any" +
+        zstd(demo[:5000]) + zstd(demo[5000:]))
     put("pair_b_xz.ko.xz", xz(good("pair_b")))
     packed, other = xz(hello), zstd(demo)
     put("xz_cut.ko.xz", packed[:len(packed) // 2])

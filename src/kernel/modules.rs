@@ -252,6 +252,14 @@ impl Module {
         init && self.init_gone.load(Ordering::Relaxed)
     }
 
+    /// True if an address lies in a part of the image that has been given back.
+    pub fn is_gone_at(&self, at: Vaddr) -> bool {
+        Group::ALL.into_iter().any(|group| {
+            let (start, end) = self.range(self.layout.group(group));
+            self.is_gone(group) && (start..end).contains(&at)
+        })
+    }
+
     /// Gives back what only init used. Redirected call sites keep it.
     fn give_back_init(&self) {
         let rest = Group::ALL.into_iter().skip(2).map(|group| self.layout.group(group));

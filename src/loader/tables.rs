@@ -189,8 +189,19 @@ fn section<'i>(
 pub struct Facts<'f> {
     /// Whether the processor has the instructions of Power ISA 3.1.
     pub arch_31: bool,
-    /// How often a key is enabled; `None` for a key that is as it was compiled.
-    pub enabled: &'f dyn Fn(Vaddr) -> Option<u32>,
+    /// How the key at an address is.
+    pub key: &'f dyn Fn(Vaddr) -> Key,
+}
+
+/// How a static branch's key is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// As it was compiled.
+    AsCompiled,
+    /// Enabled so many times.
+    Enabled(u32),
+    /// Not in memory.
+    Nowhere,
 }
 
 /// A table with entries that were not applied.
@@ -249,8 +260,13 @@ pub fn settle(
         ("__lwsync_fixup", PLACE),
         ("__ftr_fixup", FEATURE),
     ] {
-        let odd = |(_, section): &(usize, &Section)| !section.size().is_multiple_of(size as u64);
-        leave(name, object.section(name).filter(odd).map_or(0, |(_, section)| section.size()));
+        let odd = |section: &Section| !section.size().is_multiple_of(size as u64);
+        let left = |section: &Section| match section.is_zeros() {
+            _ if odd(section) => section.size(),
+            true => section.size() / size as u64, // zeros lead nowhere
+            false => 0,
+        };
+        leave(name, object.section(name).map_or(0, |(_, section)| left(section)));
     }
     let mut code = Code { layout, base, image };
     let mut missed = 0;
@@ -260,10 +276,17 @@ pub fn settle(
         else {
             break;
         };
-        let Some(enabled) = (facts.enabled)(jump.key) else { continue };
         let either = [jump.word(0), jump.word(1)];
         let plain = |word: u32| either.contains(&Some(Insn(word)));
-        let done = jump.word(enabled).is_some_and(|word| code.replace(jump.code, word.0, plain));
+        let in_reach = either.iter().all(Option::is_some);
+        let done = match (facts.key)(jump.key) {
+            _ if !in_reach => false,
+            Key::Nowhere => false,
+            Key::AsCompiled => code.word(jump.code).is_some_and(plain),
+            Key::Enabled(count) => {
+                jump.word(count).is_some_and(|word| code.replace(jump.code, word.0, plain))
+            }
+        };
         missed += u64::from(!done);
     }
     leave(Jump::SECTION, missed);

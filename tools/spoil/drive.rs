@@ -19,7 +19,7 @@ use tocsin::loader::explain::Lens;
 use tocsin::loader::params::{self, ParamType};
 use tocsin::loader::stubs::{MAX_WORDS, StubAbi};
 use tocsin::loader::symbols::find_global;
-use tocsin::loader::tables::{self, Bug, Exception, Facts, Jump};
+use tocsin::loader::tables::{self, Bug, Exception, Facts, Jump, Key};
 use tocsin::loader::{
     KernelAbi, Layout, LinkOptions, Linked, LoadError, Modinfo, Need, Object, Owner, Resolved,
     Resolver, StubStyle, modinfo, need, paca_use, recognise, relocate, versions,
@@ -269,9 +269,13 @@ fn tables_of(object: &Object, layout: &Layout, base: Vaddr, image: &mut [u8]) {
     let exceptions = tables::entries::<Exception>(object, layout, base, image);
     let jumps = tables::entries::<Jump>(object, layout, base, image);
     assert!((bugs.len() + exceptions.len() + jumps.len()) * 8 <= image.len() * 3);
-    let enabled = |key: Vaddr| (key.0 & 8 == 0).then_some(key.0 as u32 >> 4 & 1);
+    let key = |key: Vaddr| match key.0 & 0x38 {
+        0 => Key::AsCompiled,
+        8 => Key::Nowhere,
+        other => Key::Enabled(other as u32 >> 4),
+    };
     for arch_31 in [false, true] {
-        tables::settle(object, layout, base, image, &Facts { arch_31, enabled: &enabled });
+        tables::settle(object, layout, base, image, &Facts { arch_31, key: &key });
     }
 }
 

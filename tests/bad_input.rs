@@ -238,9 +238,9 @@ fn exports_are_found_by_name_however_many_there_are() {
 
 #[test]
 fn a_module_is_not_called_by_a_name_that_fills_the_screen() {
-    let with = |len: usize| {
+    let with = |name: &str| {
         let mut builder = small();
-        let data = format!("name={}\0", "m".repeat(len)).into_bytes();
+        let data = format!("name={name}\0").into_bytes();
         builder.raw(Section {
             name: ".modinfo",
             kind: 1,
@@ -252,8 +252,13 @@ fn a_module_is_not_called_by_a_name_that_fills_the_screen() {
         let object = Object::parse(&file).expect("parsed");
         tocsin::loader::modinfo::module_name(&object, "file-1.ko")
     };
-    assert_eq!(with(55), "m".repeat(55));
-    assert_eq!(with(56), "file_1");
+    assert_eq!(with(&"m".repeat(55)), "m".repeat(55));
+    assert_eq!(with(&"m".repeat(56)), "file_1");
+    assert_eq!(with("a-b_c.d+9"), "a_b_c.d+9");
+    // Nor by one that is no name of a directory of /sys/module.
+    for name in ["", ".", "..", "../../x", "a/b", "a b", "a;b", "a\"b", "\u{e9}", "a\x1b[2J"] {
+        assert_eq!(with(name), "file_1", "{name}");
+    }
 }
 
 /// What a few kilobytes can unpack to: a hundred thousand of one kind. `drive` counts

@@ -1,7 +1,6 @@
 //! Whether a module fits the kernel and the modules that are there, and what to do
 //! if it does not, in one line.
 
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::string::String;
 use alloc::sync::Arc;
@@ -11,7 +10,6 @@ use super::module_file::ModuleFile;
 use super::modules::Module;
 use super::{initrd, modules};
 use crate::kprintln;
-use crate::loader::exports::Export;
 use crate::loader::versions::{self, Fit, Mismatch};
 use crate::loader::{Linked, LoadError, Modinfo, Object, exports, paca_use};
 use crate::shell::args::module_name_eq;
@@ -88,35 +86,19 @@ fn check_namespaces(
     object: &Object<'_>,
     owners: &[Arc<Module>],
 ) -> Result<(), String> {
-    let imports = Modinfo::of(object);
     let mut guarded: Vec<_> = owners.iter().collect();
     guarded.retain(|module| module.linked().exports.iter().any(|it| !it.namespace.is_empty()));
     if guarded.is_empty() {
         return Ok(());
     }
-    // Each namespace is looked for once, however many exports are in it.
-    let mut open = BTreeMap::from([("", true)]);
-    let mut is_open = |namespace| {
-        let ask = || exports::is_open(namespace, name, imports.namespaces());
-        *open.entry(namespace).or_insert_with(ask)
+    let namespace_of = |name: &str| {
+        let found = guarded
+            .iter()
+            .find_map(|module| exports::find(&module.linked().exports, name.as_bytes()));
+        found.map(|export| export.namespace)
     };
-    let used = object.symbols().filter(|symbol| symbol.st_shndx == 0).find_map(|symbol| {
-        let name = object.name(&symbol);
-        let mut exporters = guarded.iter();
-        let found =
-            exporters.find_map(|module| exports::find(&module.linked().exports, name.as_bytes()));
-        found.filter(|export| !is_open(export.namespace))
-    });
-    used.map_or(Ok(()), |Export { name, namespace, .. }| {
-        let remedy = match namespace.strip_prefix("module:") {
-            Some(modules) => format!("is for {modules} only; do without the symbol"),
-            None => format!(
-                "is in the namespace {namespace}, which it does not import; \
-                 add MODULE_IMPORT_NS({namespace})"
-            ),
-        };
-        Err(format!("{word}: {name} {remedy}, or use --force"))
-    })
+    let closed = exports::closed(object, name, namespace_of);
+    closed.map_or(Ok(()), |closed| Err(format!("{word}: {closed}")))
 }
 
 /// What `modinfo` adds to the file's own words.

@@ -383,6 +383,8 @@ pub enum ExportFault {
         /// Its address.
         addr: u64,
     },
+    /// The name is empty.
+    NoName,
     /// What is exported is not in the module.
     Outside {
         /// Its address.
@@ -463,7 +465,8 @@ impl fmt::Display for LoadError {
             ),
             Self::GplOnly { name, licence } => write!(
                 f,
-                "{name} is for GPL-compatible modules, and this one's licence is \"{licence}\"; do without the symbol"
+                "{name} is for GPL-compatible modules, and this one's licence is \"{}\"; do without the symbol",
+                Cut(licence)
             ),
             Self::NoEntry { name } => {
                 write!(f, "{name} does not lie in the module's code; build the module again")
@@ -678,8 +681,22 @@ impl fmt::Display for ExportFault {
             }
             Self::FlagCount { found, count } => write!(f, "{found} flags for {count} exports"),
             Self::Name { addr } => write!(f, "name at {addr:#x} is no text of the module"),
+            Self::NoName => f.write_str("the name is empty"),
             Self::Outside { addr } => write!(f, "exports {addr:#x}, which is not in the module"),
         }
+    }
+}
+
+/// A text out of a file that may be of any length, and is to stand in a line.
+#[derive(Clone, Copy, Debug)]
+pub struct Cut<'t>(pub &'t str);
+
+impl fmt::Display for Cut<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const MAX: usize = 80;
+        let cut = self.0.floor_char_boundary(MAX);
+        f.write_str(&self.0[..cut])?;
+        if cut < self.0.len() { f.write_str("...") } else { Ok(()) }
     }
 }
 

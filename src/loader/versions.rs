@@ -14,7 +14,7 @@
 //! |---|---|
 //! | no vermagic, or Tocsin's own | loads |
 //! | Linux 6.1 | loads: `compat` has its layouts |
-//! | another release | loads, and is told that layouts are 6.1's |
+//! | another release, or 6.1 with words for other layouts | loads, and is told that layouts are Debian's 6.1's |
 //! | structures in random order | refused: nobody knows the layouts |
 //! | an import from a module with another checksum | refused: one of them was built later |
 //! | an import from the kernel | not compared: Tocsin's functions have no checksums |
@@ -26,7 +26,10 @@
 
 use alloc::{format, string::String};
 
-use super::elf::{Object, text_at};
+use super::{
+    elf::{Object, text_at},
+    error::Cut,
+};
 
 /// Bytes of an entry of `__versions`, and where its name begins.
 const ENTRY: usize = 64;
@@ -81,20 +84,40 @@ pub enum Fit {
     Unfit(String),
 }
 
+/// Words of a vermagic that structures are laid out by: here they are there...
+const LAYOUT_WORDS: [&str; 2] = ["SMP", "mod_unload"];
+/// ... and these are not.
+const OTHER_LAYOUTS: [&str; 2] = ["preempt", "preempt_rt"];
+
 /// Judges a module's vermagic.
 #[must_use]
 pub fn judge(vermagic: Option<&str>) -> Fit {
     let mut words = vermagic.unwrap_or("tocsin").split_ascii_whitespace();
     let release = words.next().unwrap_or("tocsin");
-    if words.any(|word| word.starts_with("RANDSTRUCT")) {
+    let (whole, release) = (release, Cut(release));
+    if words.clone().any(|word| word.starts_with("RANDSTRUCT")) {
         return Fit::Unfit(format!(
             "built for Linux {release} with structures in random order; build it without CONFIG_RANDSTRUCT"
         ));
     }
-    if release == "tocsin" || release == "6.1" || release.starts_with("6.1.") {
+    if whole == "tocsin" {
         return Fit::Fits;
     }
-    Fit::Note(format!("built for Linux {release}, but structures are laid out here as in 6.1"))
+    if whole != "6.1" && !whole.starts_with("6.1.") {
+        let note = "but structures are laid out here as in 6.1";
+        return Fit::Note(format!("built for Linux {release}, {note}"));
+    }
+    // Who writes any words writes those that matter.
+    let has = |wanted: &str| words.clone().any(|word| word == wanted);
+    let missing = LAYOUT_WORDS.iter().find(|word| words.clone().next().is_some() && !has(word));
+    let other = OTHER_LAYOUTS.iter().find(|word| has(word));
+    let difference = match (missing, other) {
+        (None, None) => return Fit::Fits,
+        (Some(word), _) => format!("without {word}"),
+        (None, Some(word)) => format!("with {word}"),
+    };
+    let note = "but structures are laid out here as in Debian's 6.1, for SMP mod_unload";
+    Fit::Note(format!("built for Linux {release} {difference}, {note}"))
 }
 
 #[cfg(test)]
@@ -110,6 +133,16 @@ mod tests {
         for other in ["6.12.9 SMP", "6.10.1", "5.16.1", "7.0.0-rc1 SMP preempt", "6"] {
             assert!(matches!(judge(Some(other)), Fit::Note(_)), "{other}");
         }
+        for (words, note) in [
+            ("SMP preempt mod_unload", "with preempt"),
+            ("preempt mod_unload", "without SMP"),
+            ("SMP modversions", "without mod_unload"),
+        ] {
+            let judged = judge(Some(&format!("6.1.9 {words}")));
+            assert!(matches!(&judged, Fit::Note(it) if it.contains(note)), "{judged:?}");
+        }
+        let long = judge(Some(&"9".repeat(5000)));
+        assert!(matches!(long, Fit::Note(note) if note.len() < 200 && note.contains("999...")));
         let random = judge(Some("6.1.9 SMP RANDSTRUCT_0123456789abcdef"));
         assert!(matches!(random, Fit::Unfit(why) if why.contains("; build it without")));
     }

@@ -287,9 +287,11 @@ impl View<'_, '_> {
     }
 
     fn exports(&self) -> Table {
-        let mut table = Table::new("exports", &["address", "gpl only", "name"]);
+        let mut table = Table::new("exports", &["address", "gpl only", "name", "namespace"]);
         for export in &self.module.linked.exports {
-            table.row([hex(export.addr), Cell::Flag(export.gpl_only), export.name.into()]);
+            let namespace = Some(export.namespace).filter(|it| !it.is_empty());
+            let gpl_only = Cell::Flag(export.gpl_only);
+            table.row([hex(export.addr), gpl_only, export.name.into(), namespace.into()]);
         }
         table
     }

@@ -57,6 +57,9 @@ const ROW_MAX: usize = 32;
 /// Most modules that one may depend on. Debian's 3,126 name 15 at most.
 const DEPENDS_MAX: usize = 256;
 
+/// Longest name of a file.
+const NAME_MAX: usize = 255;
+
 /// Loads a module after what it depends on, as far as the kernel has not got it.
 pub fn modprobe(word: &str, params: &[Param]) -> Done {
     let mut path = Vec::new();
@@ -96,6 +99,13 @@ fn probe(word: &str, params: &[Param], path: &mut Vec<String>) -> Done {
     let wanted = modules::Wanted::of(&object);
     let asked_for = path.len() == 1;
     for dependency in depends {
+        if dependency.len() > NAME_MAX {
+            return Err(format!(
+                "{word}: depends on a module whose name has {} bytes; build the module again",
+                dependency.len()
+            )
+            .into());
+        }
         if wanted.may_come_from(dependency) {
             probe(dependency, &[], path).map_err(|failure| match failure {
                 failure if !asked_for => failure,

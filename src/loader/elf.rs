@@ -128,7 +128,7 @@ impl<'a> Object<'a> {
         let names = raw.get(usize::from(header.e_shstrndx)).map(decode_section)?;
         let names = range(bytes, names.sh_offset, names.sh_size)?;
         let called = |raw: &&[u8; SECTION_HEADER]| {
-            let rest = names.get(le32(*raw, 0) as usize..);
+            let rest = names.get(le32(raw, 0) as usize..);
             rest.is_some_and(|rest| begins_with_name(rest, name.as_bytes()))
         };
         let found = decode_section(raw.iter().find(called)?);

@@ -84,40 +84,43 @@ pub enum Fit {
     Unfit(String),
 }
 
-/// Words of a vermagic that structures are laid out by: here they are there...
-const LAYOUT_WORDS: [&str; 2] = ["SMP", "mod_unload"];
-/// ... and these are not.
-const OTHER_LAYOUTS: [&str; 2] = ["preempt", "preempt_rt"];
-
 /// Judges a module's vermagic.
 #[must_use]
 pub fn judge(vermagic: Option<&str>) -> Fit {
     let mut words = vermagic.unwrap_or("tocsin").split_ascii_whitespace();
-    let release = words.next().unwrap_or("tocsin");
-    let (whole, release) = (release, Cut(release));
-    if words.clone().any(|word| word.starts_with("RANDSTRUCT")) {
-        return Fit::Unfit(format!(
-            "built for Linux {release} with structures in random order; build it without CONFIG_RANDSTRUCT"
-        ));
-    }
+    let whole = words.next().unwrap_or("tocsin");
     if whole == "tocsin" {
         return Fit::Fits;
+    }
+    let release = Cut(whole);
+    // Who writes any words writes those that structures are laid out by.
+    let (mut any, mut smp, mut unload, mut preempt) = (false, false, false, None);
+    for word in words {
+        any = true;
+        match word {
+            "SMP" => smp = true,
+            "mod_unload" => unload = true,
+            "preempt" | "preempt_rt" => preempt = Some(word),
+            _ if word.starts_with("RANDSTRUCT") => {
+                return Fit::Unfit(format!(
+                    "built for Linux {release} with structures in random order; build it without CONFIG_RANDSTRUCT"
+                ));
+            }
+            _ => {}
+        }
     }
     if whole != "6.1" && !whole.starts_with("6.1.") {
         let note = "but structures are laid out here as in 6.1";
         return Fit::Note(format!("built for Linux {release}, {note}"));
     }
-    // Who writes any words writes those that matter.
-    let has = |wanted: &str| words.clone().any(|word| word == wanted);
-    let missing = LAYOUT_WORDS.iter().find(|word| words.clone().next().is_some() && !has(word));
-    let other = OTHER_LAYOUTS.iter().find(|word| has(word));
-    let difference = match (missing, other) {
-        (None, None) => return Fit::Fits,
-        (Some(word), _) => format!("without {word}"),
-        (None, Some(word)) => format!("with {word}"),
+    let (which, word) = match preempt {
+        _ if any && !smp => ("without", "SMP"),
+        _ if any && !unload => ("without", "mod_unload"),
+        Some(word) => ("with", word),
+        None => return Fit::Fits,
     };
     let note = "but structures are laid out here as in Debian's 6.1, for SMP mod_unload";
-    Fit::Note(format!("built for Linux {release} {difference}, {note}"))
+    Fit::Note(format!("built for Linux {release} {which} {word}, {note}"))
 }
 
 #[cfg(test)]

@@ -166,6 +166,8 @@ lint: ## clippy on both sides of the fence, and formatting
 	cargo fmt --check
 	cargo fmt --check --manifest-path fuzz/Cargo.toml
 	cargo clippy --locked --all-targets -- -D warnings
+	CUSTOM_LIBFUZZER_PATH=$(CURDIR)/target/fuzz/libnone.a cargo clippy --locked \
+	  --manifest-path fuzz/Cargo.toml --target-dir target/fuzz/lint -- -D warnings
 	$(KERNEL_CARGO) clippy $(KERNEL_FLAGS) --bin tocsin-kernel -- -D warnings
 
 # --- building --------------------------------------------------------------

@@ -132,7 +132,7 @@ class Deep(test_kernel.Booted):
                 out.write(file)
         status, _, lines = self.boot("mem; ! modprobe c0007; mem; modprobe c0008", MODULES=self.dir)
         refused, = [line for line in lines if line.startswith("modprobe")]
-        self.assertEqual(refused, "modprobe: c0039: more than 32 modules in a row, "
+        self.assertEqual(refused, "modprobe: c0007: needs c0039: more than 32 modules in a row, "
                                   "from c0007 on; modprobe c0039 first")
         at = lines.index(refused)
         self.assertEqual(cases.memory(lines[1:at]), cases.memory(lines[at + 1:-1]))

@@ -17,7 +17,7 @@ use loader_common::builder::{ALLOC, Builder, CODE, Section, WRITE};
 use loader_common::{modules_dir, packed, walk_modules};
 use spoil::drive::{self, World};
 use spoil::{elf, heap};
-use tocsin::loader::{Object, exports};
+use tocsin::loader::{Need, Object, exports};
 use tocsin::unpack::{Pack, UnpackError};
 
 #[global_allocator]
@@ -31,7 +31,7 @@ const PATIENCE: Duration = Duration::from_secs(20);
 /// Loads a file as `insmod --link-only` would, within its share of everything.
 fn load(file: &[u8]) -> Result<(), String> {
     let begun = Instant::now();
-    let limit = drive::heap_limit(file.len());
+    let limit = drive::heap_limit(file);
     let (verdict, _) = heap::within(limit, || drive::module(file, &World::link_only()));
     assert!(begun.elapsed() < PATIENCE, "{:?}", begun.elapsed());
     verdict
@@ -110,6 +110,32 @@ fn there_may_be_as_many_sections_as_a_header_can_count() {
     let mut claimed = small().build();
     claimed[60..62].copy_from_slice(&[0xff; 2]);
     assert!(refusal(&claimed).starts_with("the table of sections ends at 0x"));
+}
+
+/// Otherwise fifty thousand headers that point into a megabyte without a NUL would have
+/// it read fifty thousand times.
+#[test]
+fn the_name_of_a_section_is_read_no_further_than_a_name_reaches() {
+    const COUNT: usize = 50_000;
+    let with = |len: usize| {
+        let mut builder = small();
+        let data = [&b"\0"[..], &vec![b'n'; len], b"\0"].concat();
+        let names = builder.raw(Section { name: "names", kind: 3, data, ..Section::default() });
+        for _ in 0..COUNT {
+            builder.raw(Section { name: "n", kind: 1, flags: ALLOC, ..Section::default() });
+        }
+        let mut file = builder.build();
+        file[62..64].copy_from_slice(&names.to_le_bytes());
+        let headers = u64::from_le_bytes(*file[40..].first_chunk().expect("a header")) as usize;
+        for header in (headers..file.len()).step_by(64) {
+            file[header..header + 4].copy_from_slice(&1_u32.to_le_bytes());
+        }
+        file
+    };
+    assert_eq!(load(&with(2047)), Ok(()));
+    for len in [2048, 1 << 20] {
+        assert!(refusal(&with(len)).starts_with("section 0: name at 0x1 "), "{len}");
+    }
 }
 
 /// Otherwise ten thousand headers that show the same relocations would have them
@@ -212,9 +238,9 @@ fn exports_are_found_by_name_however_many_there_are() {
 
 #[test]
 fn a_module_is_not_called_by_a_name_that_fills_the_screen() {
-    let with = |len: usize| {
+    let with = |name: &str| {
         let mut builder = small();
-        let data = format!("name={}\0", "m".repeat(len)).into_bytes();
+        let data = format!("name={name}\0").into_bytes();
         builder.raw(Section {
             name: ".modinfo",
             kind: 1,
@@ -226,8 +252,88 @@ fn a_module_is_not_called_by_a_name_that_fills_the_screen() {
         let object = Object::parse(&file).expect("parsed");
         tocsin::loader::modinfo::module_name(&object, "file-1.ko")
     };
-    assert_eq!(with(55), "m".repeat(55));
-    assert_eq!(with(56), "file_1");
+    assert_eq!(with(&"m".repeat(55)), "m".repeat(55));
+    assert_eq!(with(&"m".repeat(56)), "file_1");
+    assert_eq!(with("a-b_c.d+9"), "a_b_c.d+9");
+    // Nor by one that is no name of a directory of /sys/module.
+    for name in ["", ".", "..", "../../x", "a/b", "a b", "a;b", "a\"b", "\u{e9}", "a\x1b[2J"] {
+        assert_eq!(with(name), "file_1", "{name}");
+    }
+}
+
+/// What a few kilobytes can unpack to: a hundred thousand of one kind. `drive` counts
+/// the heap of each stage against what a kernel would have asked for before.
+#[test]
+fn the_heap_that_is_asked_for_before_is_enough_for_a_hundred_thousand_of_each() {
+    const MANY: usize = 100_000;
+    let table = |name, flags, entry: usize| {
+        let mut builder = small();
+        let data = vec![0; MANY * entry];
+        builder.raw(Section { name, kind: 1, flags, data, align: 8, ..Section::default() });
+        builder.build()
+    };
+    for (name, entry) in [("__jump_table", 16), ("__ftr_fixup", 48), ("__lwsync_fixup", 8)] {
+        assert_eq!(load(&table(name, ALLOC | WRITE, entry)), Ok(()), "{name}");
+    }
+    for (name, entry) in [("__param", 40), ("__ksymtab", 24)] {
+        let line = refusal(&table(name, ALLOC, entry));
+        assert!(line.contains(name), "{line}");
+    }
+
+    // Functions, missing symbols that are called, and exports of one function.
+    let mut builder = small();
+    for _ in 0..MANY {
+        builder.symbol("", FUNC, 1, 4, 0);
+    }
+    assert_eq!(load(&builder.build()), Ok(()));
+    let (mut builder, mut calls) = (small(), Vec::new());
+    let text = builder.section(".text.more", ALLOC | CODE, &[0x4800_0001, NOP].repeat(MANY));
+    for number in 0..MANY as u64 {
+        let symbol = builder.symbol("missing", FUNC, 0, 0, 0);
+        calls.push((number * 8, 10, symbol, 0)); // R_PPC64_REL24
+    }
+    builder.relocations(text, &calls);
+    assert_eq!(load(&builder.build()), Ok(()));
+
+    // Calls of the hook, at an entry and elsewhere, and entries that list one function.
+    for first in [0x7c08_02a6, NOP] {
+        let mut builder = small();
+        let text = builder.section(".text.more", ALLOC | CODE, &[first, 0x4800_0001].repeat(MANY));
+        let hook = builder.symbol("_mcount", 0, 0, 0, 0);
+        builder.symbol("more", FUNC, text, 0, 0);
+        let calls = (0..MANY as u64).map(|number| (number * 8 + 4, 10, hook, 0));
+        builder.relocations(text, &calls.collect::<Vec<_>>());
+        assert_eq!(load(&builder.build()), Ok(()));
+    }
+    for every in [4, 0] {
+        let mut builder = small();
+        let text = builder.section(".text.more", ALLOC | CODE, &vec![NOP; MANY]);
+        let list =
+            builder.section("__patchable_function_entries", ALLOC | WRITE, &vec![0; MANY * 2]);
+        let start = builder.symbol("more", FUNC, text, 0, 0);
+        if every != 0 {
+            for number in 1..MANY as u64 {
+                builder.symbol("", FUNC, text, number * 4, 0);
+            }
+        }
+        let entries = (0..MANY as u64).map(|number| (number * 8, 38, start, number as i64 * every));
+        builder.relocations(list, &entries.collect::<Vec<_>>());
+        assert_eq!(load(&builder.build()), Ok(()));
+    }
+}
+
+#[test]
+fn the_heap_that_is_asked_for_before_is_enough_for_debians_largest_modules() {
+    let Some(dir) = modules_dir() else { return };
+    let large = ["amdgpu.ko", "nouveau.ko", "btrfs.ko", "drm.ko", "cfg80211.ko", "vmx_crypto.ko"];
+    let named = |path: &std::path::PathBuf| large.iter().any(|name| path.ends_with(name));
+    for path in walk_modules(&dir).into_iter().filter(named) {
+        let file = std::fs::read(&path).expect("readable");
+        let object = Object::parse(&file).expect("parsed");
+        println!("{}: {} bytes of heap at most", path.display(), Need::of(&object).bytes());
+        // The whole of it is too large for this machine's images; the stages are not.
+        let _ = drive::module(&file, &World::link_only());
+    }
 }
 
 // --- compressed ------------------------------------------------------------

@@ -51,7 +51,7 @@ fn exporter(file: &str, name: &str) -> String {
     let code = format!(
         ".abiversion 2\n.text\n.globl {name}\n.type {name},@function\n{name}: blr\n\
          .section .strings,\"a\"\nn: .asciz \"{name}\"\n\
-         .section __ksymtab,\"a\"\n.balign 8\n.quad {name}, n, n\n"
+         .section __ksymtab,\"a\"\n.balign 8\n.quad {name}, n, 0\n"
     );
     assembled(file, &code)
 }
@@ -118,6 +118,24 @@ fn every_relocation_of_the_list_can_be_explained() {
     assert_eq!(output.status.code(), Some(2));
     let why = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(why.ends_with(&format!("relocation {past}: there are {}\n", list.len())), "{why}");
+}
+
+#[test]
+fn an_export_in_a_namespace_is_for_those_that_import_it() {
+    let sample = |name: &str| format!("{}/target/modules/{name}.ko", env!("CARGO_MANIFEST_DIR"));
+    let newer = sample("newer");
+    if !std::path::Path::new(&newer).exists() {
+        println!("skipped: no modules in target/modules (make modules)");
+        return;
+    }
+    assert_eq!(text(&["check", "--with", &newer, &sample("newer_user")]).0, Some(0));
+    let (status, refused) = text(&["check", "--with", &newer, &sample("outsider")]);
+    let why = "newer_kept is in the namespace NEWER, which it does not import; add MODULE_IMPORT_NS(NEWER), or use --force";
+    assert_eq!(status, Some(1));
+    assert!(refused.contains(why), "{refused}");
+    let (_, refused) = text(&[&sample("outsider"), "--with", &newer]);
+    assert!(refused.contains(why), "{refused}");
+    assert!(text(&["exports", &newer]).1.lines().any(|line| line.ends_with("newer_kept   NEWER")));
 }
 
 #[test]

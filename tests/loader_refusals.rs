@@ -7,6 +7,7 @@ use loader_common::builder::{ALLOC, Builder, CODE, Section, WRITE};
 use loader_common::{FakeKernel, MODULE_BASE, Module, abi, assemble, compile};
 use proptest::prelude::*;
 use tocsin::addr::Vaddr;
+use tocsin::loader::error::Cut;
 use tocsin::loader::{
     self, Layout, LinkOptions, LoadError, Object, Owner, Resolved, Resolver, exports, relocate,
 };
@@ -363,6 +364,55 @@ fn exports_that_make_no_sense_are_refused() {
     assert!(table(&[0; 6], &[(0, 38, 1, 0)]).contains("name at 0x0 is no text of the module"));
 }
 
+/// Two exports of the function, both under the name at the start of the names.
+fn exporting_twice(names: &[u8]) -> Vec<u8> {
+    small(|builder| {
+        let strings = builder.raw(Section {
+            name: "__ksymtab_strings",
+            kind: 1,
+            flags: ALLOC,
+            data: names.to_vec(),
+            ..Section::default()
+        });
+        let string = builder.symbol("string", 1, strings, 0, 0);
+        for name in ["__ksymtab", "__ksymtab_gpl"] {
+            let table = builder.section(name, ALLOC, &[0; 6]);
+            builder.relocations(table, &[(0, 38, 1, 0), (8, 38, string, 0)]);
+        }
+    })
+}
+
+#[test]
+fn an_export_has_a_name_of_its_own() {
+    assert_eq!(
+        refusal(&exporting_twice(b"\0")),
+        "__ksymtab+0x0: the name is empty; build the module again"
+    );
+    let file = exporting_twice(b"both\0");
+    let loaded = Module::load(&file, &KERNEL, &LinkOptions::default()).unwrap();
+    let twice = exports::refuse_duplicates(&loaded.linked.exports, &Gpl, |_| String::new());
+    assert_eq!(
+        twice.unwrap_err().to_string(),
+        "exports both, which the module itself already does; remove the other or rename it"
+    );
+}
+
+#[test]
+fn what_a_module_says_of_itself_does_not_fill_a_line() {
+    let licence = "L".repeat(100_000);
+    let error = LoadError::GplOnly { name: "name".into(), licence };
+    let line = error.to_string();
+    assert!(line.len() < 300 && line.contains("LLL...\"; do without"), "{line}");
+    let cut = |text: &str| Cut(text).to_string();
+    assert_eq!(cut(&"c".repeat(80)), "c".repeat(80));
+    assert_eq!(cut(&"c".repeat(81)), "c".repeat(80) + "...");
+    assert_eq!(cut(&"\u{e9}".repeat(41)), "\u{e9}".repeat(40) + "...");
+    assert_eq!(
+        cut(&("c".to_string() + &"\u{e9}".repeat(40))),
+        "c".to_string() + &"\u{e9}".repeat(39) + "..."
+    );
+}
+
 /// A kernel with one export, for GPL-compatible modules.
 struct Gpl;
 
@@ -548,8 +598,34 @@ fn code_may_be_as_long_as_a_branch_reaches() {
     assert_eq!(load(&long(most)), Ok(()));
     assert_eq!(
         refusal(&long(most + 4)),
-        "code and stubs take 0x2000020 bytes, but a branch spans 0x2000000; split the module"
+        "code and stubs take 0x2000020 bytes, but a branch spans 0x2000000 and all stubs stand in one place, behind the code; split the module"
     );
+}
+
+/// 40 MiB in one section, which no stub can stand inside of.
+#[test]
+fn code_longer_than_a_branch_reaches_loads_if_no_call_leaves_it() {
+    const LEN: u64 = 40 << 20;
+    let with = |callee: u32, kind: u32| {
+        let mut builder = Builder::default();
+        let mut words = vec![NOP; LEN as usize / 4];
+        words[0] = 0x4800_0001;
+        words[LEN as usize / 4 - 2] = 0x4800_0001;
+        builder.section(".text", ALLOC | CODE, &words);
+        builder.symbol("first", FUNC, 1, 8, 0);
+        builder.symbol("last", FUNC, 1, LEN - 16, 0);
+        builder.symbol("far", FUNC, 0, 0, 0);
+        builder.relocations(1, &[(0, kind, callee, 0), (LEN - 8, kind, callee.max(2), 0)]);
+        builder.build()
+    };
+    assert_eq!(
+        refusal(&with(3, 10)),
+        "code and stubs take 0x2800020 bytes, but a branch spans 0x2000000 and all stubs stand in one place, behind the code; split the module"
+    );
+    assert_eq!(load(&with(1, 10)), Ok(()));
+    // Nor does a branch to the other end reach.
+    let line = refusal(&with(2, 10));
+    assert!(line.starts_with(".text+0x0: R_PPC64_REL24 (10) against last: "), "{line}");
 }
 
 #[test]

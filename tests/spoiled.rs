@@ -87,7 +87,7 @@ fn spoil_and_load(paths: &[PathBuf], seed: u64) {
         mutate::spoil(&mut file, &mut rng, 2 * FILE_MAX as usize);
         let name = format!("{} spoiled, number {number}", paths[index].display());
         for world in [World::link_only(), World::number(rng.next())] {
-            let limit = drive::heap_limit(file.len());
+            let limit = drive::heap_limit(&file);
             let (verdict, peak) =
                 watch.run(&name, || heap::within(limit, || drive::module(&file, &world)));
             most = most.max(peak * 100 / limit);

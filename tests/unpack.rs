@@ -169,10 +169,45 @@ fn frames_may_follow_each_other_and_some_are_skipped() {
     assert_eq!(unpack(&[&one[..], b"tail"].concat()), Err(UnpackError::Damaged { at }));
 }
 
+/// As `cat` joins them; expected is what `xz` and `zstd` make of the same file.
 #[test]
-fn behind_an_xz_stream_only_zeros_may_follow() {
+fn streams_and_frames_that_are_joined_come_out_as_xz_and_zstd_unpack_them() {
+    let text = &sample()[..];
+    let streams = ["xz -c", "xz -0c --check=none", "xz -c --check=crc64 --block-size=1000"]
+        .map(|line| packed(line, text));
+    let [one, two, three] = &streams;
+    let nothing = packed("xz -c", b"");
+    for joined in [
+        [&one[..], two, three].concat(),
+        [&one[..], &[0; 4], two, &[0; 400], three, &[0; 8]].concat(),
+        [&nothing[..], one, &nothing, &[0; 4], &nothing].concat(),
+    ] {
+        assert!(unpack(&joined) == Ok(packed("xz -dc", &joined)));
+    }
+    let skipped = |number: u32, bytes: &[u8]| {
+        let magic = (0x184d_2a50 + number).to_le_bytes();
+        [&magic[..], &(bytes.len() as u32).to_le_bytes(), bytes].concat()
+    };
+    let frames = ["zstd -c", "zstd -19c --no-check"].map(|line| packed(line, text));
+    for joined in [
+        [&skipped(0, b"")[..], &frames[0]].concat(),
+        [&skipped(15, b"words in front")[..], &frames[1], &skipped(7, b"x"), &frames[0]].concat(),
+        frames.concat(),
+    ] {
+        assert!(unpack(&joined) == Ok(packed("zstd -dc", &joined)));
+    }
+}
+
+#[test]
+fn between_xz_streams_only_zeros_may_stand() {
     let whole = packed("xz -c", b"one");
     assert_eq!(unpack(&[&whole[..], &[0; 8]].concat()), Ok(b"one".to_vec()));
     assert!(unpack(&[&whole[..], &[0; 3]].concat()).is_err());
-    assert!(unpack(&[&whole[..], &whole[..]].concat()).is_err());
+    assert!(unpack(&[&whole[..], &[0; 3], &whole[..]].concat()).is_err());
+    assert!(unpack(&[&whole[..], b"1234", &whole[..]].concat()).is_err());
+    assert!(unpack(&[&whole[1..], &whole[..]].concat()).is_err());
+    assert!(unpack(&[&whole[..], &whole[..whole.len() - 1]].concat()).is_err());
+    // The first of two cut: the second one's index leads to its own start.
+    let cut = [&whole[..whole.len() - 4], &whole[..]].concat();
+    assert!(matches!(unpack(&cut), Err(UnpackError::Damaged { .. })), "{:?}", unpack(&cut));
 }

@@ -12,7 +12,7 @@ use spoil::{heap, mutate, rng::Rng};
 static HEAP: heap::Counting = heap::Counting;
 
 fuzz_target!(|file: &[u8]| {
-    let limit = drive::heap_limit(file.len());
+    let limit = drive::heap_limit(file);
     for world in [World::link_only(), World::number(drive::hash(file))] {
         let _ = heap::within(limit, || drive::module(file, &world));
     }

@@ -20,6 +20,7 @@ use super::compat::seq;
 use super::modules::{self, Failure, Module};
 use super::tracefs::{self, DIRECTORY as TRACING};
 use super::{console, exports, initrd, ksyms, livepatch, params};
+use crate::addr::Vaddr;
 use crate::kprintln;
 
 /// Every path that there is now, without the leading slash.
@@ -34,9 +35,8 @@ fn paths() -> Vec<String> {
     for module in modules::all() {
         let name = &module.name;
         paths.extend([format!("sys/module/{name}/refcnt"), format!("sys/module/{name}/coresize")]);
-        let sections = module.sections();
-        paths
-            .extend(sections.map(|section| format!("sys/module/{name}/sections/{}", section.name)));
+        let sections = section_files(&module);
+        paths.extend(sections.map(|(section, _)| format!("sys/module/{name}/sections/{section}")));
         let parameters = params::files(&module).into_iter();
         paths.extend(parameters.map(|param| format!("sys/module/{name}/parameters/{param}")));
     }
@@ -92,13 +92,31 @@ pub fn print(path: &str) -> Result<(), String> {
         let mut show = |text: &str| console::write_bytes(text.as_bytes());
         return tracefs::read(file, &mut show).map_err(|why| format!("{path}: {why}"));
     }
-    match content(name) {
-        Some(text) => {
+    match (name, content(name)) {
+        ("proc/kallsyms", _) => kallsyms(),
+        ("proc/exports", _) => proc_exports(),
+        (_, Some(text)) => {
             console::write_bytes(text.as_bytes());
-            Ok(())
         }
-        None => Err(format!("{path}: no such file (see ls)")),
+        (_, None) => return Err(format!("{path}: no such file (see ls)")),
     }
+    Ok(())
+}
+
+/// The sections of a module that have a file, with their addresses: as on Linux those
+/// that a running module has bytes of. One that is read from the file and not kept in
+/// memory (`__mcount_loc`, notes) has the address 0.
+fn section_files(module: &Module) -> impl Iterator<Item = (&str, Vaddr)> {
+    let placed = module.sections().filter(|section| section.size != 0);
+    let placed = placed.map(|section| (section.name, section.addr));
+    let sections = module.object().sections().iter().enumerate();
+    let read = sections.filter(|(index, section)| {
+        section.is_alloc() && section.size() != 0 && module.layout.offset_of(*index).is_none()
+    });
+    // Linux takes away the flag of those that nobody needs any more.
+    let gone = [".modinfo", "__versions", "__version_ext_crcs", "__version_ext_names"];
+    let read = read.map(|(_, section)| section.name).filter(move |name| !gone.contains(name));
+    placed.chain(read.map(|name| (name, Vaddr(0))))
 }
 
 /// The name of a file under [`TRACING`].
@@ -124,8 +142,6 @@ fn shown_by(name: &str) -> Option<&'static str> {
 fn content(name: &str) -> Option<String> {
     match name {
         "proc/modules" => Some(proc_modules()),
-        "proc/kallsyms" => Some(kallsyms()),
-        "proc/exports" => Some(proc_exports()),
         _ => {
             if let Some(rest) = name.strip_prefix(livepatch::sysfs::DIR) {
                 return livepatch::sysfs::read(rest);
@@ -137,9 +153,8 @@ fn content(name: &str) -> Option<String> {
                 "coresize" => Some(format!("{}\n", module.size())),
                 _ => {
                     let wanted = rest.strip_prefix("sections/")?;
-                    let mut sections = module.sections();
-                    let section = sections.find(|section| section.name == wanted)?;
-                    Some(format!("{:#018x}\n", section.addr.0))
+                    let (_, at) = section_files(&module).find(|(name, _)| *name == wanted)?;
+                    Some(format!("{:#018x}\n", at.0))
                 }
             }
         }
@@ -161,42 +176,38 @@ fn proc_modules() -> String {
     text
 }
 
-/// What modules may import: address, name, and the module that it is of.
-fn proc_exports() -> String {
-    let mut text = String::new();
+/// What modules may import: address, name, and the module that it is of. Printed a line
+/// at a time, for a module may have more than the heap has room for.
+fn proc_exports() {
     for export in exports::table() {
-        let _ = writeln!(text, "{:016x} {}", export.addr.0, export.name);
+        kprintln!("{:016x} {}", export.addr.0, export.name);
     }
     for module in modules::all().iter().filter(|module| !module.options.link_only) {
         for export in &module.linked().exports {
-            let _ = writeln!(text, "{:016x} {}\t[{}]", export.addr.0, export.name, module.name);
+            kprintln!("{:016x} {}\t[{}]", export.addr.0, export.name, module.name);
         }
     }
-    text
 }
 
 /// As Linux prints it: address, type, name, module.
-fn kallsyms() -> String {
-    let mut text = String::new();
+fn kallsyms() {
     for found in ksyms::all() {
         let letter = if found.kind == crate::ksyms::Kind::Text { 't' } else { 'd' };
         let at = ksyms::address_of(found.offset).0;
-        let _ = writeln!(text, "{at:016x} {letter} {}", found.name().as_str());
+        kprintln!("{at:016x} {letter} {}", found.name().as_str());
     }
     for module in modules::all() {
         for function in module.functions() {
             let global = function.symbol >= module.object().first_global();
             let letter = if global { 'T' } else { 't' };
             let at = module.address(function.at).0;
-            let _ = writeln!(
-                text,
+            kprintln!(
                 "{at:016x} {letter} {}\t[{}]",
                 module.readable_name(function.symbol),
                 module.name
             );
         }
     }
-    text
 }
 
 /// Writes text to a control file.

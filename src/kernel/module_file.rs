@@ -16,6 +16,7 @@ use alloc::string::String;
 
 use super::initrd;
 use crate::initrd::File;
+use crate::loader::{LoadError, Object, need};
 use crate::machine::memory::{self, FileCopy};
 use crate::unpack::{Pack, UnpackError};
 
@@ -50,6 +51,12 @@ impl ModuleFile {
         }
     }
 
+    /// Its bytes, checked; an error is the loader's alone.
+    pub fn object(&self) -> Result<Object<'_>, LoadError> {
+        ask_for(need::to_parse(self.bytes()))?;
+        Object::parse(self.bytes())
+    }
+
     /// Where it is in the initrd.
     pub fn path(&self) -> &'static str {
         self.file.path
@@ -69,6 +76,12 @@ impl ModuleFile {
     pub fn size(&self) -> u64 {
         self.unpacked.as_ref().map_or(0, FileCopy::size)
     }
+}
+
+/// Refuses what the heap has no room for, before anything is taken of it: who finds it
+/// empty later can only panic.
+pub fn ask_for(need: u64) -> Result<(), LoadError> {
+    memory::heap_room(need).map_err(|free| LoadError::NoHeap { need, free })
 }
 
 fn unpack(pack: Pack, packed: &[u8]) -> Result<FileCopy, UnpackError> {

@@ -21,7 +21,7 @@ use core::ops::Deref;
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::call::{self, CallEnd};
-use super::module_file::ModuleFile;
+use super::module_file::{ModuleFile, ask_for};
 use super::{compat, exports, jobs, livepatch, own, params, registry, tables, tracing, versions};
 use self_cell::self_cell;
 
@@ -35,7 +35,7 @@ use crate::loader::modinfo::module_name;
 use crate::loader::stubs::{Stub, StubAbi, StubKind};
 use crate::loader::tables::Left;
 use crate::loader::{
-    self, CallSite, Function, Group, KernelAbi, Layout, LinkOptions, Linked, LoadError, Name,
+    self, CallSite, Function, Group, KernelAbi, Layout, LinkOptions, Linked, LoadError, Name, Need,
     Object, Owner, PlacedSection, RefusedSite, Resolved, Resolver, SiteFault, Span,
 };
 use crate::machine::lock::{Mutex, briefly};
@@ -275,6 +275,14 @@ impl Module {
         init && self.init_gone.load(Ordering::Relaxed)
     }
 
+    /// True if an address lies in a part of the image that has been given back.
+    pub fn is_gone_at(&self, at: Vaddr) -> bool {
+        Group::ALL.into_iter().any(|group| {
+            let (start, end) = self.range(self.layout.group(group));
+            self.is_gone(group) && (start..end).contains(&at)
+        })
+    }
+
     /// Gives back what only init used. Redirected call sites keep it.
     fn give_back_init(&self) {
         let rest = Group::ALL.into_iter().skip(2).map(|group| self.layout.group(group));
@@ -466,7 +474,7 @@ impl<'o> Wanted<'o> {
     /// read, so that the reason for that is told.
     pub fn may_come_from(&self, dependency: &str) -> bool {
         let opened = ModuleFile::open(dependency).ok();
-        let Some(file) = opened.as_ref().and_then(|file| Object::parse(file.bytes()).ok()) else {
+        let Some(file) = opened.as_ref().and_then(|file| file.object().ok()) else {
             return !self.0.is_empty();
         };
         let globals = file.first_global()..file.symbol_count() as u32;
@@ -696,7 +704,7 @@ fn link<'f, 'g>(
     given: &'g [Param],
 ) -> Result<(Views<'f>, Placed<'g>), Failure> {
     let refuse = |error: LoadError| Failure::Refused(format!("{word}: {error}"));
-    let object = Object::parse(file.bytes()).map_err(refuse)?;
+    let object = file.object().map_err(refuse)?;
     if !options.force && !options.link_only {
         versions::check_kernel(word, &object)?;
     }
@@ -705,6 +713,8 @@ fn link<'f, 'g>(
         return Err(format!("{word}: {name} is loaded already (rmmod {name} first)").into());
     }
 
+    let need = Need::of(&object);
+    ask_for(need.bytes()).map_err(refuse)?;
     let free = memory::usage().pages_free;
     let layout = Layout::plan(&object, options, PAGE).map_err(|error| match error {
         // The planner knows what an image may take, not what there is.
@@ -713,6 +723,7 @@ fn link<'f, 'g>(
         }
         other => refuse(other),
     })?;
+    ask_for(need.with(&layout).bytes()).map_err(refuse)?;
     let mut pages = Pages::take_aligned(layout.size, layout.align)
         .ok_or_else(|| refuse(LoadError::NoRoom { need: layout.size, free }))?;
     let base = pages.start();
@@ -839,6 +850,7 @@ pub fn rmmod(name: &str) -> Result<(), Failure> {
 pub fn relink(module: &Module) -> Result<Vec<u8>, String> {
     let (object, layout, base) = (module.object(), &module.layout, module.linked().base);
     let size = layout.stored(object) as usize;
+    ask_to_look(module, size as u64)?;
     let mut image = Vec::new();
     image.try_reserve_exact(size).map_err(|_| {
         format!("{}: no memory to link it again: {size} bytes (see mem)", module.name)
@@ -860,8 +872,16 @@ pub fn relink(module: &Module) -> Result<Vec<u8>, String> {
     Ok(image)
 }
 
+/// Refuses to bind a loaded module's symbols again, with so many bytes besides, if
+/// that takes more heap than there is.
+fn ask_to_look(module: &Module, besides: u64) -> Result<(), String> {
+    let need = Need::of(module.object()).with(&module.layout).again(module.linked().missing.len());
+    ask_for(need.bytes() + besides).map_err(|error| format!("{}: {error}", module.name))
+}
+
 /// Looks at a loaded module's relocations, with the bindings of its load.
 pub fn with_lens<R>(module: &Module, look: impl FnOnce(&Lens<'_, '_>) -> R) -> Result<R, String> {
+    ask_to_look(module, 0)?;
     let (bound, abi) = (AsLoaded::new(module), kernel_abi());
     let (object, layout, base) = (module.object(), &module.layout, module.linked().base);
     let lens = Lens::new(object, layout, base, &bound, &abi, &module.options);

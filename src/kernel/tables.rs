@@ -12,7 +12,7 @@ use super::oops;
 use crate::addr::Vaddr;
 use crate::isa::patch_class::PatchClass;
 use crate::kprintln;
-use crate::loader::tables::{self, Bug, Entry, Exception, Facts, Jump, Left};
+use crate::loader::tables::{self, Bug, Entry, Exception, Facts, Jump, Key, Left};
 use crate::loader::{Layout, Object};
 use crate::machine::lock::Mutex;
 use crate::machine::trap::TrapFrame;
@@ -32,11 +32,15 @@ pub fn settle(
     image: &mut [u8],
     loading: bool,
 ) -> Vec<Left> {
-    let enabled = |key: Vaddr| {
+    let key = |key: Vaddr| {
         let own = key >= base && key < base.offset(layout.size.cast_signed());
-        if own && loading { None } else { memory::read_u32(key) }
+        match memory::read_u32(key) {
+            _ if own && loading => Key::AsCompiled,
+            Some(enabled) => Key::Enabled(enabled),
+            None => Key::Nowhere,
+        }
     };
-    let facts = Facts { arch_31: spr::has_prefixes(), enabled: &enabled };
+    let facts = Facts { arch_31: spr::has_prefixes(), key: &key };
     tables::settle(object, layout, base, image, &facts)
 }
 

@@ -10,10 +10,10 @@ use super::module_file::ModuleFile;
 use super::modules::Module;
 use super::{initrd, modules};
 use crate::kprintln;
-use crate::loader::exports::Export;
 use crate::loader::versions::{self, Fit, Mismatch};
 use crate::loader::{Linked, LoadError, Modinfo, Object, exports, paca_use};
 use crate::shell::args::module_name_eq;
+use crate::unpack::Pack;
 
 /// Refuses a module by its vermagic, or says what should be known of it.
 pub fn check_kernel(word: &str, object: &Object<'_>) -> Result<(), String> {
@@ -42,23 +42,20 @@ fn other_places(object: &Object<'_>) -> Option<String> {
 
 /// What the modules whose exports `linked` uses say their versions are.
 fn mismatch<'a>(object: &Object<'a>, owners: &[Arc<Module>]) -> Option<(Mismatch<'a>, String)> {
-    let mut checksums = Vec::new();
-    for module in owners {
-        for export in &module.linked().exports {
-            let checksum = export.checksum.map(|checksum| (checksum, &module.name));
-            checksums.extend(checksum.map(|(checksum, owner)| (export.name, checksum, owner)));
-        }
-    }
-    if checksums.is_empty() {
+    // Most modules use the kernel alone, which has no checksums.
+    let mut owners: Vec<_> = owners.iter().collect();
+    owners.retain(|module| module.linked().exports.iter().any(|it| it.checksum.is_some()));
+    if owners.is_empty() {
         return None;
     }
-    checksums.sort_unstable();
     let of = |name: &str| {
-        let at = checksums.binary_search_by_key(&name, |(name, _, _)| *name).ok()?;
-        checksums.get(at)
+        owners.iter().find_map(|module| {
+            let export = exports::find(&module.linked().exports, name.as_bytes())?;
+            Some((export.checksum?, &module.name))
+        })
     };
-    let found = versions::mismatch(object, |name| of(name).map(|(_, checksum, _)| *checksum))?;
-    let owner = of(found.name).map_or("?", |(_, _, owner)| owner);
+    let found = versions::mismatch(object, |name| of(name).map(|(checksum, _)| checksum))?;
+    let owner = of(found.name).map_or("?", |(_, owner)| owner);
     Some((found, owner.into()))
 }
 
@@ -89,26 +86,19 @@ fn check_namespaces(
     object: &Object<'_>,
     owners: &[Arc<Module>],
 ) -> Result<(), String> {
-    let imports = Modinfo::of(object);
-    let mut closed: Vec<_> = owners.iter().flat_map(|module| &module.linked().exports).collect();
-    closed.retain(|export| !exports::is_open(export.namespace, name, imports.namespaces()));
-    if closed.is_empty() {
+    let mut guarded: Vec<_> = owners.iter().collect();
+    guarded.retain(|module| module.linked().exports.iter().any(|it| !it.namespace.is_empty()));
+    if guarded.is_empty() {
         return Ok(());
     }
-    let used = object.symbols().filter(|symbol| symbol.st_shndx == 0).find_map(|symbol| {
-        let name = object.name(&symbol);
-        closed.iter().find(|export| export.name == name)
-    });
-    used.map_or(Ok(()), |Export { name, namespace, .. }| {
-        let remedy = match namespace.strip_prefix("module:") {
-            Some(modules) => format!("is for {modules} only; do without the symbol"),
-            None => format!(
-                "is in the namespace {namespace}, which it does not import; \
-                 add MODULE_IMPORT_NS({namespace})"
-            ),
-        };
-        Err(format!("{word}: {name} {remedy}, or use --force"))
-    })
+    let namespace_of = |name: &str| {
+        let found = guarded
+            .iter()
+            .find_map(|module| exports::find(&module.linked().exports, name.as_bytes()));
+        found.map(|export| export.namespace)
+    };
+    let closed = exports::closed(object, name, namespace_of);
+    closed.map_or(Ok(()), |closed| Err(format!("{word}: {closed}")))
 }
 
 /// What `modinfo` adds to the file's own words.
@@ -151,32 +141,76 @@ pub fn refusal(word: &str, error: LoadError, object: &Object<'_>) -> String {
     if *more > 0 {
         text += &format!(" and {more} more");
     }
-    let mut missing: Vec<&str> = names.iter().map(String::as_str).collect();
-    let depends: Vec<_> = Modinfo::of(object).depends().collect();
+    let mut hunt = Hunt::new(names);
+    // More dependencies than any module has are not unpacked for a hint.
+    let depends: Vec<_> = Modinfo::of(object).depends().take(UNPACKED_MAX).collect();
     for wanted in [true, false] {
         for file in initrd::all().filter(|file| file.path.starts_with(initrd::MODULES)) {
             let base = file.base_name();
             let module = base.split(".ko").next().unwrap_or(base);
             let named = |name: &&str| module_name_eq(name.as_bytes(), module.as_bytes());
-            if depends.iter().any(named) != wanted {
+            if hunt.missing.is_empty() || depends.iter().any(named) != wanted {
                 continue;
             }
-            // Thousands are not unpacked for a hint, those that it depends on are.
             let unpacked = wanted.then(|| ModuleFile::open(file.path).ok()).flatten();
             let bytes = unpacked.as_ref().map_or(file.data, ModuleFile::bytes);
-            let (has, not) = missing.iter().partition(|name| exports::offers(bytes, name));
-            missing = not;
-            let has: Vec<&str> = has;
+            let has = hunt.look_into(bytes);
             if !has.is_empty() {
                 text += &format!("; modprobe {module}, which has {}", has.join(", "));
             }
         }
     }
-    if !missing.is_empty() {
-        let which = if missing.len() == names.len() { "them".into() } else { missing.join(", ") };
+    if !hunt.missing.is_empty() {
+        let all = hunt.missing.len() == names.len();
+        let which = if all { "them".into() } else { hunt.missing.join(", ") };
+        let but = match (hunt.packed, hunt.left) {
+            (_, 0) => " (not all were looked into)",
+            (true, _) => " (compressed ones were not looked into)",
+            (false, _) => "",
+        };
         text += &format!(
-            "; no module here exports {which}, and Tocsin has not all that Linux has, so use --link-only"
+            "; no module here exports {which}{but}, and Tocsin has not all that Linux has, so use --link-only"
         );
     }
     text
+}
+
+/// Most dependencies that are looked into for a hint. Debian's modules have 15 at most.
+const UNPACKED_MAX: usize = 16;
+/// Bytes of names of exports that are looked through for one: ten times what all of
+/// Debian's modules have.
+const NAMES_MAX: usize = 4 << 20;
+
+/// The search for who has what is missing: once through each file's names, whatever
+/// the number of those.
+struct Hunt<'n> {
+    /// What nobody has so far, by name.
+    missing: Vec<&'n str>,
+    /// Some files were compressed.
+    packed: bool,
+    /// Bytes of names that may still be looked through.
+    left: usize,
+}
+
+impl<'n> Hunt<'n> {
+    fn new(names: &'n [String]) -> Self {
+        let mut missing: Vec<_> = names.iter().map(String::as_str).collect();
+        missing.sort_unstable();
+        Self { missing, packed: false, left: NAMES_MAX }
+    }
+
+    /// The names that a module file has; they are missing no more.
+    fn look_into(&mut self, file: &[u8]) -> Vec<&'n str> {
+        self.packed |= Pack::of(file).is_some();
+        let names = exports::offered(file);
+        let names = names.get(..self.left).unwrap_or(names);
+        self.left -= names.len();
+        let mut has = Vec::new();
+        for name in names.split(|&byte| byte == 0) {
+            let place = self.missing.binary_search_by(|known| known.as_bytes().cmp(name));
+            has.extend(place.ok().map(|place| self.missing.remove(place)));
+        }
+        has.sort_unstable();
+        has
+    }
 }

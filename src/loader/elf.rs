@@ -116,12 +116,21 @@ impl<'a> Object<'a> {
         Ok(object)
     }
 
-    /// The bytes of one section of a file whose other parts nobody has asked for.
+    /// The bytes of one section of a file whose other parts nobody has asked for; takes
+    /// no memory.
     #[must_use]
     pub fn peek(bytes: &'a [u8], name: &str) -> Option<&'a [u8]> {
         let header = parse_header(bytes).ok()?;
-        let sections = parse_sections(bytes, &header).ok()?;
-        sections.iter().find(|section| section.name == name).map(|section| section.data)
+        let size = u64::from(header.e_shnum) * SECTION_HEADER as u64;
+        let (raw, _) = range(bytes, header.e_shoff, size)?.as_chunks::<SECTION_HEADER>();
+        let names = raw.get(usize::from(header.e_shstrndx)).map(decode_section)?;
+        let names = range(bytes, names.sh_offset, names.sh_size)?;
+        let called = |raw: &&[u8; SECTION_HEADER]| {
+            let rest = names.get(le32(raw, 0) as usize..);
+            rest.is_some_and(|rest| begins_with_name(rest, name.as_bytes()))
+        };
+        let found = decode_section(raw.iter().find(called)?);
+        range(bytes, found.sh_offset, found.sh_size).filter(|_| found.sh_type != SHT_NOBITS)
     }
 
     /// All sections, in file order; index 0 is the null section.
@@ -541,6 +550,11 @@ fn parse_header(bytes: &[u8]) -> Result<Header, LoadError> {
     }
 }
 
+/// How many sections the header says there are; for a file that is none, any number.
+pub(super) fn sections_claimed(bytes: &[u8]) -> u64 {
+    bytes.get(60..).and_then(|rest| rest.first_chunk()).map_or(0, |raw| le16::<2>(raw, 0).into())
+}
+
 fn parse_sections<'a>(bytes: &'a [u8], header: &Header) -> Result<Vec<Section<'a>>, LoadError> {
     if usize::from(header.e_shentsize) != SECTION_HEADER {
         return Err(LoadError::SectionHeaderSize { found: header.e_shentsize });
@@ -569,7 +583,7 @@ fn parse_sections<'a>(bytes: &'a [u8], header: &Header) -> Result<Vec<Section<'a
     let name_at = |at: u32| match text {
         Some(text) => {
             let rest = text.get(at as usize..)?;
-            rest.get(..rest.bytes().position(|byte| byte == 0)?)
+            rest.get(..rest.bytes().take(NAME_MAX).position(|byte| byte == 0)?)
         }
         None => text_at(names, at),
     };

@@ -117,6 +117,13 @@ pub enum LoadError {
         /// Bytes there are.
         free: u64,
     },
+    /// More of the heap than it has left.
+    NoHeap {
+        /// Bytes needed at most.
+        need: u64,
+        /// Bytes free.
+        free: u64,
+    },
     /// The base address is not aligned as the layout asks.
     Misplaced {
         /// The base address.
@@ -374,6 +381,8 @@ pub enum ExportFault {
         /// Its address.
         addr: u64,
     },
+    /// The name is empty.
+    NoName,
     /// What is exported is not in the module.
     Outside {
         /// Its address.
@@ -429,10 +438,20 @@ impl fmt::Display for LoadError {
                 write!(f, ": {fault}")
             }
             Self::TextTooLong { len, reach } => {
-                write!(f, "code and stubs take {len:#x} bytes, but a branch spans {reach:#x}; split the module")
+                write!(
+                    f,
+                    "code and stubs take {len:#x} bytes, but a branch spans {reach:#x} and all stubs stand in one place, behind the code; split the module"
+                )
             }
             Self::NoRoom { need, free } => {
                 write!(f, "no room: needs {need} bytes, {free} free; remove a module or give the machine more memory")
+            }
+            Self::NoHeap { need, free } => {
+                write!(
+                    f,
+                    "no room: needs up to {need} bytes of the kernel's heap for its symbols and tables, {free} free{}; remove a module or give the machine more memory",
+                    if free < need { "" } else { ", but not together" }
+                )
             }
             Self::Misplaced { base, align } => {
                 write!(f, "base {base:#x} is no multiple of {align:#x}; place the image as its layout asks")
@@ -444,7 +463,8 @@ impl fmt::Display for LoadError {
             ),
             Self::GplOnly { name, licence } => write!(
                 f,
-                "{name} is for GPL-compatible modules, and this one's licence is \"{licence}\"; do without the symbol"
+                "{name} is for GPL-compatible modules, and this one's licence is \"{}\"; do without the symbol",
+                Cut(licence)
             ),
             Self::NoEntry { name } => {
                 write!(f, "{name} does not lie in the module's code; build the module again")
@@ -656,8 +676,22 @@ impl fmt::Display for ExportFault {
             }
             Self::FlagCount { found, count } => write!(f, "{found} flags for {count} exports"),
             Self::Name { addr } => write!(f, "name at {addr:#x} is no text of the module"),
+            Self::NoName => f.write_str("the name is empty"),
             Self::Outside { addr } => write!(f, "exports {addr:#x}, which is not in the module"),
         }
+    }
+}
+
+/// A text out of a file that may be of any length, and is to stand in a line.
+#[derive(Clone, Copy, Debug)]
+pub struct Cut<'t>(pub &'t str);
+
+impl fmt::Display for Cut<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        const MAX: usize = 80;
+        let cut = self.0.floor_char_boundary(MAX);
+        f.write_str(&self.0[..cut])?;
+        if cut < self.0.len() { f.write_str("...") } else { Ok(()) }
     }
 }
 

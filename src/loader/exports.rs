@@ -24,14 +24,16 @@
 //! Linux's `EXPORT_SYMBOL` and `CONFIG_HAVE_ARCH_PREL32_RELOCATIONS`: powerpc
 //! uses the absolute form in 6.1, the relative one later.
 
-use alloc::{string::String, vec::Vec};
+use alloc::{collections::BTreeMap, string::String, vec::Vec};
+use core::fmt;
 
 use goblin::elf64::reloc::R_PPC64_REL32;
 
 use super::{
     elf::{Object, text_at},
-    error::{ExportFault, LoadError, Place},
+    error::{Cut, ExportFault, LoadError, Place},
     layout::Layout,
+    modinfo::Modinfo,
     symbols::{Owner, Resolver},
 };
 use crate::{addr::Vaddr, shell::args::module_name_eq};
@@ -89,6 +91,7 @@ pub fn read<'a>(
             return Err(refuse(0, ExportFault::PartialEntry { size: section.size() }));
         }
         let count = section.size() / width;
+        exports.reserve_exact(section.data.len() / width as usize);
         let flags = object.section(FLAGS).filter(|_| !gpl_only).map(|(_, flags)| flags.data);
         if let Some(flags) = flags.filter(|flags| flags.len() as u64 != count) {
             let at = Place { section: FLAGS.into(), offset: 0 };
@@ -125,6 +128,9 @@ pub fn read<'a>(
             };
             let wrong = |addr| refuse(entry, ExportFault::Name { addr });
             let name = text(name).ok_or_else(|| wrong(name))?;
+            if name.is_empty() {
+                return Err(refuse(entry, ExportFault::NoName));
+            }
             let namespace = match field(2) {
                 0 => "",
                 addr => text(addr).ok_or_else(|| wrong(addr))?,
@@ -148,7 +154,7 @@ pub fn find<'e, 'a>(exports: &'e [Export<'a>], name: &[u8]) -> Option<&'e Export
     exports.get(at).filter(|export| export.name.as_bytes() == name)
 }
 
-/// Refuses a module that exports a name which `others` already have.
+/// Refuses a module that exports a name twice, or one which `others` already have.
 ///
 /// `owner_name` gives the name of a module for the message.
 ///
@@ -159,6 +165,10 @@ pub fn refuse_duplicates(
     others: &dyn Resolver,
     owner_name: impl Fn(u32) -> String,
 ) -> Result<(), LoadError> {
+    if let Some(pair) = exports.windows(2).find(|pair| pair[0].name == pair[1].name) {
+        let (name, owner) = (pair[0].name.into(), "the module itself".into());
+        return Err(LoadError::DuplicateExport { name, owner });
+    }
     for export in exports {
         if let Some(taken) = others.resolve(export.name) {
             let owner = match taken.owner {
@@ -169,6 +179,55 @@ pub fn refuse_duplicates(
         }
     }
     Ok(())
+}
+
+/// An export that a module uses and that is kept for others.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Closed<'a> {
+    /// Its name.
+    pub name: &'a str,
+    /// Where it is.
+    pub namespace: &'a str,
+}
+
+impl fmt::Display for Closed<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, namespace } = self;
+        match namespace.strip_prefix("module:") {
+            Some(modules) => {
+                write!(
+                    f,
+                    "{name} is for {} only; do without the symbol, or use --force",
+                    Cut(modules)
+                )
+            }
+            None => write!(
+                f,
+                "{name} is in the namespace {0}, which it does not import; add MODULE_IMPORT_NS({0}), or use --force",
+                Cut(namespace)
+            ),
+        }
+    }
+}
+
+/// The first import of the module called `module` that is [closed](is_open) to it;
+/// `namespace_of` says where an export of other modules is.
+#[must_use]
+pub fn closed<'a>(
+    object: &Object<'a>,
+    module: &str,
+    namespace_of: impl Fn(&str) -> Option<&'a str>,
+) -> Option<Closed<'a>> {
+    let imports = Modinfo::of(object);
+    // Each namespace is looked for once, however many exports are in it.
+    let mut open = BTreeMap::from([("", true)]);
+    let mut undefined = object.symbols().filter(|symbol| symbol.st_shndx == 0);
+    undefined.find_map(|symbol| {
+        let name = object.name(&symbol);
+        let namespace = namespace_of(name)?;
+        let ask = || is_open(namespace, module, imports.namespaces());
+        (!*open.entry(namespace).or_insert_with(ask)).then_some(Closed { name, namespace })
+    })
 }
 
 /// True if a module may use what is exported in `namespace`: it is called `module`
@@ -194,12 +253,11 @@ pub fn is_open<'i>(
     })
 }
 
-/// True if a module file exports `name`; found by the table of names alone, for the
-/// file may be one of thousands.
+/// The names that a module file exports, for whoever may have to look into thousands of
+/// files: found by the table of names alone, without a look at the rest.
 #[must_use]
-pub fn offers(file: &[u8], name: &str) -> bool {
-    let names = Object::peek(file, "__ksymtab_strings").unwrap_or_default();
-    names.split(|&byte| byte == 0).any(|known| known == name.as_bytes())
+pub fn offered(file: &[u8]) -> &[u8] {
+    Object::peek(file, "__ksymtab_strings").unwrap_or_default()
 }
 
 fn read_at<const N: usize>(image: &[u8], at: u64) -> Option<[u8; N]> {

@@ -21,6 +21,13 @@
 //! - Stubs are counted exactly, one for each external symbol and kind, in one pass
 //!   over the relocations of code: a byte for each symbol says which kinds it needs.
 //!
+//! # Why one place for stubs
+//! 32 MiB are six times the text of the largest module that anybody has (amdgpu's).
+//! More places, between sections, would not help what could be longer: linkers join
+//! code into one `.text` (`ld -r`), and no stub can stand inside of a section. Calls to
+//! a far end of the module itself would want stubs, too. So longer code with calls that
+//! leave is refused, [`LoadError::TextTooLong`].
+//!
 //! # What is not kept
 //! `.modinfo`, `__versions`, notes, `__mcount_loc` and
 //! `__patchable_function_entries` are read from the file or not at all, so they
@@ -218,6 +225,8 @@ pub struct Layout {
     pub(super) got: Vec<u32>,
     /// Calls of the profiling hook.
     pub(super) calls: u32,
+    /// Entries of the lists of patchable functions, a stub each.
+    pub(super) patchable: u64,
 }
 
 impl Layout {
@@ -253,6 +262,7 @@ impl Layout {
             needs,
             got,
             calls,
+            patchable,
         };
         // Where each section belongs; asked once, for it takes names to compare.
         let places = object.sections().iter().zip(0..).filter(|(section, _)| is_kept(section));

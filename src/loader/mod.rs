@@ -19,6 +19,7 @@
 //! | [`versions`], [`paca_use`] | which kernel it was built for, and does that fit |
 //! | [`tables`] | what it wants done at traps, faults, static branches |
 //! | [`explain`] | one relocation, for people: what went in, what came out |
+//! | [`need`] | how much heap all that takes at most |
 //! | [`error`] | why a module was refused, in one line |
 //!
 //! # Invariants
@@ -40,6 +41,7 @@ pub mod exports;
 pub mod fields;
 pub mod layout;
 pub mod modinfo;
+pub mod need;
 pub mod paca_use;
 pub mod params;
 pub mod recognise;
@@ -61,6 +63,7 @@ pub use error::LoadError;
 pub use exports::Export;
 pub use layout::{Group, Layout, Span};
 pub use modinfo::Modinfo;
+pub use need::Need;
 pub use reloc_names::RelocName;
 pub use relocate::{Linked, PlacedSection};
 pub use symbols::{

@@ -106,12 +106,15 @@ impl<'a> Modinfo<'a> {
 }
 
 /// The name under which the module in a file called `base_name` is listed: its own
-/// word, or the file's if that one could not be typed.
+/// word, or the file's if that one could not be typed, or be a directory of
+/// `/sys/module`.
 #[must_use]
 pub fn module_name(object: &Object, base_name: &str) -> String {
     let stem = base_name.split(".ko").next().unwrap_or(base_name);
     let typed = |name: &&str| {
-        (1..=NAME_MAX).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic())
+        (1..=NAME_MAX).contains(&name.len())
+            && !name.starts_with('.')
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.+".contains(&byte))
     };
     Modinfo::of(object).name().filter(typed).unwrap_or(stem).replace('-', "_")
 }

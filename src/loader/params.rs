@@ -280,7 +280,7 @@ pub fn list_params<'a>(
         let fault = ParamFault::PartialEntry { size: section.size() };
         return Err(ParamError { name: "__param".into(), fault });
     }
-    let mut params = Vec::new();
+    let mut params = Vec::with_capacity(section.data.len() / ENTRY as usize);
     for entry in (0..section.size()).step_by(ENTRY as usize) {
         let base = memory.base();
         let entry = Vaddr(base.0 + u64::from(start) + entry);

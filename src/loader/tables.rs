@@ -189,8 +189,19 @@ fn section<'i>(
 pub struct Facts<'f> {
     /// Whether the processor has the instructions of Power ISA 3.1.
     pub arch_31: bool,
-    /// How often a key is enabled; `None` for a key that is as it was compiled.
-    pub enabled: &'f dyn Fn(Vaddr) -> Option<u32>,
+    /// How the key at an address is.
+    pub key: &'f dyn Fn(Vaddr) -> Key,
+}
+
+/// How a static branch's key is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Key {
+    /// As it was compiled.
+    AsCompiled,
+    /// Enabled so many times.
+    Enabled(u32),
+    /// Not in memory.
+    Nowhere,
 }
 
 /// A table with entries that were not applied.
@@ -249,47 +260,68 @@ pub fn settle(
         ("__lwsync_fixup", PLACE),
         ("__ftr_fixup", FEATURE),
     ] {
-        let odd = |(_, section): &(usize, &Section)| !section.size().is_multiple_of(size as u64);
-        leave(name, object.section(name).filter(odd).map_or(0, |(_, section)| section.size()));
+        let odd = |section: &Section| !section.size().is_multiple_of(size as u64);
+        let left = |section: &Section| match section.is_zeros() {
+            _ if odd(section) => section.size(),
+            true => section.size() / size as u64, // zeros lead nowhere
+            false => 0,
+        };
+        leave(name, object.section(name).map_or(0, |(_, section)| left(section)));
     }
     let mut code = Code { layout, base, image };
     let mut missed = 0;
-    for jump in entries::<Jump>(object, layout, base, code.image) {
-        let Some(enabled) = (facts.enabled)(jump.key) else { continue };
+    for (at, entry) in places::<{ Jump::SIZE }>(object, layout, base, Jump::SECTION) {
+        let Some(jump) =
+            code.entry::<{ Jump::SIZE }>(entry).and_then(|bytes| Jump::read(at, bytes))
+        else {
+            break;
+        };
         let either = [jump.word(0), jump.word(1)];
         let plain = |word: u32| either.contains(&Some(Insn(word)));
-        let done = jump.word(enabled).is_some_and(|word| code.replace(jump.code, word.0, plain));
+        let in_reach = either.iter().all(Option::is_some);
+        let done = match (facts.key)(jump.key) {
+            _ if !in_reach => false,
+            Key::Nowhere => false,
+            Key::AsCompiled => code.word(jump.code).is_some_and(plain),
+            Key::Enabled(count) => {
+                jump.word(count).is_some_and(|word| code.replace(jump.code, word.0, plain))
+            }
+        };
         missed += u64::from(!done);
     }
     leave(Jump::SECTION, missed);
 
     missed = 0;
-    for (at, entry) in places::<PLACE>(object, layout, &code, "__lwsync_fixup") {
-        let place = at.offset(i64::from_le_bytes(entry));
+    for (at, entry) in places::<PLACE>(object, layout, base, "__lwsync_fixup") {
+        let Some(distance) = code.entry(entry) else { break };
+        let place = at.offset(i64::from_le_bytes(*distance));
         missed += u64::from(!code.replace(place, LWSYNC, |word| word == SYNC || word == LWSYNC));
     }
     leave("__lwsync_fixup", missed);
 
     missed = 0;
-    for (at, entry) in places::<FEATURE>(object, layout, &code, "__ftr_fixup") {
+    for (at, entry) in places::<FEATURE>(object, layout, base, "__ftr_fixup") {
+        let Some(entry) = code.entry::<FEATURE>(entry).copied() else { break };
         missed += u64::from(code.feature(at, &entry, facts.arch_31).is_none());
     }
     leave("__ftr_fixup", missed);
     left
 }
 
-/// Entries of `N` bytes with their addresses.
+/// Where the entries of `N` bytes of a table are: addresses, and places in the image.
+/// Not a list of them, for there may be millions.
 fn places<const N: usize>(
     object: &Object,
     layout: &Layout,
-    code: &Code,
+    base: Vaddr,
     name: &str,
-) -> Vec<(Vaddr, [u8; N])> {
-    let Some((start, bytes)) = section(object, layout, code.image, name) else {
-        return Vec::new();
-    };
-    let at = |index: usize| code.base.offset(i64::from(start) + (index * N) as i64);
-    bytes.as_chunks::<N>().0.iter().enumerate().map(|(index, bytes)| (at(index), *bytes)).collect()
+) -> impl Iterator<Item = (Vaddr, usize)> + use<N> {
+    let section = object
+        .section(name)
+        .and_then(|(index, section)| Some((layout.offset_of(index)? as usize, section.data.len())));
+    let (start, len) = section.unwrap_or_default();
+    let whole = if len.is_multiple_of(N) { len } else { 0 };
+    (start..start + whole).step_by(N).map(move |entry| (base.offset(entry as i64), entry))
 }
 
 /// The image, of which only words of code are changed.
@@ -300,6 +332,11 @@ struct Code<'c> {
 }
 
 impl Code<'_> {
+    /// The entry of a table at a place of the image.
+    fn entry<const N: usize>(&self, place: usize) -> Option<&[u8; N]> {
+        self.image.get(place..)?.first_chunk()
+    }
+
     /// Where in the image `at` is, if a word of the module's code is there.
     fn place(&self, at: Vaddr) -> Option<usize> {
         let offset = u64::try_from(at.since(self.base)).ok().filter(|_| at.is_aligned(4))?;

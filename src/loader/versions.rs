@@ -14,7 +14,7 @@
 //! |---|---|
 //! | no vermagic, or Tocsin's own | loads |
 //! | Linux 6.1 | loads: `compat` has its layouts |
-//! | another release | loads, and is told that layouts are 6.1's |
+//! | another release, or 6.1 with words for other layouts | loads, and is told that layouts are Debian's 6.1's |
 //! | structures in random order | refused: nobody knows the layouts |
 //! | an import from a module with another checksum | refused: one of them was built later |
 //! | an import from the kernel | not compared: Tocsin's functions have no checksums |
@@ -26,7 +26,10 @@
 
 use alloc::{format, string::String};
 
-use super::elf::{Object, text_at};
+use super::{
+    elf::{Object, text_at},
+    error::Cut,
+};
 
 /// Bytes of an entry of `__versions`, and where its name begins.
 const ENTRY: usize = 64;
@@ -85,16 +88,39 @@ pub enum Fit {
 #[must_use]
 pub fn judge(vermagic: Option<&str>) -> Fit {
     let mut words = vermagic.unwrap_or("tocsin").split_ascii_whitespace();
-    let release = words.next().unwrap_or("tocsin");
-    if words.any(|word| word.starts_with("RANDSTRUCT")) {
-        return Fit::Unfit(format!(
-            "built for Linux {release} with structures in random order; build it without CONFIG_RANDSTRUCT"
-        ));
-    }
-    if release == "tocsin" || release == "6.1" || release.starts_with("6.1.") {
+    let whole = words.next().unwrap_or("tocsin");
+    if whole == "tocsin" {
         return Fit::Fits;
     }
-    Fit::Note(format!("built for Linux {release}, but structures are laid out here as in 6.1"))
+    let release = Cut(whole);
+    // Who writes any words writes those that structures are laid out by.
+    let (mut any, mut smp, mut unload, mut preempt) = (false, false, false, None);
+    for word in words {
+        any = true;
+        match word {
+            "SMP" => smp = true,
+            "mod_unload" => unload = true,
+            "preempt" | "preempt_rt" => preempt = Some(word),
+            _ if word.starts_with("RANDSTRUCT") => {
+                return Fit::Unfit(format!(
+                    "built for Linux {release} with structures in random order; build it without CONFIG_RANDSTRUCT"
+                ));
+            }
+            _ => {}
+        }
+    }
+    if whole != "6.1" && !whole.starts_with("6.1.") {
+        let note = "but structures are laid out here as in 6.1";
+        return Fit::Note(format!("built for Linux {release}, {note}"));
+    }
+    let (which, word) = match preempt {
+        _ if any && !smp => ("without", "SMP"),
+        _ if any && !unload => ("without", "mod_unload"),
+        Some(word) => ("with", word),
+        None => return Fit::Fits,
+    };
+    let note = "but structures are laid out here as in Debian's 6.1, for SMP mod_unload";
+    Fit::Note(format!("built for Linux {release} {which} {word}, {note}"))
 }
 
 #[cfg(test)]
@@ -110,6 +136,16 @@ mod tests {
         for other in ["6.12.9 SMP", "6.10.1", "5.16.1", "7.0.0-rc1 SMP preempt", "6"] {
             assert!(matches!(judge(Some(other)), Fit::Note(_)), "{other}");
         }
+        for (words, note) in [
+            ("SMP preempt mod_unload", "with preempt"),
+            ("preempt mod_unload", "without SMP"),
+            ("SMP modversions", "without mod_unload"),
+        ] {
+            let judged = judge(Some(&format!("6.1.9 {words}")));
+            assert!(matches!(&judged, Fit::Note(it) if it.contains(note)), "{judged:?}");
+        }
+        let long = judge(Some(&"9".repeat(5000)));
+        assert!(matches!(long, Fit::Note(note) if note.len() < 200 && note.contains("999...")));
         let random = judge(Some("6.1.9 SMP RANDSTRUCT_0123456789abcdef"));
         assert!(matches!(random, Fit::Unfit(why) if why.contains("; build it without")));
     }

@@ -311,6 +311,23 @@ pub fn usage() -> Usage {
     }
 }
 
+/// Whether the heap has room for `need` bytes more, in whatever pieces.
+///
+/// # Errors
+/// How many bytes are free: too few, or not together.
+pub fn heap_room(need: u64) -> Result<(), u64> {
+    let top = HEAP.heap.lock().top() as u64;
+    let above = (HEAP.limit.load(Ordering::Relaxed) as u64).saturating_sub(top);
+    if need <= above - above % HEAP_STEP as u64 {
+        return Ok(()); // nobody has ever been there
+    }
+    // Among what has been given back there may be enough.
+    let mut piece: Vec<u8> = Vec::new();
+    let found = usize::try_from(need).is_ok_and(|need| piece.try_reserve_exact(need).is_ok());
+    let Usage { heap_used, heap_size, .. } = usage();
+    if found { Ok(()) } else { Err(heap_size.saturating_sub(heap_used)) }
+}
+
 /// True if all `len` bytes at `at` are RAM.
 pub fn is_ram(at: Vaddr, len: u64) -> bool {
     let (start, end) = all();

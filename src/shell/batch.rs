@@ -243,7 +243,9 @@ impl Batch {
                 host.print_line(&format!("> {}", Shown(statement.text)));
             }
             let (negated, parsed) = parse(&statement.words);
-            let name = command_name(&statement, negated);
+            // What is timed fails under its own name.
+            let timed = matches!(parsed, Ok(Command::Time(Some(_))));
+            let name = command_name(&statement, usize::from(negated) + usize::from(timed));
             let parsed = match fault {
                 None => parsed,
                 Some(problem) => Err(Refusal { command: name.into(), problem }),
@@ -284,11 +286,9 @@ impl Batch {
     }
 }
 
-/// The word that an error line begins with.
-fn command_name<'a>(statement: &'a Statement<'_>, negated: bool) -> &'a [u8] {
-    let mut words = statement.words.iter();
-    let first = words.next();
-    let word = if negated { words.next().or(first) } else { first };
+/// The word that an error line begins with, behind so many that belong to no command.
+fn command_name<'a>(statement: &'a Statement<'_>, skip: usize) -> &'a [u8] {
+    let word = statement.words.get(skip).or(statement.words.first());
     // Not even one word: the fault lies in the first.
     word.map_or(b"tocsin", |word| &word.bytes)
 }
@@ -329,6 +329,7 @@ mod tests {
 
         fn run(&mut self, command: &Command) -> Outcome {
             match command {
+                Command::Time(Some(inner)) => self.run(inner),
                 Command::Cat { file } => Outcome::Failed(format!("{file}: no such file (see ls)")),
                 Command::Audit { .. } => Outcome::Oops("illegal instruction".into()),
                 Command::Echo { text, .. } => {
@@ -404,6 +405,20 @@ mod tests {
         let (_, verdict, lines) = nested(9);
         assert!(verdict.ends_with("repeat: more than 8 in one another (use two)"), "{verdict}");
         assert_eq!(lines.first().unwrap(), "repeat: more than 8 in one another (use two)");
+    }
+
+    #[test]
+    fn what_is_timed_fails_under_its_own_name() {
+        for (script, verdict) in [
+            ("time cat /x", "tocsin: failed: cat: /x: no such file (see ls)"),
+            ("! time cat /x", "tocsin: ok"),
+        ] {
+            let ended = run(script);
+            assert_eq!(ended.1, verdict, "{script}");
+            assert_eq!(ended.2[0], "cat: /x: no such file (see ls)", "{script}");
+        }
+        assert!(run("time audit").1.starts_with("tocsin: oops in audit: "));
+        assert!(run("time ca /x").2[0].starts_with("time: ca: unknown command"));
     }
 
     #[test]

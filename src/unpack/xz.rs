@@ -7,13 +7,14 @@
 //! ```
 //!
 //! [`plan`] believes the index; [`unpack`] compares it with what came out. Packed
-//! sizes in it are ignored: the blocks themselves say where they end.
+//! sizes in it only lead from a stream's end to its start, and so to the stream before:
+//! what is unpacked goes forward, and the blocks themselves say where they end.
 //!
 //! # References
-//! "The .xz File Format" 1.2.1, "Stream", "Block", "Index".
+//! "The .xz File Format" 1.2.1, "Stream", "Stream Padding", "Block", "Index".
 //!
-//! One stream, which zeros may follow: `xz` joins streams only if it is told to,
-//! and Linux's decoder takes one, too.
+//! Streams may follow each other, with zeros between, as `cat a.xz b.xz` makes them: `xz`
+//! unpacks all of them, though Linux's decoder takes one.
 
 use super::{UnpackError, bcj, check, lzma};
 
@@ -88,37 +89,84 @@ fn without_padding(mut file: &[u8]) -> &[u8] {
     file
 }
 
-/// Bytes that `file` unpacks to, as its index says.
+/// Bytes that `file` unpacks to, as its indexes say: the last stream's first.
 pub(super) fn plan(file: &[u8]) -> Result<u64, UnpackError> {
-    let truncated = UnpackError::Truncated { len: file.len() as u64 };
-    let stream = without_padding(file);
-    let footer = stream.last_chunk::<ENDS>().filter(|_| stream.len() >= 2 * ENDS);
-    let footer = footer.filter(|footer| footer.ends_with(b"YZ")).ok_or(truncated)?;
-    // Stored as a number of words, less one.
-    let words = u32::from_le_bytes([footer[4], footer[5], footer[6], footer[7]]);
-    let end = stream.len() - ENDS;
-    let start = end.checked_sub((words as usize + 1) * 4).filter(|&start| start >= ENDS);
-    let start = start.ok_or(UnpackError::Damaged { at: end as u64 })?;
-    let index = &stream[start..end];
-    sum_of_blocks(index).ok_or(UnpackError::Damaged { at: start as u64 })
+    let (mut rest, mut sum) = (file, 0_u64);
+    loop {
+        let stream = without_padding(rest);
+        let footer = stream.last_chunk::<ENDS>().filter(|_| stream.len() >= 2 * ENDS);
+        let footer =
+            footer.filter(|footer| footer.ends_with(b"YZ")).ok_or(if rest.len() == file.len() {
+                UnpackError::Truncated { len: file.len() as u64 }
+            } else {
+                UnpackError::Damaged { at: stream.len().saturating_sub(ENDS) as u64 }
+            })?;
+        // Stored as a number of words, less one.
+        let words = u32::from_le_bytes([footer[4], footer[5], footer[6], footer[7]]);
+        let end = stream.len() - ENDS;
+        let start = end.checked_sub((words as usize + 1) * 4).filter(|&start| start >= ENDS);
+        let start = start.ok_or(UnpackError::Damaged { at: end as u64 })?;
+        let damaged = UnpackError::Damaged { at: start as u64 };
+        let blocks = sum_of_blocks(&stream[start..end]).ok_or(damaged)?;
+        sum = sum.checked_add(blocks.unpacked).ok_or(damaged)?;
+        let packed = usize::try_from(blocks.packed).map_err(|_| damaged)?;
+        let first = start.checked_sub(packed).and_then(|start| start.checked_sub(ENDS));
+        let first = first.filter(|&first| file[first..].starts_with(&MAGIC)).ok_or(damaged)?;
+        if first == 0 {
+            return Ok(sum);
+        }
+        rest = &file[..first];
+    }
 }
 
-/// The sum of what the blocks unpack to.
-fn sum_of_blocks(index: &[u8]) -> Option<u64> {
+/// What an index says of all blocks together.
+struct Blocks {
+    /// Bytes in the file, with what fills each up to a multiple of four.
+    packed: u64,
+    unpacked: u64,
+}
+
+/// Adds up an index.
+fn sum_of_blocks(index: &[u8]) -> Option<Blocks> {
     let mut rest = index.strip_prefix(&[0])?;
     let blocks = number(&mut rest)?;
-    let mut len = 0_u64;
+    let (mut packed, mut unpacked) = (0_u64, 0_u64);
     for _ in 0..blocks {
-        number(&mut rest)?; // packed; ends the loop when `rest` does
-        len = len.checked_add(number(&mut rest)?)?;
+        // Ends the loop when `rest` does.
+        let padded = number(&mut rest)?.checked_next_multiple_of(4)?;
+        packed = packed.checked_add(padded)?;
+        unpacked = unpacked.checked_add(number(&mut rest)?)?;
     }
-    Some(len)
+    Some(Blocks { packed, unpacked })
 }
 
 /// Unpacks `file` into `out`, which has the planned length.
 pub(super) fn unpack(file: &[u8], out: &mut [u8]) -> Result<usize, UnpackError> {
     let mut reader = Reader { rest: file, file_len: file.len() };
+    let mut decoder = lzma::Decoder::new()?;
+    let mut len = 0;
+    loop {
+        len += stream(&mut reader, &mut decoder, &mut out[len..])?;
+        while let Some(rest) = reader.rest.strip_prefix(&[0; 4]) {
+            reader.rest = rest;
+        }
+        if reader.rest.is_empty() {
+            return Ok(len);
+        }
+    }
+}
+
+/// Unpacks the stream that is next; the bytes that came out.
+fn stream(
+    reader: &mut Reader,
+    decoder: &mut lzma::Decoder,
+    out: &mut [u8],
+) -> Result<usize, UnpackError> {
+    let damaged = reader.damaged();
     let header = reader.take(8)?;
+    if !header.starts_with(&MAGIC) {
+        return Err(damaged);
+    }
     let check = match header[6..] {
         [0, 0] => Check::None,
         [0, 1] => Check::Crc32,
@@ -127,16 +175,15 @@ pub(super) fn unpack(file: &[u8], out: &mut [u8]) -> Result<usize, UnpackError> 
     };
     reader.crc32(&header[6..])?;
 
-    let mut decoder = lzma::Decoder::new()?;
     let mut len = 0;
     loop {
         let at = reader.at();
         match reader.rest.first() {
             Some(0) => break,
-            _ => len += block(&mut reader, check, &mut decoder, &mut out[len..], at)?,
+            _ => len += block(reader, check, decoder, &mut out[len..], at)?,
         }
     }
-    index(&mut reader, len)?;
+    index(reader, len)?;
     let at = reader.at() as u64;
     let footer = reader.take(ENDS)?;
     if footer[..4] != check::crc32(&footer[4..10]).to_le_bytes() {
@@ -144,9 +191,6 @@ pub(super) fn unpack(file: &[u8], out: &mut [u8]) -> Result<usize, UnpackError> 
     }
     if footer[8..10] != header[6..] || footer[10..] != *b"YZ" {
         return Err(UnpackError::Damaged { at });
-    }
-    if !without_padding(reader.rest).is_empty() {
-        return Err(reader.damaged());
     }
     Ok(len)
 }
@@ -229,7 +273,7 @@ fn index(reader: &mut Reader, len: usize) -> Result<(), UnpackError> {
     }
     let end = (whole.len() - rest.len()).next_multiple_of(4);
     let index = reader.take(end)?;
-    if sum_of_blocks(index) != Some(len as u64) {
+    if sum_of_blocks(index).is_none_or(|blocks| blocks.unpacked != len as u64) {
         return Err(damaged);
     }
     reader.crc32(index)

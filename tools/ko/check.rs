@@ -12,7 +12,7 @@ use tocsin::loader::{self, Modinfo, Resolver};
 use crate::file::{File, Refusal};
 use crate::table::{Cell, Table};
 use crate::views::imports;
-use crate::world::World;
+use crate::world::{Offer, World};
 
 /// What is remembered of a module.
 pub struct Facts {
@@ -23,8 +23,9 @@ pub struct Facts {
     /// What the kernel does not export and it cannot do without.
     wants: Vec<String>,
     gpl_compatible: bool,
-    /// Name, and whether for GPL-compatible modules only.
-    exports: Vec<(String, bool)>,
+    exports: Vec<Offer>,
+    /// The namespaces that it imports.
+    namespaces: Vec<String>,
     /// Why it would not load; `None` if it would, once others are there.
     refusal: Option<Refusal>,
     /// It was taken: everything that it wants is there.
@@ -45,6 +46,7 @@ impl Facts {
             wants: Vec::new(),
             gpl_compatible: false,
             exports: Vec::new(),
+            namespaces: Vec::new(),
             refusal: None,
             taken: false,
             after_others: false,
@@ -61,8 +63,13 @@ impl Facts {
         let (object, linked) = (&loaded.object, &loaded.linked);
         self.name = file.name(object);
         self.gpl_compatible = Modinfo::of(object).is_gpl_compatible();
-        let exports = linked.exports.iter();
-        self.exports = exports.map(|export| (export.name.to_string(), export.gpl_only)).collect();
+        let exports = linked.exports.iter().map(|export| Offer {
+            name: export.name.into(),
+            gpl_only: export.gpl_only,
+            namespace: export.namespace.into(),
+        });
+        self.exports = exports.collect();
+        self.namespaces = Modinfo::of(object).namespaces().map(Into::into).collect();
         let needed = imports(object).filter(|(_, symbol, _)| symbol.st_info >> 4 != 2);
         let missing = needed.filter(|(_, _, name)| kernel.resolve(name).is_none());
         self.wants = missing.map(|(_, _, name)| name.to_string()).collect();
@@ -89,6 +96,12 @@ pub fn settle(modules: &mut [Facts], world: &mut World) {
                 let text = format!("{name} is for GPL-compatible modules only");
                 let kind = "symbols for GPL-compatible modules only";
                 module.refusal = Some(Refusal { kind, text });
+                continue;
+            }
+            let imports = || module.namespaces.iter().map(String::as_str);
+            let closed = |name: &String| world.closed_to(name, &module.name, imports());
+            if let Some(text) = module.wants.iter().find_map(closed) {
+                module.refusal = Some(Refusal { kind: "namespaces of exports", text });
                 continue;
             }
             module.taken = true;

@@ -88,6 +88,9 @@ impl File {
         let loaded = loader::load(&self.bytes, PAGE, place, world, &abi(), &options)?;
         let owner = |number| format!("module {}", world.module(number));
         loader::exports::refuse_duplicates(&loaded.linked.exports, world, owner)?;
+        if let Some(text) = world.closed(&loaded.object, &self.name(&loaded.object)) {
+            return Err(Refusal { kind: "namespaces of exports", text });
+        }
         let memory = Memory::Image { base: MODULE_BASE, image: &loaded.image };
         let params = params::list_params(&loaded.object, &loaded.layout, memory);
         params.map_err(|why| Refusal { kind: "parameters", text: why.to_string() })?;

@@ -8,7 +8,7 @@ use tocsin::ksyms::readable::readable;
 use tocsin::loader::explain::formula::Value;
 use tocsin::loader::explain::{Explained, Lens, Origin};
 use tocsin::loader::stubs::StubKind;
-use tocsin::loader::{Group, Layout, Loaded, Modinfo, Object, Owner, RelocName, SiteKind};
+use tocsin::loader::{Group, Layout, Loaded, Modinfo, Need, Object, Owner, RelocName, SiteKind};
 
 use crate::file::LOOK;
 use crate::table::{Cell, Table};
@@ -287,9 +287,11 @@ impl View<'_, '_> {
     }
 
     fn exports(&self) -> Table {
-        let mut table = Table::new("exports", &["address", "gpl only", "name"]);
+        let mut table = Table::new("exports", &["address", "gpl only", "name", "namespace"]);
         for export in &self.module.linked.exports {
-            table.row([hex(export.addr), Cell::Flag(export.gpl_only), export.name.into()]);
+            let namespace = Some(export.namespace).filter(|it| !it.is_empty());
+            let gpl_only = Cell::Flag(export.gpl_only);
+            table.row([hex(export.addr), gpl_only, export.name.into(), namespace.into()]);
         }
         table
     }
@@ -309,6 +311,8 @@ impl View<'_, '_> {
         let groups = groups.iter().filter(|(_, len)| *len != 0);
         let groups: Vec<_> = groups.map(|(name, len)| format!("{name} {len}")).collect();
         fact("memory", format!("{} bytes: {}", image.len(), groups.join(", ")).into());
+        let need = Need::of(object).with(layout).bytes();
+        fact("heap", format!("at most {need} bytes while it is loaded").into());
         let kinds = object.relocations().iter().flat_map(|list| list.iter());
         fact("relocations", counts(kinds.map(|entry| RelocName(entry.r_info as u32).to_string())));
         fact("functions", linked.functions.len().into());

@@ -19,14 +19,15 @@ use tocsin::loader::explain::Lens;
 use tocsin::loader::params::{self, ParamType};
 use tocsin::loader::stubs::{MAX_WORDS, StubAbi};
 use tocsin::loader::symbols::find_global;
-use tocsin::loader::tables::{self, Bug, Exception, Facts, Jump};
+use tocsin::loader::tables::{self, Bug, Exception, Facts, Jump, Key};
 use tocsin::loader::{
-    KernelAbi, Layout, LinkOptions, Linked, LoadError, Modinfo, Object, Owner, Resolved, Resolver,
-    StubStyle, modinfo, paca_use, recognise, relocate, versions,
+    KernelAbi, Layout, LinkOptions, Linked, LoadError, Modinfo, Need, Object, Owner, Resolved,
+    Resolver, StubStyle, modinfo, need, paca_use, recognise, relocate, versions,
 };
+use tocsin::trace::sites::{NewModule, SiteTable};
 use tocsin::unpack::{Pack, UnpackError};
 
-use super::heap::Aside;
+use super::heap::{self, Aside};
 
 /// Images beyond this are refused, as a machine with little memory would.
 const IMAGE_MAX: u64 = 16 << 20;
@@ -35,9 +36,12 @@ const EXPLAINED_MAX: usize = 200;
 /// Longest line that tells why a file was refused: eight names.
 const LINE_MAX: usize = 10_000;
 
-/// The heap that loading a file of this many bytes may take, besides the image.
-pub const fn heap_limit(file_len: usize) -> usize {
-    (64 << 10) + file_len * 6
+/// The heap that everything here may take with a file, besides the image: what the
+/// stages ask for, and a little for looking at what came out.
+pub fn heap_limit(file: &[u8]) -> usize {
+    let parsed = Object::parse(file);
+    let linked = parsed.map_or(0, |object| Need::of(&object).bytes() as usize);
+    (64 << 10) + need::to_parse(file) as usize + linked + file.len() * 6
 }
 
 /// What a module is linked against.
@@ -128,9 +132,14 @@ pub fn module(file: &[u8], world: &World) -> Result<(), String> {
         assert!(line.contains("; "), "no remedy: {line}");
         line
     };
-    let object = Object::parse(file).map_err(refused)?;
+    // A kernel asks for so much of its heap before, and refuses if it has not got it.
+    let to_parse = need::to_parse(file) as usize;
+    let object = within(to_parse, || Object::parse(file)).map_err(refused)?;
     words(&object);
-    let layout = Layout::plan(&object, &world.options, world.page).map_err(refused)?;
+    let need = Need::of(&object);
+    let plan = || Layout::plan(&object, &world.options, world.page);
+    let layout = within(need.bytes() as usize, plan).map_err(refused)?;
+    let need = need.with(&layout).bytes() as usize;
     let stored = layout.stored(&object);
     assert!(stored <= layout.size && layout.size.is_multiple_of(world.page));
     if stored > IMAGE_MAX {
@@ -140,8 +149,12 @@ pub fn module(file: &[u8], world: &World) -> Result<(), String> {
     let mut image = Aside::new(0, stored as usize);
     let mut again = Aside::new(0xff, stored as usize);
     let (abi, options) = (world.abi(), &world.options);
-    let linked = relocate::link(&object, &layout, base, &mut image, world, &abi, options)
-        .map_err(refused)?;
+    let link = || {
+        let mut linked = relocate::link(&object, &layout, base, &mut image, world, &abi, options)?;
+        linked.functions.index_names(&object);
+        Ok((list(&object, &layout, &linked, &image), linked))
+    };
+    let (_listed, linked) = within(need, link).map_err(refused)?;
     relocate::link(&object, &layout, base, &mut again, world, &abi, options)
         .expect("what was linked once is linked again");
     assert!(*image == *again, "the image depends on what its memory held");
@@ -150,6 +163,21 @@ pub fn module(file: &[u8], world: &World) -> Result<(), String> {
     tables_of(&object, &layout, base, &mut image);
     patches(&object, &layout, base, &image);
     parameters(&object, &layout, base, &image)
+}
+
+fn within<R>(limit: usize, work: impl FnOnce() -> R) -> R {
+    heap::within(limit, work).0
+}
+
+/// What the kernel does with a module that is linked: it looks at its parameters, and
+/// lists its sites.
+fn list(object: &Object, layout: &Layout, linked: &Linked, image: &[u8]) -> SiteTable {
+    let base = linked.base;
+    let _ = params::list_params(object, layout, params::Memory::Image { base, image });
+    let (name, sites) = ("module".into(), linked.sites.clone());
+    let mut table = SiteTable::new();
+    let _ = table.add(NewModule { name, base, sites, profile: base, own: false });
+    table
 }
 
 /// What is read of a file that nobody loads.
@@ -233,9 +261,13 @@ fn tables_of(object: &Object, layout: &Layout, base: Vaddr, image: &mut [u8]) {
     let exceptions = tables::entries::<Exception>(object, layout, base, image);
     let jumps = tables::entries::<Jump>(object, layout, base, image);
     assert!((bugs.len() + exceptions.len() + jumps.len()) * 8 <= image.len() * 3);
-    let enabled = |key: Vaddr| (key.0 & 8 == 0).then_some(key.0 as u32 >> 4 & 1);
+    let key = |key: Vaddr| match key.0 & 0x38 {
+        0 => Key::AsCompiled,
+        8 => Key::Nowhere,
+        other => Key::Enabled(other as u32 >> 4),
+    };
     for arch_31 in [false, true] {
-        tables::settle(object, layout, base, image, &Facts { arch_31, enabled: &enabled });
+        tables::settle(object, layout, base, image, &Facts { arch_31, key: &key });
     }
 }
 

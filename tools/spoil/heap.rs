@@ -114,7 +114,8 @@ pub fn within<R>(limit: usize, work: impl FnOnce() -> R) -> (R, usize) {
     COUNT.set(NOTHING);
     let result = work();
     let inner = COUNT.replace(outer);
-    count(inner.now);
+    count(inner.peak);
+    count(inner.now - inner.peak);
     let peak = inner.peak.unsigned_abs();
     assert!(peak <= limit, "took {peak} bytes of the heap, and may take {limit}");
     (result, peak)

@@ -6,12 +6,12 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::Done;
-use crate::kernel::module_file::ModuleFile;
+use crate::kernel::module_file::{ModuleFile, ask_for};
 use crate::kernel::modules::{self, Failure, Module, find};
 use crate::kernel::{livepatch, versions};
 use crate::kprintln;
 use crate::loader::modinfo::module_name;
-use crate::loader::{LinkOptions, Modinfo, Object, StubStyle};
+use crate::loader::{LinkOptions, Modinfo, Need, StubStyle};
 use crate::shell::command::{Param, StubChoice};
 use crate::shell::error::Shown;
 
@@ -57,6 +57,9 @@ const ROW_MAX: usize = 32;
 /// Most modules that one may depend on. Debian's 3,126 name 15 at most.
 const DEPENDS_MAX: usize = 256;
 
+/// Longest name of a file.
+const NAME_MAX: usize = 255;
+
 /// Loads a module after what it depends on, as far as the kernel has not got it.
 pub fn modprobe(word: &str, params: &[Param]) -> Done {
     let mut path = Vec::new();
@@ -83,7 +86,7 @@ fn probe(word: &str, params: &[Param], path: &mut Vec<String>) -> Done {
     }
     path.push(word.into());
     let file = ModuleFile::open(word)?;
-    let object = Object::parse(file.bytes()).map_err(|error| format!("{word}: {error}"))?;
+    let object = file.object().map_err(|error| format!("{word}: {error}"))?;
     let depends = Modinfo::of(&object).depends();
     if depends.clone().nth(DEPENDS_MAX).is_some() {
         return Err(format!(
@@ -91,10 +94,24 @@ fn probe(word: &str, params: &[Param], path: &mut Vec<String>) -> Done {
         )
         .into());
     }
+    // The names that it lacks take less than linking it will.
+    ask_for(Need::of(&object).bytes()).map_err(|error| format!("{word}: {error}"))?;
     let wanted = modules::Wanted::of(&object);
+    let asked_for = path.len() == 1;
     for dependency in depends {
+        if dependency.len() > NAME_MAX {
+            return Err(format!(
+                "{word}: depends on a module whose name has {} bytes; build the module again",
+                dependency.len()
+            )
+            .into());
+        }
         if wanted.may_come_from(dependency) {
-            probe(dependency, &[], path)?;
+            probe(dependency, &[], path).map_err(|failure| match failure {
+                failure if !asked_for => failure,
+                Failure::Refused(why) => format!("{word}: needs {why}").into(),
+                Failure::Oops(why) => Failure::Oops(format!("{word}: needs {why}")),
+            })?;
         }
     }
     path.pop();
@@ -147,7 +164,7 @@ pub fn lsmod(verbose: bool) -> Done {
 /// Shows what a module file says about itself.
 pub fn modinfo(word: &str) -> Done {
     let file = ModuleFile::open(word)?;
-    let object = Object::parse(file.bytes()).map_err(|error| format!("{word}: {error}"))?;
+    let object = file.object().map_err(|error| format!("{word}: {error}"))?;
     kprintln!("{:<15} /{}", "filename:", file.path());
     for (key, value) in Modinfo::of(&object).iter() {
         let value = Shown(value.as_bytes());

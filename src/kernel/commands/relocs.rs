@@ -11,11 +11,11 @@ use crate::addr::Vaddr;
 use crate::kernel::modules::{self, find_loaded};
 use crate::kernel::{symbols, tracing};
 use crate::kprintln;
-use crate::loader::RelocName;
+use crate::loader::{Layout, RelocName};
 use crate::machine::memory;
 
 /// Lists a module's relocations: number, section and offset, type, symbol and
-/// addend, the word there now.
+/// addend, the word there now; `(freed)` where init code was.
 pub fn list(word: &str, first: Option<u64>, last: Option<u64>) -> Done {
     let module = find_loaded(word)?;
     let wanted = first.unwrap_or(1)..=last.unwrap_or(u64::MAX);
@@ -24,16 +24,21 @@ pub fn list(word: &str, first: Option<u64>, last: Option<u64>) -> Done {
         let (before, len) = (number, list.len() as u64);
         number += len;
         let Some(base) = module.layout.offset_of(list.target) else { continue };
-        let section = module.object().sections()[list.target].name;
+        let section = &module.object().sections()[list.target];
+        let freed = module.is_gone(Layout::group_of(section));
+        let section = section.name;
         for (number, rela) in (before + 1..).zip(list.iter()) {
             if !wanted.contains(&number) {
                 continue;
             }
             let at = module.address(base).offset(rela.r_offset.cast_signed());
             let (kind, symbol) = (rela.r_info as u32, (rela.r_info >> 32) as u32);
-            let now = memory::read_u32(at).unwrap_or(0);
+            let now = match freed {
+                true => "(freed)".into(),
+                false => format!("{:08x}", memory::read_u32(at).unwrap_or(0)),
+            };
             kprintln!(
-                "{number} {section}+{:#x} {at} {} {}{:+#x} {now:08x}",
+                "{number} {section}+{:#x} {at} {} {}{:+#x} {now}",
                 rela.r_offset,
                 RelocName(kind),
                 module.readable_name(symbol),
@@ -59,6 +64,10 @@ pub fn explain(word: &str, number: u64) -> Done {
         kprintln!("{}", explained.lines(&name, &modules::name_by_number));
         let linked = explained.after.as_ref().map_or(&explained.before, |after| after);
         let width = explained.width().min(linked.len());
+        if explained.kept && module.is_gone_at(explained.p) {
+            kprintln!("now      (freed)");
+            return Ok(());
+        }
         if explained.kept && width != 0 {
             let now = read_memory(explained.p, linked.len() as u64)?;
             let site = tracing::site_at(explained.p).map(|(_, row)| row.state);

@@ -26,6 +26,11 @@ impl Decoder {
         Self { literals, huffman, sequences }
     }
 
+    /// Forgets the tables of the frame before.
+    pub fn begin_frame(&mut self) {
+        (self.huffman, self.sequences) = (huffman::Table::new(), sequences::Tables::new());
+    }
+
     /// Unpacks a block behind the first `len` bytes of `out`, in which it may look
     /// back; the new length. `out` ends where the block must have ended.
     pub fn decode(&mut self, block: &[u8], out: &mut [u8], len: usize) -> Option<usize> {

@@ -36,9 +36,10 @@ const SKIPPED: u32 = 0x184d_2a50;
 /// Most bytes that a block unpacks to, whatever the window.
 const BLOCK_MAX: usize = 128 << 10;
 
-/// True if `bytes` begin with a frame.
+/// True if `bytes` begin with a frame, or with one to be skipped.
 pub(super) fn begins(bytes: &[u8]) -> bool {
-    bytes.starts_with(&MAGIC.to_le_bytes())
+    let magic = bytes.first_chunk().map(|magic| u32::from_le_bytes(*magic));
+    magic.is_some_and(|magic| magic == MAGIC || magic & !0xf == SKIPPED)
 }
 
 /// What the header of a frame says, as far as it matters here.
@@ -200,18 +201,27 @@ pub(super) fn plan(file: &[u8]) -> Result<u64, UnpackError> {
 /// Unpacks `file` into `out`, which has the planned length; how many came out.
 pub(super) fn unpack(file: &[u8], out: &mut [u8]) -> Result<usize, UnpackError> {
     let mut reader = Reader::new(file);
+    // One for all frames: there may be one in every ten bytes.
+    let mut decoder = block::Decoder::new(zeros(BLOCK_MAX)?);
     let mut len = 0;
     loop {
         match reader.next()? {
             Next::End => return Ok(len),
             Next::Skipped => {}
-            Next::Frame(frame) => len += unpack_frame(&mut reader, &frame, &mut out[len..])?,
+            Next::Frame(frame) => {
+                decoder.begin_frame();
+                len += unpack_frame(&mut reader, &frame, &mut decoder, &mut out[len..])?;
+            }
         }
     }
 }
 
-fn unpack_frame(reader: &mut Reader, frame: &Frame, out: &mut [u8]) -> Result<usize, UnpackError> {
-    let mut decoder = block::Decoder::new(zeros(BLOCK_MAX)?);
+fn unpack_frame(
+    reader: &mut Reader,
+    frame: &Frame,
+    decoder: &mut block::Decoder,
+    out: &mut [u8],
+) -> Result<usize, UnpackError> {
     let mut len = 0;
     loop {
         let damaged = reader.damaged();

@@ -76,6 +76,8 @@ pub struct Object<'a> {
     symbols: &'a [[u8; ENTRY]],
     /// The first symbol that is not local; `symbols.len()` if all are.
     first_global: u32,
+    /// See [`Object::outside`].
+    outside: Vec<u32>,
     strings: &'a [u8],
 }
 
@@ -113,7 +115,8 @@ impl<'a> Object<'a> {
             None => (&[][..], 0, &[][..]),
         };
         let relocations = parse_relocations(&sections, table)?;
-        let object = Self { sections, relocations, symbols, first_global, strings };
+        let outside = Vec::new();
+        let mut object = Self { sections, relocations, symbols, first_global, outside, strings };
         object.check_symbols()?;
         Ok(object)
     }
@@ -192,6 +195,14 @@ impl<'a> Object<'a> {
         rest.get(..NAME_MAX).unwrap_or(rest)
     }
 
+    /// The first four bytes of a symbol's name, and of what follows it if it is shorter, as
+    /// a number; 0 at the end of the table of names. Quicker than asking for the name.
+    #[inline]
+    pub(super) fn name_start(&self, symbol: &Sym) -> u32 {
+        let start = self.strings.get(symbol.st_name as usize..).and_then(|rest| rest.first_chunk());
+        start.map_or(0, |bytes| u32::from_le_bytes(*bytes))
+    }
+
     /// True if `symbol` is called `name`; quicker than asking for its name.
     #[must_use]
     #[inline]
@@ -220,11 +231,33 @@ impl<'a> Object<'a> {
         (kind == STT_FUNC || untyped) && symbol.st_shndx != 0 && in_code()
     }
 
-    fn check_symbols(&self) -> Result<(), LoadError> {
-        // Without the first, which is none.
-        let symbols = self.symbols.get(1..).unwrap_or_default();
-        let fault = symbols.iter().position(|raw| self.symbol_fault(&decode_symbol(raw)).is_some());
-        fault.map_or(Ok(()), |index| self.refuse_symbol(index + 1))
+    /// Symbols that are not just a place in this module, rising: those that it does not
+    /// define, beginning with symbol 0, numbers, and functions that may come back with
+    /// another r2.
+    pub(super) fn outside(&self) -> &[u32] {
+        &self.outside
+    }
+
+    fn check_symbols(&mut self) -> Result<(), LoadError> {
+        let mut next = 1; // without the first, which is none
+        self.outside.extend((!self.symbols.is_empty()).then_some(0));
+        loop {
+            let symbols = self.symbols.get(next..).unwrap_or_default().iter();
+            let Some(found) = { symbols }.position(|raw| !self.is_plain(&decode_symbol(raw)))
+            else {
+                return Ok(());
+            };
+            self.refuse_symbol(next + found)?;
+            self.outside.push((next + found) as u32);
+            next += found + 1;
+        }
+    }
+
+    /// True if nothing is wrong with a symbol, and it is just a place.
+    #[inline(always)]
+    fn is_plain(&self, symbol: &Sym) -> bool {
+        let number = matches!(u32::from(symbol.st_shndx), SHN_UNDEF | SHN_ABS);
+        !number && !loses_toc(symbol) && self.symbol_fault(symbol).is_none()
     }
 
     /// Says what is wrong with a symbol; nothing of it stands between two others.
@@ -326,49 +359,17 @@ pub(super) struct Entry {
 #[derive(Clone)]
 pub(super) struct Entries<'a>(core::slice::Iter<'a, [u8; ENTRY]>);
 
-impl Entries<'_> {
+impl<'a> Entries<'a> {
     /// How many are left.
+    #[inline(always)]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Passes those at the front whose place in `section` has eight bytes, and of
-    /// which `pass` says yes.
+    /// The next one, which stays the next one.
     #[inline(always)]
-    pub fn pass_while(
-        &mut self,
-        section: &mut [u8],
-        mut pass: impl FnMut(&mut [u8; 8], Entry) -> bool,
-    ) {
-        let Some(last) = section.len().checked_sub(8) else {
-            return;
-        };
-        let mut rest = self.0.clone();
-        while let Some(raw) = rest.as_slice().first()
-            && let entry = decode_entry(raw)
-            && let Ok(at) = usize::try_from(entry.at)
-            && at <= last
-            && let Some(bytes) = section[at..].first_chunk_mut()
-            && pass(bytes, entry)
-        {
-            rest.next();
-        }
-        self.0 = rest;
-    }
-
-    /// The next one that `skip` says no to.
-    #[inline(always)]
-    pub fn next_but(&mut self, mut skip: impl FnMut(&RawEntry<'_>) -> bool) -> Option<Entry> {
-        let mut rest = self.0.as_slice();
-        while let [raw, behind @ ..] = rest {
-            rest = behind;
-            if !skip(&RawEntry(raw)) {
-                self.0 = rest.iter();
-                return Some(decode_entry(raw));
-            }
-        }
-        self.0 = rest.iter();
-        None
+    pub fn peek(&self) -> Option<RawEntry<'a>> {
+        self.0.as_slice().first().map(RawEntry)
     }
 }
 
@@ -393,14 +394,26 @@ impl RawEntry<'_> {
     pub fn symbol(&self) -> u32 {
         le32(self.0, 12)
     }
+
+    /// See [`Entry::addend`].
+    #[inline(always)]
+    pub fn addend(&self) -> i64 {
+        le64(self.0, 16).cast_signed()
+    }
+
+    /// All of it.
+    #[inline(always)]
+    pub fn decode(&self) -> Entry {
+        decode_entry(self.0)
+    }
 }
 
-impl Iterator for Entries<'_> {
-    type Item = Entry;
+impl<'a> Iterator for Entries<'a> {
+    type Item = RawEntry<'a>;
 
     #[inline(always)]
-    fn next(&mut self) -> Option<Entry> {
-        self.0.next().map(decode_entry)
+    fn next(&mut self) -> Option<RawEntry<'a>> {
+        self.0.next().map(RawEntry)
     }
 }
 

@@ -38,7 +38,7 @@ use goblin::elf64::{
 };
 
 use super::{
-    callsites::{self, SiteKind},
+    callsites::{self, CallSite, SiteKind},
     elf::{Entry, Object, RawEntry, Section, local_entry, loses_toc},
     error::{self, LoadError, RelocFault, SectionFault},
     fields,
@@ -123,7 +123,13 @@ impl Needs {
     const PROFILES: Self = Self(2);
     const CLASS: u8 = 3;
 
-    fn of_undefined(object: &Object, index: u32) -> Self {
+    /// What a symbol is that [`Object::outside`] lists.
+    fn of_outside(object: &Object, index: u32) -> Self {
+        match object.symbol(index) {
+            Some(symbol) if loses_toc(&symbol) => return Self::LEAVES,
+            Some(symbol) if index != 0 && u32::from(symbol.st_shndx) == SHN_UNDEF => {}
+            _ => return Self::LOCAL,
+        }
         // Few names begin so. Symbol 0 and `.TOC.` are numbers, not functions.
         match object.name_onwards(index).first() {
             Some(0) => Self::LOCAL,
@@ -153,6 +159,15 @@ impl Needs {
 
     pub(super) fn profiles(self) -> bool {
         self.0 & Self::CLASS == Self::PROFILES.0
+    }
+
+    /// The kind of stub that a profiling call goes to.
+    pub(super) fn of_profiling_call(kind: SiteKind, options: &LinkOptions) -> u8 {
+        match kind {
+            _ if options.wrong_profile_stubs => Self::CALL,
+            SiteKind::Late => Self::PROFILE_LATE,
+            _ => Self::PROFILE,
+        }
     }
 
     /// The kinds of stub, as single bits, in the order of their slots.
@@ -214,10 +229,22 @@ pub struct Layout {
     pub(super) order: Vec<u32>,
     /// By symbol.
     pub(super) needs: Vec<Needs>,
+    /// Symbols with needs that are not in [`Object::outside`].
+    pub(super) more: Vec<u32>,
     /// Symbols that have a doubleword of their own behind the targets, rising.
     pub(super) got: Vec<u32>,
-    /// Calls of the profiling hook.
-    pub(super) calls: u32,
+    /// Calls of the profiling hook. Only [`relocate::link`](super::relocate::link)
+    /// needs them, and only for the sites, not for the image.
+    pub(super) calls: Vec<Calls>,
+}
+
+/// Calls of the profiling hook in one section, as relocations have them.
+#[derive(Clone, Debug)]
+pub(super) struct Calls {
+    /// The section.
+    pub section: usize,
+    /// The calls: with offsets in the section, the hook as the function, and no stub.
+    pub calls: Vec<CallSite>,
 }
 
 impl Layout {
@@ -229,7 +256,7 @@ impl Layout {
     /// and [`LoadError::NoRoom`] for a module that is too large.
     #[inline(never)] // `make bench` counts it
     pub fn plan(object: &Object, options: &LinkOptions, page: u64) -> Result<Self, LoadError> {
-        let Counted { needs, stubs, got, calls } = count_stubs(object, options)?;
+        let Counted { needs, more, stubs, got, calls } = count_stubs(object, options)?;
         let patchable = callsites::patchable_entries(object);
         // And the one to the hook that all out-of-line stubs call at first.
         let slots = stubs + u64::from(patchable != 0);
@@ -251,6 +278,7 @@ impl Layout {
             slot_bytes,
             order: Vec::new(),
             needs,
+            more,
             got,
             calls,
         };
@@ -295,6 +323,11 @@ impl Layout {
             (len != 0).then(|| u64::from(start) + len)
         });
         ends.max().unwrap_or(0).max(self.stubs.end()).max(self.targets.end())
+    }
+
+    /// Forgets what takes memory, and only who wants a module's sites needs.
+    pub fn forget_calls(&mut self) {
+        self.calls = Vec::new();
     }
 
     /// Where section `index` starts; `None` if it is not kept.
@@ -440,53 +473,54 @@ fn is_kept(section: &Section) -> bool {
 struct Counted {
     /// What each symbol's branches need.
     needs: Vec<Needs>,
+    /// Symbols that come to have needs here.
+    more: Vec<u32>,
     /// Stubs for them.
     stubs: u64,
     /// Symbols that want a doubleword, rising.
     got: Vec<u32>,
-    /// Calls of the profiling hook; more of them perhaps than will be sites.
-    calls: u32,
+    /// Calls of the profiling hook.
+    calls: Vec<Calls>,
 }
 
 fn count_stubs(object: &Object, options: &LinkOptions) -> Result<Counted, LoadError> {
     let mut needs = vec![Needs::LOCAL; object.symbol_count()];
-    for (index, (needs, symbol)) in needs.iter_mut().zip(object.symbols()).enumerate() {
-        if u32::from(symbol.st_shndx) == SHN_UNDEF {
-            *needs = Needs::of_undefined(object, index as u32);
-        } else if loses_toc(&symbol) {
-            *needs = Needs::LEAVES;
+    for &index in object.outside() {
+        if let Some(needs) = needs.get_mut(index as usize) {
+            *needs = Needs::of_outside(object, index);
         }
     }
-    let (mut stubs, mut got, mut calls) = (0, Vec::new(), 0);
+    let (mut stubs, mut more, mut got, mut calls) = (0, Vec::new(), Vec::new(), Vec::new());
 
     for relocations in object.relocations() {
         let section = &object.sections()[relocations.target];
         if !section.is_code() {
             continue;
         }
+        let mut profiled = Vec::new();
         let mut rest = relocations.entries();
         let code = section.data;
-        while let Some(entry) = rest.next_but(|entry| adds_nothing(&needs, code, entry, &mut calls))
-        {
-            let Entry { kind, symbol: index, at, .. } = entry;
+        while let Some(entry) = rest.find(|entry| !adds_nothing(&needs, code, entry)) {
+            let Entry { kind, symbol: index, at, .. } = entry.decode();
             let refuse = |fault| refuse(section, kind, at, fault);
             let Some(needs) = needs.get_mut(index as usize) else {
                 let count = object.symbol_count();
                 return Err(refuse(RelocFault::SymbolIndex { index, count }));
             };
             if kind != R_PPC64_REL24 {
-                let more = Needs(without_toc(object, kind, index, *needs));
-                if more.has(Needs::GOT) && !needs.has(Needs::GOT) {
+                let kinds = Needs(without_toc(object, kind, index, *needs));
+                if needs.are_none() && !kinds.are_none() {
+                    more.push(index);
+                }
+                if kinds.has(Needs::GOT) && !needs.has(Needs::GOT) {
                     got.push(index);
                 }
-                stubs += u64::from(needs.add(more.0));
+                stubs += u64::from(needs.add(kinds.0));
                 if !needs.profiles() || kind >= GOT_TYPES {
                     continue;
                 }
-            } else if needs.is_local() {
-                continue;
             }
-            let Some(word) = word_at(section.data, at) else {
+            let Some(word) = word_at(code, at) else {
                 return Err(refuse(RelocFault::Outside { width: 4, size: section.size() }));
             };
             let is_call = word & 1 != 0;
@@ -495,27 +529,24 @@ fn count_stubs(object: &Object, options: &LinkOptions) -> Result<Counted, LoadEr
             } else if !needs.profiles() {
                 Needs::CALL
             } else {
-                calls += 1;
-                if options.wrong_profile_stubs {
-                    Needs::CALL
-                } else if callsites::classify(section.data, at) == SiteKind::Late {
-                    Needs::PROFILE_LATE
-                } else {
-                    Needs::PROFILE
-                }
+                let kind = callsites::classify(code, at);
+                profiled.push(CallSite::new(at as u32, kind, index, 0));
+                Needs::of_profiling_call(kind, options)
             };
             stubs += u64::from(needs.add(kind));
         }
+        if !profiled.is_empty() {
+            calls.push(Calls { section: relocations.target, calls: profiled });
+        }
     }
     got.sort_unstable();
-    Ok(Counted { needs, stubs, got, calls })
+    Ok(Counted { needs, more, stubs, got, calls })
 }
 
 /// True if nothing has to be noted of a relocation: nearly all, for it is no branch, or
-/// one to a neighbour, or leads where others have led before. Calls of the profiling
-/// hook are counted.
+/// one to a neighbour, or leads where others have led before.
 #[inline(always)]
-fn adds_nothing(needs: &[Needs], code: &[u8], entry: &RawEntry, calls: &mut u32) -> bool {
+fn adds_nothing(needs: &[Needs], code: &[u8], entry: &RawEntry) -> bool {
     if entry.kind() != R_PPC64_REL24 {
         return !asks_for_more(entry.kind());
     }
@@ -528,14 +559,7 @@ fn adds_nothing(needs: &[Needs], code: &[u8], entry: &RawEntry, calls: &mut u32)
     let Some(word) = word_at(code, entry.at()) else {
         return false;
     };
-    if needs.profiles() {
-        let early = word & 1 != 0
-            && needs.has(Needs::PROFILE)
-            && callsites::classify(code, entry.at()) == SiteKind::Profile;
-        *calls += u32::from(early);
-        return early;
-    }
-    needs.has(if word & 1 == 0 { Needs::SIBLING } else { Needs::CALL })
+    !needs.profiles() && needs.has(if word & 1 == 0 { Needs::SIBLING } else { Needs::CALL })
 }
 
 /// The relocation types from here on load an address, and are no branches.

@@ -370,17 +370,12 @@ impl<'l, 'a> Linker<'l, 'a> {
         stub: &Stub,
         owner: u32,
     ) -> Result<(), LoadError> {
-        let words = stub.encode(at, &self.abi.stubs).map_err(|error| {
+        let room = self.image.get_mut(offset as usize..).unwrap_or_default();
+        stub.write(at, &self.abi.stubs, room).map_err(|error| {
             let symbol = self.object.symbol(owner);
             let symbol = symbol.map_or(String::new(), |symbol| self.object.name(&symbol).into());
             LoadError::Stub { symbol, error }
-        })?;
-        let start = offset as usize;
-        let room = self.image.get_mut(start..start + words.len() * 4).unwrap_or_default();
-        for (place, word) in room.as_chunks_mut::<4>().0.iter_mut().zip(words.as_slice()) {
-            *place = word.to_le_bytes();
-        }
-        Ok(())
+        })
     }
 
     /// Writes into the image; the layout has made the room. Whoever only asks what
@@ -401,10 +396,12 @@ impl Bindings {
             u32::from_le_bytes(*b"clea"),
             u32::from_le_bytes(*b"__th"),
         ];
+        let [init, exit, this] = STARTS;
         let globals = object.symbols().enumerate().skip(object.first_global() as usize);
         for (index, symbol) in globals {
             // Few names begin so.
-            if !STARTS.contains(&object.name_start(&symbol)) {
+            let start = object.name_start(&symbol);
+            if start != init && start != exit && start != this {
                 continue;
             }
             let (kept, entry) = if object.is_named(&symbol, INIT) {

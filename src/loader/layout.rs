@@ -39,7 +39,7 @@ use goblin::elf64::{
 
 use super::{
     callsites::{self, CallSite, SiteKind},
-    elf::{Entry, Object, RawEntry, Section, local_entry, loses_toc},
+    elf::{Object, Section, local_entry, loses_toc},
     error::{self, LoadError, RelocFault, SectionFault},
     fields,
     stubs::StubKind,
@@ -498,14 +498,18 @@ fn count_stubs(object: &Object, options: &LinkOptions) -> Result<Counted, LoadEr
             continue;
         }
         let mut profiled = Vec::new();
-        let mut rest = relocations.entries();
         let code = section.data;
-        while let Some(entry) = rest.find(|entry| !adds_nothing(&needs, code, entry)) {
-            let Entry { kind, symbol: index, at, .. } = entry.decode();
-            let refuse = |fault| refuse(section, kind, at, fault);
+        let outside = |kind, at| {
+            refuse(section, kind, at, RelocFault::Outside { width: 4, size: section.size() })
+        };
+        for entry in relocations.entries() {
+            let (kind, index) = (entry.kind(), entry.symbol());
+            if kind != R_PPC64_REL24 && !asks_for_more(kind) {
+                continue; // no branch: nearly half of them
+            }
             let Some(needs) = needs.get_mut(index as usize) else {
-                let count = object.symbol_count();
-                return Err(refuse(RelocFault::SymbolIndex { index, count }));
+                let fault = RelocFault::SymbolIndex { index, count: object.symbol_count() };
+                return Err(refuse(section, kind, entry.at(), fault));
             };
             if kind != R_PPC64_REL24 {
                 let kinds = Needs(without_toc(object, kind, index, *needs));
@@ -519,12 +523,14 @@ fn count_stubs(object: &Object, options: &LinkOptions) -> Result<Counted, LoadEr
                 if !needs.profiles() || kind >= GOT_TYPES {
                     continue;
                 }
+            } else if needs.is_local() {
+                continue; // to a neighbour
             }
+            let at = entry.at();
             let Some(word) = word_at(code, at) else {
-                return Err(refuse(RelocFault::Outside { width: 4, size: section.size() }));
+                return Err(outside(kind, at));
             };
-            let is_call = word & 1 != 0;
-            let kind = if !is_call {
+            let stub = if word & 1 == 0 {
                 Needs::SIBLING
             } else if !needs.profiles() {
                 Needs::CALL
@@ -533,7 +539,8 @@ fn count_stubs(object: &Object, options: &LinkOptions) -> Result<Counted, LoadEr
                 profiled.push(CallSite::new(at as u32, kind, index, 0));
                 Needs::of_profiling_call(kind, options)
             };
-            stubs += u64::from(needs.add(kind));
+            // Most lead where others have led before.
+            stubs += u64::from(needs.add(stub));
         }
         if !profiled.is_empty() {
             calls.push(Calls { section: relocations.target, calls: profiled });
@@ -541,25 +548,6 @@ fn count_stubs(object: &Object, options: &LinkOptions) -> Result<Counted, LoadEr
     }
     got.sort_unstable();
     Ok(Counted { needs, more, stubs, got, calls })
-}
-
-/// True if nothing has to be noted of a relocation: nearly all, for it is no branch, or
-/// one to a neighbour, or leads where others have led before.
-#[inline(always)]
-fn adds_nothing(needs: &[Needs], code: &[u8], entry: &RawEntry) -> bool {
-    if entry.kind() != R_PPC64_REL24 {
-        return !asks_for_more(entry.kind());
-    }
-    let Some(needs) = needs.get(entry.symbol() as usize) else {
-        return false;
-    };
-    if needs.is_local() {
-        return true;
-    }
-    let Some(word) = word_at(code, entry.at()) else {
-        return false;
-    };
-    !needs.profiles() && needs.has(if word & 1 == 0 { Needs::SIBLING } else { Needs::CALL })
 }
 
 /// The relocation types from here on load an address, and are no branches.

@@ -402,6 +402,12 @@ impl Pass {
             && let Some(bound) = bounds.get(entry.symbol as usize)
         {
             let field = Field::from_le_bytes(*bytes);
+            if u64::from(entry.kind) == target.branch {
+                let Some(field) = pass.usual_branch(&target, field, entry, bound) else { break };
+                *bytes = field.to_le_bytes();
+                rest.next();
+                continue;
+            }
             if entry.kind == R_PPC64_TOC16_HA {
                 let from_toc = pass.from_toc(bound, entry.addend);
                 let Ok(field) = fields::put_ha(field, from_toc) else { break };

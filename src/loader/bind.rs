@@ -140,11 +140,11 @@ impl Bound {
 pub(super) fn bind(linker: &mut Linker) -> Result<Bindings, LoadError> {
     let Linker { object, layout, base, .. } = *linker;
     // Most symbols are just a place.
-    let bounds =
-        object.symbols().map(|symbol| match layout.offset_of(usize::from(symbol.st_shndx)) {
-            Some(section) => Bound::placed(base.offset(section.into()), &symbol),
-            None => Bound::far(NOWHERE, Class::NotKept),
-        });
+    let offset_of = layout.offsets();
+    let bounds = object.symbols().map(|symbol| match offset_of(symbol.st_shndx.into()) {
+        Some(section) => Bound::placed(base.offset(section.into()), &symbol),
+        None => Bound::far(NOWHERE, Class::NotKept),
+    });
     let bounds = bounds.collect();
     let mut bindings = Bindings {
         bounds,
@@ -397,13 +397,12 @@ impl Bindings {
             u32::from_le_bytes(*b"__th"),
         ];
         let [init, exit, this] = STARTS;
-        let globals = object.symbols().enumerate().skip(object.first_global() as usize);
-        for (index, symbol) in globals {
-            // Few names begin so.
-            let start = object.name_start(&symbol);
-            if start != init && start != exit && start != this {
-                continue;
-            }
+        // Few names begin so.
+        let candidates = object.globals().filter(|(_, symbol)| {
+            let start = object.name_start(symbol);
+            start == init || start == exit || start == this
+        });
+        for (index, symbol) in candidates {
             let (kept, entry) = if object.is_named(&symbol, INIT) {
                 (&mut self.init, Some(INIT))
             } else if object.is_named(&symbol, EXIT) {

@@ -209,39 +209,47 @@ pub(super) fn sort(sites: &mut [CallSite]) {
     }
 }
 
-/// Gives each profiling call in `sites` its function, and moves those that have
-/// none, or stand in the wrong place, to the list of the refused.
-///
-/// `sites` come in the order of relocations, which is nearly that of addresses.
-pub(super) fn settle(
-    object: &Object,
-    functions: &Functions,
-    sites: &mut Vec<CallSite>,
-) -> Vec<RefusedSite> {
-    let mut refused = Vec::new();
-    sort(sites);
-    // Both lists rise: one walk over the two finds each site's function. Of several
-    // at one address it is the first.
-    let mut rest = functions.iter();
-    let mut next = rest.next().unwrap_or(NONE);
-    let mut current = NONE;
-    for site in sites.iter_mut() {
-        let at = site.offset();
-        while next.at <= at {
-            if current.at != next.at {
-                current = next;
+/// Finds the functions of profiling calls, and judges whether the calls stand where they
+/// should. Both functions and calls rise, nearly always: one walk over the two.
+pub(super) struct Settler<'f, 'a> {
+    object: &'f Object<'a>,
+    functions: &'f Functions,
+    /// How many functions begin at or before the last call.
+    passed: usize,
+    /// The function that the last call is in. Of several at one address it is the first.
+    current: Function,
+    /// The calls that cannot be used.
+    pub refused: Vec<RefusedSite>,
+}
+
+impl<'f, 'a> Settler<'f, 'a> {
+    pub fn new(object: &'f Object<'a>, functions: &'f Functions) -> Self {
+        Self { object, functions, passed: 0, current: NONE, refused: Vec::new() }
+    }
+
+    /// The site of a call at this offset, with this stub; `None` if it cannot be one.
+    #[inline(always)]
+    pub fn settle(&mut self, at: u32, kind: SiteKind, stub: u32) -> Option<CallSite> {
+        while let Some(next) = self.functions.get(self.passed)
+            && next.at <= at
+        {
+            if self.current.at != next.at {
+                self.current = next;
             }
-            next = rest.next().unwrap_or(NONE);
+            self.passed += 1;
         }
-        site.function = judge(object, current, *site).unwrap_or_else(|fault| {
-            refused.push(RefusedSite { at, fault });
-            NO_FUNCTION
-        });
+        let mut function = self.current;
+        if function.at > at {
+            function = self.functions.at(at).unwrap_or(NONE); // it is before the last
+        }
+        match judge(self.object, function, at, kind) {
+            Ok(function) => Some(CallSite::new(at, kind, function, stub)),
+            Err(fault) => {
+                self.refused.push(RefusedSite { at, fault });
+                None
+            }
+        }
     }
-    if !refused.is_empty() {
-        sites.retain(|site| site.function != NO_FUNCTION);
-    }
-    refused
 }
 
 /// No symbol has this number: a file of so many would have 96 GiB.
@@ -250,12 +258,12 @@ const NO_FUNCTION: u32 = u32::MAX;
 const NONE: Function = Function { at: u32::MAX, symbol: NO_FUNCTION };
 
 #[inline(always)]
-fn judge(object: &Object, function: Function, site: CallSite) -> Result<u32, SiteFault> {
+fn judge(object: &Object, function: Function, at: u32, kind: SiteKind) -> Result<u32, SiteFault> {
     if function.symbol == NO_FUNCTION {
         return Err(SiteFault::NoFunction);
     }
-    let behind_entry = site.offset().wrapping_sub(function.local_entry(object));
-    let in_place = match site.kind() {
+    let behind_entry = at.wrapping_sub(function.local_entry(object));
+    let in_place = match kind {
         SiteKind::Profile => behind_entry == 4,
         SiteKind::ProfileStd => behind_entry == 8,
         SiteKind::Late | SiteKind::Patchable => true,

@@ -158,6 +158,12 @@ impl<'a> Object<'a> {
         self.symbols.iter().map(decode_symbol)
     }
 
+    /// Symbols that other files may refer to, with their indices.
+    pub(super) fn globals(&self) -> impl Iterator<Item = (usize, Sym)> + use<'a> {
+        let first = self.first_global as usize;
+        (first..).zip(self.symbols.get(first..).unwrap_or_default().iter().map(decode_symbol))
+    }
+
     /// The symbol at `index`, or `None` past the end of the table.
     #[must_use]
     pub fn symbol(&self, index: u32) -> Option<Sym> {

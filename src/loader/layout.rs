@@ -333,7 +333,13 @@ impl Layout {
     /// Where section `index` starts; `None` if it is not kept.
     #[must_use]
     pub fn offset_of(&self, index: usize) -> Option<u32> {
-        self.offsets.get(index).copied().filter(|&offset| offset != NOT_KEPT)
+        self.offsets()(index)
+    }
+
+    /// [`offset_of`](Self::offset_of), for whoever asks for each symbol.
+    pub(super) fn offsets(&self) -> impl Fn(usize) -> Option<u32> + use<'_> {
+        let offsets = self.offsets.as_slice();
+        move |index| offsets.get(index).copied().filter(|&offset| offset != NOT_KEPT)
     }
 
     /// The pages of `group`: from its first to its last byte in use.
@@ -499,6 +505,7 @@ fn count_stubs(object: &Object, options: &LinkOptions) -> Result<Counted, LoadEr
         }
         let mut profiled = Vec::new();
         let code = section.data;
+        let last = (code.len() as u64).checked_sub(4);
         let outside = |kind, at| {
             refuse(section, kind, at, RelocFault::Outside { width: 4, size: section.size() })
         };
@@ -527,7 +534,7 @@ fn count_stubs(object: &Object, options: &LinkOptions) -> Result<Counted, LoadEr
                 continue; // to a neighbour
             }
             let at = entry.at();
-            let Some(word) = word_at(code, at) else {
+            let Some(word) = last.filter(|&last| at <= last).and_then(|_| word_at(code, at)) else {
                 return Err(outside(kind, at));
             };
             let stub = if word & 1 == 0 {
@@ -539,8 +546,9 @@ fn count_stubs(object: &Object, options: &LinkOptions) -> Result<Counted, LoadEr
                 profiled.push(CallSite::new(at as u32, kind, index, 0));
                 Needs::of_profiling_call(kind, options)
             };
-            // Most lead where others have led before.
-            stubs += u64::from(needs.add(stub));
+            if !needs.has(stub) {
+                stubs += u64::from(needs.add(stub)); // most lead where others have led before
+            }
         }
         if !profiled.is_empty() {
             calls.push(Calls { section: relocations.target, calls: profiled });

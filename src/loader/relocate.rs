@@ -141,8 +141,7 @@ pub fn link<'a>(
     apply_all(&mut linker, &bindings.bounds)?;
 
     let functions = Functions::index(object, layout);
-    let mut sites = profiled(&linker, &bindings.bounds);
-    let mut refused = callsites::settle(object, &functions, &mut sites);
+    let (mut sites, mut refused) = settle(&linker, &bindings.bounds, &functions);
     add_patchable(&mut linker, &functions, &mut sites, &mut refused, &mut bindings.stubs)?;
     let exports = exports::read(object, layout, base, linker.image)?;
 
@@ -217,25 +216,38 @@ fn apply_all(linker: &mut Linker, bounds: &[Bound]) -> Result<(), LoadError> {
     Ok(())
 }
 
-/// The profiling calls, all off now: where they are, and which stubs are theirs. Those
-/// of a section rise as its relocations do, nearly always.
-fn profiled(linker: &Linker, bounds: &[Bound]) -> Vec<CallSite> {
-    let Linker { layout, options, .. } = *linker;
+/// The profiling calls, all off now, as call sites; and those that cannot be used.
+#[inline(never)] // it has the registers to itself
+fn settle(
+    linker: &Linker,
+    bounds: &[Bound],
+    functions: &Functions,
+) -> (Vec<CallSite>, Vec<RefusedSite>) {
+    let Linker { object, layout, options, .. } = *linker;
     let mut lists: Vec<_> = layout.calls.iter().collect();
     lists.sort_by_key(|list| layout.offset_of(list.section));
     let mut sites = Vec::with_capacity(lists.iter().map(|list| list.calls.len()).sum());
+    let mut settler = callsites::Settler::new(object, functions);
     for Calls { section, calls } in lists {
         let Some(start) = layout.offset_of(*section) else {
             continue;
         };
-        sites.extend(calls.iter().map(|call| {
-            let bound = bounds.get(call.function() as usize);
-            let kind = Needs::of_profiling_call(call.kind(), options);
-            let stub = bound.map_or(0, |bound| bound.stub(kind, layout.slot_bytes));
-            CallSite::new(start + call.offset(), call.kind(), 0, stub)
-        }));
+        // The next is nearly always of the same kind, and calls the same hook.
+        let (mut hook, mut kind, mut stub) = (0, SiteKind::Patchable, 0);
+        for call in calls {
+            if (call.function(), call.kind()) != (hook, kind) {
+                (hook, kind) = (call.function(), call.kind());
+                let needs = Needs::of_profiling_call(kind, options);
+                let bound = bounds.get(hook as usize);
+                stub = bound.map_or(0, |bound| bound.stub(needs, layout.slot_bytes));
+            }
+            if let Some(site) = settler.settle(start + call.offset(), kind, stub) {
+                sites.push(site);
+            }
+        }
     }
-    sites
+    callsites::sort(&mut sites);
+    (sites, settler.refused)
 }
 
 /// What one relocation makes of its field, for [`super::explain`]: the eight bytes

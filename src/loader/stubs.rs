@@ -229,10 +229,13 @@ impl Stub {
             }
             _ => None,
         };
-        if let (Some(code), Some(slot)) = (usual, slot.first_chunk_mut::<32>()) {
-            for (place, insn) in slot.as_chunks_mut::<4>().0.iter_mut().zip(code) {
-                *place = insn.0.to_le_bytes();
-            }
+        if let Some([a, b, c, d, e, f, g, h]) = usual
+            && let Some(slot) = slot.first_chunk_mut::<32>()
+            && let [first, second, third, last] = slot.as_chunks_mut::<8>().0
+        {
+            let two =
+                |one: Insn, next: Insn| (u64::from(next.0) << 32 | u64::from(one.0)).to_le_bytes();
+            (*first, *second, *third, *last) = (two(a, b), two(c, d), two(e, f), two(g, h));
             return Ok(());
         }
         let words = self.encode(at, abi)?;

@@ -109,11 +109,12 @@ impl Functions {
     #[inline(never)] // it has the registers to itself
     pub fn index(object: &Object, layout: &Layout) -> Self {
         let (mut entries, mut all) = (Vec::with_capacity(object.symbol_count()), 0);
+        let offset_of = layout.offsets();
         for (index, symbol) in object.symbols().enumerate() {
             if !object.is_function(&symbol) {
                 continue;
             }
-            let Some(section) = layout.offset_of(usize::from(symbol.st_shndx)) else {
+            let Some(section) = offset_of(usize::from(symbol.st_shndx)) else {
                 continue;
             };
             // Fits: parse keeps the value inside its section, and the layout
@@ -137,6 +138,12 @@ impl Functions {
     /// All functions, by rising address.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Function> + DoubleEndedIterator + '_ {
         self.entries.iter().map(|&entry| unpack(entry))
+    }
+
+    /// The function of that number, by rising address.
+    #[inline]
+    pub(super) fn get(&self, number: usize) -> Option<Function> {
+        self.entries.get(number).map(|&entry| unpack(entry))
     }
 
     /// How many there are.

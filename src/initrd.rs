@@ -38,7 +38,8 @@ impl<'a> File<'a> {
     /// The last part of the path.
     #[must_use]
     pub fn base_name(&self) -> &'a str {
-        self.path.rsplit('/').next().unwrap_or(self.path)
+        let slash = self.path.bytes().rposition(|byte| byte == b'/');
+        slash.and_then(|slash| self.path.get(slash + 1..)).unwrap_or(self.path)
     }
 }
 
@@ -182,7 +183,9 @@ fn entry(bytes: &[u8]) -> Option<(File<'_>, bool, &[u8])> {
     }
     let field = |index: usize| {
         let digits = bytes.get(6 + index * 8..14 + index * 8)?;
-        usize::from_str_radix(core::str::from_utf8(digits).ok()?, 16).ok()
+        digits.iter().try_fold(0, |number, digit| {
+            Some(number << 4 | char::from(*digit).to_digit(16)? as usize)
+        })
     };
     let (mode, size, name_size) = (field(1)?, field(6)?, field(11)?);
     let name_end = HEADER.checked_add(name_size)?;
@@ -191,7 +194,10 @@ fn entry(bytes: &[u8]) -> Option<(File<'_>, bool, &[u8])> {
     let end = start.checked_add(size)?;
     let data = bytes.get(start..end)?;
     let next = bytes.get(end.checked_next_multiple_of(4)?..).unwrap_or(&[]);
-    let path = core::str::from_utf8(name).ok()?.trim_start_matches("./").trim_start_matches('/');
+    let mut path = core::str::from_utf8(name).ok()?;
+    while let Some(rest) = path.strip_prefix("./").or_else(|| path.strip_prefix('/')) {
+        path = rest;
+    }
     Some((File { path, data }, mode & MODE_TYPE == MODE_REGULAR, next))
 }
 

@@ -209,44 +209,50 @@ pub(super) fn sort(sites: &mut [CallSite]) {
     }
 }
 
-/// Finds the functions of profiling calls, and judges whether the calls stand where they
-/// should. Both functions and calls rise, nearly always: one walk over the two.
-pub(super) struct Settler<'f, 'a> {
-    object: &'f Object<'a>,
-    functions: &'f Functions,
-    /// How many functions begin at or before the last call.
-    passed: usize,
-    /// The function that the last call is in. Of several at one address it is the first.
-    current: Function,
-    /// The calls that cannot be used.
+/// What became of the profiling calls.
+#[derive(Default)]
+pub(super) struct Settled {
+    /// Those that can be used.
+    pub sites: Vec<CallSite>,
+    /// Those that cannot.
     pub refused: Vec<RefusedSite>,
 }
 
-impl<'f, 'a> Settler<'f, 'a> {
-    pub fn new(object: &'f Object<'a>, functions: &'f Functions) -> Self {
-        Self { object, functions, passed: 0, current: NONE, refused: Vec::new() }
-    }
-
-    /// The site of a call at this offset, with this stub; `None` if it cannot be one.
+impl Settled {
+    /// Gives the calls of the section at `start` their functions, and the stubs that
+    /// `stub_of` knows. Both calls and functions rise, nearly always: one walk over the two.
     #[inline(always)]
-    pub fn settle(&mut self, at: u32, kind: SiteKind, stub: u32) -> Option<CallSite> {
-        while let Some(next) = self.functions.get(self.passed)
-            && next.at <= at
-        {
-            if self.current.at != next.at {
-                self.current = next;
+    pub fn add(
+        &mut self,
+        object: &Object,
+        functions: &Functions,
+        start: u32,
+        calls: &[CallSite],
+        stub_of: impl Fn(&CallSite) -> u32,
+    ) {
+        let mut behind = functions.count_before(start);
+        let mut current = NONE;
+        // The next is nearly always of the same kind, and calls the same hook.
+        let (mut like, mut stub) = (CallSite::new(0, SiteKind::Patchable, 0, 0), 0);
+        for call in calls {
+            let (at, kind) = (start + call.offset(), call.kind());
+            if (call.function, kind) != (like.function, like.kind()) {
+                (like, stub) = (*call, stub_of(call));
             }
-            self.passed += 1;
-        }
-        let mut function = self.current;
-        if function.at > at {
-            function = self.functions.at(at).unwrap_or(NONE); // it is before the last
-        }
-        match judge(self.object, function, at, kind) {
-            Ok(function) => Some(CallSite::new(at, kind, function, stub)),
-            Err(fault) => {
-                self.refused.push(RefusedSite { at, fault });
-                None
+            while let Some(next) = functions.get(behind).filter(|next| next.at <= at) {
+                // Of several at one address it is the first.
+                if current.at != next.at {
+                    current = next;
+                }
+                behind += 1;
+            }
+            let mut function = current;
+            if function.at > at {
+                function = functions.at(at).unwrap_or(NONE);
+            }
+            match judge(object, function, at, kind) {
+                Ok(function) => self.sites.push(CallSite::new(at, kind, function, stub)),
+                Err(fault) => self.refused.push(RefusedSite { at, fault }),
             }
         }
     }

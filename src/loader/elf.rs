@@ -72,6 +72,8 @@ const SHF_RELA_LIVEPATCH: u64 = 0x0010_0000;
 #[derive(Debug)]
 pub struct Object<'a> {
     sections: Vec<Section<'a>>,
+    /// A bit for each [`name_bit`] that a section's name has.
+    names: u64,
     relocations: Vec<Relocations<'a>>,
     symbols: &'a [[u8; ENTRY]],
     /// The first symbol that is not local; `symbols.len()` if all are.
@@ -115,8 +117,16 @@ impl<'a> Object<'a> {
             None => (&[][..], 0, &[][..]),
         };
         let relocations = parse_relocations(&sections, table)?;
-        let outside = Vec::new();
-        let mut object = Self { sections, relocations, symbols, first_global, outside, strings };
+        let names = sections.iter().fold(0, |bits, section| bits | name_bit(section.name));
+        let mut object = Self {
+            sections,
+            names,
+            relocations,
+            symbols,
+            first_global,
+            outside: Vec::new(),
+            strings,
+        };
         object.check_symbols()?;
         Ok(object)
     }
@@ -138,6 +148,10 @@ impl<'a> Object<'a> {
     /// The first section called `name`, with its index.
     #[must_use]
     pub fn section(&self, name: &str) -> Option<(usize, &Section<'a>)> {
+        // Most that are asked for are not there.
+        if self.names & name_bit(name) == 0 {
+            return None;
+        }
         self.sections.iter().enumerate().find(|(_, section)| section.name == name)
     }
 
@@ -510,20 +524,20 @@ fn parse_header(bytes: &[u8]) -> Result<Header, LoadError> {
     if bytes.get(..4) != Some(ELFMAG) {
         return Err(LoadError::NotElf);
     }
-    let truncated = LoadError::Truncated {
+    let truncated = || LoadError::Truncated {
         part: Part::Header,
         end: SIZEOF_EHDR as u64,
         len: bytes.len() as u64,
     };
     // Class and byte order come first, because they say how to read the rest.
-    let ident: [u8; SIZEOF_IDENT] = *bytes.first_chunk().ok_or_else(|| truncated.clone())?;
+    let ident: [u8; SIZEOF_IDENT] = *bytes.first_chunk().ok_or_else(truncated)?;
     if ident[EI_CLASS] != ELFCLASS64 {
         return Err(LoadError::Not64Bit { class: ident[EI_CLASS] });
     }
     if ident[EI_DATA] != ELFDATA2LSB {
         return Err(LoadError::BigEndian);
     }
-    let raw: &[u8; SIZEOF_EHDR] = bytes.first_chunk().ok_or(truncated)?;
+    let raw: &[u8; SIZEOF_EHDR] = bytes.first_chunk().ok_or_else(truncated)?;
     let header = Header {
         e_ident: ident,
         e_type: le16(raw, 16),
@@ -568,7 +582,7 @@ fn parse_sections<'a>(bytes: &'a [u8], header: &Header) -> Result<Vec<Section<'a
         return Err(LoadError::SectionCount);
     }
     let size = (count * SECTION_HEADER) as u64;
-    let table = range(bytes, header.e_shoff, size).ok_or(LoadError::Truncated {
+    let table = range(bytes, header.e_shoff, size).ok_or_else(|| LoadError::Truncated {
         part: Part::SectionTable,
         end: header.e_shoff.saturating_add(size),
         len: bytes.len() as u64,
@@ -580,7 +594,7 @@ fn parse_sections<'a>(bytes: &'a [u8], header: &Header) -> Result<Vec<Section<'a
     let names = names_header.filter(|header| header.sh_type == SHT_STRTAB);
     let names = names.and_then(|header| range(bytes, header.sh_offset, header.sh_size));
     let names = names.filter(|names| names.last() == Some(&0));
-    let names = names.ok_or(LoadError::SectionNames { index: header.e_shstrndx })?;
+    let names = names.ok_or_else(|| LoadError::SectionNames { index: header.e_shstrndx })?;
 
     // Looking at all names at once is quicker than at each.
     let text = core::str::from_utf8(names).ok();
@@ -731,6 +745,12 @@ fn parse_relocations<'a>(
 
 fn refuse_section(sections: &[Section], index: usize, fault: SectionFault) -> LoadError {
     LoadError::Section { index: index as u32, name: sections[index].name.into(), fault }
+}
+
+/// One bit of 64, of which equal names have the same and others mostly another.
+fn name_bit(name: &str) -> u64 {
+    let last = name.as_bytes().last().copied().unwrap_or(0);
+    1 << ((name.len() * 7 + usize::from(last)) % 64)
 }
 
 /// True if a part of a table of names begins with `name` and its NUL.

@@ -283,10 +283,7 @@ impl Layout {
             calls,
         };
         // Where each section belongs; asked once, for it takes names to compare.
-        let places = object.sections().iter().zip(0..).filter(|(section, _)| is_kept(section));
-        let mut places: Vec<Place> =
-            places.map(|(section, index)| Place::of(section, index)).collect();
-        places.sort_unstable();
+        let places = Place::in_order(object);
         layout.order.reserve_exact(places.len());
         let mut rest = places.as_slice();
         for group in Group::ALL {
@@ -407,7 +404,7 @@ impl Layout {
         }
         let offset = align_up(whole.end(), align)?;
         let end = offset.checked_add(len).filter(|&end| end <= SIZE_MAX);
-        let end = end.ok_or(LoadError::NoRoom { need: len, free: SIZE_MAX })?;
+        let end = end.ok_or_else(|| LoadError::NoRoom { need: len, free: SIZE_MAX })?;
         if len != 0 {
             whole.len = end - whole.offset;
             self.size = end;
@@ -437,6 +434,36 @@ impl Place {
     fn of(section: &Section, index: u32) -> Self {
         Self { group: Group::of(section), pass: Pass::of(section), index }
     }
+
+    /// The kept sections, sorted: each is counted, and then put where those that come
+    /// before it end.
+    fn in_order(object: &Object) -> Vec<Self> {
+        let mut found = Vec::with_capacity(object.sections().len());
+        let mut starts = [0_usize; 1 + Group::ALL.len() * Pass::COUNT];
+        let sections = object.sections().iter().zip(0..);
+        for (section, index) in sections.filter(|(section, _)| is_kept(section)) {
+            let place = Self::of(section, index);
+            starts[place.rank() + 1] += 1;
+            found.push(place);
+        }
+        let mut sum = 0;
+        for start in &mut starts {
+            sum += *start;
+            *start = sum;
+        }
+        let mut sorted = found.clone();
+        for place in found {
+            let next = &mut starts[place.rank()];
+            sorted[*next] = place;
+            *next += 1;
+        }
+        sorted
+    }
+
+    /// Group and pass as one number, which rises as they do.
+    fn rank(self) -> usize {
+        self.group as usize * Pass::COUNT + self.pass as usize
+    }
 }
 
 /// The order inside a group.
@@ -448,6 +475,8 @@ enum Pass {
 }
 
 impl Pass {
+    const COUNT: usize = 3;
+
     fn of(section: &Section) -> Self {
         match section {
             _ if section.name == ".toc" => Self::Toc,
@@ -602,6 +631,7 @@ pub(super) fn word_at(code: &[u8], offset: u64) -> Option<u32> {
 
 /// The next multiple of `align`, a power of two.
 fn align_up(value: u64, align: u64) -> Result<u64, LoadError> {
-    let up = value.checked_next_multiple_of(align).filter(|&up| up <= SIZE_MAX);
-    up.ok_or(LoadError::NoRoom { need: value, free: SIZE_MAX })
+    // No division, as `checked_next_multiple_of` would have.
+    let up = value.checked_add(align.saturating_sub(1)).map(|up| up & align.wrapping_neg());
+    up.filter(|&up| up <= SIZE_MAX).ok_or_else(|| LoadError::NoRoom { need: value, free: SIZE_MAX })
 }

@@ -109,9 +109,9 @@ impl<'a> Modinfo<'a> {
 /// word, or the file's if that one could not be typed.
 #[must_use]
 pub fn module_name(object: &Object, base_name: &str) -> String {
-    let stem = base_name.split(".ko").next().unwrap_or(base_name);
     let typed = |name: &&str| {
         (1..=NAME_MAX).contains(&name.len()) && name.bytes().all(|byte| byte.is_ascii_graphic())
     };
-    Modinfo::of(object).name().filter(typed).unwrap_or(stem).replace('-', "_")
+    let stem = || base_name.split(".ko").next().unwrap_or(base_name);
+    Modinfo::of(object).name().filter(typed).unwrap_or_else(stem).replace('-', "_")
 }

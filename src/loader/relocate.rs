@@ -45,7 +45,7 @@ use goblin::elf64::reloc::{
 
 use super::{
     bind::{self, Bound, Class, KernelAbi, Linker, NOWHERE, SlotOrder},
-    callsites::{self, CallSite, LD_R2_R12, RefusedSite, SiteKind},
+    callsites::{self, CallSite, LD_R2_R12, RefusedSite, Settled, SiteKind},
     elf::{Entries, Entry, Object, Relocations, Section},
     error::{LoadError, Place, RelocFault},
     exports::{self, Export},
@@ -141,7 +141,7 @@ pub fn link<'a>(
     apply_all(&mut linker, &bindings.bounds)?;
 
     let functions = Functions::index(object, layout);
-    let (mut sites, mut refused) = settle(&linker, &bindings.bounds, &functions);
+    let Settled { mut sites, mut refused } = settle(&linker, &bindings.bounds, &functions);
     add_patchable(&mut linker, &functions, &mut sites, &mut refused, &mut bindings.stubs)?;
     let exports = exports::read(object, layout, base, linker.image)?;
 
@@ -218,36 +218,24 @@ fn apply_all(linker: &mut Linker, bounds: &[Bound]) -> Result<(), LoadError> {
 
 /// The profiling calls, all off now, as call sites; and those that cannot be used.
 #[inline(never)] // it has the registers to itself
-fn settle(
-    linker: &Linker,
-    bounds: &[Bound],
-    functions: &Functions,
-) -> (Vec<CallSite>, Vec<RefusedSite>) {
+fn settle(linker: &Linker, bounds: &[Bound], functions: &Functions) -> Settled {
     let Linker { object, layout, options, .. } = *linker;
+    let mut settled = Settled::default();
     let mut lists: Vec<_> = layout.calls.iter().collect();
     lists.sort_by_key(|list| layout.offset_of(list.section));
-    let mut sites = Vec::with_capacity(lists.iter().map(|list| list.calls.len()).sum());
-    let mut settler = callsites::Settler::new(object, functions);
+    settled.sites.reserve_exact(lists.iter().map(|list| list.calls.len()).sum());
     for Calls { section, calls } in lists {
         let Some(start) = layout.offset_of(*section) else {
             continue;
         };
-        // The next is nearly always of the same kind, and calls the same hook.
-        let (mut hook, mut kind, mut stub) = (0, SiteKind::Patchable, 0);
-        for call in calls {
-            if (call.function(), call.kind()) != (hook, kind) {
-                (hook, kind) = (call.function(), call.kind());
-                let needs = Needs::of_profiling_call(kind, options);
-                let bound = bounds.get(hook as usize);
-                stub = bound.map_or(0, |bound| bound.stub(needs, layout.slot_bytes));
-            }
-            if let Some(site) = settler.settle(start + call.offset(), kind, stub) {
-                sites.push(site);
-            }
-        }
+        settled.add(object, functions, start, calls, |call| {
+            let needs = Needs::of_profiling_call(call.kind(), options);
+            let bound = bounds.get(call.function() as usize);
+            bound.map_or(0, |bound| bound.stub(needs, layout.slot_bytes))
+        });
     }
-    callsites::sort(&mut sites);
-    (sites, settler.refused)
+    callsites::sort(&mut settled.sites);
+    settled
 }
 
 /// What one relocation makes of its field, for [`super::explain`]: the eight bytes

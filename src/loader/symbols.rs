@@ -146,6 +146,11 @@ impl Functions {
         self.entries.get(number).map(|&entry| unpack(entry))
     }
 
+    /// How many begin before `offset`.
+    pub(super) fn count_before(&self, offset: u32) -> usize {
+        self.entries.partition_point(|&entry| entry >> 32 < u64::from(offset))
+    }
+
     /// How many there are.
     #[must_use]
     pub fn len(&self) -> usize {
@@ -164,9 +169,8 @@ impl Functions {
     #[must_use]
     pub fn at(&self, offset: u32) -> Option<Function> {
         let end = self.entries.partition_point(|&entry| entry >> 32 <= u64::from(offset));
-        let start = unpack(*self.entries.get(end.checked_sub(1)?)?).at;
-        let first = self.entries.partition_point(|&entry| entry >> 32 < u64::from(start));
-        Some(unpack(self.entries[first]))
+        let start = self.get(end.checked_sub(1)?)?.at;
+        self.get(self.count_before(start))
     }
 
     /// Every function called `name`, by rising address.

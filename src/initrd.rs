@@ -176,17 +176,27 @@ fn adler32(bytes: &[u8]) -> u32 {
     high << 16 | low
 }
 
+/// The number that eight hexadecimal digits stand for.
+fn hex(digits: &[u8; 8]) -> Option<usize> {
+    let mut number = 0;
+    for digit in digits {
+        let (decimal, letter) = (digit.wrapping_sub(b'0'), (digit | 0x20).wrapping_sub(b'a'));
+        let value = match letter {
+            0..=5 => letter + 10,
+            _ if decimal < 10 => decimal,
+            _ => return None,
+        };
+        number = number << 4 | usize::from(value);
+    }
+    Some(number)
+}
+
 /// The first entry, whether it is a regular file, and what follows.
 fn entry(bytes: &[u8]) -> Option<(File<'_>, bool, &[u8])> {
     if !bytes.starts_with(MAGIC) {
         return None;
     }
-    let field = |index: usize| {
-        let digits = bytes.get(6 + index * 8..14 + index * 8)?;
-        digits.iter().try_fold(0, |number, digit| {
-            Some(number << 4 | char::from(*digit).to_digit(16)? as usize)
-        })
-    };
+    let field = |index: usize| hex(bytes.get(6 + index * 8..)?.first_chunk()?);
     let (mode, size, name_size) = (field(1)?, field(6)?, field(11)?);
     let name_end = HEADER.checked_add(name_size)?;
     let name = bytes.get(HEADER..name_end)?.split(|&byte| byte == 0).next()?;

@@ -50,6 +50,7 @@ use goblin::elf64::{
 };
 
 use super::error::{LoadError, Part, SectionFault, SymbolFault};
+use super::symbols::len_before_nul;
 use crate::isa::entry::LocalEntry;
 
 /// Bytes of one symbol and of one relocation with addend, in the file.
@@ -601,7 +602,7 @@ fn parse_sections<'a>(bytes: &'a [u8], header: &Header) -> Result<Vec<Section<'a
     let name_at = |at: u32| match text {
         Some(text) => {
             let rest = text.get(at as usize..)?;
-            rest.get(..rest.bytes().position(|byte| byte == 0)?)
+            rest.get(..len_before_nul(rest.as_bytes()))
         }
         None => text_at(names, at),
     };

@@ -12,6 +12,8 @@
 
 mod names;
 
+pub(super) use self::names::len_before_nul;
+
 use alloc::vec::Vec;
 
 use goblin::elf64::sym::Sym;

@@ -176,19 +176,28 @@ fn adler32(bytes: &[u8]) -> u32 {
     high << 16 | low
 }
 
-/// The number that eight hexadecimal digits stand for.
+/// The number that eight hexadecimal digits stand for: all at once, because a search
+/// reads three such numbers of each file before the one that is wanted.
 fn hex(digits: &[u8; 8]) -> Option<usize> {
-    let mut number = 0;
-    for digit in digits {
-        let (decimal, letter) = (digit.wrapping_sub(b'0'), (digit | 0x20).wrapping_sub(b'a'));
-        let value = match letter {
-            0..=5 => letter + 10,
-            _ if decimal < 10 => decimal,
-            _ => return None,
-        };
-        number = number << 4 | usize::from(value);
+    /// A byte in each of the eight.
+    const fn each(byte: u8) -> u64 {
+        u64::from_ne_bytes([byte; 8])
     }
-    Some(number)
+    let text = u64::from_be_bytes(*digits);
+    // Bit 6 tells letters from decimals: `A` is 0x41, `a` 0x61, `0` 0x30.
+    let letters = (text & each(0x40)) >> 6;
+    let values = (text & each(0x0f)) + letters * 9;
+    // Written again in small letters, they are what was read; and letters stand for ten
+    // to fifteen, no decimal does.
+    let again = values + each(b'0') + letters * 39;
+    let large = (values + each(6)) >> 4 & each(1);
+    if again != text | letters << 5 || large != letters || values & each(0xf0) != 0 {
+        return None;
+    }
+    // Two digits to each second byte, four to each second of those, then eight.
+    let pairs = (values >> 4 | values) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs >> 8 | pairs) & 0x0000_ffff_0000_ffff;
+    Some((fours >> 16 | fours) as u32 as usize)
 }
 
 /// The first entry, whether it is a regular file, and what follows.
@@ -244,6 +253,24 @@ mod tests {
         let found: Vec<_> = files(&bytes).map(|file| (file.path, file.data)).collect();
         assert_eq!(found, [("lib/a.ko", &b"abc"[..]), ("lib/b.ko", b"")]);
         assert_eq!(files(&bytes).next().unwrap().base_name(), "a.ko");
+    }
+
+    /// As `u32::from_str_radix` reads them, which takes a sign as well.
+    #[test]
+    fn eight_digits_are_one_number_and_anything_else_is_none() {
+        for good in ["00000000", "0000001f", "89abcdef", "FEDCBA98", "ffffffff", "0f1e2D3C"] {
+            let expected = u32::from_str_radix(good, 16).unwrap() as usize;
+            assert_eq!(hex(good.as_bytes().first_chunk().unwrap()), Some(expected), "{good}");
+        }
+        for other in (0..=u8::MAX).filter(|byte| !byte.is_ascii_hexdigit()) {
+            for place in 0..8 {
+                for around in *b"09afAF" {
+                    let mut digits = [around; 8];
+                    digits[place] = other;
+                    assert_eq!(hex(&digits), None, "{digits:x?}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -10,8 +10,8 @@
 //! ```
 //!
 //! One walk over the symbol table, before any relocation: [`super::relocate`]
-//! then looks everything up by index. Slots are handed out in the order of the
-//! symbols, which is how [`super::layout`] counted them.
+//! then looks everything up by index. Slots are handed out in the order in which
+//! [`super::layout`] has listed the symbols that need some.
 //!
 //! # References
 //! OpenPOWER ELFv2 ABI, "Function Linkage"; what each stub does: [`super::stubs`].

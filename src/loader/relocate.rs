@@ -409,7 +409,7 @@ impl Pass {
                 continue;
             }
             if entry.kind == R_PPC64_TOC16_HA {
-                let from_toc = pass.from_toc(bound, entry.addend);
+                let from_toc = pass.past_toc(bound, entry.addend);
                 let Ok(field) = fields::put_ha(field, from_toc) else { break };
                 if bound.value == NOWHERE {
                     break;
@@ -441,7 +441,7 @@ impl Pass {
 
     /// How far from r2 a symbol with an addend lies.
     #[inline(always)]
-    fn from_toc(&self, bound: &Bound, addend: i64) -> i64 {
+    fn past_toc(&self, bound: &Bound, addend: i64) -> i64 {
         bound.value.wrapping_add_signed(addend).wrapping_sub(self.toc).cast_signed()
     }
 

@@ -38,7 +38,8 @@ impl<'a> File<'a> {
     /// The last part of the path.
     #[must_use]
     pub fn base_name(&self) -> &'a str {
-        self.path.rsplit('/').next().unwrap_or(self.path)
+        let slash = self.path.bytes().rposition(|byte| byte == b'/');
+        slash.and_then(|slash| self.path.get(slash + 1..)).unwrap_or(self.path)
     }
 }
 
@@ -175,15 +176,36 @@ fn adler32(bytes: &[u8]) -> u32 {
     high << 16 | low
 }
 
+/// The number that eight hexadecimal digits stand for: all at once, because a search
+/// reads three such numbers of each file before the one that is wanted.
+fn hex(digits: &[u8; 8]) -> Option<usize> {
+    /// A byte in each of the eight.
+    const fn each(byte: u8) -> u64 {
+        u64::from_ne_bytes([byte; 8])
+    }
+    let text = u64::from_be_bytes(*digits);
+    // Bit 6 tells letters from decimals: `A` is 0x41, `a` 0x61, `0` 0x30.
+    let letters = (text & each(0x40)) >> 6;
+    let values = (text & each(0x0f)) + letters * 9;
+    // Written again in small letters, they are what was read; and letters stand for ten
+    // to fifteen, no decimal does.
+    let again = values + each(b'0') + letters * 39;
+    let large = (values + each(6)) >> 4 & each(1);
+    if again != text | letters << 5 || large != letters || values & each(0xf0) != 0 {
+        return None;
+    }
+    // Two digits to each second byte, four to each second of those, then eight.
+    let pairs = (values >> 4 | values) & 0x00ff_00ff_00ff_00ff;
+    let fours = (pairs >> 8 | pairs) & 0x0000_ffff_0000_ffff;
+    Some((fours >> 16 | fours) as u32 as usize)
+}
+
 /// The first entry, whether it is a regular file, and what follows.
 fn entry(bytes: &[u8]) -> Option<(File<'_>, bool, &[u8])> {
     if !bytes.starts_with(MAGIC) {
         return None;
     }
-    let field = |index: usize| {
-        let digits = bytes.get(6 + index * 8..14 + index * 8)?;
-        usize::from_str_radix(core::str::from_utf8(digits).ok()?, 16).ok()
-    };
+    let field = |index: usize| hex(bytes.get(6 + index * 8..)?.first_chunk()?);
     let (mode, size, name_size) = (field(1)?, field(6)?, field(11)?);
     let name_end = HEADER.checked_add(name_size)?;
     let name = bytes.get(HEADER..name_end)?.split(|&byte| byte == 0).next()?;
@@ -191,7 +213,10 @@ fn entry(bytes: &[u8]) -> Option<(File<'_>, bool, &[u8])> {
     let end = start.checked_add(size)?;
     let data = bytes.get(start..end)?;
     let next = bytes.get(end.checked_next_multiple_of(4)?..).unwrap_or(&[]);
-    let path = core::str::from_utf8(name).ok()?.trim_start_matches("./").trim_start_matches('/');
+    let mut path = core::str::from_utf8(name).ok()?;
+    while let Some(rest) = path.strip_prefix("./").or_else(|| path.strip_prefix('/')) {
+        path = rest;
+    }
     Some((File { path, data }, mode & MODE_TYPE == MODE_REGULAR, next))
 }
 
@@ -228,6 +253,24 @@ mod tests {
         let found: Vec<_> = files(&bytes).map(|file| (file.path, file.data)).collect();
         assert_eq!(found, [("lib/a.ko", &b"abc"[..]), ("lib/b.ko", b"")]);
         assert_eq!(files(&bytes).next().unwrap().base_name(), "a.ko");
+    }
+
+    /// As `u32::from_str_radix` reads them, which takes a sign as well.
+    #[test]
+    fn eight_digits_are_one_number_and_anything_else_is_none() {
+        for good in ["00000000", "0000001f", "89abcdef", "FEDCBA98", "ffffffff", "0f1e2D3C"] {
+            let expected = u32::from_str_radix(good, 16).unwrap() as usize;
+            assert_eq!(hex(good.as_bytes().first_chunk().unwrap()), Some(expected), "{good}");
+        }
+        for other in (0..=u8::MAX).filter(|byte| !byte.is_ascii_hexdigit()) {
+            for place in 0..8 {
+                for around in *b"09afAF" {
+                    let mut digits = [around; 8];
+                    digits[place] = other;
+                    assert_eq!(hex(&digits), None, "{digits:x?}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -716,7 +716,7 @@ fn link<'f, 'g>(
     let need = Need::of(&object);
     ask_for(need.bytes()).map_err(refuse)?;
     let free = memory::usage().pages_free;
-    let layout = Layout::plan(&object, options, PAGE).map_err(|error| match error {
+    let mut layout = Layout::plan(&object, options, PAGE).map_err(|error| match error {
         // The planner knows what an image may take, not what there is.
         LoadError::NoRoom { need, free: limit } => {
             refuse(LoadError::NoRoom { need, free: free.min(limit) })
@@ -732,6 +732,7 @@ fn link<'f, 'g>(
     let mut linked =
         loader::relocate::link(&object, &layout, base, pages.bytes_mut(), &everyone, &abi, options)
             .map_err(|error| versions::refusal(word, error, &object))?;
+    layout.forget_calls();
     linked.functions.index_names(&object);
     let owner_name = |number: u32| {
         let owner = everyone.modules.iter().find(|module| module.number == number);

@@ -10,8 +10,8 @@
 //! ```
 //!
 //! One walk over the symbol table, before any relocation: [`super::relocate`]
-//! then looks everything up by index. Slots are handed out in the order of the
-//! symbols, which is how [`super::layout`] counted them.
+//! then looks everything up by index. Slots are handed out in the order in which
+//! [`super::layout`] has listed the symbols that need some.
 //!
 //! # References
 //! OpenPOWER ELFv2 ABI, "Function Linkage"; what each stub does: [`super::stubs`].
@@ -118,45 +118,35 @@ impl Bound {
         if local { self.near.wrapping_sub(self.value) as u8 } else { 0 } // at most 64
     }
 
-    /// Before anything is known.
-    const UNKNOWN: Self =
-        Self { value: NOWHERE, near: NOWHERE, stub: 0, class: Class::NotKept, needs: Needs::LOCAL };
-
-    /// Says that it is a symbol of a section that lies at `start`.
+    /// A symbol of a section that lies at `start`, which branches reach directly.
     #[inline(always)]
-    fn place(&mut self, start: Vaddr, symbol: &Sym, needs: Needs) {
-        self.value = start.0.wrapping_add(symbol.st_value);
-        self.needs = needs;
-        self.class = Class::Leaves;
-        if needs.is_local() {
-            self.near = self.value.wrapping_add(local_entry(symbol).into());
-            self.class = Class::Local;
-        }
+    fn placed(start: Vaddr, symbol: &Sym) -> Self {
+        let value = start.0.wrapping_add(symbol.st_value);
+        let near = value.wrapping_add(local_entry(symbol).into());
+        Self { value, near, stub: 0, class: Class::Local, needs: Needs::LOCAL }
     }
 
     /// A symbol whose global and local entry points are one.
-    fn local(value: u64, needs: Needs) -> Self {
-        Self { value, near: value, stub: 0, class: Class::Local, needs }
+    fn local(value: u64) -> Self {
+        Self { value, near: value, stub: 0, class: Class::Local, needs: Needs::LOCAL }
     }
 
     /// A symbol that no direct branch goes to.
-    fn far(value: u64, class: Class, needs: Needs) -> Self {
-        Self { value, near: NOWHERE, stub: 0, class, needs }
+    fn far(value: u64, class: Class) -> Self {
+        Self { value, near: NOWHERE, stub: 0, class, needs: Needs::LOCAL }
     }
 }
 
 /// Binds every symbol of `object`, placed at `base`, and writes its stubs.
 pub(super) fn bind(linker: &mut Linker) -> Result<Bindings, LoadError> {
     let Linker { object, layout, base, .. } = *linker;
-    let toc = linker.abi.stubs.module_toc;
-    let mut bounds = alloc::vec![Bound::UNKNOWN; object.symbol_count()];
-    let symbols = object.symbols().zip(&layout.needs);
-    for (index, (bound, (symbol, needs))) in bounds.iter_mut().zip(symbols).enumerate() {
-        match layout.offset_of(usize::from(symbol.st_shndx)) {
-            Some(section) => bound.place(base.offset(section.into()), &symbol, *needs),
-            None => *bound = without_place(object, toc, index as u32, *needs),
-        }
-    }
+    // Most symbols are just a place.
+    let offset_of = layout.offsets();
+    let bounds = object.symbols().map(|symbol| match offset_of(symbol.st_shndx.into()) {
+        Some(section) => Bound::placed(base.offset(section.into()), &symbol),
+        None => Bound::far(NOWHERE, Class::NotKept),
+    });
+    let bounds = bounds.collect();
     let mut bindings = Bindings {
         bounds,
         stubs: StubTable::new(base),
@@ -166,16 +156,22 @@ pub(super) fn bind(linker: &mut Linker) -> Result<Bindings, LoadError> {
         cleanup: None,
         this_module: None,
     };
-    bindings.remember(object)?;
     bindings.stubs.reserve(layout.slots as usize).map_err(LoadError::Table)?;
     let mut unresolved = Unresolved::default();
     let mut slot = 0;
-    for (index, needs) in (0..).zip(&layout.needs).filter(|(_, needs)| !needs.are_none()) {
+    for &index in object.outside().iter().chain(&layout.more) {
+        let needs = layout.needs[index as usize];
         let Some(symbol) = object.symbol(index) else { break };
         let mut bound = bindings.bounds[index as usize];
-        if u32::from(symbol.st_shndx) == SHN_UNDEF {
-            linker.undefined(index, &symbol, &mut bound, &mut bindings, &mut unresolved)?;
+        match u32::from(symbol.st_shndx) {
+            SHN_ABS => bound = Bound::local(symbol.st_value),
+            SHN_UNDEF => {
+                bound = linker.undefined(index, &symbol, needs, &mut bindings, &mut unresolved)?;
+            }
+            _ if needs.is_local() || bound.class == Class::NotKept => {}
+            _ => bound = Bound::far(bound.value, Class::Leaves),
         }
+        bound.needs = needs;
         if needs.slots() != 0 {
             bound.stub = (layout.stubs.offset + u64::from(slot) * layout.slot_bytes) as u32;
             let trap = bindings.missing.last() == Some(&index);
@@ -193,6 +189,7 @@ pub(super) fn bind(linker: &mut Linker) -> Result<Bindings, LoadError> {
         }
         bindings.bounds[index as usize] = bound;
     }
+    bindings.remember(object)?;
     for (number, symbol) in layout.got.iter().enumerate() {
         let word = layout.targets.offset + (u64::from(layout.slots) + number as u64) * 8;
         let value = bindings.bounds.get(*symbol as usize).map_or(0, |bound| bound.value);
@@ -202,23 +199,6 @@ pub(super) fn bind(linker: &mut Linker) -> Result<Bindings, LoadError> {
     bindings.owners.sort_unstable();
     bindings.owners.dedup();
     Ok(bindings)
-}
-
-/// What a symbol in no section that is kept stands for, as far as the module says.
-#[cold]
-fn without_place(object: &Object, toc: Vaddr, index: u32, needs: Needs) -> Bound {
-    let Some(symbol) = &object.symbol(index) else {
-        return Bound::far(NOWHERE, Class::NotKept, needs);
-    };
-    match u32::from(symbol.st_shndx) {
-        SHN_ABS => Bound::local(symbol.st_value, needs),
-        SHN_UNDEF if needs.profiles() => Bound::far(0, Class::Profiles, needs),
-        SHN_UNDEF if !needs.is_local() => Bound::far(0, Class::Leaves, needs),
-        // Two that are numbers: symbol 0, and `.TOC.`.
-        SHN_UNDEF if object.is_named(symbol, "") => Bound::local(0, needs),
-        SHN_UNDEF => Bound::local(toc.0, needs),
-        _ => Bound::far(NOWHERE, Class::NotKept, needs),
-    }
 }
 
 /// True if the module can do without the symbol.
@@ -283,18 +263,19 @@ impl<'l, 'a> Linker<'l, 'a> {
         &self,
         index: u32,
         symbol: &Sym,
-        bound: &mut Bound,
+        needs: Needs,
         bindings: &mut Bindings,
         unresolved: &mut Unresolved,
-    ) -> Result<(), LoadError> {
-        match bound.class {
-            Class::Leaves => {}
-            Class::Profiles => {
-                bound.value = self.abi.mcount.0;
-                return Ok(());
-            }
-            Class::Local | Class::NotKept => return Ok(()), // a number
+    ) -> Result<Bound, LoadError> {
+        if needs.profiles() {
+            return Ok(Bound::far(self.abi.mcount.0, Class::Profiles));
         }
+        if needs.is_local() {
+            // Two that are numbers: what has no name, and `.TOC.`.
+            let none = index == 0 || self.object.is_named(symbol, "");
+            return Ok(Bound::local(if none { 0 } else { self.abi.stubs.module_toc.0 }));
+        }
+        let mut value = 0;
         let name = Name::before_nul(self.object.name_onwards(index));
         match self.resolver.resolve_name(&name) {
             Some(found) => {
@@ -304,14 +285,14 @@ impl<'l, 'a> Linker<'l, 'a> {
                 if let Owner::Module(number) = found.owner {
                     bindings.owners.push(number);
                 }
-                bound.value = found.addr.0;
+                value = found.addr.0;
             }
             None if is_weak(symbol) || self.options.link_only || borrow::of(&name).is_some() => {
                 bindings.missing.push(index);
             }
             None => unresolved.add(self.object.name(symbol)),
         }
-        Ok(())
+        Ok(Bound::far(value, Class::Leaves))
     }
 
     /// Refuses an export for GPL-compatible modules, unless this is one.
@@ -392,17 +373,12 @@ impl<'l, 'a> Linker<'l, 'a> {
         stub: &Stub,
         owner: u32,
     ) -> Result<(), LoadError> {
-        let words = stub.encode(at, &self.abi.stubs).map_err(|error| {
+        let room = self.image.get_mut(offset as usize..).unwrap_or_default();
+        stub.write(at, &self.abi.stubs, room).map_err(|error| {
             let symbol = self.object.symbol(owner);
             let symbol = symbol.map_or(String::new(), |symbol| self.object.name(&symbol).into());
             LoadError::Stub { symbol, error }
-        })?;
-        let start = offset as usize;
-        let room = self.image.get_mut(start..start + words.len() * 4).unwrap_or_default();
-        for (place, word) in room.as_chunks_mut::<4>().0.iter_mut().zip(words.as_slice()) {
-            *place = word.to_le_bytes();
-        }
-        Ok(())
+        })
     }
 
     /// Writes into the image; the layout has made the room. Whoever only asks what
@@ -418,25 +394,34 @@ impl<'l, 'a> Linker<'l, 'a> {
 impl Bindings {
     /// Keeps the addresses that the kernel itself asks for.
     fn remember(&mut self, object: &Object) -> Result<(), LoadError> {
-        for index in object.first_global()..object.symbol_count() as u32 {
-            // Few names begin so.
-            let name = object.name_onwards(index);
-            let (kept, entry) = match name.first() {
-                Some(b'i') if object.is_called(index, INIT) => (&mut self.init, Some(INIT)),
-                Some(b'c') if object.is_called(index, EXIT) => (&mut self.cleanup, Some(EXIT)),
-                Some(b'_') if object.is_called(index, "__this_module") => {
-                    (&mut self.this_module, None)
-                }
-                _ => continue,
+        const STARTS: [u32; 3] = [
+            u32::from_le_bytes(*b"init"),
+            u32::from_le_bytes(*b"clea"),
+            u32::from_le_bytes(*b"__th"),
+        ];
+        let [init, exit, this] = STARTS;
+        // Few names begin so.
+        let candidates = object.globals().filter(|(_, symbol)| {
+            let start = object.name_start(symbol);
+            start == init || start == exit || start == this
+        });
+        for (index, symbol) in candidates {
+            let (kept, entry) = if object.is_named(&symbol, INIT) {
+                (&mut self.init, Some(INIT))
+            } else if object.is_named(&symbol, EXIT) {
+                (&mut self.cleanup, Some(EXIT))
+            } else if object.is_named(&symbol, "__this_module") {
+                (&mut self.this_module, None)
+            } else {
+                continue;
             };
-            let Some(symbol) = object.symbol(index) else { break };
             if u32::from(symbol.st_shndx) == SHN_UNDEF {
                 continue;
             }
             if let Some(name) = entry.filter(|_| !is_code(object, &symbol)) {
                 return Err(LoadError::NoEntry { name });
             }
-            *kept = self.bounds.get(index as usize).map(|bound| Vaddr(bound.value));
+            *kept = self.bounds.get(index).map(|bound| Vaddr(bound.value));
         }
         Ok(())
     }

@@ -209,39 +209,53 @@ pub(super) fn sort(sites: &mut [CallSite]) {
     }
 }
 
-/// Gives each profiling call in `sites` its function, and moves those that have
-/// none, or stand in the wrong place, to the list of the refused.
-///
-/// `sites` come in the order of relocations, which is nearly that of addresses.
-pub(super) fn settle(
-    object: &Object,
-    functions: &Functions,
-    sites: &mut Vec<CallSite>,
-) -> Vec<RefusedSite> {
-    let mut refused = Vec::new();
-    sort(sites);
-    // Both lists rise: one walk over the two finds each site's function. Of several
-    // at one address it is the first.
-    let mut rest = functions.iter();
-    let mut next = rest.next().unwrap_or(NONE);
-    let mut current = NONE;
-    for site in sites.iter_mut() {
-        let at = site.offset();
-        while next.at <= at {
-            if current.at != next.at {
-                current = next;
+/// What became of the profiling calls.
+#[derive(Default)]
+pub(super) struct Settled {
+    /// Those that can be used.
+    pub sites: Vec<CallSite>,
+    /// Those that cannot.
+    pub refused: Vec<RefusedSite>,
+}
+
+impl Settled {
+    /// Gives the calls of the section at `start` their functions, and the stubs that
+    /// `stub_of` knows. Both calls and functions rise, nearly always: one walk over the two.
+    #[inline(always)]
+    pub fn add(
+        &mut self,
+        object: &Object,
+        functions: &Functions,
+        start: u32,
+        calls: &[CallSite],
+        stub_of: impl Fn(&CallSite) -> u32,
+    ) {
+        let mut behind = functions.count_before(start);
+        let mut current = NONE;
+        // The next is nearly always of the same kind, and calls the same hook.
+        let (mut like, mut stub) = (CallSite::new(0, SiteKind::Patchable, 0, 0), 0);
+        for call in calls {
+            let (at, kind) = (start + call.offset(), call.kind());
+            if (call.function, kind) != (like.function, like.kind()) {
+                (like, stub) = (*call, stub_of(call));
             }
-            next = rest.next().unwrap_or(NONE);
+            while let Some(next) = functions.get(behind).filter(|next| next.at <= at) {
+                // Of several at one address it is the first.
+                if current.at != next.at {
+                    current = next;
+                }
+                behind += 1;
+            }
+            let mut function = current;
+            if function.at > at {
+                function = functions.at(at).unwrap_or(NONE);
+            }
+            match judge(object, function, at, kind) {
+                Ok(function) => self.sites.push(CallSite::new(at, kind, function, stub)),
+                Err(fault) => self.refused.push(RefusedSite { at, fault }),
+            }
         }
-        site.function = judge(object, current, *site).unwrap_or_else(|fault| {
-            refused.push(RefusedSite { at, fault });
-            NO_FUNCTION
-        });
     }
-    if !refused.is_empty() {
-        sites.retain(|site| site.function != NO_FUNCTION);
-    }
-    refused
 }
 
 /// No symbol has this number: a file of so many would have 96 GiB.
@@ -250,12 +264,12 @@ const NO_FUNCTION: u32 = u32::MAX;
 const NONE: Function = Function { at: u32::MAX, symbol: NO_FUNCTION };
 
 #[inline(always)]
-fn judge(object: &Object, function: Function, site: CallSite) -> Result<u32, SiteFault> {
+fn judge(object: &Object, function: Function, at: u32, kind: SiteKind) -> Result<u32, SiteFault> {
     if function.symbol == NO_FUNCTION {
         return Err(SiteFault::NoFunction);
     }
-    let behind_entry = site.offset().wrapping_sub(function.local_entry(object));
-    let in_place = match site.kind() {
+    let behind_entry = at.wrapping_sub(function.local_entry(object));
+    let in_place = match kind {
         SiteKind::Profile => behind_entry == 4,
         SiteKind::ProfileStd => behind_entry == 8,
         SiteKind::Late | SiteKind::Patchable => true,

@@ -50,6 +50,7 @@ use goblin::elf64::{
 };
 
 use super::error::{LoadError, Part, SectionFault, SymbolFault};
+use super::symbols::len_before_nul;
 use crate::isa::entry::LocalEntry;
 
 /// Bytes of one symbol and of one relocation with addend, in the file.
@@ -70,10 +71,14 @@ const SHN_LIVEPATCH: u16 = 0xff20;
 #[derive(Debug)]
 pub struct Object<'a> {
     sections: Vec<Section<'a>>,
+    /// A bit for each [`name_bit`] that a section's name has.
+    names: u64,
     relocations: Vec<Relocations<'a>>,
     symbols: &'a [[u8; ENTRY]],
     /// The first symbol that is not local; `symbols.len()` if all are.
     first_global: u32,
+    /// See [`Object::outside`].
+    outside: Vec<u32>,
     strings: &'a [u8],
 }
 
@@ -111,7 +116,16 @@ impl<'a> Object<'a> {
             None => (&[][..], 0, &[][..]),
         };
         let relocations = parse_relocations(&sections, table)?;
-        let object = Self { sections, relocations, symbols, first_global, strings };
+        let names = sections.iter().fold(0, |bits, section| bits | name_bit(section.name));
+        let mut object = Self {
+            sections,
+            names,
+            relocations,
+            symbols,
+            first_global,
+            outside: Vec::new(),
+            strings,
+        };
         object.check_symbols()?;
         Ok(object)
     }
@@ -142,6 +156,10 @@ impl<'a> Object<'a> {
     /// The first section called `name`, with its index.
     #[must_use]
     pub fn section(&self, name: &str) -> Option<(usize, &Section<'a>)> {
+        // Most that are asked for are not there.
+        if self.names & name_bit(name) == 0 {
+            return None;
+        }
         self.sections.iter().enumerate().find(|(_, section)| section.name == name)
     }
 
@@ -160,6 +178,12 @@ impl<'a> Object<'a> {
     /// All symbols in file order; the first is the null symbol.
     pub fn symbols(&self) -> impl ExactSizeIterator<Item = Sym> + use<'a> {
         self.symbols.iter().map(decode_symbol)
+    }
+
+    /// Symbols that other files may refer to, with their indices.
+    pub(super) fn globals(&self) -> impl Iterator<Item = (usize, Sym)> + use<'a> {
+        let first = self.first_global as usize;
+        (first..).zip(self.symbols.get(first..).unwrap_or_default().iter().map(decode_symbol))
     }
 
     /// The symbol at `index`, or `None` past the end of the table.
@@ -199,6 +223,14 @@ impl<'a> Object<'a> {
         rest.get(..NAME_MAX).unwrap_or(rest)
     }
 
+    /// The first four bytes of a symbol's name, and of what follows it if it is shorter, as
+    /// a number; 0 at the end of the table of names. Quicker than asking for the name.
+    #[inline]
+    pub(super) fn name_start(&self, symbol: &Sym) -> u32 {
+        let start = self.strings.get(symbol.st_name as usize..).and_then(|rest| rest.first_chunk());
+        start.map_or(0, |bytes| u32::from_le_bytes(*bytes))
+    }
+
     /// True if `symbol` is called `name`; quicker than asking for its name.
     #[must_use]
     #[inline]
@@ -227,11 +259,33 @@ impl<'a> Object<'a> {
         (kind == STT_FUNC || untyped) && symbol.st_shndx != 0 && in_code()
     }
 
-    fn check_symbols(&self) -> Result<(), LoadError> {
-        // Without the first, which is none.
-        let symbols = self.symbols.get(1..).unwrap_or_default();
-        let fault = symbols.iter().position(|raw| self.symbol_fault(&decode_raw(raw)).is_some());
-        fault.map_or(Ok(()), |index| self.refuse_symbol(index + 1))
+    /// Symbols that are not just a place in this module, rising: those that it does not
+    /// define, beginning with symbol 0, numbers, and functions that may come back with
+    /// another r2.
+    pub(super) fn outside(&self) -> &[u32] {
+        &self.outside
+    }
+
+    fn check_symbols(&mut self) -> Result<(), LoadError> {
+        let mut next = 1; // without the first, which is none
+        self.outside.extend((!self.symbols.is_empty()).then_some(0));
+        loop {
+            let symbols = self.symbols.get(next..).unwrap_or_default().iter();
+            let Some(found) = { symbols }.position(|raw| !self.is_plain(&decode_symbol(raw)))
+            else {
+                return Ok(());
+            };
+            self.refuse_symbol(next + found)?;
+            self.outside.push((next + found) as u32);
+            next += found + 1;
+        }
+    }
+
+    /// True if nothing is wrong with a symbol, and it is just a place.
+    #[inline(always)]
+    fn is_plain(&self, symbol: &Sym) -> bool {
+        let number = matches!(u32::from(symbol.st_shndx), SHN_UNDEF | SHN_ABS);
+        !number && !loses_toc(symbol) && self.symbol_fault(symbol).is_none()
     }
 
     /// Says what is wrong with a symbol; nothing of it stands between two others.
@@ -336,49 +390,17 @@ pub(super) struct Entry {
 #[derive(Clone)]
 pub(super) struct Entries<'a>(core::slice::Iter<'a, [u8; ENTRY]>);
 
-impl Entries<'_> {
+impl<'a> Entries<'a> {
     /// How many are left.
+    #[inline(always)]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Passes those at the front whose place in `section` has eight bytes, and of
-    /// which `pass` says yes.
+    /// The next one, which stays the next one.
     #[inline(always)]
-    pub fn pass_while(
-        &mut self,
-        section: &mut [u8],
-        mut pass: impl FnMut(&mut [u8; 8], Entry) -> bool,
-    ) {
-        let Some(last) = section.len().checked_sub(8) else {
-            return;
-        };
-        let mut rest = self.0.clone();
-        while let Some(raw) = rest.as_slice().first()
-            && let entry = decode_entry(raw)
-            && let Ok(at) = usize::try_from(entry.at)
-            && at <= last
-            && let Some(bytes) = section[at..].first_chunk_mut()
-            && pass(bytes, entry)
-        {
-            rest.next();
-        }
-        self.0 = rest;
-    }
-
-    /// The next one that `skip` says no to.
-    #[inline(always)]
-    pub fn next_but(&mut self, mut skip: impl FnMut(&RawEntry<'_>) -> bool) -> Option<Entry> {
-        let mut rest = self.0.as_slice();
-        while let [raw, behind @ ..] = rest {
-            rest = behind;
-            if !skip(&RawEntry(raw)) {
-                self.0 = rest.iter();
-                return Some(decode_entry(raw));
-            }
-        }
-        self.0 = rest.iter();
-        None
+    pub fn peek(&self) -> Option<RawEntry<'a>> {
+        self.0.as_slice().first().map(RawEntry)
     }
 }
 
@@ -403,14 +425,26 @@ impl RawEntry<'_> {
     pub fn symbol(&self) -> u32 {
         le32(self.0, 12)
     }
+
+    /// See [`Entry::addend`].
+    #[inline(always)]
+    pub fn addend(&self) -> i64 {
+        le64(self.0, 16).cast_signed()
+    }
+
+    /// All of it.
+    #[inline(always)]
+    pub fn decode(&self) -> Entry {
+        decode_entry(self.0)
+    }
 }
 
-impl Iterator for Entries<'_> {
-    type Item = Entry;
+impl<'a> Iterator for Entries<'a> {
+    type Item = RawEntry<'a>;
 
     #[inline(always)]
-    fn next(&mut self) -> Option<Entry> {
-        self.0.next().map(decode_entry)
+    fn next(&mut self) -> Option<RawEntry<'a>> {
+        self.0.next().map(RawEntry)
     }
 }
 
@@ -501,20 +535,20 @@ fn parse_header(bytes: &[u8]) -> Result<Header, LoadError> {
     if bytes.get(..4) != Some(ELFMAG) {
         return Err(LoadError::NotElf);
     }
-    let truncated = LoadError::Truncated {
+    let truncated = || LoadError::Truncated {
         part: Part::Header,
         end: SIZEOF_EHDR as u64,
         len: bytes.len() as u64,
     };
     // Class and byte order come first, because they say how to read the rest.
-    let ident: [u8; SIZEOF_IDENT] = *bytes.first_chunk().ok_or_else(|| truncated.clone())?;
+    let ident: [u8; SIZEOF_IDENT] = *bytes.first_chunk().ok_or_else(truncated)?;
     if ident[EI_CLASS] != ELFCLASS64 {
         return Err(LoadError::Not64Bit { class: ident[EI_CLASS] });
     }
     if ident[EI_DATA] != ELFDATA2LSB {
         return Err(LoadError::BigEndian);
     }
-    let raw: &[u8; SIZEOF_EHDR] = bytes.first_chunk().ok_or(truncated)?;
+    let raw: &[u8; SIZEOF_EHDR] = bytes.first_chunk().ok_or_else(truncated)?;
     let header = Header {
         e_ident: ident,
         e_type: le16(raw, 16),
@@ -564,7 +598,7 @@ fn parse_sections<'a>(bytes: &'a [u8], header: &Header) -> Result<Vec<Section<'a
         return Err(LoadError::SectionCount);
     }
     let size = (count * SECTION_HEADER) as u64;
-    let table = range(bytes, header.e_shoff, size).ok_or(LoadError::Truncated {
+    let table = range(bytes, header.e_shoff, size).ok_or_else(|| LoadError::Truncated {
         part: Part::SectionTable,
         end: header.e_shoff.saturating_add(size),
         len: bytes.len() as u64,
@@ -576,14 +610,16 @@ fn parse_sections<'a>(bytes: &'a [u8], header: &Header) -> Result<Vec<Section<'a
     let names = names_header.filter(|header| header.sh_type == SHT_STRTAB);
     let names = names.and_then(|header| range(bytes, header.sh_offset, header.sh_size));
     let names = names.filter(|names| names.last() == Some(&0));
-    let names = names.ok_or(LoadError::SectionNames { index: header.e_shstrndx })?;
+    let names = names.ok_or_else(|| LoadError::SectionNames { index: header.e_shstrndx })?;
 
     // Looking at all names at once is quicker than at each.
     let text = core::str::from_utf8(names).ok();
     let name_at = |at: u32| match text {
         Some(text) => {
             let rest = text.get(at as usize..)?;
-            rest.get(..rest.bytes().take(NAME_MAX).position(|byte| byte == 0)?)
+            let rest = rest.as_bytes().get(..NAME_MAX).unwrap_or(rest.as_bytes());
+            let len = len_before_nul(rest);
+            (len < rest.len()).then(|| text.get(at as usize..at as usize + len))?
         }
         None => text_at(names, at),
     };
@@ -724,6 +760,12 @@ fn parse_relocations<'a>(
 
 fn refuse_section(sections: &[Section], index: usize, fault: SectionFault) -> LoadError {
     LoadError::Section { index: index as u32, name: sections[index].name.into(), fault }
+}
+
+/// One bit of 64, of which equal names have the same and others mostly another.
+fn name_bit(name: &str) -> u64 {
+    let last = name.as_bytes().last().copied().unwrap_or(0);
+    1 << ((name.len() * 7 + usize::from(last)) % 64)
 }
 
 /// True if a part of a table of names begins with `name` and its NUL.

@@ -45,8 +45,8 @@ use goblin::elf64::{
 };
 
 use super::{
-    callsites::{self, SiteKind},
-    elf::{Entry, Object, RawEntry, Section, local_entry, loses_toc},
+    callsites::{self, CallSite, SiteKind},
+    elf::{Object, Section, local_entry, loses_toc},
     error::{self, LoadError, RelocFault, SectionFault},
     fields,
     stubs::StubKind,
@@ -130,7 +130,13 @@ impl Needs {
     const PROFILES: Self = Self(2);
     const CLASS: u8 = 3;
 
-    fn of_undefined(object: &Object, index: u32) -> Self {
+    /// What a symbol is that [`Object::outside`] lists.
+    fn of_outside(object: &Object, index: u32) -> Self {
+        match object.symbol(index) {
+            Some(symbol) if loses_toc(&symbol) => return Self::LEAVES,
+            Some(symbol) if index != 0 && u32::from(symbol.st_shndx) == SHN_UNDEF => {}
+            _ => return Self::LOCAL,
+        }
         // Few names begin so. Symbol 0 and `.TOC.` are numbers, not functions.
         match object.name_onwards(index).first() {
             Some(0) => Self::LOCAL,
@@ -160,6 +166,15 @@ impl Needs {
 
     pub(super) fn profiles(self) -> bool {
         self.0 & Self::CLASS == Self::PROFILES.0
+    }
+
+    /// The kind of stub that a profiling call goes to.
+    pub(super) fn of_profiling_call(kind: SiteKind, options: &LinkOptions) -> u8 {
+        match kind {
+            _ if options.wrong_profile_stubs => Self::CALL,
+            SiteKind::Late => Self::PROFILE_LATE,
+            _ => Self::PROFILE,
+        }
     }
 
     /// The kinds of stub, as single bits, in the order of their slots.
@@ -221,12 +236,24 @@ pub struct Layout {
     pub(super) order: Vec<u32>,
     /// By symbol.
     pub(super) needs: Vec<Needs>,
+    /// Symbols with needs that are not in [`Object::outside`].
+    pub(super) more: Vec<u32>,
     /// Symbols that have a doubleword of their own behind the targets, rising.
     pub(super) got: Vec<u32>,
-    /// Calls of the profiling hook.
-    pub(super) calls: u32,
     /// Entries of the lists of patchable functions, a stub each.
     pub(super) patchable: u64,
+    /// Calls of the profiling hook. Only [`relocate::link`](super::relocate::link)
+    /// needs them, and only for the sites, not for the image.
+    pub(super) calls: Vec<Calls>,
+}
+
+/// Calls of the profiling hook in one section, as relocations have them.
+#[derive(Clone, Debug)]
+pub(super) struct Calls {
+    /// The section.
+    pub section: usize,
+    /// The calls: with offsets in the section, the hook as the function, and no stub.
+    pub calls: Vec<CallSite>,
 }
 
 impl Layout {
@@ -238,7 +265,7 @@ impl Layout {
     /// and [`LoadError::NoRoom`] for a module that is too large.
     #[inline(never)] // `make bench` counts it
     pub fn plan(object: &Object, options: &LinkOptions, page: u64) -> Result<Self, LoadError> {
-        let Counted { needs, stubs, got, calls } = count_stubs(object, options)?;
+        let Counted { needs, more, stubs, got, calls } = count_stubs(object, options)?;
         let patchable = callsites::patchable_entries(object);
         // And the one to the hook that all out-of-line stubs call at first.
         let slots = stubs + u64::from(patchable != 0);
@@ -260,15 +287,13 @@ impl Layout {
             slot_bytes,
             order: Vec::new(),
             needs,
+            more,
             got,
             calls,
             patchable,
         };
         // Where each section belongs; asked once, for it takes names to compare.
-        let places = object.sections().iter().zip(0..).filter(|(section, _)| is_kept(section));
-        let mut places: Vec<Place> =
-            places.map(|(section, index)| Place::of(section, index)).collect();
-        places.sort_unstable();
+        let places = Place::in_order(object);
         layout.order.reserve_exact(places.len());
         let mut rest = places.as_slice();
         for group in Group::ALL {
@@ -307,10 +332,26 @@ impl Layout {
         ends.max().unwrap_or(0).max(self.stubs.end()).max(self.targets.end())
     }
 
+    /// How many calls of the profiling hook there are.
+    pub(super) fn calls(&self) -> u64 {
+        self.calls.iter().map(|list| list.calls.len() as u64).sum()
+    }
+
+    /// Forgets what takes memory, and only who wants a module's sites needs.
+    pub fn forget_calls(&mut self) {
+        self.calls = Vec::new();
+    }
+
     /// Where section `index` starts; `None` if it is not kept.
     #[must_use]
     pub fn offset_of(&self, index: usize) -> Option<u32> {
-        self.offsets.get(index).copied().filter(|&offset| offset != NOT_KEPT)
+        self.offsets()(index)
+    }
+
+    /// [`offset_of`](Self::offset_of), for whoever asks for each symbol.
+    pub(super) fn offsets(&self) -> impl Fn(usize) -> Option<u32> + use<'_> {
+        let offsets = self.offsets.as_slice();
+        move |index| offsets.get(index).copied().filter(|&offset| offset != NOT_KEPT)
     }
 
     /// The pages of `group`: from its first to its last byte in use.
@@ -378,7 +419,7 @@ impl Layout {
         }
         let offset = align_up(whole.end(), align)?;
         let end = offset.checked_add(len).filter(|&end| end <= SIZE_MAX);
-        let end = end.ok_or(LoadError::NoRoom { need: len, free: SIZE_MAX })?;
+        let end = end.ok_or_else(|| LoadError::NoRoom { need: len, free: SIZE_MAX })?;
         if len != 0 {
             whole.len = end - whole.offset;
             self.size = end;
@@ -408,6 +449,36 @@ impl Place {
     fn of(section: &Section, index: u32) -> Self {
         Self { group: Group::of(section), pass: Pass::of(section), index }
     }
+
+    /// The kept sections, sorted: each is counted, and then put where those that come
+    /// before it end.
+    fn in_order(object: &Object) -> Vec<Self> {
+        let mut found = Vec::with_capacity(object.sections().len());
+        let mut starts = [0_usize; 1 + Group::ALL.len() * Pass::COUNT];
+        let sections = object.sections().iter().zip(0..);
+        for (section, index) in sections.filter(|(section, _)| is_kept(section)) {
+            let place = Self::of(section, index);
+            starts[place.rank() + 1] += 1;
+            found.push(place);
+        }
+        let mut sum = 0;
+        for start in &mut starts {
+            sum += *start;
+            *start = sum;
+        }
+        let mut sorted = found.clone();
+        for place in found {
+            let next = &mut starts[place.rank()];
+            sorted[*next] = place;
+            *next += 1;
+        }
+        sorted
+    }
+
+    /// Group and pass as one number, which rises as they do.
+    fn rank(self) -> usize {
+        self.group as usize * Pass::COUNT + self.pass as usize
+    }
 }
 
 /// The order inside a group.
@@ -419,6 +490,8 @@ enum Pass {
 }
 
 impl Pass {
+    const COUNT: usize = 3;
+
     fn of(section: &Section) -> Self {
         match section {
             _ if section.name == ".toc" => Self::Toc,
@@ -450,102 +523,83 @@ fn is_kept(section: &Section) -> bool {
 struct Counted {
     /// What each symbol's branches need.
     needs: Vec<Needs>,
+    /// Symbols that come to have needs here.
+    more: Vec<u32>,
     /// Stubs for them.
     stubs: u64,
     /// Symbols that want a doubleword, rising.
     got: Vec<u32>,
-    /// Calls of the profiling hook; more of them perhaps than will be sites.
-    calls: u32,
+    /// Calls of the profiling hook.
+    calls: Vec<Calls>,
 }
 
 fn count_stubs(object: &Object, options: &LinkOptions) -> Result<Counted, LoadError> {
     let mut needs = vec![Needs::LOCAL; object.symbol_count()];
-    for (index, (needs, symbol)) in needs.iter_mut().zip(object.symbols()).enumerate() {
-        if u32::from(symbol.st_shndx) == SHN_UNDEF {
-            *needs = Needs::of_undefined(object, index as u32);
-        } else if loses_toc(&symbol) {
-            *needs = Needs::LEAVES;
+    for &index in object.outside() {
+        if let Some(needs) = needs.get_mut(index as usize) {
+            *needs = Needs::of_outside(object, index);
         }
     }
-    let (mut stubs, mut got, mut calls) = (0, Vec::new(), 0);
+    let (mut stubs, mut more, mut got, mut calls) = (0, Vec::new(), Vec::new(), Vec::new());
 
     for relocations in object.relocations() {
         let section = &object.sections()[relocations.target];
         if !section.is_code() {
             continue;
         }
-        let mut rest = relocations.entries();
+        let mut profiled = Vec::new();
         let code = section.data;
-        while let Some(entry) = rest.next_but(|entry| adds_nothing(&needs, code, entry, &mut calls))
-        {
-            let Entry { kind, symbol: index, at, .. } = entry;
-            let refuse = |fault| refuse(section, kind, at, fault);
+        let last = (code.len() as u64).checked_sub(4);
+        let outside = |kind, at| {
+            refuse(section, kind, at, RelocFault::Outside { width: 4, size: section.size() })
+        };
+        for entry in relocations.entries() {
+            let (kind, index) = (entry.kind(), entry.symbol());
+            if kind != R_PPC64_REL24 && !asks_for_more(kind) {
+                continue; // no branch: nearly half of them
+            }
             let Some(needs) = needs.get_mut(index as usize) else {
-                let count = object.symbol_count();
-                return Err(refuse(RelocFault::SymbolIndex { index, count }));
+                let fault = RelocFault::SymbolIndex { index, count: object.symbol_count() };
+                return Err(refuse(section, kind, entry.at(), fault));
             };
             if kind != R_PPC64_REL24 {
-                let more = Needs(without_toc(object, kind, index, *needs));
-                if more.has(Needs::GOT) && !needs.has(Needs::GOT) {
+                let kinds = Needs(without_toc(object, kind, index, *needs));
+                if needs.are_none() && !kinds.are_none() {
+                    more.push(index);
+                }
+                if kinds.has(Needs::GOT) && !needs.has(Needs::GOT) {
                     got.push(index);
                 }
-                stubs += u64::from(needs.add(more.0));
+                stubs += u64::from(needs.add(kinds.0));
                 if !needs.profiles() || kind >= GOT_TYPES {
                     continue;
                 }
             } else if needs.is_local() {
-                continue;
+                continue; // to a neighbour
             }
-            let Some(word) = word_at(section.data, at) else {
-                return Err(refuse(RelocFault::Outside { width: 4, size: section.size() }));
+            let at = entry.at();
+            let Some(word) = last.filter(|&last| at <= last).and_then(|_| word_at(code, at)) else {
+                return Err(outside(kind, at));
             };
-            let is_call = word & 1 != 0;
-            let kind = if !is_call {
+            let stub = if word & 1 == 0 {
                 Needs::SIBLING
             } else if !needs.profiles() {
                 Needs::CALL
             } else {
-                calls += 1;
-                if options.wrong_profile_stubs {
-                    Needs::CALL
-                } else if callsites::classify(section.data, at) == SiteKind::Late {
-                    Needs::PROFILE_LATE
-                } else {
-                    Needs::PROFILE
-                }
+                let kind = callsites::classify(code, at);
+                profiled.push(CallSite::new(at as u32, kind, index, 0));
+                Needs::of_profiling_call(kind, options)
             };
-            stubs += u64::from(needs.add(kind));
+            if !needs.has(stub) {
+                stubs += u64::from(needs.add(stub)); // most lead where others have led before
+            }
+        }
+        if !profiled.is_empty() {
+            calls.push(Calls { section: relocations.target, calls: profiled });
         }
     }
     got.sort_unstable();
-    Ok(Counted { needs, stubs, got, calls })
-}
-
-/// True if nothing has to be noted of a relocation: nearly all, for it is no branch, or
-/// one to a neighbour, or leads where others have led before. Calls of the profiling
-/// hook are counted.
-#[inline(always)]
-fn adds_nothing(needs: &[Needs], code: &[u8], entry: &RawEntry, calls: &mut u32) -> bool {
-    if entry.kind() != R_PPC64_REL24 {
-        return !asks_for_more(entry.kind());
-    }
-    let Some(needs) = needs.get(entry.symbol() as usize) else {
-        return false;
-    };
-    if needs.is_local() {
-        return true;
-    }
-    let Some(word) = word_at(code, entry.at()) else {
-        return false;
-    };
-    if needs.profiles() {
-        let early = word & 1 != 0
-            && needs.has(Needs::PROFILE)
-            && callsites::classify(code, entry.at()) == SiteKind::Profile;
-        *calls += u32::from(early);
-        return early;
-    }
-    needs.has(if word & 1 == 0 { Needs::SIBLING } else { Needs::CALL })
+    Ok(Counted { needs, more, stubs, got, calls })
 }
 
 /// The relocation types from here on load an address, and are no branches.
@@ -592,6 +646,7 @@ pub(super) fn word_at(code: &[u8], offset: u64) -> Option<u32> {
 
 /// The next multiple of `align`, a power of two.
 fn align_up(value: u64, align: u64) -> Result<u64, LoadError> {
-    let up = value.checked_next_multiple_of(align).filter(|&up| up <= SIZE_MAX);
-    up.ok_or(LoadError::NoRoom { need: value, free: SIZE_MAX })
+    // No division, as `checked_next_multiple_of` would have.
+    let up = value.checked_add(align.saturating_sub(1)).map(|up| up & align.wrapping_neg());
+    up.filter(|&up| up <= SIZE_MAX).ok_or_else(|| LoadError::NoRoom { need: value, free: SIZE_MAX })
 }

@@ -6,9 +6,8 @@
 //! adds `depends`, `name` and `vermagic`. Keys may repeat (`alias`, `parm`).
 
 use alloc::string::String;
-use core::ffi::CStr;
 
-use super::elf::Object;
+use super::{elf::Object, symbols::len_before_nul};
 
 /// The texts of one module's `.modinfo`.
 #[derive(Clone, Copy, Debug)]
@@ -23,11 +22,6 @@ const GPL_COMPATIBLE: [&str; 6] =
 
 /// Longest name of a module: Linux's `MODULE_NAME_LEN` is 56 with the NUL.
 const NAME_MAX: usize = 55;
-
-/// Where the first NUL is, found a word at a time.
-fn first_nul(bytes: &[u8]) -> Option<usize> {
-    CStr::from_bytes_until_nul(bytes).ok().map(CStr::count_bytes)
-}
 
 impl<'a> Modinfo<'a> {
     /// The texts of `object`; none if it has no such section.
@@ -49,8 +43,7 @@ impl<'a> Modinfo<'a> {
     pub fn get(&self, key: &str) -> Option<&'a str> {
         let mut rest = self.bytes;
         while !rest.is_empty() {
-            let len = first_nul(rest).unwrap_or(rest.len());
-            let (text, behind) = rest.split_at(len);
+            let (text, behind) = rest.split_at(len_before_nul(rest));
             let value = text.strip_prefix(key.as_bytes()).and_then(|it| it.strip_prefix(b"="));
             if let Some(value) = value.and_then(|value| core::str::from_utf8(value).ok()) {
                 return Some(value);
@@ -110,11 +103,11 @@ impl<'a> Modinfo<'a> {
 /// `/sys/module`.
 #[must_use]
 pub fn module_name(object: &Object, base_name: &str) -> String {
-    let stem = base_name.split(".ko").next().unwrap_or(base_name);
     let typed = |name: &&str| {
         (1..=NAME_MAX).contains(&name.len())
             && !name.starts_with('.')
             && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.+".contains(&byte))
     };
-    Modinfo::of(object).name().filter(typed).unwrap_or(stem).replace('-', "_")
+    let stem = || base_name.split(".ko").next().unwrap_or(base_name);
+    Modinfo::of(object).name().filter(typed).unwrap_or_else(stem).replace('-', "_")
 }

@@ -14,7 +14,7 @@
 //! # Invariants
 //! - What the stages allocate stays below these bounds, whatever the file says:
 //!   `tools/spoil/drive.rs` counts it for every spoiled module.
-//! - Tables that are only walked through (`__jump_table`, `__ftr_fixup`, relocations)
+//! - Tables that are only walked through (`__jump_table`, `__ftr_fixup`, relocations of data)
 //!   take nothing, so they are not in here.
 //!
 //! A list that grows by doubling is counted four times, since its old places may be
@@ -29,10 +29,16 @@ use super::{
 const ANY: u64 = 64 << 10;
 /// A section: its view, the list of relocations, its place, what is known of it later.
 const SECTION: u64 = 384;
-/// A symbol: what it needs (1), a doubleword of its own (4, grows), what it stands for
-/// (24), its place among functions, twice while they are sorted (16), its owner or that
-/// it is missing (4, grows).
-const SYMBOL: u64 = 1 + 16 + 24 + 16 + 16;
+/// A symbol as it is parsed: it may be one that the module does not define (4, grows).
+const PARSED: u64 = 16;
+/// Bytes of a symbol in the file.
+const IN_FILE: u64 = 24;
+/// A symbol: what it needs (1), that it needs anything (4, grows), a doubleword of its
+/// own (4, grows), what it stands for (24), its place among functions, twice while they
+/// are sorted (16), its owner or that it is missing (4, grows).
+const SYMBOL: u64 = 1 + 16 + 16 + 24 + 16 + 16;
+/// A relocation of code: it may be a call of the profiling hook, found (12, grows).
+const RELOCATION: u64 = 48;
 /// A missing symbol's name, while its module is linked again.
 const MISSING: u64 = 16;
 /// A byte of a table of exports: an entry has 12 at least and becomes 56, in a list
@@ -42,8 +48,8 @@ const EXPORTS: u64 = 3 * 56 / 12 + 1;
 const PARAMETERS: u64 = 2;
 /// A stub: its record (12), in a list that grows where there are patchable functions.
 const STUB: u64 = 48;
-/// A call site: found (12), refused (12, grows) or kept (12), and its two bits.
-const SITE: u64 = 12 + 48 + 1;
+/// A call site, once found: refused (12, grows) or kept (12), and its two bits.
+const SITE: u64 = 48 + 1;
 /// A patchable function, which may be refused as well: its site, stub, and place (16)
 /// in the list by stubs, all of which grow.
 const PATCHABLE: u64 = 48 + 48 + STUB + 64 + 16;
@@ -51,7 +57,7 @@ const PATCHABLE: u64 = 48 + 48 + STUB + 64 + 16;
 /// Most bytes of the heap that parsing `file` takes.
 #[must_use]
 pub fn to_parse(file: &[u8]) -> u64 {
-    ANY + elf::sections_claimed(file) * SECTION
+    ANY + elf::sections_claimed(file) * SECTION + file.len() as u64 / IN_FILE * PARSED
 }
 
 /// Most bytes of the heap that a module takes from being planned until it is listed,
@@ -74,13 +80,18 @@ impl Need {
                 _ => {}
             }
         }
+        for list in object.relocations() {
+            if object.sections()[list.target].is_code() {
+                tables += list.len() as u64 * RELOCATION;
+            }
+        }
         Self(ANY + sections + tables + object.symbol_count() as u64 * SYMBOL)
     }
 
     /// The same once stubs and sites are counted.
     #[must_use]
     pub fn with(self, layout: &Layout) -> Self {
-        let (slots, calls) = (u64::from(layout.slots), u64::from(layout.calls));
+        let (slots, calls) = (u64::from(layout.slots), layout.calls());
         Self(self.0 + slots * STUB + calls * SITE + layout.patchable * PATCHABLE)
     }
 

@@ -278,6 +278,12 @@ mod tests {
         for (stub, target) in one_of_each() {
             let words = stub.encode(AT, &ABI).unwrap();
             assert_eq!(words.len(), stub.kind().words());
+            let mut written = [0xa5; 80];
+            stub.write(AT, &ABI, &mut written).unwrap();
+            let bytes: Vec<u8> = words.iter().flat_map(|word| word.to_le_bytes()).collect();
+            let (slot, behind) = written.split_at(bytes.len());
+            assert_eq!(slot, bytes, "{stub:?}");
+            assert!(behind.iter().all(|byte| *byte == 0xa5), "{stub:?}");
             let found = recognise(AT, &words, &ABI, far);
             assert_eq!(found, Some(Recognised { stub, target }));
         }

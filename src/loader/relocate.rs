@@ -45,12 +45,12 @@ use goblin::elf64::reloc::{
 
 use super::{
     bind::{self, Bound, Class, KernelAbi, Linker, NOWHERE, SlotOrder},
-    callsites::{self, CallSite, LD_R2_R12, RefusedSite, SiteKind},
+    callsites::{self, CallSite, LD_R2_R12, RefusedSite, Settled, SiteKind},
     elf::{Entries, Entry, Object, Relocations, Section},
     error::{LoadError, Place, RelocFault},
     exports::{self, Export},
     fields::{self, Field, FieldError},
-    layout::{Group, Layout, Needs},
+    layout::{Calls, Group, Layout, Needs},
     stubs::table::StubTable,
     symbols::{Functions, LinkOptions, Resolver},
 };
@@ -138,10 +138,10 @@ pub fn link<'a>(
     let mut linker = Linker { image, ..without };
     let toc = linker.abi.stubs.module_toc;
     let mut bindings = bind::bind(&mut linker)?;
-    let mut sites = apply_all(&mut linker, &bindings.bounds)?;
+    apply_all(&mut linker, &bindings.bounds)?;
 
     let functions = Functions::index(object, layout);
-    let mut refused = callsites::settle(object, &functions, &mut sites);
+    let Settled { mut sites, mut refused } = settle(&linker, &bindings.bounds, &functions);
     add_patchable(&mut linker, &functions, &mut sites, &mut refused, &mut bindings.stubs)?;
     let exports = exports::read(object, layout, base, linker.image)?;
 
@@ -197,17 +197,11 @@ fn placed<'a>(object: &Object<'a>, layout: &Layout, base: Vaddr) -> Vec<PlacedSe
     kept.collect()
 }
 
-/// Applies every relocation of a kept section, by rising address of the sections;
-/// returns the profiling calls in the order met.
-fn apply_all(linker: &mut Linker, bounds: &[Bound]) -> Result<Vec<CallSite>, LoadError> {
+/// Applies every relocation of a kept section.
+fn apply_all(linker: &mut Linker, bounds: &[Bound]) -> Result<(), LoadError> {
     let Linker { object, layout, base, .. } = *linker;
     let pass = Pass::new(linker);
-    // The layout has counted them.
-    let mut sites = alloc::vec![CallSite::new(0, SiteKind::Late, 0, 0); layout.calls as usize];
-    let mut free = sites.as_mut_slice();
-    let mut lists: Vec<_> = object.relocations().iter().collect();
-    lists.sort_by_key(|list| layout.offset_of(list.target));
-    for relocations in lists {
+    for relocations in object.relocations() {
         let section = &object.sections()[relocations.target];
         let Some(start) = layout.offset_of(relocations.target) else {
             continue;
@@ -215,18 +209,33 @@ fn apply_all(linker: &mut Linker, bounds: &[Bound]) -> Result<Vec<CallSite>, Loa
         // Nothing of a section of zeros is in the image, which may end before it.
         let from = start as usize;
         let out = linker.image.get_mut(from..from + section.data.len()).unwrap_or_default();
-        let addr = base.0.wrapping_add(start.into());
-        let target = Target::new(section, addr, start, layout);
-        let used = pass
-            .relocate(&target, out, relocations, bounds, free)
+        let target = Target::new(section, base.0.wrapping_add(start.into()), layout);
+        pass.relocate(&target, out, relocations, bounds)
             .map_err(|(number, fault)| explain(object, relocations, number, fault))?;
-        let (calls, behind) = free.split_at_mut(used);
-        pass.judge_calls(&target, calls, bounds);
-        free = behind;
     }
-    let unused = free.len();
-    sites.truncate(sites.len() - unused);
-    Ok(sites)
+    Ok(())
+}
+
+/// The profiling calls, all off now, as call sites; and those that cannot be used.
+#[inline(never)] // it has the registers to itself
+fn settle(linker: &Linker, bounds: &[Bound], functions: &Functions) -> Settled {
+    let Linker { object, layout, options, .. } = *linker;
+    let mut settled = Settled::default();
+    let mut lists: Vec<_> = layout.calls.iter().collect();
+    lists.sort_by_key(|list| layout.offset_of(list.section));
+    settled.sites.reserve_exact(lists.iter().map(|list| list.calls.len()).sum());
+    for Calls { section, calls } in lists {
+        let Some(start) = layout.offset_of(*section) else {
+            continue;
+        };
+        settled.add(object, functions, start, calls, |call| {
+            let needs = Needs::of_profiling_call(call.kind(), options);
+            let bound = bounds.get(call.function() as usize);
+            bound.map_or(0, |bound| bound.stub(needs, layout.slot_bytes))
+        });
+    }
+    callsites::sort(&mut settled.sites);
+    settled
 }
 
 /// What one relocation makes of its field, for [`super::explain`]: the eight bytes
@@ -238,11 +247,11 @@ pub(super) fn apply_one(
     number: usize,
 ) -> Result<Vec<u8>, LoadError> {
     let Linker { object, layout, base, .. } = *linker;
-    let (pass, mut call) = (Pass::new(linker), [CallSite::new(0, SiteKind::Late, 0, 0)]);
+    let pass = Pass::new(linker);
     let section = &object.sections()[relocations.target];
     let start = layout.offset_of(relocations.target).unwrap_or_default();
     let addr = base.0.wrapping_add(start.into());
-    let target = Target::new(section, addr, start, layout);
+    let target = Target::new(section, addr, layout);
     let refuse = |fault| explain(object, relocations, number, fault);
     let Some(entry) = relocations.entry(number) else {
         return Err(refuse(Fault::NoSymbol));
@@ -250,18 +259,14 @@ pub(super) fn apply_one(
     let bound = bounds.get(entry.symbol as usize).ok_or_else(|| refuse(Fault::NoSymbol))?;
     let place = usize::try_from(entry.at).ok().and_then(|at| section.data.get(at..));
     let mut bytes: Vec<u8> = place.unwrap_or_default().iter().take(8).copied().collect();
-    pass.any(&target, &mut bytes, entry, bound, &mut call.iter_mut()).map_err(refuse)?;
+    pass.any(&target, &mut bytes, entry, bound).map_err(refuse)?;
     Ok(bytes)
 }
 
 /// The section that relocations are applied to.
 #[derive(Clone, Copy)]
 struct Target<'a> {
-    /// Its bytes in the file.
-    file: &'a [u8],
     addr: u64,
-    /// `addr` from the base.
-    start: u32,
     code: bool,
     /// The type of branches, `R_PPC64_REL24`; where there is no code, no type at all.
     branch: u64,
@@ -269,10 +274,10 @@ struct Target<'a> {
 }
 
 impl<'a> Target<'a> {
-    fn new(section: &Section<'a>, addr: u64, start: u32, layout: &'a Layout) -> Self {
+    fn new(section: &Section, addr: u64, layout: &'a Layout) -> Self {
         let code = section.is_code();
         let branch = if code { R_PPC64_REL24.into() } else { u64::MAX };
-        Self { file: section.data, addr, start, code, branch, layout }
+        Self { addr, code, branch, layout }
     }
 }
 
@@ -282,12 +287,8 @@ struct Pass {
     toc: u64,
     base: u64,
     slot_bytes: u64,
-    wrong_profile_stubs: bool,
     prefixed: bool,
 }
-
-/// Sites that nobody has taken yet.
-type Free<'s> = core::slice::IterMut<'s, CallSite>;
 
 /// Why a relocation was not applied, without the names.
 enum Fault {
@@ -317,58 +318,51 @@ impl From<RangeError> for Fault {
     }
 }
 
+/// The eight bytes at a place, if it is not behind the `last` that has as many.
+#[inline(always)]
+fn eight_bytes(out: &mut [u8], last: usize, at: u64) -> Option<&mut [u8; 8]> {
+    let at = usize::try_from(at).ok().filter(|&at| at <= last)?;
+    out[at..].first_chunk_mut()
+}
+
 impl Pass {
     fn new(linker: &Linker) -> Self {
         Self {
             toc: linker.abi.stubs.module_toc.0,
             base: linker.base.0,
             slot_bytes: linker.layout.slot_bytes,
-            wrong_profile_stubs: linker.options.wrong_profile_stubs,
             // What never runs may hold what the processor does not know.
             prefixed: linker.abi.prefixed || linker.options.link_only,
         }
     }
 
-    /// One section; answers how many sites it took. A fault comes with the number of
-    /// its relocation.
+    /// One section. A fault comes with the number of its relocation.
     fn relocate(
         &self,
         target: &Target,
         out: &mut [u8],
         relocations: &Relocations,
         bounds: &[Bound],
-        sites: &mut [CallSite],
-    ) -> Result<usize, (usize, Fault)> {
-        let count = sites.len();
-        let mut free = sites.iter_mut();
+    ) -> Result<(), (usize, Fault)> {
         let mut rest = relocations.entries();
         loop {
-            self.run(target, out, &mut rest, bounds, &mut free);
-            let Some(left) = rest.len().checked_sub(1) else {
-                return Ok(count - free.len());
+            self.run(target, out, &mut rest, bounds);
+            let number = relocations.len() - rest.len();
+            let Some(entry) = rest.next() else {
+                return Ok(());
             };
-            let number = relocations.len() - left - 1;
-            self.unusual(target, out, relocations, number, bounds, &mut free)
-                .map_err(|fault| (number, fault))?;
-            rest.next();
+            self.unusual(target, out, entry.decode(), bounds).map_err(|fault| (number, fault))?;
         }
     }
 
     /// As many as there are of the usual sort, and no other. What is unusual, and every
     /// fault, is worked out elsewhere: these loops are most of a load's time, so nothing
     /// else stands in them and takes registers.
-    fn run(
-        &self,
-        target: &Target,
-        out: &mut [u8],
-        entries: &mut Entries,
-        bounds: &[Bound],
-        free: &mut Free,
-    ) {
+    fn run(&self, target: &Target, out: &mut [u8], entries: &mut Entries, bounds: &[Bound]) {
         loop {
             let before = entries.len();
             self.addresses(out, entries, bounds);
-            self.mixed(target, out, entries, bounds, free);
+            self.mixed(target, out, entries, bounds);
             if entries.len() == before {
                 return;
             }
@@ -378,58 +372,92 @@ impl Pass {
     /// A row of addresses, `R_PPC64_ADDR64`: tables have nothing else.
     #[inline(never)]
     fn addresses(&self, out: &mut [u8], entries: &mut Entries, bounds: &[Bound]) {
-        entries.pass_while(out, |out, entry| {
-            if entry.kind == R_PPC64_ADDR64
-                && let Some(bound) = bounds.get(entry.symbol as usize)
-                && bound.value != NOWHERE
-            {
-                *out = bound.value.wrapping_add_signed(entry.addend).to_le_bytes();
-                return true;
-            }
-            false
-        });
+        let Some(last) = out.len().checked_sub(8) else {
+            return;
+        };
+        let mut rest = entries.clone();
+        while let Some(entry) = rest.peek()
+            && let Some(bytes) = eight_bytes(out, last, entry.at())
+            && entry.kind() == R_PPC64_ADDR64
+            && let Some(bound) = bounds.get(entry.symbol() as usize)
+            && bound.value != NOWHERE
+        {
+            *bytes = bound.value.wrapping_add_signed(entry.addend()).to_le_bytes();
+            rest.next();
+        }
+        *entries = rest;
     }
 
     /// Any types, up to a row of addresses.
     #[inline(never)]
-    fn mixed(
-        &self,
-        target: &Target,
-        out: &mut [u8],
-        entries: &mut Entries,
-        bounds: &[Bound],
-        free: &mut Free,
-    ) {
-        let (pass, target, mut sites) = (*self, *target, core::mem::take(free));
-        entries.pass_while(out, |bytes, entry| {
-            if let Some(bound) = bounds.get(entry.symbol as usize)
-                && let field = Field::from_le_bytes(*bytes)
-                && let Ok(Some(field)) = pass.usual(&target, field, entry, bound, &mut sites)
-            {
+    fn mixed(&self, target: &Target, out: &mut [u8], entries: &mut Entries, bounds: &[Bound]) {
+        let Some(last) = out.len().checked_sub(8) else {
+            return;
+        };
+        let (pass, target) = (*self, *target);
+        let mut rest = entries.clone();
+        while let Some(raw) = rest.peek()
+            && let entry = raw.decode()
+            && let Some(bytes) = eight_bytes(out, last, entry.at)
+            && let Some(bound) = bounds.get(entry.symbol as usize)
+        {
+            let field = Field::from_le_bytes(*bytes);
+            if u64::from(entry.kind) == target.branch {
+                let Some(field) = pass.usual_branch(&target, field, entry, bound) else { break };
                 *bytes = field.to_le_bytes();
-                return true;
+                rest.next();
+                continue;
             }
-            false
-        });
-        *free = sites;
+            if entry.kind == R_PPC64_TOC16_HA {
+                let from_toc = pass.past_toc(bound, entry.addend);
+                let Ok(field) = fields::put_ha(field, from_toc) else { break };
+                if bound.value == NOWHERE {
+                    break;
+                }
+                *bytes = field.to_le_bytes();
+                rest.next();
+                // Then its low half, as compilers have it nearly always.
+                if let Some(low) = rest.peek()
+                    && low.symbol() == entry.symbol
+                    && low.addend() == entry.addend
+                    && low.kind() == R_PPC64_TOC16_LO_DS
+                    // Compiles to less here than `eight_bytes` a second time.
+                    && let Some(bytes) = out.get_mut(low.at() as usize..)
+                    && let Some(bytes) = bytes.first_chunk_mut()
+                    && let field = Field::from_le_bytes(*bytes)
+                    && let Some(field) = fields::put_lo_ds_aligned(field, from_toc)
+                {
+                    *bytes = field.to_le_bytes();
+                    rest.next();
+                }
+                continue;
+            }
+            let Ok(Some(field)) = pass.usual(&target, field, entry, bound) else { break };
+            *bytes = field.to_le_bytes();
+            rest.next();
+        }
+        *entries = rest;
     }
 
-    /// The relocation of that number, whatever its type and wherever its place.
+    /// How far from r2 a symbol with an addend lies.
+    #[inline(always)]
+    fn past_toc(&self, bound: &Bound, addend: i64) -> i64 {
+        bound.value.wrapping_add_signed(addend).wrapping_sub(self.toc).cast_signed()
+    }
+
+    /// One relocation, whatever its type and wherever its place.
     #[cold]
     #[inline(never)]
     fn unusual(
         &self,
         target: &Target,
         out: &mut [u8],
-        relocations: &Relocations,
-        number: usize,
+        entry: Entry,
         bounds: &[Bound],
-        free: &mut Free,
     ) -> Result<(), Fault> {
-        let entry = relocations.entry(number).ok_or(Fault::NoSymbol)?;
         let bound = bounds.get(entry.symbol as usize).ok_or(Fault::NoSymbol)?;
         let place = usize::try_from(entry.at).ok().and_then(|at| out.get_mut(at..));
-        self.any(target, place.unwrap_or_default(), entry, bound, free)
+        self.any(target, place.unwrap_or_default(), entry, bound)
     }
 
     /// A relocation of any type, of the bytes from its place on.
@@ -439,7 +467,6 @@ impl Pass {
         rest: &mut [u8],
         entry: Entry,
         bound: &Bound,
-        free: &mut Free,
     ) -> Result<(), Fault> {
         let width = fields::width(entry.kind);
         if rest.len() < width as usize {
@@ -452,9 +479,9 @@ impl Pass {
         let there = rest.len().min(8);
         bytes[..there].copy_from_slice(&rest[..there]);
         let field = Field::from_le_bytes(bytes);
-        let field = match self.usual(target, field, entry, bound, free)? {
+        let field = match self.usual(target, field, entry, bound)? {
             Some(field) => field,
-            None => self.rare(target, field, entry, bound, free)?,
+            None => self.rare(target, field, entry, bound)?,
         };
         rest[..there].copy_from_slice(&field.to_le_bytes()[..there]);
         Ok(())
@@ -469,11 +496,10 @@ impl Pass {
         field: Field,
         entry: Entry,
         bound: &Bound,
-        free: &mut Free,
     ) -> Result<Option<Field>, Fault> {
         let p = target.addr.wrapping_add(entry.at);
         if u64::from(entry.kind) == target.branch {
-            return self.branch(target, field, entry, bound, free).map(Some);
+            return Ok(self.usual_branch(target, field, entry, bound));
         }
         if bound.value == NOWHERE && bound.class == Class::NotKept {
             return Err(Fault::NotKept);
@@ -503,7 +529,6 @@ impl Pass {
         field: Field,
         entry: Entry,
         bound: &Bound,
-        free: &mut Free,
     ) -> Result<Field, Fault> {
         let Entry { at, kind, symbol, addend } = entry;
         let value = bound.value.wrapping_add_signed(addend);
@@ -512,7 +537,8 @@ impl Pass {
         let absolute = value.cast_signed();
         let from_toc = value.wrapping_sub(self.toc).cast_signed();
         let field = match kind {
-            R_PPC64_REL24 => return Err(Fault::NotCode),
+            R_PPC64_REL24 if !target.code => return Err(Fault::NotCode),
+            R_PPC64_REL24 => return self.branch(target, field, entry, bound),
             R_PPC64_REL16_HA => fields::put_ha(field, from_p)?,
             R_PPC64_REL16_LO => fields::put_lo(field, from_p),
             R_PPC64_REL16_HI => fields::put_hi(field, from_p)?,
@@ -541,7 +567,7 @@ impl Pass {
                 fields::put_part(field, from_p, 16 * (1 + part / 2), part % 2 == 1)
             }
             fields::R_PPC64_REL24_NOTOC | fields::R_PPC64_REL24_P9NOTOC => {
-                return self.branch_notoc(target, field, entry, bound, free);
+                return self.branch_notoc(target, field, entry, bound);
             }
             fields::R_PPC64_D34 => {
                 self.check_prefixed(p)?;
@@ -571,32 +597,48 @@ impl Pass {
         Ok(field)
     }
 
-    /// `R_PPC64_REL24`: the header's table.
+    /// `R_PPC64_REL24` as nearly all are: the first, the second and the last line of the
+    /// header's table, as assemblers write such branches. `None` for another.
     #[inline(always)]
+    fn usual_branch(
+        &self,
+        target: &Target,
+        field: Field,
+        entry: Entry,
+        bound: &Bound,
+    ) -> Option<Field> {
+        let p = target.addr.wrapping_add(entry.at);
+        let word = fields::word(field);
+        if bound.near != NOWHERE {
+            let distance = within_reach(p, bound.near.wrapping_add_signed(entry.addend))?;
+            return (word & !1 == FORM).then_some(fields::put_word(field, word | distance));
+        }
+        if word != EMPTY_CALL || entry.addend != 0 {
+            return None;
+        }
+        if bound.class == Class::Profiles {
+            return Some(fields::put_word(field, Insn::NOP.0));
+        }
+        if bound.class != Class::Leaves || fields::next_word(field) != Insn::NOP.0 {
+            return None;
+        }
+        let distance = within_reach(p, self.stub(bound, Needs::CALL))?;
+        Some(fields::put_next_word((EMPTY_CALL | distance).into(), LD_R2_24_R1.0))
+    }
+
+    /// `R_PPC64_REL24`: the header's table.
     fn branch(
         &self,
         target: &Target,
         field: Field,
         entry: Entry,
         bound: &Bound,
-        free: &mut Free,
     ) -> Result<Field, Fault> {
         let p = target.addr.wrapping_add(entry.at);
-        if bound.near != NOWHERE || bound.class == Class::Local {
+        if bound.class == Class::Local {
             return aim(field, p, bound.near.wrapping_add_signed(entry.addend));
         }
-        if bound.class == Class::Leaves
-            && entry.addend == 0
-            && branch::is_call(Insn(fields::word(field)))
-            && fields::next_word(field) == Insn::NOP.0
-        {
-            let field = fields::put_next_word(field, LD_R2_24_R1.0);
-            return aim(field, p, self.stub(bound, Needs::CALL));
-        }
         let insn = branch_word(field)?;
-        if bound.class == Class::NotKept {
-            return Err(Fault::NotKept);
-        }
         if entry.addend != 0 {
             return Err(Fault::IntoFunction);
         }
@@ -604,13 +646,7 @@ impl Pass {
             return aim(field, p, self.stub(bound, Needs::SIBLING));
         }
         if bound.class == Class::Profiles {
-            // `judge_calls` finds out the rest; until then the site has the call's
-            // place in its section instead of a stub, and the hook as its function.
-            let inside = entry.at as u32;
-            let at = target.start.wrapping_add(inside);
-            let site = free.next().ok_or(Fault::Unknown)?; // there are enough
-            *site = CallSite::new(at, SiteKind::Late, entry.symbol, inside);
-            return Ok(fields::put_word(field, Insn::NOP.0));
+            return Ok(fields::put_word(field, Insn::NOP.0)); // the layout has listed it
         }
         aim(restore_r2(field)?, p, self.stub(bound, Needs::CALL))
     }
@@ -622,13 +658,12 @@ impl Pass {
         field: Field,
         entry: Entry,
         bound: &Bound,
-        free: &mut Free,
     ) -> Result<Field, Fault> {
         if !target.code {
             return Err(Fault::NotCode);
         }
         if bound.class == Class::Profiles {
-            return self.branch(target, field, entry, bound, free);
+            return self.branch(target, field, entry, bound);
         }
         branch_word(field)?;
         let p = target.addr.wrapping_add(entry.at);
@@ -655,24 +690,6 @@ impl Pass {
     fn stub(&self, bound: &Bound, kind: u8) -> u64 {
         self.base + u64::from(bound.stub(kind, self.slot_bytes))
     }
-
-    /// Says of the section's calls of `_mcount`, which are switched off now, of what
-    /// kind they are, and which stub is theirs.
-    fn judge_calls(&self, target: &Target, calls: &mut [CallSite], bounds: &[Bound]) {
-        for site in calls {
-            let Some(bound) = bounds.get(site.function() as usize) else {
-                continue; // it was there when the site was met
-            };
-            let kind = callsites::classify(target.file, site.stub(Vaddr(0)).0);
-            let stub = match kind {
-                _ if self.wrong_profile_stubs => Needs::CALL,
-                SiteKind::Late => Needs::PROFILE_LATE,
-                _ => Needs::PROFILE,
-            };
-            let stub = bound.stub(stub, self.slot_bytes);
-            *site = CallSite::new(site.offset(), kind, 0, stub);
-        }
-    }
 }
 
 /// The bits of an I-form branch that say that it is one, and no absolute one (AA):
@@ -683,6 +700,19 @@ const FORM: u32 = 18 << 26;
 /// The distance's bits in an I-form branch.
 const LI_MASK: u32 = 0x03ff_fffc;
 
+/// `bl .`: how assemblers write a call that has a relocation.
+const EMPTY_CALL: u32 = FORM | 1;
+
+/// The distance's bits of a branch from `p` to `to`, if it reaches so far.
+#[inline(always)]
+fn within_reach(p: u64, to: u64) -> Option<u32> {
+    let distance = to.wrapping_sub(p);
+    // Only bits of the field are set once the lowest distance has become 0.
+    let from_lowest = distance.wrapping_sub(branch::REACH.min.cast_unsigned());
+    let fits = from_lowest & !u64::from(LI_MASK) == 0;
+    fits.then_some(distance as u32 & LI_MASK)
+}
+
 /// The word that a branch's relocation is about.
 #[inline(always)]
 fn branch_word(field: Field) -> Result<Insn, Fault> {
@@ -691,19 +721,15 @@ fn branch_word(field: Field) -> Result<Insn, Fault> {
 }
 
 /// Aims the branch at `p` at `to`; AA is clear, LK stays.
-#[inline(always)]
 fn aim(field: Field, p: u64, to: u64) -> Result<Field, Fault> {
-    let distance = to.wrapping_sub(p);
-    // Only bits of the field are set once the lowest distance has become 0: what
-    // `REACH` says. One test for that and for the word's form.
-    let from_lowest = distance.wrapping_sub(branch::REACH.min.cast_unsigned());
-    let form = u64::from((fields::word(field) ^ FORM) & FORM_MASK);
-    if from_lowest & !u64::from(LI_MASK) | form != 0 {
-        branch_word(field)?;
-        let distance = distance.cast_signed();
-        return Err(RangeError { distance, reach: branch::REACH }.into());
+    let word = branch_word(field)?;
+    match within_reach(p, to) {
+        Some(distance) => Ok(fields::put_word(field, word.0 & !LI_MASK | distance)),
+        None => {
+            let distance = to.wrapping_sub(p).cast_signed();
+            Err(RangeError { distance, reach: branch::REACH }.into())
+        }
     }
-    Ok(field & !u64::from(LI_MASK) | distance & u64::from(LI_MASK))
 }
 
 /// Makes the no-op behind a call take r2 back: compilers have had three.

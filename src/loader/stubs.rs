@@ -233,6 +233,37 @@ impl Stub {
         self.encode_in_slot(at, abi).map_err(|cause| StubError { at, kind, cause })
     }
 
+    /// Writes them to where `slot` begins, as far as there is room.
+    ///
+    /// # Errors
+    /// As [`encode`](Self::encode); nothing is written.
+    pub fn write(&self, at: Vaddr, abi: &StubAbi, slot: &mut [u8]) -> Result<(), StubError> {
+        // Nearly all are of these two kinds, and need no detour.
+        let usual = match *self {
+            Self::External { word } if at.is_aligned(StubKind::External.align()) => {
+                calls::external_code(word, abi).ok()
+            }
+            Self::Missing { symbol } if at.is_aligned(StubKind::Missing.align()) => {
+                Some(calls::missing_code(symbol))
+            }
+            _ => None,
+        };
+        if let Some([a, b, c, d, e, f, g, h]) = usual
+            && let Some(slot) = slot.first_chunk_mut::<32>()
+            && let [first, second, third, last] = slot.as_chunks_mut::<8>().0
+        {
+            let two =
+                |one: Insn, next: Insn| (u64::from(next.0) << 32 | u64::from(one.0)).to_le_bytes();
+            (*first, *second, *third, *last) = (two(a, b), two(c, d), two(e, f), two(g, h));
+            return Ok(());
+        }
+        let words = self.encode(at, abi)?;
+        for (place, word) in slot.as_chunks_mut::<4>().0.iter_mut().zip(words.as_slice()) {
+            *place = word.to_le_bytes();
+        }
+        Ok(())
+    }
+
     fn encode_in_slot(&self, at: Vaddr, abi: &StubAbi) -> Result<StubWords, StubCause> {
         aligned(Part::Slot, at, self.kind().align())?;
         match *self {

@@ -12,6 +12,8 @@
 
 mod names;
 
+pub(super) use self::names::len_before_nul;
+
 use alloc::vec::Vec;
 
 use goblin::elf64::sym::Sym;
@@ -106,21 +108,24 @@ pub struct Function {
 impl Functions {
     /// Collects the functions of `object` that `layout` keeps in memory.
     #[must_use]
+    #[inline(never)] // it has the registers to itself
     pub fn index(object: &Object, layout: &Layout) -> Self {
-        let mut entries = Vec::with_capacity(object.symbol_count());
+        let (mut entries, mut all) = (Vec::with_capacity(object.symbol_count()), 0);
+        let offset_of = layout.offsets();
         for (index, symbol) in object.symbols().enumerate() {
             if !object.is_function(&symbol) {
                 continue;
             }
-            let Some(section) = layout.offset_of(usize::from(symbol.st_shndx)) else {
+            let Some(section) = offset_of(usize::from(symbol.st_shndx)) else {
                 continue;
             };
             // Fits: parse keeps the value inside its section, and the layout
             // keeps the image below 2 GiB.
             let at = u64::from(section) + symbol.st_value;
+            all |= at;
             entries.push(at << 32 | index as u64);
         }
-        sort_by_address(&mut entries);
+        sort_by_address(&mut entries, all);
         entries.shrink_to_fit();
         Self { entries, names: Names::default() }
     }
@@ -135,6 +140,17 @@ impl Functions {
     /// All functions, by rising address.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = Function> + DoubleEndedIterator + '_ {
         self.entries.iter().map(|&entry| unpack(entry))
+    }
+
+    /// The function of that number, by rising address.
+    #[inline]
+    pub(super) fn get(&self, number: usize) -> Option<Function> {
+        self.entries.get(number).map(|&entry| unpack(entry))
+    }
+
+    /// How many begin before `offset`.
+    pub(super) fn count_before(&self, offset: u32) -> usize {
+        self.entries.partition_point(|&entry| entry >> 32 < u64::from(offset))
     }
 
     /// How many there are.
@@ -155,9 +171,8 @@ impl Functions {
     #[must_use]
     pub fn at(&self, offset: u32) -> Option<Function> {
         let end = self.entries.partition_point(|&entry| entry >> 32 <= u64::from(offset));
-        let start = unpack(*self.entries.get(end.checked_sub(1)?)?).at;
-        let first = self.entries.partition_point(|&entry| entry >> 32 < u64::from(start));
-        Some(unpack(self.entries[first]))
+        let start = self.get(end.checked_sub(1)?)?.at;
+        self.get(self.count_before(start))
     }
 
     /// Every function called `name`, by rising address.
@@ -190,27 +205,31 @@ impl Functions {
     }
 }
 
-/// Sorts entries, whose low halves ascend, by their high halves: digit by digit,
-/// for comparing them costs four times as much.
-fn sort_by_address(entries: &mut Vec<u64>) {
-    const BITS: u32 = 12;
-    const DIGITS: usize = 1 << BITS;
+/// Sorts entries, whose low halves ascend, by their high halves, which have no bits but
+/// those of `all`: digit by digit, for comparing them costs four times as much.
+fn sort_by_address(entries: &mut Vec<u64>, all: u64) {
+    const BITS_MAX: u32 = 12;
+    const DIGITS: usize = 1 << BITS_MAX;
     if entries.len() < DIGITS / 16 {
         entries.sort_unstable();
         return;
     }
-    let all = entries.iter().fold(0, |all, entry| all | entry >> 32);
+    let (lowest, highest) = (all.trailing_zeros(), 64 - all.leading_zeros());
+    let bits = highest.saturating_sub(lowest);
+    let passes = bits.div_ceil(BITS_MAX);
+    let digit_bits = bits.div_ceil(passes.max(1)); // not more than the digits need
     let mut sorted = alloc::vec![0; entries.len()];
     let mut ends = alloc::vec![0_u32; DIGITS];
     let Some(ends) = ends.first_chunk_mut::<DIGITS>() else {
         return; // it has as many
     };
-    for shift in (32..96 - all.leading_zeros()).step_by(BITS as usize) {
-        let digit = |entry: u64| (entry >> shift) as usize % DIGITS;
-        ends.fill(0);
+    for pass in 0..passes {
+        let shift = 32 + lowest + pass * digit_bits;
+        let digit = |entry: u64| (entry >> shift) as usize & ((1 << digit_bits) - 1) & (DIGITS - 1);
+        ends[..1 << digit_bits].fill(0);
         entries.iter().for_each(|&entry| ends[digit(entry)] += 1);
         let mut sum = 0;
-        for end in ends.iter_mut() {
+        for end in &mut ends[..1 << digit_bits] {
             sum += *end;
             *end = sum;
         }
@@ -264,7 +283,7 @@ mod tests {
             }).collect();
             let mut expected = entries.clone();
             expected.sort();
-            sort_by_address(&mut entries);
+            sort_by_address(&mut entries, (1 << bits) - 1);
             prop_assert_eq!(entries, expected);
         }
     }

@@ -60,15 +60,23 @@ pub(super) fn notoc(word: Vaddr, abi: &StubAbi) -> Result<StubWords, StubCause> 
 }
 
 pub(super) fn external(word: Vaddr, abi: &StubAbi) -> Result<StubWords, StubCause> {
+    Ok(StubWords::new(StubKind::External, external_code(word, abi)?))
+}
+
+/// The whole slot.
+#[inline]
+pub(super) fn external_code(word: Vaddr, abi: &StubAbi) -> Result<[Insn; 8], StubCause> {
     let way = target_word(word, abi.module_toc)?;
-    let code = [
+    Ok([
         STD_R2_24_R1,
         addis(Gpr::R12, Gpr::R2, way.ha),
         ld(Gpr::R12, way.lo, Gpr::R12),
         MTCTR_R12,
         BCTR,
-    ];
-    Ok(StubWords::new(StubKind::External, code))
+        Insn(0),
+        Insn(0),
+        Insn(0),
+    ])
 }
 
 pub(super) fn profile(word: Vaddr, abi: &StubAbi) -> Result<StubWords, StubCause> {
@@ -120,5 +128,12 @@ pub(super) fn out_of_line(at: Vaddr, site: Vaddr, hook: Vaddr) -> Result<StubWor
 }
 
 pub(super) fn missing(symbol: u32) -> StubWords {
-    StubWords::new(StubKind::Missing, [TRAP]).with(1, MISSING_MARK).with(2, symbol).with(3, !symbol)
+    StubWords::new(StubKind::Missing, missing_code(symbol))
+}
+
+/// The whole slot.
+#[inline]
+pub(super) fn missing_code(symbol: u32) -> [Insn; 8] {
+    let [mark, symbol, inverse] = [MISSING_MARK, symbol, !symbol].map(Insn);
+    [TRAP, mark, symbol, inverse, Insn(0), Insn(0), Insn(0), Insn(0)]
 }

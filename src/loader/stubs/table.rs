@@ -99,6 +99,7 @@ impl StubTable {
     ///
     /// # Errors
     /// It does not lie there, or there is no memory; nothing is appended.
+    #[inline]
     pub fn push(&mut self, at: Vaddr, kind: StubKind, owner: u32) -> Result<(), TableError> {
         let base = self.base;
         let too_far = TableError::TooFar { at, base };
@@ -109,7 +110,7 @@ impl StubTable {
                 return Err(TableError::OutOfOrder { at, free_from });
             }
         }
-        if self.records.try_reserve(1).is_err() {
+        if self.records.len() == self.records.capacity() && self.records.try_reserve(1).is_err() {
             return Err(TableError::NoMemory);
         }
         self.records.push(Record { offset, owner, kind });

@@ -87,6 +87,20 @@ impl Names {
     }
 }
 
+/// How many bytes stand before the first NUL, or before the end: as [`scan`], if only
+/// that is asked for.
+pub(in crate::loader) fn len_before_nul(text: &[u8]) -> usize {
+    let mut rest = text;
+    while let Some((bytes, behind)) = rest.split_first_chunk() {
+        let ends = ends(u64::from_le_bytes(*bytes));
+        if ends != 0 {
+            return text.len() - rest.len() + ends.trailing_zeros() as usize / 8;
+        }
+        rest = behind;
+    }
+    text.len() - rest.len() + rest.iter().take_while(|byte| **byte != 0).count()
+}
+
 /// Mixes the bytes of a name, up to its first NUL or its end, and counts them.
 #[inline(always)] // into a loop over ten thousand names
 fn scan(name: &[u8]) -> (u64, usize) {
@@ -148,6 +162,12 @@ mod tests {
 
     #[test]
     fn a_word_ends_at_the_first_nul_wherever_it_is() {
+        for len in 0..=19 {
+            for behind in [&b"\0"[..], b"\0\0\x01\xff\x80", b"\0abcdefghijkl", b""] {
+                let text = [&b"\x01\x80\xff\x7fabcdefghijklmno"[..len], behind].concat();
+                assert_eq!(len_before_nul(&text), len, "{text:?}");
+            }
+        }
         for len in 0..=9 {
             for behind in [&b"\0"[..], b"\0\0\x01\xff\x80", b"\0abcdefghijkl", b""] {
                 let name = [&b"\x01\x80\xff\x7fabcde"[..len], behind].concat();

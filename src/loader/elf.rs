@@ -288,7 +288,7 @@ impl<'a> Object<'a> {
         !number && !loses_toc(symbol) && self.symbol_fault(symbol).is_none()
     }
 
-    /// Says what is wrong with a symbol; nothing of it stands between two others.
+    /// Refuses a symbol, if something is wrong with it.
     #[cold]
     #[inline(never)]
     fn refuse_symbol(&self, index: usize) -> Result<(), LoadError> {
@@ -610,7 +610,9 @@ fn parse_sections<'a>(bytes: &'a [u8], header: &Header) -> Result<Vec<Section<'a
     let names = names_header.filter(|header| header.sh_type == SHT_STRTAB);
     let names = names.and_then(|header| range(bytes, header.sh_offset, header.sh_size));
     let names = names.filter(|names| names.last() == Some(&0));
-    let names = names.ok_or_else(|| LoadError::SectionNames { index: header.e_shstrndx })?;
+    let Some(names) = names else {
+        return Err(LoadError::SectionNames { index: header.e_shstrndx });
+    };
 
     // Looking at all names at once is quicker than at each.
     let text = core::str::from_utf8(names).ok();

@@ -419,7 +419,9 @@ impl Layout {
         }
         let offset = align_up(whole.end(), align)?;
         let end = offset.checked_add(len).filter(|&end| end <= SIZE_MAX);
-        let end = end.ok_or_else(|| LoadError::NoRoom { need: len, free: SIZE_MAX })?;
+        let Some(end) = end else {
+            return Err(LoadError::NoRoom { need: len, free: SIZE_MAX });
+        };
         if len != 0 {
             whole.len = end - whole.offset;
             self.size = end;
@@ -647,6 +649,24 @@ pub(super) fn word_at(code: &[u8], offset: u64) -> Option<u32> {
 /// The next multiple of `align`, a power of two.
 fn align_up(value: u64, align: u64) -> Result<u64, LoadError> {
     // No division, as `checked_next_multiple_of` would have.
-    let up = value.checked_add(align.saturating_sub(1)).map(|up| up & align.wrapping_neg());
-    up.filter(|&up| up <= SIZE_MAX).ok_or_else(|| LoadError::NoRoom { need: value, free: SIZE_MAX })
+    let below = align.saturating_sub(1);
+    match value.checked_add(below).map(|up| up & !below) {
+        Some(up) if up <= SIZE_MAX => Ok(up),
+        _ => Err(LoadError::NoRoom { need: value, free: SIZE_MAX }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_number_is_rounded_up_to_a_power_of_two_or_refused() {
+        for (value, align, up) in [(0, 16, 0), (1, 16, 16), (16, 16, 16), (17, 1, 17), (5, 0, 5)] {
+            assert_eq!(align_up(value, align).ok(), Some(up), "{value} {align}");
+        }
+        assert_eq!(align_up(SIZE_MAX, 0x1000).ok(), Some(SIZE_MAX));
+        assert!(align_up(SIZE_MAX + 1, 0x1000).is_err());
+        assert!(align_up(u64::MAX, 0x1000).is_err());
+    }
 }

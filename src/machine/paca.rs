@@ -225,7 +225,9 @@ pub struct Paca {
     pub looked_at: u64,
     /// The platform's number of this CPU.
     pub hardware: u64,
-    _pad1104: [u8; 1144 - 1104],
+    /// Not 0: another CPU has rung since this one last slept.
+    pub rung: u64,
+    _pad1112: [u8; 1144 - 1112],
     /// Stack protector canary (newer kernels).
     _canary_new: u64,
     _pad1152: [u8; 1168 - 1152],

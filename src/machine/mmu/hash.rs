@@ -21,8 +21,8 @@ use alloc::vec::Vec;
 
 use super::{MapError, Region, Translation};
 use crate::addr::Vaddr;
-use crate::machine::lock::Mutex;
-use crate::machine::platform::{MachineFacts, hcall};
+use crate::machine::lock::{Mutex, Once};
+use crate::machine::platform::{self, HashTable, MachineFacts};
 use crate::mmu::Rights;
 use crate::mmu::hash::{self, GROUP, SEGMENT};
 use crate::mmu::radix::{Grain, PAGE};
@@ -44,8 +44,17 @@ struct Table {
 
 static TABLE: Mutex<Table> = Mutex::new(Table { groups: 0, segments: 0, window: None });
 
+static CALLS: Once<&'static dyn HashTable> = Once::new();
+
+/// Who keeps the table.
+fn calls() -> &'static dyn HashTable {
+    *CALLS.get().expect("`init` comes before everything else")
+}
+
 /// Learns how large the table is and how much memory there is to reach.
 pub fn init(facts: &MachineFacts) -> &'static dyn Translation {
+    let keeper = platform::get().and_then(platform::Platform::hash_table);
+    CALLS.call_once(|| keeper.expect("hash tables are chosen only where somebody keeps one"));
     let mut table = TABLE.lock();
     table.groups = 1 << facts.hash_table_bits.saturating_sub(7);
     let end = crate::machine::memory::end().0;
@@ -74,7 +83,7 @@ fn enter(at: u64, to: u64, rights: Rights) -> Result<u64, MapError> {
     let groups = TABLE.lock().groups;
     let entered = [false, true].into_iter().find_map(|second| {
         let (v, r) = hash::entry(at, to, rights, second);
-        hcall::hash_enter(hash::slot(at, groups, second), v, r)
+        calls().enter(hash::slot(at, groups, second), v, r)
     });
     entered.ok_or(MapError { at: Vaddr(at) })
 }
@@ -83,7 +92,7 @@ fn enter(at: u64, to: u64, rights: Rights) -> Result<u64, MapError> {
 fn find(at: u64) -> Result<(u64, (u64, u64)), MapError> {
     let groups = TABLE.lock().groups;
     let in_four = |first: u64| {
-        let entries = hcall::hash_read_four(first)?;
+        let entries = calls().read_four(first)?;
         let slots = (first..).zip(entries);
         slots.into_iter().find(|(slot, (v, _))| hash::address(*v, *slot, groups) == Some(at))
     };
@@ -103,7 +112,7 @@ fn lookup(at: u64) -> Option<Region> {
 }
 
 fn remove(at: u64) -> Result<(), MapError> {
-    if hcall::hash_remove(find(at)?.0) { Ok(()) } else { Err(MapError { at: Vaddr(at) }) }
+    if calls().remove(find(at)?.0) { Ok(()) } else { Err(MapError { at: Vaddr(at) }) }
 }
 
 /// The table, as [`super`] uses it.
@@ -134,7 +143,7 @@ impl Translation for Hash {
 
     fn protect(&self, start: Vaddr, len: u64, rights: Rights) -> Result<(), MapError> {
         pages(start, len).try_for_each(|at| {
-            let done = hcall::hash_protect(find(at)?.0, hash::protection(rights));
+            let done = calls().protect(find(at)?.0, hash::protection(rights));
             if done { Ok(()) } else { Err(MapError { at: Vaddr(at) }) }
         })
     }
@@ -153,7 +162,7 @@ impl Translation for Hash {
             let mut count = 0;
             let room = found.capacity();
             for first in (0..groups * GROUP).step_by(4) {
-                let entries = hcall::hash_read_four(first).into_iter().flatten();
+                let entries = calls().read_four(first).into_iter().flatten();
                 for (slot, entry) in (first..).zip(entries) {
                     let Some(at) = hash::address(entry.0, slot, groups) else { continue };
                     count += 1;
@@ -214,6 +223,6 @@ impl Translation for Hash {
 
     fn clear_windows(&self, _: u64) {
         let entry = TABLE.lock().window.take().expect("the window is on a page");
-        assert!(hcall::hash_remove(entry), "the window's entry is where it was put");
+        assert!(calls().remove(entry), "the window's entry is where it was put");
     }
 }

@@ -72,13 +72,13 @@ opal_return:
  * opal_secondary_start - where OPAL starts every CPU but the first.
  *
  *   In        nothing: OPAL hands no argument on. machine::platform::powernv::STARTED
- *             has the number of the CPU that is to come, and its PACA
+ *             has the number of the CPU that may go on, and its PACA
  *   Out       never returns: goes on in secondary_start, with the PACA in r3
  *   Clobbers  everything
  *   Context   real mode, interrupts off, 64-bit, either endianness
  *   Spec      skiboot doc/opal-api, "OPAL_START_CPU"
  *
- * One that comes after it was given up on finds another's number there, and waits.
+ * All come at once and wait for their number; one that comes too late waits for ever.
  */
         .section .text.opal_secondary_start, "ax", @progbits
         .balign 256

@@ -253,6 +253,13 @@ def environment(case):
     asked = env.get("CPU")
     if asked and case.machine.get("CPU", asked) != asked:
         raise Skipped(f"is for CPU={case.machine['CPU']}")
+    if env.get("MACHINE", "pseries") != "pseries":
+        own = {"CPU", "ICOUNT"}.intersection(case.machine)
+        if own:
+            raise Skipped(f"sets {' and '.join(sorted(own))}, which is for pseries")
+    elif "MACHINE" in case.machine:
+        if {"CPU", "MMU", "ICOUNT"}.intersection(env):
+            raise Skipped(f"is for MACHINE={case.machine['MACHINE']}")
     env = {"FIRMWARE": "vof", "TIMEOUT": "60", **env}
     env.update(case.machine)
     env["AUDIT"] = "1"

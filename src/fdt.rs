@@ -81,15 +81,22 @@ impl<'a> Tree<'a> {
         ranges(self.reserved).take_while(|(_, len)| *len != 0)
     }
 
-    /// The node at a path of names; `/` is the root. What stands behind an `@` may be
-    /// left out.
+    /// The node at a path of names, of which none is the root. What stands behind an `@`
+    /// may be left out.
     #[must_use]
-    pub fn find(&self, path: &str) -> Option<Node<'a>> {
-        let mut at = 0;
-        let Token::Begin(name) = self.token(&mut at)? else { return None };
-        let root = Node { tree: *self, name, body: at };
-        let mut names = path.split('/').filter(|name| !name.is_empty());
-        names.try_fold(root, |node, name| node.children().find(|child| child.is(name)))
+    pub fn find(&self, path: &[&str]) -> Option<Node<'a>> {
+        let mut node = Children { tree: *self, at: 0, depth: 0 }.next()?;
+        for name in path {
+            node = node.children().find(|child| child.is(name))?;
+        }
+        Some(node)
+    }
+
+    /// The nodes right below the one at a path; none if that is not there.
+    #[must_use]
+    pub fn below(&self, path: &[&str]) -> Children<'a> {
+        let nowhere = Children { tree: *self, at: usize::MAX, depth: 0 };
+        self.find(path).map_or(nowhere, |node| node.children())
     }
 
     /// The token at `at`, which then points behind it.
@@ -129,8 +136,8 @@ impl<'a> Node<'a> {
     }
 
     fn is(&self, name: &str) -> bool {
-        let short = self.name.split(|byte| *byte == b'@').next();
-        self.name == name.as_bytes() || short == Some(name.as_bytes())
+        let rest = self.name.strip_prefix(name.as_bytes());
+        rest.is_some_and(|rest| rest.first().is_none_or(|byte| *byte == b'@'))
     }
 
     /// A property's bytes.
@@ -159,26 +166,42 @@ impl<'a> Node<'a> {
     /// A property that is one string, without its NUL.
     #[must_use]
     pub fn text(&self, name: &str) -> Option<&'a [u8]> {
-        self.property(name)?.split(|byte| *byte == 0).next()
+        self::name(self.property(name)?, 0)
     }
 
     /// The nodes right below.
-    pub fn children(&self) -> impl Iterator<Item = Node<'a>> + use<'a> {
-        let (tree, mut at, mut depth) = (self.tree, self.body, 0_usize);
-        core::iter::from_fn(move || {
-            loop {
-                match tree.token(&mut at)? {
-                    Token::Begin(name) => {
-                        depth += 1;
-                        if depth == 1 {
-                            return Some(Node { tree, name, body: at });
-                        }
+    #[must_use]
+    pub fn children(&self) -> Children<'a> {
+        Children { tree: self.tree, at: self.body, depth: 0 }
+    }
+}
+
+/// Nodes with the same parent, in the tree's order.
+#[derive(Clone, Debug)]
+pub struct Children<'a> {
+    tree: Tree<'a>,
+    at: usize,
+    /// How deep `at` is in the one that came last; 0 behind it.
+    depth: usize,
+}
+
+impl<'a> Iterator for Children<'a> {
+    type Item = Node<'a>;
+
+    #[inline(never)] // 200 bytes, in many places
+    fn next(&mut self) -> Option<Node<'a>> {
+        loop {
+            match self.tree.token(&mut self.at)? {
+                Token::Begin(name) => {
+                    self.depth += 1;
+                    if self.depth == 1 {
+                        return Some(Node { tree: self.tree, name, body: self.at });
                     }
-                    Token::End => depth = depth.checked_sub(1)?,
-                    Token::Property(..) => {}
                 }
+                Token::End => self.depth = self.depth.checked_sub(1)?,
+                Token::Property(..) => {}
             }
-        })
+        }
     }
 }
 

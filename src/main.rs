@@ -15,7 +15,7 @@ mod kernel {
         paca::init_boot(); // r13: from here on, stubs and exceptions find the kernel
         let (platform, facts) = platform::take_over(firmware, (r3, r4)); // asks all, sets up memory
         trap::install(); // low memory is ours now
-        platform.little_endian_exceptions();
+        platform.little_endian_exceptions(&facts);
         own::make_stubs(); // what calls of the kernel's functions run through when traced
         mmu::init(&facts); // every address has its rights
         console::greet(&facts);

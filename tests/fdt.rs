@@ -23,28 +23,32 @@ fn finds_nodes_and_properties_where_the_compiler_put_them() {
     let Some(bytes) = bare() else { return };
     let tree = Tree::new(&bytes).unwrap();
     assert!(tree.reserved().eq([(0x3000_0000, 0x60_0000), (0x203f_fd80_0000, 0x40_0000)]));
-    let root = tree.find("/").unwrap();
+    let root = tree.find(&[]).unwrap();
     assert_eq!(root.text("model"), Some(&b"bare machine"[..]));
     assert_eq!(root.text("compatible"), Some(&b"one"[..]));
     assert_eq!(root.property("compatible"), Some(&b"one\0two\0"[..]));
     assert_eq!(root.property("bootargs"), None);
     let names: Vec<_> = root.children().map(|node| node.name()).collect();
     assert_eq!(names, [&b"chosen"[..], b"cpu-map", b"cpus", b"memory@0"]);
-    let chosen = tree.find("/chosen").unwrap();
+    let chosen = tree.find(&["chosen"]).unwrap();
     assert_eq!(chosen.text("bootargs"), Some(&b"mmu=off -- echo a"[..]));
     assert_eq!(chosen.number("linux,initrd-start"), Some(0x2800_0000));
     assert_eq!(chosen.number("linux,initrd-end"), Some(0x2800_1388));
     assert_eq!(chosen.number("bootargs"), None);
-    let cpus: Vec<_> = tree.find("/cpus").unwrap().children().collect();
+    let cpus: Vec<_> = tree.below(&["cpus"]).collect();
     assert_eq!(cpus.len(), 2);
+    assert_eq!(tree.below(&["gpus"]).count(), 0);
     let servers = cpus.iter().map(|cpu| cpu.property("ibm,ppc-interrupt-server#s").unwrap().len());
     assert!(servers.eq([16, 4]));
     assert_eq!(cpus[1].property("64-bit"), Some(&[][..]));
     assert_eq!(cpus[0].property("level"), None);
-    assert!(tree.find("/cpus/PowerPC,POWER9@0").unwrap().property("64-bit").is_some());
-    assert_eq!(tree.find("/cpus/PowerPC,POWER9/l2-cache").unwrap().number("level"), Some(2));
-    assert!(tree.find("/cpus/l2-cache").is_none() && tree.find("/cpu").is_none());
-    let memory = tree.find("/memory").unwrap().property("reg").unwrap();
+    assert!(tree.find(&["cpus", "PowerPC,POWER9@0"]).unwrap().property("64-bit").is_some());
+    assert_eq!(
+        tree.find(&["cpus", "PowerPC,POWER9", "l2-cache"]).unwrap().number("level"),
+        Some(2)
+    );
+    assert!(tree.find(&["cpus", "l2-cache"]).is_none() && tree.find(&["cpu"]).is_none());
+    let memory = tree.find(&["memory"]).unwrap().property("reg").unwrap();
     assert!(ranges(memory).eq([(0, 0x8000_0000), (0x1_0000_0000, 0x4000_0000)]));
 }
 
@@ -53,9 +57,11 @@ fn a_tree_that_was_cut_or_damaged_ends_early_and_never_panics() {
     let Some(bytes) = bare() else { return };
     let walk = |bytes: &[u8]| {
         let Some(tree) = Tree::new(bytes) else { return 0 };
-        let Some(root) = tree.find("/") else { return 0 };
-        let cpus = tree.find("/cpus").map_or(0, |node| node.children().count());
-        root.children().count() + cpus + tree.reserved().count() + usize::from(root.text("none").is_some())
+        let Some(root) = tree.find(&[]) else { return 0 };
+        root.children().count()
+            + tree.below(&["cpus"]).count()
+            + tree.reserved().count()
+            + usize::from(root.text("none").is_some())
     };
     assert_eq!(walk(&bytes), 8);
     for len in 0..bytes.len() {

@@ -110,8 +110,9 @@ pub trait Platform: Sync {
     /// Lets this CPU sleep until an interrupt or a [`wake`](Self::wake).
     fn sleep(&self);
 
-    /// Makes exceptions arrive in little-endian mode on every CPU.
-    fn little_endian_exceptions(&self);
+    /// Makes exceptions arrive in little-endian mode on every CPU. Called once, while
+    /// the others are the firmware's.
+    fn little_endian_exceptions(&self, facts: &MachineFacts);
 
     /// Brings a CPU that was started into the state that the kernel runs in.
     fn settle_cpu(&self);
@@ -124,13 +125,20 @@ pub trait Platform: Sync {
     fn hash_table(&self) -> Option<&dyn HashTable>;
 }
 
-static PLATFORM: Once<&'static dyn Platform> = Once::new();
-static PSERIES: Once<pseries::Pseries> = Once::new();
-static POWERNV: Once<powernv::Powernv> = Once::new();
+/// All that there are.
+enum Found {
+    Pseries(pseries::Pseries),
+    Powernv(powernv::Powernv),
+}
+
+static PLATFORM: Once<Found> = Once::new();
 
 /// The platform; `None` before it was found.
 pub fn get() -> Option<&'static dyn Platform> {
-    PLATFORM.get().copied()
+    Some(match PLATFORM.get()? {
+        Found::Pseries(platform) => platform,
+        Found::Powernv(platform) => platform,
+    })
 }
 
 /// Learns what the firmware knows, sets up memory, and takes the machine over.
@@ -143,15 +151,19 @@ pub fn get() -> Option<&'static dyn Platform> {
 /// If called twice, or if no firmware called us that is known.
 pub fn take_over(firmware: u64, handed_over: (u64, u64)) -> (&'static dyn Platform, MachineFacts) {
     assert!(PLATFORM.get().is_none());
-    if firmware == 0 {
-        let tree = powernv::tree(Vaddr(handed_over.0));
-        let platform = POWERNV.call_once(|| powernv::find(&tree));
-        PLATFORM.call_once(|| platform);
-        return (platform, powernv::take_over(platform, &tree));
+    // SAFETY: r5 at boot, if it is not 0, and this is the first call: the firmware is
+    // whole.
+    let open = (firmware != 0).then(|| unsafe { openfirmware::OpenFirmware::new(firmware) });
+    let tree = || powernv::tree(Vaddr(handed_over.0));
+    let found = PLATFORM.call_once(|| match &open {
+        Some(firmware) => Found::Pseries(pseries::find(firmware)),
+        None => Found::Powernv(powernv::find(tree())),
+    });
+    match (found, open) {
+        (Found::Pseries(platform), Some(firmware)) => {
+            (platform, pseries::take_over(platform, firmware, handed_over))
+        }
+        (Found::Powernv(platform), _) => (platform, powernv::take_over(platform, tree())),
+        (Found::Pseries(_), None) => unreachable!("found through its firmware"),
     }
-    // SAFETY: r5 at boot, and this is the first call: the firmware is whole.
-    let firmware = unsafe { openfirmware::OpenFirmware::new(firmware) };
-    let platform = PSERIES.call_once(|| pseries::find(&firmware));
-    PLATFORM.call_once(|| platform);
-    (platform, pseries::take_over(platform, firmware, handed_over))
 }

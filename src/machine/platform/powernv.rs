@@ -21,24 +21,28 @@ use alloc::format;
 use alloc::string::String;
 use core::arch::asm;
 use core::cell::UnsafeCell;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::opal::Opal;
 use super::{HashTable, MachineFacts, Platform};
 use crate::addr::Vaddr;
 use crate::fdt::{self, Node, Tree};
-use crate::machine::paca::{read, write};
-use crate::machine::{boot, memory, spr};
+use crate::machine::lock::pause;
+use crate::machine::paca::{self, read, write};
+use crate::machine::{boot, ending, memory, smp, spr};
 use crate::media;
 use crate::memory::largest_gap;
 use crate::mmu::negotiate::{Kind, Wanted};
 
-/// The number of the CPU that is being started, and its PACA; `boot/opal.S` reads it.
+/// The number of the CPU that may go on, and its PACA; `boot/opal.S` reads it.
 pub static STARTED: [AtomicU64; 2] = [AtomicU64::new(u64::MAX), AtomicU64::new(0)];
 
 unsafe extern "C" {
     fn opal_secondary_start();
 }
+
+/// Ticks of the time base in which a CPU hears a doorbell: 10 ms at 512 MHz.
+const HEARS: u64 = 5 << 20;
 
 /// Bytes of a tree that are believed; skiboot's have about 20 KB, and more with devices.
 const TREE_MAX: usize = 16 << 20;
@@ -102,21 +106,22 @@ pub struct Powernv {
     modern: bool,
     /// What every CPU's LPCR gets besides what it has, once translation is prepared.
     trees: AtomicU64,
+    /// OPAL could not send a system reset, and would take long to find that out again.
+    no_reset: AtomicBool,
 }
 
-const CONSOLES: &str = "/ibm,opal/consoles";
-
 /// Finds OPAL and the console, with which the kernel can speak and end; needs no heap.
-pub fn find(tree: &Tree<'static>) -> Powernv {
-    let opal = tree.find("/ibm,opal");
+pub fn find(tree: Tree<'static>) -> Powernv {
+    let opal = tree.find(&["ibm,opal"]);
     let address = |name| opal.and_then(|node| node.number(name)).unwrap_or(0);
     // SAFETY: what the tree says of the firmware that has started this CPU; the kernel
     // keeps to the gap that reserved memory leaves (`take_over`).
     let opal = unsafe { Opal::new(address("opal-base-address"), address("opal-entry-address")) };
-    let stdout = tree.find("/chosen").and_then(|node| node.text("linux,stdout-path"));
-    let terminal = stdout.and_then(terminal_number).unwrap_or(0);
+    let stdout = tree.find(&["chosen"]).and_then(|node| node.text("linux,stdout-path"));
+    let terminal = AtomicU64::new(stdout.and_then(terminal_number).unwrap_or(0));
     let modern = spr::pvr() >> 16 >= 0x4e;
-    Powernv { opal, terminal: AtomicU64::new(terminal), modern, trees: AtomicU64::new(0) }
+    let (trees, no_reset) = (AtomicU64::new(0), AtomicBool::new(false));
+    Powernv { opal, terminal, modern, trees, no_reset }
 }
 
 /// The number of a terminal, behind the last `@` of its node's name.
@@ -125,42 +130,48 @@ fn terminal_number(path: &[u8]) -> Option<u64> {
     u64::from_str_radix(core::str::from_utf8(digits).ok()?, 16).ok()
 }
 
+/// The memory that the image is in.
+fn memory_of_image(tree: Tree<'static>) -> Option<(Vaddr, u64)> {
+    let (start, end) = boot::image();
+    for node in tree.below(&[]) {
+        if node.text("device_type") == Some(b"memory") {
+            let mut ranges = fdt::ranges(node.property("reg")?);
+            let found = ranges.find(|(at, len)| *at <= start.0 && end.0 - at <= *len);
+            if let Some((at, len)) = found {
+                return Some((Vaddr(at), len));
+            }
+        }
+    }
+    None
+}
+
 /// Learns the rest from the tree and sets up memory. The firmware stays.
-pub fn take_over(platform: &Powernv, tree: &Tree<'static>) -> MachineFacts {
+pub fn take_over(platform: &Powernv, tree: Tree<'static>) -> MachineFacts {
     let mut facts = MachineFacts::default();
-    let chosen = tree.find("/chosen");
+    let chosen = tree.find(&["chosen"]);
     let number = |name| chosen.and_then(|node| node.number(name));
+    let mut from = boot::image().1.0;
     if let (Some(start), Some(end)) = (number("linux,initrd-start"), number("linux,initrd-end"))
         && start < end
     {
         facts.initrd = Some((Vaddr(start), end - start));
+        from = from.max(end);
     }
-    let root = tree.find("/");
-    let nodes = |parent: Option<Node<'static>>| parent.into_iter().flat_map(|it| it.children());
-    let image = boot::image();
-    facts.memory = nodes(root)
-        .filter(|node| node.text("device_type") == Some(b"memory"))
-        .filter_map(|node| node.property("reg"))
-        .flat_map(fdt::ranges)
-        .map(|(start, len)| (Vaddr(start), len))
-        .find(|(start, len)| *start <= image.0 && image.1.since(*start) as u64 <= *len)
-        .expect("the image is in memory");
-    let ranges = root.and_then(|node| node.property("reserved-ranges")).unwrap_or_default();
-    let reserved = tree.reserved().chain(fdt::ranges(ranges));
-    let from = facts.initrd.map_or(0, |(start, len)| start.0 + len).max(image.1.0);
+    facts.memory = memory_of_image(tree).expect("the image is in memory");
     let end = facts.memory.0.0 + facts.memory.1;
-    (facts.files_end, facts.memory_top) = largest_gap((from, end), reserved).unwrap_or((end, end));
-    // From here on there is a heap, and this much later than it could be: strings.
+    (facts.files_end, facts.memory_top) =
+        largest_gap((from, end), tree.reserved()).unwrap_or((end, end));
+    // From here on there is a heap.
     memory::init(&facts);
 
     facts.archive_from = String::from("the firmware");
-    facts.bootargs = chosen.and_then(|it| it.text("bootargs")).unwrap_or_default().to_vec();
-    let model = root.and_then(|node| node.text("model")).unwrap_or_default();
+    let text = |node: Option<Node<'static>>, name| node.and_then(|node| node.text(name));
+    facts.bootargs = text(chosen, "bootargs").unwrap_or_default().to_vec();
+    let model = text(tree.find(&[]), "model").unwrap_or_default();
     facts.model = String::from_utf8_lossy(model).into_owned();
-    let wanted = media::value(&facts.bootargs, "console").map(String::from_utf8_lossy);
-    if let Some(name) = wanted {
+    if let Some(name) = media::value(&facts.bootargs, "console").map(String::from_utf8_lossy) {
         let wanted = name.strip_prefix("hvc").and_then(|number| number.parse().ok());
-        let mut all = nodes(tree.find(CONSOLES)).filter_map(|node| node.number("reg"));
+        let mut all = tree.below(&["ibm,opal", "consoles"]).filter_map(|node| node.number("reg"));
         match all.find(|terminal| Some(*terminal) == wanted) {
             Some(terminal) => platform.terminal.store(terminal, Ordering::Relaxed),
             None => facts.trouble = Some(format!("console={name}: no such terminal")),
@@ -168,13 +179,13 @@ pub fn take_over(platform: &Powernv, tree: &Tree<'static>) -> MachineFacts {
     }
     facts.console = format!("opal@{:x}", platform.terminal.load(Ordering::Relaxed));
     let wanted = Wanted::find(&facts.bootargs);
-    facts.translation =
-        (platform.modern && wanted != Some(Wanted::Off)).then_some(Kind::Radix);
+    let radix = platform.modern && wanted != Some(Wanted::Off);
+    facts.translation = radix.then_some(Kind::Radix);
     if matches!(wanted, Some(Wanted::Kind(kind)) if facts.translation != Some(kind)) {
-        let trouble = "mmu=: no such translation on this machine without a hypervisor";
+        let trouble = "mmu=: not to be had on this machine without a hypervisor";
         facts.trouble.get_or_insert(String::from(trouble));
     }
-    for node in nodes(tree.find("/cpus")) {
+    for node in tree.below(&["cpus"]) {
         let servers = node.property("ibm,ppc-interrupt-server#s").unwrap_or_default();
         let (threads, _) = servers.as_chunks::<4>();
         facts.cpus.extend(threads.iter().map(|bytes| u32::from_be_bytes(*bytes)));
@@ -183,7 +194,9 @@ pub fn take_over(platform: &Powernv, tree: &Tree<'static>) -> MachineFacts {
         }
     }
     let own = spr::pir();
-    facts.cpus.sort_by_key(|cpu| *cpu != own);
+    if let Some(at) = facts.cpus.iter().position(|cpu| *cpu == own) {
+        facts.cpus.swap(0, at);
+    }
     facts
 }
 
@@ -222,7 +235,8 @@ impl Powernv {
         if trees != 0 {
             set!(PTCR, PARTITIONS.0.get() as u64);
         }
-        set!(lpcr::NUMBER, get!(lpcr::NUMBER) & !off | lpcr::LPES | trees);
+        let old = get!(lpcr::NUMBER);
+        set!(lpcr::NUMBER, old & !off | lpcr::LPES | trees);
         if trees != 0 {
             // All of this CPU's, of every kind: IS 3, RIC 2, with and without PRS.
             // SAFETY: forgets cached translations only.
@@ -257,10 +271,11 @@ impl Platform for Powernv {
         self.opal.reboot()
     }
 
+    /// It has come already, and waits.
     fn start_cpu(&self, hardware: u32, _: Vaddr, argument: u64) -> bool {
         STARTED[1].store(argument, Ordering::Relaxed);
         STARTED[0].store(hardware.into(), Ordering::Release);
-        self.opal.start_cpu(hardware, Vaddr(opal_secondary_start as *const () as u64))
+        true
     }
 
     fn wake(&self, hardware: u32) {
@@ -275,11 +290,20 @@ impl Platform for Powernv {
     }
 
     fn reset_cpu(&self, hardware: u32) -> bool {
-        let sent = self.opal.signal_system_reset(hardware);
-        if !sent {
-            // Whoever takes interrupts hears this at least.
-            self.wake(hardware);
+        // Whoever takes interrupts stops at this, if that is what it is about.
+        self.wake(hardware);
+        let since = spr::timebase();
+        while ending::has_begun() && spr::timebase() - since < HEARS {
+            if smp::visit().any(|cpu| cpu.hardware == hardware && paca::stopped(cpu.paca)) {
+                return true;
+            }
+            pause();
         }
+        if self.no_reset.load(Ordering::Relaxed) {
+            return false;
+        }
+        let sent = self.opal.signal_system_reset(hardware);
+        self.no_reset.store(!sent, Ordering::Relaxed);
         sent
     }
 
@@ -287,21 +311,28 @@ impl Platform for Powernv {
         spr::interrupts_off();
         if self.modern {
             if read!(rung) == 0 {
-                set!(PSSCR, 0_u64); // comes back to the next instruction, with all registers
-                // SAFETY: the decrementer ends it, or a doorbell, also with EE off.
-                unsafe { asm!(".long 0x4c0002e4", options(nostack)) }; // stop
+                // PSSCR 0: it goes on behind the instruction, with all registers.
+                set!(PSSCR, 0_u64);
+                // SAFETY: `stop`; the decrementer ends it, or a doorbell, also with EE off.
+                unsafe { asm!(".long 0x4c0002e4", options(nostack)) };
             }
             write!(rung, 0);
             // SAFETY: what was stored before the doorbell is seen after this (msgsync).
             unsafe { asm!(".long 0x7c0006ec", "lwsync", options(nostack, preserves_flags)) };
         } else {
-            crate::machine::lock::pause();
+            pause();
         }
         spr::interrupts_on();
     }
 
-    fn little_endian_exceptions(&self) {
+    /// The other CPUs come at once: those that wait in the firmware cost an emulator
+    /// more. Whether one has not come is seen when it is started.
+    fn little_endian_exceptions(&self, facts: &MachineFacts) {
         self.opal.prepare_cpus(self.modern);
+        let entry = Vaddr(opal_secondary_start as *const () as u64);
+        for cpu in facts.cpus.iter().skip(1) {
+            self.opal.start_cpu(*cpu, entry);
+        }
         self.settle();
     }
 

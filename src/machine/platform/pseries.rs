@@ -348,7 +348,7 @@ impl Platform for Pseries {
         hcall::cede();
     }
 
-    fn little_endian_exceptions(&self) {
+    fn little_endian_exceptions(&self, _: &MachineFacts) {
         assert!(hcall::set_little_endian_interrupts(), "the hypervisor has no little-endian mode");
     }
 

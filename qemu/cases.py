@@ -254,10 +254,12 @@ def environment(case):
     if asked and case.machine.get("CPU", asked) != asked:
         raise Skipped(f"is for CPU={case.machine['CPU']}")
     if env.get("MACHINE", "pseries") != "pseries":
-        own = {"CPU", "ICOUNT"}.intersection(case.machine)
-        if own:
-            raise Skipped(f"sets {' and '.join(sorted(own))}, which is for pseries")
-    elif "MACHINE" in case.machine:
+        cpu = "power" + env["MACHINE"].removeprefix("powernv")
+        if case.machine.get("MACHINE", env["MACHINE"]) != env["MACHINE"]:
+            raise Skipped(f"is for MACHINE={case.machine['MACHINE']}")
+        if "ICOUNT" in case.machine or case.machine.get("CPU", cpu) != cpu:
+            raise Skipped(f"is for pseries, with {' '.join(f'{k}={v}' for k, v in case.machine.items())}")
+    elif case.machine.get("MACHINE", "pseries") != "pseries":
         if {"CPU", "MMU", "ICOUNT"}.intersection(env):
             raise Skipped(f"is for MACHINE={case.machine['MACHINE']}")
     env = {"FIRMWARE": "vof", "TIMEOUT": "60", **env}

@@ -134,6 +134,7 @@ enum Found {
 static PLATFORM: Once<Found> = Once::new();
 
 /// The platform; `None` before it was found.
+#[inline(never)] // asked for in many places, seldom
 pub fn get() -> Option<&'static dyn Platform> {
     Some(match PLATFORM.get()? {
         Found::Pseries(platform) => platform,

@@ -101,6 +101,7 @@ const RADIX: u64 = 1 << 63;
 /// The platform of bare machines.
 pub struct Powernv {
     opal: Opal,
+    /// The console: the first, which OPAL itself prints to, or that of `console=`.
     terminal: AtomicU64,
     /// What the processor knows: radix, `stop` and doorbells to all CPUs. POWER9.
     modern: bool,
@@ -117,17 +118,9 @@ pub fn find(tree: Tree<'static>) -> Powernv {
     // SAFETY: what the tree says of the firmware that has started this CPU; the kernel
     // keeps to the gap that reserved memory leaves (`take_over`).
     let opal = unsafe { Opal::new(address("opal-base-address"), address("opal-entry-address")) };
-    let stdout = tree.find(&["chosen"]).and_then(|node| node.text("linux,stdout-path"));
-    let terminal = AtomicU64::new(stdout.and_then(terminal_number).unwrap_or(0));
     let modern = spr::pvr() >> 16 >= 0x4e;
     let (trees, no_reset) = (AtomicU64::new(0), AtomicBool::new(false));
-    Powernv { opal, terminal, modern, trees, no_reset }
-}
-
-/// The number of a terminal, behind the last `@` of its node's name.
-fn terminal_number(path: &[u8]) -> Option<u64> {
-    let digits = path.rsplit(|byte| *byte == b'@').next()?;
-    u64::from_str_radix(core::str::from_utf8(digits).ok()?, 16).ok()
+    Powernv { opal, terminal: AtomicU64::new(0), modern, trees, no_reset }
 }
 
 /// The memory that the image is in.

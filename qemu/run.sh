@@ -12,7 +12,8 @@
 #   MMU        radix, hash or off; handed to the kernel as the word mmu=...
 #   CAS        1: the kernel negotiates also where it need not (the word cas)
 #   MACHINE    pseries (default), or a machine without a hypervisor: powernv9, powernv10,
-#              which skiboot boots in 1 to 3 s. No CPU, FIRMWARE, MEDIUM, ICOUNT there
+#              and powernv8 with MMU=off. skiboot takes 1 to 4 s and a BMC powers off;
+#              no FIRMWARE, CAS, MEDIUM, ICOUNT or other CPU there
 #   FIRMWARE   slof (default) or vof: QEMU's own, which starts in 0.1 s
 #   ICOUNT     1: one instruction is one nanosecond; runs repeat to the tick.
 #              fine: one is 1024 ns, so that with SMP CPUs take turns every few
@@ -66,18 +67,21 @@ pseries)
     machine=pseries,cap-cfpc=broken,cap-sbbc=broken,cap-ibs=broken
     board=(-cpu "${CPU:-power9}")
     ;;
-powernv9 | powernv10)
+powernv8 | powernv9 | powernv10)
     machine=$MACHINE
     # Power-off is asked of a BMC.
     board=(-device ipmi-bmc-sim,id=bmc0 -device isa-ipmi-bt,bmc=bmc0,irq=10)
     [ "${CPU:-power${machine#powernv}}" = "power${machine#powernv}" ] || refuse "CPU=$CPU: not on $machine"
     [ "${ICOUNT:-0}" = 0 ] || refuse "ICOUNT=$ICOUNT: QEMU 7.2 cannot run skiboot so"
     [ -z "${MEDIUM:-}" ] || refuse "MEDIUM=$MEDIUM: only on pseries"
-    [ "${MMU:-radix}" != hash ] || refuse "MMU=hash: only on pseries"
+    case $machine-${MMU:-} in
+    powernv8-off) ;;
+    powernv8-*) refuse "MACHINE=powernv8: only with MMU=off: hash tables are a hypervisor's here" ;;
+    *-hash) refuse "MMU=hash: only on pseries" ;;
+    esac
     FIRMWARE='' CAS=''
     ;;
-powernv8) refuse "MACHINE=powernv8: not supported: it has no radix, and hash tables need a hypervisor" ;;
-*) refuse "MACHINE=$MACHINE: pseries, powernv9 or powernv10" ;;
+*) refuse "MACHINE=$MACHINE: pseries, powernv8, powernv9 or powernv10" ;;
 esac
 case ${FIRMWARE:-slof} in
 slof) ;;

@@ -20,7 +20,6 @@
 use alloc::format;
 use alloc::string::String;
 use core::arch::asm;
-use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::opal::Opal;
@@ -86,14 +85,9 @@ const LPID: u32 = 319;
 const PTCR: u32 = 464;
 const PSSCR: u32 = 855;
 
-/// A partition table with 256 entries, of which the first is ours: the size field 0.
-#[repr(C, align(4096))]
-struct Partitions(UnsafeCell<[u64; 512]>);
-
-// SAFETY: written once, by the boot CPU while it is alone; then only processors read it.
-unsafe impl Sync for Partitions {}
-
-static PARTITIONS: Partitions = Partitions(UnsafeCell::new([0; 512]));
+/// Bytes of a partition table with 256 entries, of which the first is ours. Its size
+/// field is then 0.
+const PARTITIONS_BYTES: u64 = 4096;
 
 /// Both words of an entry say that they are about radix.
 const RADIX: u64 = 1 << 63;
@@ -105,8 +99,8 @@ pub struct Powernv {
     terminal: AtomicU64,
     /// What the processor knows: radix, `stop` and doorbells to all CPUs. POWER9.
     modern: bool,
-    /// What every CPU's LPCR gets besides what it has, once translation is prepared.
-    trees: AtomicU64,
+    /// The partition table, once there is one.
+    partitions: AtomicU64,
     /// OPAL could not send a system reset, and would take long to find that out again.
     no_reset: AtomicBool,
 }
@@ -119,8 +113,8 @@ pub fn find(tree: Tree<'static>) -> Powernv {
     // keeps to the gap that reserved memory leaves (`take_over`).
     let opal = unsafe { Opal::new(address("opal-base-address"), address("opal-entry-address")) };
     let modern = spr::pvr() >> 16 >= 0x4e;
-    let (trees, no_reset) = (AtomicU64::new(0), AtomicBool::new(false));
-    Powernv { opal, terminal: AtomicU64::new(0), modern, trees, no_reset }
+    let [terminal, partitions] = [const { AtomicU64::new(0) }; 2];
+    Powernv { opal, terminal, modern, partitions, no_reset: AtomicBool::new(false) }
 }
 
 /// The memory that the image is in.
@@ -223,15 +217,17 @@ impl Powernv {
         if self.modern {
             off |= lpcr::TREES | lpcr::HEIC | lpcr::HVICE;
         }
-        let trees = self.trees.load(Ordering::Acquire);
+        let partitions = self.partitions.load(Ordering::Acquire);
+        let mut trees = 0;
         set!(LPID, 0_u64);
-        if trees != 0 {
-            set!(PTCR, PARTITIONS.0.get() as u64);
+        if partitions != 0 {
+            set!(PTCR, partitions);
+            trees = lpcr::TREES;
         }
         let old = get!(lpcr::NUMBER);
         set!(lpcr::NUMBER, old & !off | lpcr::LPES | trees);
-        if trees != 0 {
-            // All of this CPU's, of every kind: IS 3, RIC 2, with and without PRS.
+        if partitions != 0 {
+            // All of this partition's, of every kind: IS 3, RIC 2, with and without PRS.
             // SAFETY: forgets cached translations only.
             unsafe {
                 asm!("ptesync", "tlbie {rb}, {rs}, 2, 1, 1", "tlbie {rb}, {rs}, 2, 0, 1",
@@ -334,15 +330,15 @@ impl Platform for Powernv {
     }
 
     fn use_trees(&self, table: u64, tree: u64) -> bool {
-        if !self.modern {
-            return false;
-        }
-        let entry = PARTITIONS.0.get().cast::<u64>();
+        let place = memory::take_for_tables(PARTITIONS_BYTES, PARTITIONS_BYTES);
+        let Some(partitions) = place.filter(|_| self.modern) else { return false };
         for (index, word) in [RADIX | tree, RADIX | table].into_iter().enumerate() {
-            // SAFETY: the first two words of the table, which no processor reads yet.
-            unsafe { entry.add(index).write_volatile(word.to_be()) };
+            let at = (partitions.0 as *mut u64).wrapping_add(index);
+            // SAFETY: the first two words of the table, which no processor reads yet;
+            // translation is off.
+            unsafe { at.write_volatile(word.to_be()) };
         }
-        self.trees.store(lpcr::TREES, Ordering::Release);
+        self.partitions.store(partitions.0, Ordering::Release);
         self.settle();
         true
     }

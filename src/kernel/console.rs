@@ -73,7 +73,7 @@ pub fn write_bytes(bytes: &[u8]) {
 
 /// Writes bytes as they are; a line end becomes CR LF for a person's terminal.
 pub fn write_plain(bytes: &[u8]) {
-    let (Some(platform), Some(last)) = (platform::here(), bytes.last()) else { return };
+    let (Some(platform), Some(last)) = (platform::get(), bytes.last()) else { return };
     let _turn = turn();
     AT_EDGE.store(false, Ordering::Relaxed); // a fault may come half-way
     if interactive() {

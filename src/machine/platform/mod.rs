@@ -136,12 +136,6 @@ static PLATFORM: Once<Found> = Once::new();
 /// The platform; `None` before it was found.
 #[inline(never)] // asked for in many places, seldom
 pub fn get() -> Option<&'static dyn Platform> {
-    here()
-}
-
-/// As [`get`], for each line that is printed.
-#[inline(always)]
-pub fn here() -> Option<&'static dyn Platform> {
     Some(match PLATFORM.get()? {
         Found::Pseries(platform) => platform,
         Found::Powernv(platform) => platform,

@@ -47,6 +47,7 @@ pub fn size(header: &[u8; HEADER]) -> Option<usize> {
 /// A tree in the bytes that it came in.
 #[derive(Clone, Copy, Debug)]
 pub struct Tree<'a> {
+    all: &'a [u8],
     reserved: &'a [u8],
     nodes: &'a [u8],
     names: &'a [u8],
@@ -73,7 +74,13 @@ impl<'a> Tree<'a> {
     pub fn new(bytes: &'a [u8]) -> Option<Self> {
         let bytes = bytes.get(..size(bytes.first_chunk()?)?)?;
         let part = |at| bytes.get(word(bytes, at)? as usize..);
-        Some(Self { nodes: part(8)?, names: part(12)?, reserved: part(16)? })
+        Some(Self { all: bytes, nodes: part(8)?, names: part(12)?, reserved: part(16)? })
+    }
+
+    /// The bytes that it is in.
+    #[must_use]
+    pub fn bytes(&self) -> &'a [u8] {
+        self.all
     }
 
     /// Memory that must be left alone: first address and bytes of each range.

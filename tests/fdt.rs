@@ -21,6 +21,9 @@ fn bare() -> Option<Vec<u8>> {
 #[test]
 fn finds_nodes_and_properties_where_the_compiler_put_them() {
     let Some(bytes) = bare() else { return };
+    let mut longer = bytes.clone();
+    longer.push(0);
+    assert_eq!(Tree::new(&longer).unwrap().bytes(), bytes);
     let tree = Tree::new(&bytes).unwrap();
     assert!(tree.reserved().eq([(0x3000_0000, 0x60_0000), (0x203f_fd80_0000, 0x40_0000)]));
     let root = tree.find(&[]).unwrap();

@@ -55,8 +55,8 @@ pub fn tree(at: Vaddr) -> Tree<'static> {
     // tree's address: its header is RAM, and no number of it is believed unchecked.
     let header = unsafe { &*(at.0 as *const [u8; fdt::HEADER]) };
     let size = fdt::size(header).filter(|size| *size <= TREE_MAX).expect("r3 is a tree's address");
-    // SAFETY: as above; nobody writes to it until memory is handed out, and it is not
-    // used after that.
+    // SAFETY: as above; nobody writes there: `take_over` keeps memory of its own clear
+    // of it, and it is not used after that.
     let bytes = unsafe { core::slice::from_raw_parts(at.0 as *const u8, size) };
     Tree::new(bytes).expect("its parts are inside")
 }
@@ -146,8 +146,9 @@ pub fn take_over(platform: &Powernv, tree: Tree<'static>) -> MachineFacts {
     }
     facts.memory = memory_of_image(tree).expect("the image is in memory");
     let end = facts.memory.0.0 + facts.memory.1;
-    (facts.files_end, facts.memory_top) =
-        largest_gap((from, end), tree.reserved()).unwrap_or((end, end));
+    let own = (tree.bytes().as_ptr() as u64, tree.bytes().len() as u64);
+    let taken = tree.reserved().chain([own]);
+    (facts.files_end, facts.memory_top) = largest_gap((from, end), taken).unwrap_or((end, end));
     // From here on there is a heap.
     memory::init(&facts);
 
@@ -202,8 +203,8 @@ macro_rules! get {
 /// Writes one.
 macro_rules! set {
     ($number:expr, $value:expr) => {
-        // SAFETY: translation is off, so nothing that runs now depends on it; interrupts
-        // are off. What it is set to is right for this kernel (whoever uses this).
+        // SAFETY: interrupts are off, and nothing that runs now depends on it: what is
+        // about translation is set while that is off, PSSCR is about `stop` alone.
         unsafe {
             asm!("mtspr {}, {}", "isync", const $number, in(reg) $value, options(nostack));
         }

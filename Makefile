@@ -94,9 +94,10 @@ test-qemu: kernel bad-modules debian-modules $(CORPUS_LINK) $(SPOIL) ## console 
 	@$(with_debian) exec tools/test.sh qemu
 
 # Both translations, on every CPU that has them, with 1 to 8 CPUs; once with SLOF;
-# once on a processor that has to look like an older one. MATRIX='...' for some.
+# once on a processor that has to look like an older one; without a hypervisor. MATRIX='...' for some.
 MATRIX = $(foreach smp,1 2 4 8,power8-hash-$(smp) power9-radix-$(smp) power9-hash-$(smp) \
-         power10-radix-$(smp)) power9-radix-1-slof power9-like8-2
+         power10-radix-$(smp)) power9-radix-1-slof power9-like8-2 \
+         powernv9-radix-2 powernv10-radix-1
 test-matrix: kernel bad-modules debian-modules $(CORPUS_LINK) ## the transcripts on every machine, or on MATRIX='power8-hash-2 ...'
 	@tools/deps.sh run test
 	@$(with_debian) exec tools/test.sh $(MATRIX)

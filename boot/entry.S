@@ -1,15 +1,15 @@
 /*
- * _start - the first byte of the image; Open Firmware or a loader jumps here.
+ * _start - the first byte of the image; Open Firmware, skiboot or a loader jumps here.
  *
  *   In        r3 r4   archive of modules and its bytes (GRUB, boot/client.S), or
- *                     nothing of use; FDT in r3 if r5 is 0
+ *                     nothing of use; a device tree in r3 if r5 is 0
  *             r5      Open Firmware's client interface entry, or 0
- *   Out       never returns: goes on in kernel_main(archive, bytes, r5, time base)
+ *   Out       never returns: goes on in kernel_main(r3, r4, r5, time base)
  *   Clobbers  everything
  *   Stack     sets r1 to the top of the boot stack
  *   Context   real mode, interrupts off; either endianness, 32- or 64-bit mode
  *   Spec      IEEE 1275 PowerPC binding, "Client program execution environment";
- *             LoPAPR appendix B
+ *             LoPAPR appendix B; ePAPR 1.1, 5.4 (a tree in r3)
  *
  * Nothing here believes the link address: firmware puts the image where it
  * likes. `bcl 20,31,.+4` finds the address; the relocations are all RELATIVE,
@@ -43,9 +43,12 @@ entry_le:
         isync
 
         mftb    %r27                    /* when the kernel's life began */
-        clrldi  %r24, %r3, 32           /* 32-bit firmware leaves rubbish above */
+        mr      %r24, %r3
+        clrldi. %r26, %r5, 32           /* 32-bit firmware leaves rubbish above */
+        beq     entry_of_tree
+        clrldi  %r24, %r3, 32
+entry_of_tree:
         clrldi  %r25, %r4, 32
-        clrldi  %r26, %r5, 32
 
         bcl     20, 31, entry_here
 entry_here:

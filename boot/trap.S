@@ -6,7 +6,8 @@
  * nothing that the interrupted code owns is believed, neither r13 nor r2 nor,
  * before it has been checked, r1.
  *
- *   0x100.. trap_vector  (a copy each) -> 0x2000 trap_low (a copy) -> trap_entry
+ *   0x100.. trap_vector  (a copy each) -> 0x2000.. trap_low (a copy) -> trap_entry
+ *                       (hypervisor's) -> 0x2000 trap_low_hypervisor --'
  *
  * The pieces below up to trap_low_end are copied to low memory by
  * machine::trap::install, which fills in the vector number and the branch.
@@ -27,9 +28,21 @@ trap_vector_branch:
         .global trap_vector_end
 trap_vector_end:
 
+        /* A hypervisor's own vectors: what interrupted it is in registers of their own.
+           Such an interrupt comes with MSR[EE] on, so never while srr0 and srr1 are in
+           use, or at an instruction that asks for it. */
+        .global trap_low_hypervisor
+trap_low_hypervisor:
+        std     %r11, {EXC_R11}(%r13)
+        mfspr   %r11, {HSRR0}
+        mtsrr0  %r11
+        mfspr   %r11, {HSRR1}
+        mtsrr1  %r11
+        b       trap_low_saved
         .global trap_low
 trap_low:
         std     %r11, {EXC_R11}(%r13)
+trap_low_saved:
         mfctr   %r11
         std     %r11, {EXC_CTR}(%r13)
         ld      %r11, {TRAP_ENTRY}(%r13)

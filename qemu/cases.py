@@ -253,6 +253,15 @@ def environment(case):
     asked = env.get("CPU")
     if asked and case.machine.get("CPU", asked) != asked:
         raise Skipped(f"is for CPU={case.machine['CPU']}")
+    if env.get("MACHINE", "pseries") != "pseries":
+        cpu = "power" + env["MACHINE"].removeprefix("powernv")
+        if case.machine.get("MACHINE", env["MACHINE"]) != env["MACHINE"]:
+            raise Skipped(f"is for MACHINE={case.machine['MACHINE']}")
+        if "ICOUNT" in case.machine or case.machine.get("CPU", cpu) != cpu:
+            raise Skipped(f"is for pseries, with {' '.join(f'{k}={v}' for k, v in case.machine.items())}")
+    elif case.machine.get("MACHINE", "pseries") != "pseries":
+        if {"CPU", "MMU", "ICOUNT"}.intersection(env):
+            raise Skipped(f"is for MACHINE={case.machine['MACHINE']}")
     env = {"FIRMWARE": "vof", "TIMEOUT": "60", **env}
     env.update(case.machine)
     env["AUDIT"] = "1"

@@ -11,7 +11,9 @@
 #   SMP MEM    how many CPUs (1), how much memory (1G)
 #   MMU        radix, hash or off; handed to the kernel as the word mmu=...
 #   CAS        1: the kernel negotiates also where it need not (the word cas)
-#   MACHINE    pseries (powernv9 is not supported yet)
+#   MACHINE    pseries (default), or a machine without a hypervisor: powernv9, powernv10,
+#              and powernv8 with MMU=off. skiboot takes 1 to 4 s and a BMC powers off;
+#              no FIRMWARE, CAS, MEDIUM, ICOUNT or other CPU there
 #   FIRMWARE   slof (default) or vof: QEMU's own, which starts in 0.1 s
 #   ICOUNT     1: one instruction is one nanosecond; runs repeat to the tick.
 #              fine: one is 1024 ns, so that with SMP CPUs take turns every few
@@ -59,12 +61,27 @@ words() {
 
 # --- the machine -----------------------------------------------------------
 
-# TCG has none of the speculation barriers that pseries asks for by default.
-machine=pseries,cap-cfpc=broken,cap-sbbc=broken,cap-ibs=broken
 case ${MACHINE:-pseries} in
-pseries) ;;
-powernv9) refuse "MACHINE=powernv9: not supported yet, only pseries" ;;
-*) refuse "MACHINE=$MACHINE: pseries is the only machine" ;;
+pseries)
+    # TCG has none of the speculation barriers that pseries asks for by default.
+    machine=pseries,cap-cfpc=broken,cap-sbbc=broken,cap-ibs=broken
+    board=(-cpu "${CPU:-power9}")
+    ;;
+powernv8 | powernv9 | powernv10)
+    machine=$MACHINE
+    # Power-off is asked of a BMC.
+    board=(-device ipmi-bmc-sim,id=bmc0 -device isa-ipmi-bt,bmc=bmc0,irq=10)
+    [ "${CPU:-power${machine#powernv}}" = "power${machine#powernv}" ] || refuse "CPU=$CPU: not on $machine"
+    [ "${ICOUNT:-0}" = 0 ] || refuse "ICOUNT=$ICOUNT: QEMU 7.2 cannot run skiboot so"
+    [ -z "${MEDIUM:-}" ] || refuse "MEDIUM=$MEDIUM: only on pseries"
+    case $machine-${MMU:-} in
+    powernv8-off) ;;
+    powernv8-*) refuse "MACHINE=powernv8: only with MMU=off: hash tables are a hypervisor's here" ;;
+    *-hash) refuse "MMU=hash: only on pseries" ;;
+    esac
+    FIRMWARE='' CAS=''
+    ;;
+*) refuse "MACHINE=$MACHINE: pseries, powernv8, powernv9 or powernv10" ;;
 esac
 case ${FIRMWARE:-slof} in
 slof) ;;
@@ -91,12 +108,13 @@ case ${SMP:-1} in
 [1-9] | [1-9][0-9]) ;;
 *) refuse "SMP=$SMP: a number of CPUs, from 1 on" ;;
 esac
-# QEMU hands out memory in pieces of 256 MiB; a bare number is of MiB.
+# pseries hands out memory in pieces of 256 MiB; a bare number is of MiB.
 mem=${MEM:-1G}
 [[ $mem =~ ^([1-9][0-9]{0,5})([MG]?)$ ]] || refuse "MEM=$mem: a size such as 256M or 2G"
 mebibytes=${BASH_REMATCH[1]}
 [ "${BASH_REMATCH[2]}" != G ] || mebibytes=$((mebibytes * 1024))
 [ $((mebibytes % 256)) = 0 ] || refuse "MEM=$mem: a multiple of 256M, such as 512M or 2G"
+[ "${MACHINE:-pseries}" = pseries ] || [ $mebibytes -ge 1024 ] || refuse "MEM=$mem: $MACHINE has 1G at least"
 case ${CAS:-0} in
 0 | 1) ;;
 *) refuse "CAS=$CAS: 1 or nothing" ;;
@@ -114,9 +132,10 @@ esac
 
 qemu=(
     qemu-system-ppc64
-    -M "$machine" -cpu "${CPU:-power9}" -smp "${SMP:-1}" -m "${MEM:-1G}"
+    -M "$machine" "${board[@]}" -smp "${SMP:-1}" -m "${MEM:-1G}"
     -nodefaults -display none
-    # ibm,os-term, the end of a panic, becomes status 1; power-off is 0.
+    # ibm,os-term, the end of a panic, becomes status 1; power-off is 0. OPAL has no
+    # such thing: there the verdict alone tells.
     -action panic=exit-failure
 )
 if [ "${ICOUNT:-0}" = 1 ]; then

@@ -227,6 +227,19 @@ class Faults(Booted):
         self.assertEqual(lines.count("back trace:"), 4)
 
 
+class Bare(Booted):
+    """Without a hypervisor a failure has no status of QEMU's: the verdict tells."""
+
+    def test_a_fault_is_a_verdict_and_the_machine_goes_off(self):
+        if {"CPU", "MMU", "ICOUNT", "MACHINE"}.intersection(self.environment()):
+            self.skipTest("is for MACHINE=powernv9")
+        status, _, lines = self.boot("selftest fault load; echo on", MACHINE="powernv9", TIMEOUT="60")
+        self.assertEqual(status, 1, lines)
+        self.assertRegex(lines[-1], f"^tocsin: panic {Faults.NOWHERE} at ")
+        self.assertEqual(sum(line.startswith("tocsin: ") for line in lines), 1, lines)
+        self.assertIn("back trace:", lines)
+
+
 class Attacks(Booted):
     """Addresses that only the machine knows: what must not be written or executed."""
 

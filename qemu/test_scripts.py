@@ -240,6 +240,28 @@ class Running(Folder):
             self.assertEqual(done.returncode, 2, name)
             self.assertIn(f"{name}=no-such: ", done.stderr)
 
+    def test_a_bare_machine_has_not_what_only_a_guest_has(self):
+        for machine, settings in (
+            ("powernv9", {"CPU": "power8"}), ("powernv10", {"CPU": "power9"}),
+            ("powernv9", {"MMU": "hash"}), ("powernv9", {"ICOUNT": "1"}),
+            ("powernv9", {"MEDIUM": "iso-vscsi"}), ("powernv9", {"MEM": "768M"}), ("powernv8", {}),
+        ):
+            done = self.run_with("exit 0", MACHINE=machine, **settings)
+            self.assertEqual(done.returncode, 2, (machine, settings))
+            for name, value in (settings or {"MACHINE": machine}).items():
+                self.assertIn(f"{name}={value}: ", done.stderr)
+        command = self.run_with("echo \"$@\" | tee /dev/stderr; echo tocsin 1; echo tocsin: ok",
+                                MACHINE="powernv10", CPU="power10", FIRMWARE="vof").stderr
+        self.assertIn("-M powernv10 -device ipmi-bmc-sim,id=bmc0", command)
+        self.assertNotIn("-cpu", command)
+
+    def test_what_skiboot_says_later_is_not_the_kernels(self):
+        done = self.run_with(
+            "echo '[    0.4,5] INIT'; echo tocsin 1; echo '[    9.255945397,3] Could not'\n"
+            "echo tocsin: ok; echo '[   10.262891715,5] OPAL: Shutdown request'")
+        self.assertEqual((done.returncode, done.stdout), (0, "tocsin 1\ntocsin: ok\n"))
+        self.assertIn("Shutdown", done.stderr)
+
 
 if __name__ == "__main__":
     sys.exit(unittest.main())

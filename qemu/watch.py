@@ -30,6 +30,8 @@ import time
 # Or the last one: boot/client.S has found the kernel damaged.
 FIRST_LINE = re.compile(r"tocsin [0-9]|tocsin: failed: boot: ")
 VERDICT = re.compile(r"tocsin: (ok$|failed: |(oops|panic)\b)")
+# skiboot goes on talking when the kernel runs: time, and how grave it is.
+SKIBOOT = re.compile(r"\[ *[0-9]+\.[0-9]{9},[0-9]\] ")
 # Colours, cursor movements and the like: SLOF draws with them.
 ESCAPE = re.compile(r"\x1b(\[[0-9;?]*[ -/]*[@-~]|[()][0-9A-B]|[=>78cDEHM])")
 # What QEMU says about every pseries machine under TCG; nothing is wrong.
@@ -75,6 +77,9 @@ class Console:
             self.kernel_runs = True
             line = line[first.start():]
         line = line.replace("\r", "")
+        if SKIBOOT.match(line):
+            say(self.err, line)
+            return
         say(self.out, line)
         if line:
             self.last = line

@@ -17,6 +17,7 @@
 //! ksyms/      the kernel's own symbols, packed into its image
 //! mmu/        what an address may be used for: radix tree, hash table
 //! memory/     which pages are free; initrd.rs the files that came along
+//! fdt.rs      the device tree of a machine without Open Firmware
 //! media.rs    where a boot medium has the files that belong to the kernel
 //! digest.rs   do these bytes equal those elsewhere?
 //! sorted.rs   a map for few keys
@@ -38,6 +39,7 @@ extern crate alloc;
 pub mod addr;
 pub mod compat;
 pub mod digest;
+pub mod fdt;
 pub mod initrd;
 pub mod isa;
 pub mod ksyms;

@@ -9,14 +9,13 @@ mod kernel {
 
     /// Entered from `boot/entry.S`: relocated, on the boot stack, interrupts off.
     #[unsafe(no_mangle)]
-    extern "C" fn kernel_main(archive: u64, archive_len: u64, firmware: u64, entered: u64) -> ! {
+    extern "C" fn kernel_main(r3: u64, r4: u64, firmware: u64, entered: u64) -> ! {
         boot::set_entered(entered); // `time` counts from there
         kernel::connect(); // whom the machine calls: exceptions, C names
         paca::init_boot(); // r13: from here on, stubs and exceptions find the kernel
-        let archive = (archive, archive_len); // perhaps
-        let (platform, facts) = platform::take_over(firmware, archive); // asks all, sets up memory, quiesces
+        let (platform, facts) = platform::take_over(firmware, (r3, r4)); // asks all, sets up memory
         trap::install(); // low memory is ours now
-        platform.little_endian_exceptions();
+        platform.little_endian_exceptions(&facts);
         own::make_stubs(); // what calls of the kernel's functions run through when traced
         mmu::init(&facts); // every address has its rights
         console::greet(&facts);

@@ -34,6 +34,7 @@ packages_of() {
         want cpio cpio
         want xz xz-utils
         want zstd zstd
+        want dtc device-tree-compiler
         ;;
     fuzz) want g++ g++ ;;
     media)
@@ -98,7 +99,7 @@ Without apt-get (or without root and sudo) please install by hand:
   - QEMU's system emulator for ppc64, with its firmware   (qemu-system-ppc64)
   - gcc and binutils for powerpc64le-linux-gnu            (the prefix powerpc64le-linux-gnu-)
   - rustup, which reads rust-toolchain.toml: rustc 1.96 with rust-src, clippy, rustfmt
-  - python3, xz, zstd, cpio, make, a C compiler; g++ for make fuzz; gdb with support for powerpc
+  - python3, xz, zstd, cpio, dtc, make, a C compiler; g++ for make fuzz; gdb with support for powerpc
   - for boot media: xorriso, sfdisk, mkfs.fat, mtools; for tests of GRUB: grub-mkimage
 END
     exit 1

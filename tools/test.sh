@@ -9,6 +9,7 @@
 #   powerN    the same on that CPU
 #   powerN-MMU-SMP[-FIRMWARE]   the transcripts on that machine: power9-hash-4;
 #              with like8 for MMU, on one that has to look like a POWER8
+#   powernvN-MMU-SMP   the same on a machine without a hypervisor: powernv9-radix-2
 #
 # The last line is `N passed, N failed` (and `, N skipped`), and the status
 # agrees. Something that fails before it can count, as a build, is one failure.
@@ -77,6 +78,12 @@ for what in "$@"; do
         fi
         ;;
     media) count media of_unittest python3 -u qemu/test_media.py -v ;;
+    powernv*-*-*)
+        IFS=- read -r machine mmu smp <<<"$what"
+        echo "MACHINE=$machine MMU=$mmu SMP=$smp"
+        # shellcheck disable=SC2086
+        MACHINE=$machine MMU=$mmu SMP=$smp count "$what" of_cases qemu/cases.py ${CASES:-}
+        ;;
     power*-*-*)
         older=''
         IFS=- read -r cpu mmu smp firmware <<<"$what"

@@ -14,7 +14,7 @@
 //! `interactive`, it then gives the prompt. The word `unattended`
 //! means never, whatever the medium says. With `reboot` the machine starts again where
 //! it would have powered off, also after a failure. `mmu=` and `cas`:
-//! `mmu::negotiate`; `console=`: `machine::platform::pseries`.
+//! `mmu::negotiate`; `console=`: `machine::platform`, each in its own way.
 
 use alloc::format;
 use alloc::string::{String, ToString};

@@ -62,7 +62,7 @@ pub static BOOT_STACK: Stack<BOOT_STACK_BYTES, OWN_GUARD_BYTES> = Stack::zeros()
 
 unsafe extern "C" {
     /// Defined by the binary: the boot order.
-    fn kernel_main(archive: u64, archive_len: u64, firmware: u64, entered: u64) -> !;
+    fn kernel_main(r3: u64, r4: u64, firmware: u64, entered: u64) -> !;
     static _image_start: u8;
     static _text_end: u8;
     static _rodata_start: u8;

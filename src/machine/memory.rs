@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!   image | initrd | heap, grows ->   | module pages ...        | firmware's leavings
-//!                  ^ 64 KiB aligned   ^ a quarter of what is left  ^ FIRMWARE_TOP from the end
+//!                  ^ 64 KiB aligned   ^ a quarter of what is left  ^ memory_top
 //! ```
 //!
 //! Module pages lie between the kernel's TOC and TOC + 2 GiB, because profiling
@@ -67,12 +67,9 @@ pub fn fixup(nip: Vaddr) -> Option<Vaddr> {
     places.contains(&nip.0).then_some(Vaddr(safe_copy_fault as *const () as u64))
 }
 
-/// Bytes at the top of the first memory range that firmware may still use.
-const FIRMWARE_TOP: u64 = 0x260_0000;
-/// Bytes behind the files that came along, of which nothing is firmware's.
-const LEAST: u64 = 0x100_0000;
-/// Bytes from their end to the end of memory, at least.
-pub const LEAST_BEHIND_FILES: u64 = LEAST + FIRMWARE_TOP;
+/// Bytes that there must be behind the files that came along, of which nothing is
+/// firmware's.
+pub const LEAST: u64 = 0x100_0000;
 /// The heap takes memory in steps of this many bytes.
 const HEAP_STEP: usize = 256 * 1024;
 /// Runs of free pages that the list has room for before it must grow.
@@ -177,7 +174,7 @@ pub fn init(facts: &MachineFacts) {
     let initrd_end = facts.initrd.map_or(0, |(start, len)| start.0 + len);
     let heap = image_end.0.max(initrd_end).max(facts.files_end).next_multiple_of(0x1_0000);
     let end = start.0 + len;
-    let usable = end.saturating_sub(FIRMWARE_TOP).min(super::boot::kernel_toc().0 + 0x7fff_0000);
+    let usable = facts.memory_top.min(super::boot::kernel_toc().0 + 0x7fff_0000);
     assert!(
         heap + LEAST <= usable,
         "too little memory: 16 MiB are needed behind the initrd; give more (MEM=) or fewer modules"

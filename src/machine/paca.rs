@@ -202,7 +202,9 @@ pub struct Paca {
     pub graph_missed: u64,
     /// First entry of the graph stack.
     pub graph_base: u64,
-    _pad280: [u8; 296 - 280],
+    /// Not 0: another CPU has rung since this one last slept.
+    pub rung: u64,
+    _pad288: [u8; 296 - 288],
     /// Linux's "current task" (newer kernels).
     _current_new: u64,
     _pad304: [u8; 1032 - 304],
@@ -261,7 +263,7 @@ const _: () = {
     assert!(offset_of!(Paca, _canary_new) == 1144);
     assert!(offset_of!(Paca, _current) == 2312);
     assert!(offset_of!(Paca, _canary) == 3192);
-    assert!(offset_of!(Paca, graph_base) + 8 == 280, "ours ends below theirs");
+    assert!(offset_of!(Paca, rung) + 8 == 288, "ours ends below theirs");
     assert!(offset_of!(Paca, reporting) == 1032 && offset_of!(Paca, hardware) == 1096);
     assert!(offset_of!(Paca, blocker) + 16 == 1144, "ours ends below the canary");
     assert!(size_of::<Paca>().is_multiple_of(128));

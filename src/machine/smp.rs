@@ -1,8 +1,8 @@
 //! All the other CPUs: started through the platform, each with its own PACA,
 //! stacks and ticks, then left to run jobs.
 //!
-//! Nothing interrupts another CPU: a CPU that waits for work is asleep in the
-//! hypervisor, and [`wake`] makes it look.
+//! Nothing interrupts another CPU at its work: one that waits for work is asleep, and
+//! [`wake`] makes it look.
 //!
 //! Reference: LoPAPR, "start-cpu", "H_CEDE", "H_PROD".
 
@@ -122,6 +122,9 @@ fn comes_online(paca: Vaddr) -> bool {
 /// The first Rust code of a CPU that was started.
 extern "C" fn secondary_main() -> ! {
     spr::settle_msr();
+    if let Some(platform) = platform::get() {
+        platform.settle_cpu();
+    }
     mmu::turn_on();
     tick::start();
     paca::set_online();

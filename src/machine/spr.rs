@@ -8,8 +8,14 @@ pub mod number {
     pub const DSISR: u32 = 18;
     /// Data address of the last storage interrupt.
     pub const DAR: u32 = 19;
+    /// As SRR0 and SRR1, of interrupts that only a hypervisor takes.
+    pub const HSRR0: u32 = 314;
+    /// See [`HSRR0`].
+    pub const HSRR1: u32 = 315;
     /// Software use: holds the PACA of this CPU, always.
     pub const SPRG0: u32 = 272;
+    /// Which CPU this is, on a bare machine.
+    pub const PIR: u32 = 1023;
     /// Software use: holds the interrupted r13 during exception entry.
     pub const SPRG1: u32 = 273;
 }
@@ -56,6 +62,16 @@ pub fn pvr() -> u32 {
     let value: u64;
     // SAFETY: reading the PVR has no side effect.
     unsafe { asm!("mfspr {}, 287", out(reg) value, options(nomem, nostack, preserves_flags)) };
+    value as u32
+}
+
+/// The number of this CPU, on a bare machine.
+pub fn pir() -> u32 {
+    let value: u64;
+    // SAFETY: reading the PIR has no side effect.
+    unsafe {
+        asm!("mfspr {}, {}", out(reg) value, const number::PIR, options(nomem, nostack));
+    }
     value as u32
 }
 

@@ -7,7 +7,7 @@ use core::arch::{asm, global_asm};
 use core::mem::{offset_of, size_of};
 
 use super::paca::{self, Paca, read, write};
-use super::spr::number::{DAR, DSISR, SPRG0, SPRG1};
+use super::spr::number::{DAR, DSISR, HSRR0, HSRR1, SPRG0, SPRG1};
 use super::step;
 use crate::addr::Vaddr;
 use crate::isa::{Insn, branch};
@@ -18,9 +18,9 @@ use crate::isa::{Insn, branch};
 pub struct TrapFrame {
     /// r0 to r31.
     pub gpr: [u64; 32],
-    /// Address of the instruction that did not complete, or comes next (SRR0).
+    /// Address of the instruction that did not complete, or comes next (SRR0 or HSRR0).
     pub nip: u64,
-    /// Machine state, with the reason in some vectors (SRR1).
+    /// Machine state, with the reason in some vectors (SRR1 or HSRR1).
     pub msr: u64,
     /// Count register.
     pub ctr: u64,
@@ -65,7 +65,19 @@ const PROTECTED_ZONE: usize = 288;
 /// Bytes of a trap frame on the stack.
 const FRAME: usize = (REGS + size_of::<TrapFrame>()).next_multiple_of(16);
 
-/// Low memory that `trap_low` is copied to.
+/// Those that only a hypervisor takes, which the kernel is on a bare machine.
+const fn is_hypervisors(vector: u16) -> bool {
+    matches!(vector, 0x980 | 0xe00..0xf00 | 0xf80 | 0x1500)
+}
+
+/// Hypervisor emulation assistance: how a hypervisor is told of an illegal instruction.
+const EMULATION: u64 = 0xe40;
+/// Another CPU has rung (`msgsnd`).
+const DOORBELL: u64 = 0xe80;
+/// A program interrupt, and its reason "illegal instruction" in SRR1.
+const ILLEGAL: (u64, u64) = (0x700, 0x8_0000);
+
+/// Low memory that `trap_low_hypervisor` and `trap_low` are copied to.
 const LOW: u64 = 0x2000;
 
 /// Every vector that a CPU of this family may take (Power ISA Book III,
@@ -80,6 +92,8 @@ global_asm!(
     include_str!("../../boot/trap.S"),
     SPRG0 = const SPRG0,
     SPRG1 = const SPRG1,
+    HSRR0 = const HSRR0,
+    HSRR1 = const HSRR1,
     SPR_DAR = const DAR,
     SPR_DSISR = const DSISR,
     EXC_R10 = const offset_of!(Paca, exc_r10),
@@ -120,6 +134,7 @@ unsafe extern "C" {
     static trap_vector_branch: [u32; 0];
     static trap_vector_end: [u32; 0];
     static trap_low: [u32; 0];
+    static trap_low_hypervisor: [u32; 0];
     static trap_low_end: [u32; 0];
 }
 
@@ -144,16 +159,19 @@ pub fn install() {
         (&raw const trap_vector as *const u32, &raw const trap_vector_end as *const u32);
     let number = words(start, &raw const trap_vector_number as *const u32);
     let jump = words(start, &raw const trap_vector_branch as *const u32);
+    let (low, low_end) =
+        (&raw const trap_low_hypervisor as *const u32, &raw const trap_low_end as *const u32);
+    let usual = LOW + words(low, &raw const trap_low as *const u32) as u64 * 4;
     for vector in VECTORS {
         let at = u64::from(vector);
         copy_low(start, words(start, end), at);
         let jump_at = Vaddr(at + jump as u64 * 4);
-        let branch = branch::b(jump_at, Vaddr(LOW)).expect("low memory reaches low memory");
+        let target = if is_hypervisors(vector) { LOW } else { usual };
+        let branch = branch::b(jump_at, Vaddr(target)).expect("low memory reaches low memory");
         write_low(at + number as u64 * 4, Insn(0x3980_0000 | u32::from(vector))); // li r12,vector
         write_low(jump_at.0, branch);
     }
-    let (start, end) = (&raw const trap_low as *const u32, &raw const trap_low_end as *const u32);
-    copy_low(start, words(start, end), LOW);
+    copy_low(low, words(low, low_end), LOW);
     super::memory::publish_code(Vaddr(0x100), LOW);
 }
 
@@ -177,8 +195,16 @@ extern "C" fn handle(frame: &mut TrapFrame) {
     super::ending::stop_if_ended_at(frame);
     let depth = read!(trap_depth) + 1;
     write!(trap_depth, depth);
+    if frame.vector == EMULATION {
+        frame.vector = ILLEGAL.0;
+        frame.msr |= ILLEGAL.1;
+    }
     let done = match frame.vector {
         0x900 => !super::tick::handle(frame),
+        DOORBELL => {
+            write!(rung, 1);
+            true
+        }
         _ => fixed(frame) || selftest_trap(frame) || (depth == 1 && step::handle(frame)),
     };
     if done {

@@ -16,6 +16,30 @@ use crate::addr::Vaddr;
 /// Bytes of a page of module memory.
 pub const PAGE: u64 = 4096;
 
+/// The longest run of addresses from `from` up to `end` of which nothing is `taken`
+/// (first addresses and bytes, in any order): its start and its end.
+#[must_use]
+pub fn largest_gap(
+    (from, end): (u64, u64),
+    taken: impl Iterator<Item = (u64, u64)> + Clone,
+) -> Option<(u64, u64)> {
+    let (mut best, mut at) = ((from, from), from);
+    while at < end {
+        let behind = |(start, len): (u64, u64)| start.saturating_add(len);
+        if let Some(over) = taken.clone().find(|range| range.0 <= at && behind(*range) > at) {
+            at = behind(over);
+            continue;
+        }
+        let next = taken.clone().map(|range| range.0).filter(|start| *start > at).min();
+        let stop = next.unwrap_or(end).min(end);
+        if stop - at > best.1 - best.0 {
+            best = (at, stop);
+        }
+        at = stop;
+    }
+    (best.0 < best.1).then_some(best)
+}
+
 /// Free ranges of whole pages.
 #[derive(Clone, Debug, Default)]
 pub struct FreePages {
@@ -165,6 +189,20 @@ mod tests {
         assert_eq!(pages.take_aligned(0x2000, 0x1_0000), Some(Vaddr(0x11_0000)));
         assert_eq!(pages.take_aligned(0xe_0001, 0x1_0000), None);
         assert_eq!(pages.take(0xf000), Some(Vaddr(0x10_1000)));
+    }
+
+    #[test]
+    fn the_longest_gap_is_found_between_ranges_in_any_order() {
+        let taken = [(0x31c5_0000, 0xce_0000), (0x3000_0000, 0x60_0000), (0x3060_0000, 0x165_0000)];
+        let gap = |from, end| largest_gap((from, end), taken.into_iter());
+        assert_eq!(gap(0x2800_0000, 0x8000_0000), Some((0x3293_0000, 0x8000_0000)));
+        // With less memory the one below is longer, and with none above there is no other.
+        assert_eq!(gap(0x2800_0000, 0x3a92_ffff), Some((0x2800_0000, 0x3000_0000)));
+        assert_eq!(gap(0x2800_0000, 0x3a93_0001), Some((0x3293_0000, 0x3a93_0001)));
+        assert_eq!(gap(0x3010_0000, 0x3293_0001), Some((0x3293_0000, 0x3293_0001)));
+        assert_eq!(gap(0x3010_0000, 0x3293_0000), None);
+        assert_eq!(gap(0x1000, 0x1000), None);
+        assert_eq!(largest_gap((1, u64::MAX), [(0, u64::MAX)].into_iter()), None);
     }
 
     #[test]

@@ -22,7 +22,7 @@ use alloc::vec::Vec;
 use super::{MapError, Region, Translation};
 use crate::addr::Vaddr;
 use crate::machine::lock::Mutex;
-use crate::machine::platform::{MachineFacts, hcall};
+use crate::machine::platform::{self, HashTable, MachineFacts};
 use crate::mmu::Rights;
 use crate::mmu::hash::{self, GROUP, SEGMENT};
 use crate::mmu::radix::{Grain, PAGE};
@@ -34,6 +34,8 @@ const WINDOW_SLB: u64 = 31;
 
 #[derive(Clone, Copy)]
 struct Table {
+    /// Who keeps it.
+    keeper: Option<&'static dyn HashTable>,
     /// Groups of the hash table.
     groups: u64,
     /// Segments that memory needs.
@@ -42,11 +44,13 @@ struct Table {
     window: Option<u64>,
 }
 
-static TABLE: Mutex<Table> = Mutex::new(Table { groups: 0, segments: 0, window: None });
+static TABLE: Mutex<Table> =
+    Mutex::new(Table { keeper: None, groups: 0, segments: 0, window: None });
 
 /// Learns how large the table is and how much memory there is to reach.
 pub fn init(facts: &MachineFacts) -> &'static dyn Translation {
     let mut table = TABLE.lock();
+    table.keeper = platform::get().and_then(platform::Platform::hash_table);
     table.groups = 1 << facts.hash_table_bits.saturating_sub(7);
     let end = crate::machine::memory::end().0;
     table.segments = end.div_ceil(SEGMENT).min(WINDOW_SLB);
@@ -69,21 +73,27 @@ fn pages(start: Vaddr, len: u64) -> impl Iterator<Item = u64> {
     (start.0..start.0 + len).step_by(PAGE as usize)
 }
 
+/// Who keeps the table, and its groups.
+fn kept() -> (&'static dyn HashTable, u64) {
+    let table = TABLE.lock();
+    (table.keeper.expect("hash tables are chosen only where somebody keeps one"), table.groups)
+}
+
 /// Enters a page; the entry's number.
 fn enter(at: u64, to: u64, rights: Rights) -> Result<u64, MapError> {
-    let groups = TABLE.lock().groups;
+    let (keeper, groups) = kept();
     let entered = [false, true].into_iter().find_map(|second| {
         let (v, r) = hash::entry(at, to, rights, second);
-        hcall::hash_enter(hash::slot(at, groups, second), v, r)
+        keeper.enter(hash::slot(at, groups, second), v, r)
     });
     entered.ok_or(MapError { at: Vaddr(at) })
 }
 
 /// The number of a page's entry, and the entry.
 fn find(at: u64) -> Result<(u64, (u64, u64)), MapError> {
-    let groups = TABLE.lock().groups;
+    let (keeper, groups) = kept();
     let in_four = |first: u64| {
-        let entries = hcall::hash_read_four(first)?;
+        let entries = keeper.read_four(first)?;
         let slots = (first..).zip(entries);
         slots.into_iter().find(|(slot, (v, _))| hash::address(*v, *slot, groups) == Some(at))
     };
@@ -103,7 +113,7 @@ fn lookup(at: u64) -> Option<Region> {
 }
 
 fn remove(at: u64) -> Result<(), MapError> {
-    if hcall::hash_remove(find(at)?.0) { Ok(()) } else { Err(MapError { at: Vaddr(at) }) }
+    if kept().0.remove(find(at)?.0) { Ok(()) } else { Err(MapError { at: Vaddr(at) }) }
 }
 
 /// The table, as [`super`] uses it.
@@ -134,7 +144,7 @@ impl Translation for Hash {
 
     fn protect(&self, start: Vaddr, len: u64, rights: Rights) -> Result<(), MapError> {
         pages(start, len).try_for_each(|at| {
-            let done = hcall::hash_protect(find(at)?.0, hash::protection(rights));
+            let done = kept().0.protect(find(at)?.0, hash::protection(rights));
             if done { Ok(()) } else { Err(MapError { at: Vaddr(at) }) }
         })
     }
@@ -146,14 +156,14 @@ impl Translation for Hash {
     /// Reads the whole table back, four entries a call: what the processor finds,
     /// also where nobody meant it to.
     fn regions(&self, visit: &mut dyn FnMut(Region)) {
-        let groups = TABLE.lock().groups;
+        let (keeper, groups) = kept();
         let mut found: Vec<(u64, (u64, u64))> = Vec::new();
         // Room first: a heap that grows meanwhile would change the table.
         loop {
             let mut count = 0;
             let room = found.capacity();
             for first in (0..groups * GROUP).step_by(4) {
-                let entries = hcall::hash_read_four(first).into_iter().flatten();
+                let entries = keeper.read_four(first).into_iter().flatten();
                 for (slot, entry) in (first..).zip(entries) {
                     let Some(at) = hash::address(entry.0, slot, groups) else { continue };
                     count += 1;
@@ -214,6 +224,6 @@ impl Translation for Hash {
 
     fn clear_windows(&self, _: u64) {
         let entry = TABLE.lock().window.take().expect("the window is on a page");
-        assert!(hcall::hash_remove(entry), "the window's entry is where it was put");
+        assert!(kept().0.remove(entry), "the window's entry is where it was put");
     }
 }

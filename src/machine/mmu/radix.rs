@@ -16,6 +16,9 @@
 //! # References
 //! Power ISA 3.0B Book III, "Radix Tree Translation", "TLB Invalidate Entry";
 //! LoPAPR, "H_REGISTER_PROC_TBL".
+//!
+//! `tlbie` names partition 0, which on a bare machine is the kernel's own; a guest
+//! cannot name one, and the processor takes that which it is in.
 
 use core::arch::asm;
 use core::sync::atomic::{AtomicU64, Ordering};
@@ -24,7 +27,7 @@ use super::{MapError, Region, Translation};
 use crate::addr::Vaddr;
 use crate::machine::lock::Mutex;
 use crate::machine::memory;
-use crate::machine::platform::hcall;
+use crate::machine::platform;
 use crate::mmu::Rights;
 use crate::mmu::radix::{self, Grain, PAGE, RadixError, Tables};
 
@@ -100,7 +103,7 @@ fn take(len: u64, align: u64) -> Option<u64> {
     memory::take_for_tables(len, align).map(|at| at.0)
 }
 
-/// Builds empty trees and hands them to the hypervisor. Nothing is mapped yet.
+/// Builds empty trees and hands them to the platform. Nothing is mapped yet.
 pub fn init() -> &'static dyn Translation {
     let tables = || {
         let process_table = take(PAGE, PAGE)?;
@@ -139,8 +142,9 @@ pub fn init() -> &'static dyn Translation {
             .expect("fresh tables map");
     }
     drop(tree);
+    let tree = radix::process_entry(kernel_root);
     assert!(
-        hcall::register_process_table(process_table, 0),
+        platform::get().is_some_and(|it| it.use_trees(process_table, tree)),
         "the hypervisor takes no radix tree, though it offers radix; boot with mmu=hash"
     );
     &Radix

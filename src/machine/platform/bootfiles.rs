@@ -88,7 +88,7 @@ pub struct Found {
 }
 
 /// Looks on the medium that the kernel came from. `from` is the first address behind
-/// what is in memory already, `ram_end` the first behind memory.
+/// what is in memory already, `ram_end` the first behind what the kernel may use.
 pub fn find(firmware: &OpenFirmware, bootpath: &[u8], from: Vaddr, ram_end: u64) -> Found {
     let mut found = Found::default();
     let Some(device) = Path::of(&[media::device(bootpath)]) else { return found };
@@ -154,7 +154,7 @@ impl Reader<'_> {
 
     /// Bytes that there is room for.
     fn room(&self) -> u64 {
-        self.ram_end.saturating_sub(memory::LEAST_BEHIND_FILES).saturating_sub(self.at)
+        self.ram_end.saturating_sub(memory::LEAST).saturating_sub(self.at)
     }
 
     /// Claims as much memory as there is, at most `most`; how much.

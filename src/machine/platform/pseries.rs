@@ -9,7 +9,7 @@ use core::cell::UnsafeCell;
 use core::sync::atomic::{AtomicU32, Ordering};
 
 use super::openfirmware::{Node, OpenFirmware, call_cells};
-use super::{MachineFacts, Platform, bootfiles, hcall};
+use super::{HashTable, MachineFacts, Platform, bootfiles, hcall};
 use crate::addr::Vaddr;
 use crate::initrd;
 use crate::machine::lock::{Mutex, briefly};
@@ -19,6 +19,9 @@ use crate::mmu::negotiate::{self, Kind, Offer, Wanted};
 
 /// Bytes kept for RTAS; QEMU wants 2 KiB, PowerVM more.
 const RTAS_BYTES: usize = 64 * 1024;
+
+/// Bytes at the top of the first memory range that firmware may still use.
+const FIRMWARE_TOP: u64 = 0x260_0000;
 
 /// Most arguments of an RTAS service that is used.
 const ARGS_MAX: usize = 3;
@@ -131,6 +134,7 @@ pub fn take_over(
     {
         let [start, len] = [0, 8].map(|at| bytes[at..].first_chunk().copied().unwrap_or([0; 8]));
         facts.memory = (Vaddr(u64::from_be_bytes(start)), u64::from_be_bytes(len));
+        facts.memory_top = (facts.memory.0.0 + facts.memory.1).saturating_sub(FIRMWARE_TOP);
     }
     let mut from = "the firmware";
     if facts.initrd.is_none() {
@@ -144,8 +148,7 @@ pub fn take_over(
     let path = path.as_ref().map_or(&[][..], |(bytes, len)| without_nul(&bytes[..*len]));
     let mut found = bootfiles::Found::default();
     if facts.initrd.is_none() && !path.is_empty() {
-        let (start, len) = facts.memory;
-        found = bootfiles::find(&firmware, path, boot::image().1, start.0 + len);
+        found = bootfiles::find(&firmware, path, boot::image().1, facts.memory_top);
         facts.initrd = found.archive.map(|file| (file.start, file.len));
         facts.files_end = found.end;
     }
@@ -345,7 +348,35 @@ impl Platform for Pseries {
         hcall::cede();
     }
 
-    fn little_endian_exceptions(&self) {
+    fn little_endian_exceptions(&self, _: &MachineFacts) {
         assert!(hcall::set_little_endian_interrupts(), "the hypervisor has no little-endian mode");
+    }
+
+    fn settle_cpu(&self) {}
+
+    fn use_trees(&self, table: u64, _: u64) -> bool {
+        hcall::register_process_table(table, 0)
+    }
+
+    fn hash_table(&self) -> Option<&dyn HashTable> {
+        Some(self)
+    }
+}
+
+impl HashTable for Pseries {
+    fn enter(&self, slot: u64, v: u64, r: u64) -> Option<u64> {
+        hcall::hash_enter(slot, v, r)
+    }
+
+    fn read_four(&self, slot: u64) -> Option<[(u64, u64); 4]> {
+        hcall::hash_read_four(slot)
+    }
+
+    fn protect(&self, slot: u64, protection: u64) -> bool {
+        hcall::hash_protect(slot, protection)
+    }
+
+    fn remove(&self, slot: u64) -> bool {
+        hcall::hash_remove(slot)
     }
 }

@@ -19,7 +19,7 @@
 //! (`klp_ftrace_handler`); here it is with each CPU, for a CPU runs one job at a time,
 //! and is read only while a change is under way.
 
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::lock::Once;
 use super::trap::TrapFrame;
@@ -118,11 +118,22 @@ fn is_asked() -> bool {
     [Kind::Change, Kind::Going].into_iter().any(|kind| !has_answered(own, kind))
 }
 
-/// In a tick: looks at what it has interrupted.
-pub fn in_tick(frame: &TrapFrame) {
-    if is_asked() {
-        answer_from(Vaddr(frame.nip), Vaddr(frame.lr), Vaddr(frame.gpr[1]));
+/// Somebody waits for answers, and does nothing else.
+static HURRY: AtomicBool = AtomicBool::new(false);
+
+/// Says whether somebody waits for answers.
+pub fn hurry(on: bool) {
+    HURRY.store(on, Ordering::Relaxed);
+}
+
+/// In a tick: looks at what it has interrupted. True if a question is left that
+/// somebody waits for.
+pub fn in_tick(frame: &TrapFrame) -> bool {
+    if !is_asked() {
+        return false;
     }
+    answer_from(Vaddr(frame.nip), Vaddr(frame.lr), Vaddr(frame.gpr[1]));
+    is_asked() && HURRY.load(Ordering::Relaxed)
 }
 
 /// Where the kernel itself has control: between calls, and while it waits.

@@ -124,6 +124,16 @@ fn stubs() -> Vec<Range> {
 
 /// Waits for the CPUs to answer, at most so many ticks of the time base.
 fn wait(kind: Kind, patience: u64) -> bool {
+    if patience == 0 {
+        return wait_for(kind, patience);
+    }
+    quiesce::hurry(true);
+    let answered = wait_for(kind, patience);
+    quiesce::hurry(false);
+    answered
+}
+
+fn wait_for(kind: Kind, patience: u64) -> bool {
     let since = spr::timebase();
     let mut woken = false;
     loop {

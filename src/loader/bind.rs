@@ -10,8 +10,8 @@
 //! ```
 //!
 //! One walk over the symbol table, before any relocation: [`super::relocate`]
-//! then looks everything up by index. Slots are handed out in the order in which
-//! [`super::layout`] has listed the symbols that need some.
+//! then looks everything up by index. Slots are handed out in the order of the
+//! symbols.
 //!
 //! # References
 //! OpenPOWER ELFv2 ABI, "Function Linkage"; what each stub does: [`super::stubs`].
@@ -159,7 +159,15 @@ pub(super) fn bind(linker: &mut Linker) -> Result<Bindings, LoadError> {
     bindings.stubs.reserve(layout.slots as usize).map_err(LoadError::Table)?;
     let mut unresolved = Unresolved::default();
     let mut slot = 0;
-    for &index in object.outside().iter().chain(&layout.more) {
+    let mut merged = Vec::new();
+    let served = if layout.more.is_empty() {
+        object.outside()
+    } else {
+        merged.extend(object.outside().iter().chain(&layout.more));
+        merged.sort_unstable();
+        &merged
+    };
+    for &index in served {
         let needs = layout.needs[index as usize];
         let Some(symbol) = object.symbol(index) else { break };
         let mut bound = bindings.bounds[index as usize];

@@ -19,6 +19,7 @@
 //! own         the kernel's own functions as call sites
 //! graph       the graph tracer, and which tool calls meet
 //! knobs       control files of the tracer's engine
+//! probes      events of kprobe_events
 //! records     what they recorded, as text
 //! registry    what modules registered: hashes, charsets, keymaps, packet matches
 //! livepatch   redirecting functions of loaded modules
@@ -51,6 +52,7 @@ pub mod modules;
 pub mod oops;
 pub mod own;
 pub mod params;
+pub mod probes;
 pub mod records;
 pub mod registry;
 pub mod run;

@@ -196,7 +196,7 @@ pub fn patchable() -> &'static [u64] {
 /// Room in the image for the packed symbols; `make kernel` fills it.
 #[used]
 #[unsafe(link_section = ".ksyms")]
-static KSYMS_ROOM: [u8; 56 * 1024] = [0; 56 * 1024];
+static KSYMS_ROOM: [u8; 64 * 1024] = [0; 64 * 1024];
 
 /// The packed symbols of the kernel (`ksyms`); all zero if the build left them out.
 pub fn ksyms() -> &'static [u8] {

@@ -76,6 +76,9 @@ impl Question {
         for to in paca::graph_entries().map(|entry| entry.lr) {
             returns(Vaddr(to), &mut see);
         }
+        for to in paca::probe_entries().map(|entry| entry.lr) {
+            returns(Vaddr(to), &mut see);
+        }
         let whole = end == End::Whole && outwards(last, &mut see);
         if found == 0 && !whole { nip.0 | UNCLEAR } else { found }
     }
@@ -91,6 +94,7 @@ fn returns(to: Vaddr, see: &mut dyn FnMut(Vaddr)) {
     let stands = [
         hooks::shadow_return_address(),
         hooks::graph_return_address(),
+        hooks::probe_return_address(),
         step::return_address(),
         call::return_address(),
     ];

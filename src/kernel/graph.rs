@@ -14,7 +14,7 @@
 use alloc::borrow::ToOwned;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use super::{records, tracing};
 use crate::addr::Vaddr;
@@ -65,6 +65,9 @@ static SETUP: Mutex<Setup> = Mutex::new(Setup {
     retired: Vec::new(),
 });
 
+/// A table is in use: then there is something to refresh.
+static MANY: AtomicBool = AtomicBool::new(false);
+
 /// Which of two lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Which {
@@ -89,6 +92,7 @@ impl Setup {
                 records::begin_anew(tool);
             }
             self.tool = tool;
+            MANY.store(tool.many, Ordering::Relaxed);
         }
         Ok(())
     }
@@ -275,6 +279,9 @@ pub fn set_words(which: Which, text: &str, append: bool) -> Result<(), String> {
 /// Modules, or stubs, have come or gone, or a tracer or its filter: the tables are made
 /// anew.
 pub fn refresh() {
+    if !MANY.load(Ordering::Relaxed) {
+        return;
+    }
     let mut setup = SETUP.lock();
     if setup.wanted().many {
         // Without memory the old one stays, which knows what there was.

@@ -174,7 +174,8 @@ pub fn compile(
     let simple = |arg: &super::Arg| plain(probe.place, &arg.fetch.base, !arg.fetch.steps.is_empty());
     let is_plain = probe.args.iter().all(|arg| simple(arg).is_some());
     let mut fields = Vec::new();
-    let (mut steps, mut registers) = (Vec::new(), 0);
+    // At the return the hook always stores two.
+    let (mut steps, mut registers) = (Vec::new(), if probe.place == Place::Entry { 0 } else { 2 });
     for arg in &probe.args {
         let from = match simple(arg) {
             // Where programs run, the record has the return address.
@@ -197,7 +198,7 @@ pub fn compile(
             Some(from) => {
                 registers = registers.max(match from {
                     From::Record => 1,
-                    From::Word(word) => word as u8 + 2,
+                    From::Word(word) if probe.place == Place::Entry => word as u8 + 2,
                     _ => 0,
                 });
                 from
@@ -213,4 +214,130 @@ pub fn compile(
         has_faults: !is_plain,
     };
     Ok((if is_plain { Program::Plain(registers) } else { Program::Steps(steps) }, shape))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::parse::{Line, line};
+    use super::*;
+    use core::cell::RefCell;
+
+    /// 64 bytes at 0x1000, and nothing else.
+    struct Small {
+        bytes: [u8; 64],
+        kept: RefCell<Vec<Vec<u8>>>,
+    }
+
+    impl Machine for Small {
+        fn read(&self, at: u64, to: &mut [u8]) -> usize {
+            let there = (0..to.len()).take_while(|n| {
+                let place = at.wrapping_add(*n as u64).wrapping_sub(0x1000);
+                let byte = usize::try_from(place).ok().and_then(|place| self.bytes.get(place));
+                byte.map(|byte| to[*n] = *byte).is_some()
+            });
+            there.count()
+        }
+
+        fn keep(&self, text: &[u8]) -> u64 {
+            self.kept.borrow_mut().push(text.to_vec());
+            self.kept.borrow().len() as u64
+        }
+
+        fn special(&self, which: Special) -> u64 {
+            100 + which as u64
+        }
+    }
+
+    fn small() -> Small {
+        let mut bytes = [0; 64];
+        bytes[..6].copy_from_slice(b"hello\0");
+        bytes[8..16].copy_from_slice(&0x1000_u64.to_le_bytes());
+        bytes[16..24].copy_from_slice(&0x8877_6655_4433_2211_u64.to_le_bytes());
+        bytes[60..].copy_from_slice(b"cut!");
+        Small { bytes, kept: RefCell::default() }
+    }
+
+    fn compiled(text: &str) -> (Program, Shape) {
+        let Ok(Some(Line::Add(probe))) = line(text) else { panic!("{text}") };
+        compile(&probe, |name| (name == "known").then_some(0x1010)).unwrap()
+    }
+
+    fn words(text: &str, machine: &Small) -> [u64; PAYLOAD_WORDS] {
+        let (Program::Steps(steps), _) = compiled(text) else { panic!("{text} is plain") };
+        let mut gpr: [u64; 32] = core::array::from_fn(|number| number as u64);
+        gpr[3] = 0x1000;
+        let mut words = [0; PAYLOAD_WORDS];
+        run(&steps, &gpr, machine, &mut words);
+        words
+    }
+
+    #[test]
+    fn argument_registers_are_the_hooks_and_the_rest_the_kernels() {
+        for (text, program) in [
+            ("p f", Program::Plain(0)),
+            ("p f \\1 $comm %nip", Program::Plain(0)),
+            ("p f $arg1", Program::Plain(1)),
+            ("p f $arg2", Program::Plain(2)),
+            ("p f %r10 $arg3", Program::Plain(8)),
+            ("r f $retval %r4 %nip", Program::Plain(2)),
+        ] {
+            assert_eq!(compiled(text).0, program, "{text}");
+        }
+        for text in ["p f %r11", "p f %r0", "p f +0($arg1)", "p f %link", "r f %r5", "p f $stack", "p f @known"] {
+            assert!(matches!(compiled(text).0, Program::Steps(_)), "{text}");
+        }
+    }
+
+    #[test]
+    fn steps_lead_through_memory() {
+        let machine = small();
+        let text = "p f +16($arg1) +16($arg1):u16 +17(+8($arg1)):s8 %r7 @known:x32 %link +0(+8(%r3)):u8 $comm";
+        assert_eq!(
+            words(text, &machine),
+            [0x8877_6655_4433_2211, 0x2211, 0x22, 7, 0x4433_2211, 101, 0x68, 0, 0, 0, 0, 0, 0, 0, 0, 0]
+        );
+    }
+
+    #[test]
+    fn what_cannot_be_read_is_flagged_and_the_rest_is_there() {
+        let machine = small();
+        // At the end of memory: eight bytes that are there, and one too far.
+        let text = "p f +0(\\8) %r7 +56($arg1) +57($arg1) +63($arg1):u8 +64($arg1):u8 +0(+0(%r7))";
+        let found = words(text, &machine);
+        assert_eq!(found[1], 7);
+        assert_eq!(found[4], u64::from(b'!'));
+        assert_eq!(found[PAYLOAD_WORDS - 1], 0b110_1001);
+    }
+
+    #[test]
+    fn texts_end_at_their_nul_or_are_cut_and_never_run_out_of_memory() {
+        let machine = small();
+        let found = words("p f +0($arg1):string +5($arg1):string +60($arg1):string", &machine);
+        assert_eq!(found[..2], [1, 2]);
+        assert_eq!(found[PAYLOAD_WORDS - 1], 0b100);
+        assert_eq!(*machine.kept.borrow(), [b"hello".to_vec(), Vec::new()]);
+        struct Endless;
+        impl Machine for Endless {
+            fn read(&self, _: u64, to: &mut [u8]) -> usize {
+                to.fill(b'x');
+                to.len()
+            }
+            fn keep(&self, text: &[u8]) -> u64 {
+                text.len() as u64
+            }
+            fn special(&self, _: Special) -> u64 {
+                0
+            }
+        }
+        let (Program::Steps(steps), _) = compiled("p f +0($arg1):string") else { panic!() };
+        let mut out = [0; PAYLOAD_WORDS];
+        run(&steps, &[0; 32], &Endless, &mut out);
+        assert_eq!((out[0], out[PAYLOAD_WORDS - 1]), (TEXT_MAX as u64, 0));
+    }
+
+    #[test]
+    fn an_unknown_symbol_is_named() {
+        let Ok(Some(Line::Add(probe))) = line("p f @nosuch") else { panic!() };
+        assert!(compile(&probe, |_| None).unwrap_err().starts_with("@nosuch: no such symbol"));
+    }
 }

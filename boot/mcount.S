@@ -600,6 +600,10 @@ probe_return:
         ld      %r9, {RING_BASE}(%r13)
         cmpdi   %r9, 0
         beq-    probe_return_out
+        ld      %r10, {PROBE_RETURN}(%r13)
+        cmpd    %r0, %r10
+        beq-    probe_return_deeper
+probe_return_known:
         ld      %r10, {PROBE_BLOCK}-{PROBE_ENTRY}(%r12)
         ld      %r0, {PROBE_IP}-{PROBE_ENTRY}(%r12)
         ld      %r11, {BLOCK_RETURN_IP}(%r10)
@@ -614,7 +618,7 @@ probe_return:
         std     %r0, {RECORD_TIME}(%r9)
         ld      %r0, {PROBE_IP}-{PROBE_ENTRY}(%r12)
         std     %r0, {RECORD_IP}(%r9)
-        mflr    %r0
+        ld      %r0, {PROBE_LR}-{PROBE_ENTRY}(%r12)
         std     %r0, {RECORD_PARENT}(%r9)
         ld      %r0, {PAYLOAD}(%r13)
         add     %r10, %r10, %r0
@@ -629,6 +633,15 @@ probe_return_out:
         ld      %r10, -16(%r1)
         ld      %r9, -8(%r1)
         blr
+probe_return_deeper:                    /* other probes wait: the caller is behind them */
+        mr      %r11, %r12
+probe_return_look:
+        addi    %r11, %r11, -{PROBE_ENTRY}
+        ld      %r0, {PROBE_LR}-{PROBE_ENTRY}(%r11)
+        cmpd    %r0, %r10
+        beq     probe_return_look
+        std     %r0, {PROBE_LR}-{PROBE_ENTRY}(%r12)
+        b       probe_return_known
         .size   probe_return, . - probe_return
         .global hook_recorders_end
 hook_recorders_end:

@@ -49,10 +49,12 @@ probe_return_slow:
         std     %r12, {FRAME_PLACE}(%r1)
         ld      %r9, {FRAME}-8(%r1)
         ld      %r10, {FRAME}-16(%r1)
-        mflr    %r0
+        mflr    %r0                     /* another probe may be next: not who called */
+        std     %r0, {FRAME_WAY}(%r1)
+        ld      %r0, {PROBE_LR}-{PROBE_ENTRY}(%r12)
         std     %r0, {FRAME_LR}(%r1)
         bl      probe_ask
-        ld      %r0, {FRAME_LR}(%r1)
+        ld      %r0, {FRAME_WAY}(%r1)
         mtlr    %r0
         ld      %r12, {FRAME_PLACE}(%r1)
         addi    %r1, %r1, {FRAME}

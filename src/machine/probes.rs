@@ -37,6 +37,9 @@ global_asm!(
     FRAME_BLOCK = const offset_of!(Frame, block),
     FRAME_PLACE = const offset_of!(Frame, place),
     FRAME_BACK = const offset_of!(Frame, back),
+    FRAME_WAY = const offset_of!(Frame, way),
+    PROBE_ENTRY = const size_of::<ProbeEntry>(),
+    PROBE_LR = const offset_of!(ProbeEntry, lr),
     RING_BASE = const offset_of!(Paca, ring_base),
     RING_WANTED = const offset_of!(Paca, ring_wanted),
     KERNEL_TOC = const offset_of!(Paca, kernel_toc),
@@ -56,7 +59,7 @@ struct Frame {
     block: u64,
     place: u64,
     back: u64,
-    spare: u64,
+    way: u64,
     /// What the hook has below r1.
     spilled: [u64; 8],
 }

@@ -181,7 +181,8 @@ fn trace(action: &TraceAction) -> Done {
         TraceAction::Probe(words) => kprintln!("{}", probes::add(&probe_line("p", words))?),
         TraceAction::Return(words) => {
             let mut words = words.clone();
-            if words.len() == 1 {
+            let named = words.first().is_some_and(|word| word.starts_with(':'));
+            if words.len() == 1 + usize::from(named) {
                 words.push("ret=$retval".into());
             }
             kprintln!("{}", probes::add(&probe_line("r", &words))?);

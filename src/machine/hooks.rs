@@ -101,10 +101,15 @@ global_asm!(
 /// module, with the module's registers, and holds nothing.
 pub fn contains(at: Vaddr) -> bool {
     let (start, end) = (hook_text_start as *const () as u64, hook_text_end as *const () as u64);
-    let (probe, probe_end) =
-        (probe_text_start as *const () as u64, probe_text_end as *const () as u64);
     let (stubs, stubs_end) = boot::stubs();
-    (start..end).contains(&at.0) || (probe..probe_end).contains(&at.0) || (stubs..stubs_end).contains(&at)
+    (start..end).contains(&at.0) || is_probe(at) || (stubs..stubs_end).contains(&at)
+}
+
+/// True if the address lies in what asks the kernel for a probe.
+pub fn is_probe(at: Vaddr) -> bool {
+    let (start, end) =
+        (probe_text_start as *const () as u64, probe_text_end as *const () as u64);
+    (start..end).contains(&at.0)
 }
 
 /// What a call meets at a site that is on.

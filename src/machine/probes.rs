@@ -8,16 +8,18 @@
 //! ```
 //!
 //! # Invariants
-//! - Blocks and programs are never given back: a hook that was interrupted may hold the
-//!   address of one. Blocks are used again, after many others were.
+//! - Blocks are never given back: a hook that was interrupted may hold the address of
+//!   one. They are used again after many others were, and their programs go then.
 //! - While [`fired`] runs, its CPU's ring is taken away: nothing that it calls is
 //!   recorded, and no probe fires in it. It allocates nothing and takes no lock.
 
+use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::arch::global_asm;
 use core::mem::{offset_of, size_of};
 use core::sync::atomic::{AtomicU8, AtomicU64, Ordering, fence};
 
+use super::hooks;
 use super::memory;
 use super::paca::{self, PROBE_ENTRIES, Paca, ProbeEntry, read};
 use super::spr::timebase;
@@ -133,13 +135,10 @@ pub fn set_up(blocks: Blocks, setup: Setup) {
     let Setup { ip, at_return, fetch } = setup;
     let flags = if at_return { RETURN } else { 0 } | if fetch.is_some() { SLOW } else { 0 };
     let fetcher = match fetch {
-        Some((steps, site)) => {
-            let fetcher: &'static Fetcher =
-                alloc::boxed::Box::leak(alloc::boxed::Box::new(Fetcher { steps, site }));
-            core::ptr::from_ref(fetcher) as u64
-        }
+        Some((steps, site)) => Box::into_raw(Box::new(Fetcher { steps, site })) as u64,
         None => 0,
     };
+    let old = blocks.first().map_or(0, |block| block.fetcher.load(Ordering::Relaxed));
     for block in blocks {
         block.return_ip.store(0, Ordering::Relaxed);
         block.hits.store(0, Ordering::Relaxed);
@@ -148,6 +147,11 @@ pub fn set_up(blocks: Blocks, setup: Setup) {
         block.fetcher.store(fetcher, Ordering::Relaxed);
         block.flags.store(flags, Ordering::Relaxed);
         block.ip.store(ip, Ordering::Release);
+    }
+    if old != 0 {
+        // SAFETY: made by `into_raw` above when these blocks were another probe's; no
+        // block has its address any more, and that probe is long off.
+        drop(unsafe { Box::from_raw(old as *mut Fetcher) });
     }
 }
 
@@ -180,6 +184,14 @@ pub fn counts(blocks: Blocks) -> (u64, u64) {
         blocks.iter().map(|block| count(block).load(Ordering::Relaxed)).sum()
     };
     (sum(|block| &block.hits), sum(|block| &block.missed))
+}
+
+/// Where the function goes on, and where it returns to, whose probe asks the kernel with
+/// the frame at `stack`, to which `at` returns; `None` if that is no such frame.
+pub fn goes_on(at: Vaddr, stack: Vaddr) -> Option<[Vaddr; 2]> {
+    let field = |offset: usize| memory::read_u64(stack.offset(offset as i64)).map(Vaddr);
+    let places = || Some([field(offset_of!(Frame, ctr))?, field(offset_of!(Frame, lr))?]);
+    hooks::is_probe(at).then(places).flatten()
 }
 
 /// Bytes of texts that a CPU keeps.

@@ -141,9 +141,8 @@ fn address_of(word: &str) -> Option<u64> {
             return Some(own.0);
         }
     }
-    let meant = |name: &str| {
-        module.is_none_or(|wanted| module_name_eq(wanted.as_bytes(), name.as_bytes()))
-    };
+    let meant =
+        |name: &str| module.is_none_or(|wanted| module_name_eq(wanted.as_bytes(), name.as_bytes()));
     let all = modules::all();
     let mut found = all.iter().filter(|it| meant(&it.name));
     found.find_map(|it| it.named(&symbol.name).first().map(|at| at.0))
@@ -227,9 +226,8 @@ impl State {
             event.used = true;
         }
         blocks::set_on(blocks, true);
-        let done = records::set_probing(true)
-            .and_then(|()| self.tabulate())
-            .and_then(|()| self.switch());
+        let done =
+            records::set_probing(true).and_then(|()| self.tabulate()).and_then(|()| self.switch());
         if done.is_err() {
             // It is the way it was, for what was there before could be done.
             let _ = self.end(|event| event.id == id);
@@ -295,7 +293,11 @@ fn refuse<T>(line: &str, token: &str, why: impl Into<String>) -> Result<T, Probe
 }
 
 /// What the lines want done, each checked with those before it done.
-fn plan(state: &State, lines: &[(&str, Line)], append: bool) -> Result<Vec<Change>, (usize, ProbeError)> {
+fn plan(
+    state: &State,
+    lines: &[(&str, Line)],
+    append: bool,
+) -> Result<Vec<Change>, (usize, ProbeError)> {
     let mut there: Vec<(String, Option<&Event>)> =
         state.events.iter().map(|event| (event.path(), Some(event))).collect();
     let mut changes = Vec::new();
@@ -315,13 +317,21 @@ fn plan(state: &State, lines: &[(&str, Line)], append: bool) -> Result<Vec<Chang
                 Line::Add(probe) => {
                     let path = format!("{}/{}", probe.group, probe.event);
                     if there.iter().any(|(other, _)| *other == path) {
-                        return refuse(line, &probe.event, format!("there is such an event already (-:{path} takes it away)"));
+                        return refuse(
+                            line,
+                            &probe.event,
+                            format!("there is such an event already (-:{path} takes it away)"),
+                        );
                     }
                     if let Err(why) = find_site(probe) {
-                        let why = why.strip_prefix(&format!("{}: ", probe.symbol)).map_or(why.clone(), ToString::to_string);
+                        let why = why
+                            .strip_prefix(&format!("{}: ", probe.symbol))
+                            .map_or(why.clone(), ToString::to_string);
                         return refuse(line, &probe.symbol, why);
                     }
-                    if let Err(why) = program::compile(probe, |name| address_of(name).or(Some(0).filter(|_| name.contains(':')))) {
+                    if let Err(why) = program::compile(probe, |name| {
+                        address_of(name).or(Some(0).filter(|_| name.contains(':')))
+                    }) {
                         let (token, why) = why.split_once(": ").unwrap_or((&why, ""));
                         return refuse(line, token, why);
                     }
@@ -335,7 +345,11 @@ fn plan(state: &State, lines: &[(&str, Line)], append: bool) -> Result<Vec<Chang
                     match there.iter().position(is_meant) {
                         None => refuse(line, event, "no such event (see cat kprobe_events)"),
                         Some(place) => match there.get(place) {
-                            Some((path, Some(it))) if it.on => refuse(line, event, format!("it is on (echo 0 > events/{path}/enable first)")),
+                            Some((path, Some(it))) if it.on => refuse(
+                                line,
+                                event,
+                                format!("it is on (echo 0 > events/{path}/enable first)"),
+                            ),
                             Some((_, Some(it))) => Ok((Change::Remove(it.id), Some(place))),
                             _ => refuse(line, event, "it is added by the same text"),
                         },
@@ -531,7 +545,11 @@ pub fn remove(word: &str) -> Result<usize, String> {
 /// How many probes that are on stand at a site.
 pub fn count_at(site: SiteId) -> usize {
     let state = STATE.lock();
-    state.events.iter().filter(|event| event.live.as_ref().is_some_and(|live| live.site == site)).count()
+    state
+        .events
+        .iter()
+        .filter(|event| event.live.as_ref().is_some_and(|live| live.site == site))
+        .count()
 }
 
 /// A module is listed: probes that wait for it begin.
@@ -555,7 +573,8 @@ pub fn module_came(name: &str) {
 
 /// A module goes: its probes wait for it from now on.
 pub fn module_goes(sites: ModuleId) {
-    let is_there = |event: &Event| event.live.as_ref().is_some_and(|live| live.site.module() == sites);
+    let is_there =
+        |event: &Event| event.live.as_ref().is_some_and(|live| live.site.module() == sites);
     // What cannot be switched off goes with the module.
     let _ = STATE.lock().end(is_there);
 }

@@ -40,9 +40,7 @@ use crate::trace::decode::{
 use crate::trace::graph::{self, Screen, Style};
 use crate::trace::options::Options;
 use crate::trace::probes::text::EventText;
-use crate::trace::record::{
-    Kind, PAYLOAD_WORDS, PLANES, Record, SIZE, WORDS, payload_place,
-};
+use crate::trace::record::{Kind, PAYLOAD_WORDS, PLANES, Record, SIZE, WORDS, payload_place};
 use crate::trace::ring::{Next, Reader, Ring};
 
 /// Records in a CPU's ring, until somebody wants another number.

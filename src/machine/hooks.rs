@@ -107,8 +107,7 @@ pub fn contains(at: Vaddr) -> bool {
 
 /// True if the address lies in what asks the kernel for a probe.
 pub fn is_probe(at: Vaddr) -> bool {
-    let (start, end) =
-        (probe_text_start as *const () as u64, probe_text_end as *const () as u64);
+    let (start, end) = (probe_text_start as *const () as u64, probe_text_end as *const () as u64);
     (start..end).contains(&at.0)
 }
 
@@ -232,11 +231,7 @@ pub fn sibling_overflow_address() -> Vaddr {
 
 /// Starts recording into `words`, a power of two of records, on the CPU with this
 /// PACA; what probes record besides goes into `planes`.
-pub fn ring_on(
-    paca: Vaddr,
-    words: &'static [AtomicU64],
-    planes: Option<&'static [AtomicU64]>,
-) {
+pub fn ring_on(paca: Vaddr, words: &'static [AtomicU64], planes: Option<&'static [AtomicU64]>) {
     let records = words.len() / record::WORDS;
     assert!(records.is_power_of_two(), "a slot is found by a mask");
     if let Some(planes) = planes {

@@ -24,8 +24,8 @@ use super::memory;
 use super::paca::{self, PROBE_ENTRIES, Paca, ProbeEntry, read};
 use super::spr::timebase;
 use crate::addr::Vaddr;
-use crate::trace::probes::program::{self, Machine, Step};
 use crate::trace::probes::Special;
+use crate::trace::probes::program::{self, Machine, Step};
 use crate::trace::record::{self, PAYLOAD_WORDS, payload_place};
 
 global_asm!(
@@ -204,7 +204,9 @@ pub fn make_room(paca: Vaddr) -> bool {
         return true;
     }
     let (mut stack, mut texts) = (Vec::new(), Vec::new());
-    if stack.try_reserve_exact(PROBE_ENTRIES).is_err() || texts.try_reserve_exact(TEXTS_BYTES).is_err() {
+    if stack.try_reserve_exact(PROBE_ENTRIES).is_err()
+        || texts.try_reserve_exact(TEXTS_BYTES).is_err()
+    {
         return false;
     }
     stack.resize(PROBE_ENTRIES, ProbeEntry::default());
@@ -219,11 +221,13 @@ pub fn make_room(paca: Vaddr) -> bool {
 fn texts_of(paca: Vaddr) -> Option<(&'static [AtomicU8], &'static AtomicU64)> {
     let (base, head) = paca::texts_of(paca);
     let base = base.load(Ordering::Acquire);
-    // SAFETY: the field is 0, or the address of so many bytes that `make_room` has
-    // leaked; all access to them is atomic.
-    (base != 0).then(|| {
-        (unsafe { core::slice::from_raw_parts(base as *const AtomicU8, TEXTS_BYTES) }, head)
-    })
+    if base == 0 {
+        return None;
+    }
+    // SAFETY: the field has the address of so many bytes that `make_room` has leaked; all
+    // access to them is atomic.
+    let texts = unsafe { core::slice::from_raw_parts(base as *const AtomicU8, TEXTS_BYTES) };
+    Some((texts, head))
 }
 
 /// Of what stands for a text, the low bits that are its length.

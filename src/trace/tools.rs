@@ -123,7 +123,8 @@ mod tests {
         // All want the last place, so they go round its end.
         let hooks: Vec<_> = (1..=16).map(|n| Vaddr(n * 0x1000 - 4)).collect();
         for count in 0..=hooks.len() {
-            let entry = |hook: &Vaddr| Entry { hook: *hook, special: Special::MUTE, block: hook.0 + 1 };
+            let entry =
+                |hook: &Vaddr| Entry { hook: *hook, special: Special::MUTE, block: hook.0 + 1 };
             let entries: Vec<_> = hooks[..count].iter().map(entry).collect();
             let table = table(&entries, Special::GRAPH).unwrap();
             assert!((table.len() - HEADER).is_power_of_two());

@@ -232,7 +232,11 @@ fn arg(token: Token<'_>, place: Place, index: usize) -> Result<Arg, ProbeError> 
         None => (format!("arg{}", index + 1), token),
     };
     if words.text.is_empty() {
-        return Err(ProbeError { at: words.at, token: token.text.into(), why: "what is it?".into() });
+        return Err(ProbeError {
+            at: words.at,
+            token: token.text.into(),
+            why: "what is it?".into(),
+        });
     }
     // The type stands behind the last colon, unless that is part of a text or a path.
     let (value, kind) = match words.text.rfind([':', '"', ')']) {
@@ -242,7 +246,8 @@ fn arg(token: Token<'_>, place: Place, index: usize) -> Result<Arg, ProbeError> 
         _ => (words, None),
     };
     // `@MOD:NAME` has no type, only a module.
-    let of_module = |word: Token<'_>| words.text.starts_with('@') && Type::named(word.text).is_none();
+    let of_module =
+        |word: Token<'_>| words.text.starts_with('@') && Type::named(word.text).is_none();
     let (value, kind) = if kind.is_some_and(of_module) { (words, None) } else { (value, kind) };
     let fetch = fetch(value, place, 0)?;
     let is_text = matches!(fetch.base, Base::Comm | Base::Text(_)) && fetch.steps.is_empty();
@@ -251,7 +256,8 @@ fn arg(token: Token<'_>, place: Place, index: usize) -> Result<Arg, ProbeError> 
         None => Type::Hex(8),
         Some(word) => match Type::named(word.text) {
             None => {
-                return word.refuse("no such type: u8 to u64, s8 to s64, x8 to x64, string, symbol");
+                return word
+                    .refuse("no such type: u8 to u64, s8 to s64, x8 to x64, string, symbol");
             }
             Some(Type::Text) if !is_text && fetch.steps.is_empty() => {
                 return word.refuse("a string is in memory: +0(FETCH):string");
@@ -516,11 +522,44 @@ mod tests {
         }
         // Here Linux marks something else, or accepts it.
         for bad in [
-            "q:bad f", "p", "p:two", "-", "- f", "-:", "-:1", "p:a/ f", "p:/a f", "p: f", "rx f", "p f+4",
-            "p f+x", "p 0x1000", "p f*", "p !f", "p f $arg0", "p f $arg33", "p f $stack4096", "p f $stackx", "p f %r32", "p f %r",
-            "p f %gpr0x1", "p f +8($arg1", "p f +8", "p f +(", "p f @", "p f @f+x", "p f \\", "p f \\x",
-            "p f \\\"x", "p f $arg1:string", "p f $comm:u8", "p f +0($comm)", "p f =$arg1", "p f a=$arg1:",
-            "p f +0(+0(+0(+0(+0(+0(+0(+0(+0($arg1)))))))))", "p f \\18446744073709551616",
+            "q:bad f",
+            "p",
+            "p:two",
+            "-",
+            "- f",
+            "-:",
+            "-:1",
+            "p:a/ f",
+            "p:/a f",
+            "p: f",
+            "rx f",
+            "p f+4",
+            "p f+x",
+            "p 0x1000",
+            "p f*",
+            "p !f",
+            "p f $arg0",
+            "p f $arg33",
+            "p f $stack4096",
+            "p f $stackx",
+            "p f %r32",
+            "p f %r",
+            "p f %gpr0x1",
+            "p f +8($arg1",
+            "p f +8",
+            "p f +(",
+            "p f @",
+            "p f @f+x",
+            "p f \\",
+            "p f \\x",
+            "p f \\\"x",
+            "p f $arg1:string",
+            "p f $comm:u8",
+            "p f +0($comm)",
+            "p f =$arg1",
+            "p f a=$arg1:",
+            "p f +0(+0(+0(+0(+0(+0(+0(+0(+0($arg1)))))))))",
+            "p f \\18446744073709551616",
         ] {
             assert!(line(bad).is_err(), "{bad}");
         }

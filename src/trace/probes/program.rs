@@ -171,7 +171,8 @@ pub fn compile(
     probe: &Probe,
     resolve: impl Fn(&str) -> Option<u64>,
 ) -> Result<(Program, Shape), String> {
-    let simple = |arg: &super::Arg| plain(probe.place, &arg.fetch.base, !arg.fetch.steps.is_empty());
+    let simple =
+        |arg: &super::Arg| plain(probe.place, &arg.fetch.base, !arg.fetch.steps.is_empty());
     let is_plain = probe.args.iter().all(|arg| simple(arg).is_some());
     let mut fields = Vec::new();
     // At the return the hook always stores two.
@@ -283,7 +284,15 @@ mod tests {
         ] {
             assert_eq!(compiled(text).0, program, "{text}");
         }
-        for text in ["p f %r11", "p f %r0", "p f +0($arg1)", "p f %link", "r f %r5", "p f $stack", "p f @known"] {
+        for text in [
+            "p f %r11",
+            "p f %r0",
+            "p f +0($arg1)",
+            "p f %link",
+            "r f %r5",
+            "p f $stack",
+            "p f @known",
+        ] {
             assert!(matches!(compiled(text).0, Program::Steps(_)), "{text}");
         }
     }
@@ -292,10 +301,9 @@ mod tests {
     fn steps_lead_through_memory() {
         let machine = small();
         let text = "p f +16($arg1) +16($arg1):u16 +17(+8($arg1)):s8 %r7 @known:x32 %link +0(+8(%r3)):u8 $comm";
-        assert_eq!(
-            words(text, &machine),
-            [0x8877_6655_4433_2211, 0x2211, 0x22, 7, 0x4433_2211, 101, 0x68, 0, 0, 0, 0, 0, 0, 0, 0, 0]
-        );
+        let found = words(text, &machine);
+        assert_eq!(found[..7], [0x8877_6655_4433_2211, 0x2211, 0x22, 7, 0x4433_2211, 101, 0x68]);
+        assert_eq!(found[7..], [0; PAYLOAD_WORDS - 7]);
     }
 
     #[test]

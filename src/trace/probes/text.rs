@@ -199,7 +199,8 @@ mod tests {
         let mut payload = [0; PAYLOAD_WORDS];
         payload[..words.len()].copy_from_slice(words);
         // The hook leaves the address behind the site, which is at +0xc.
-        let record = Record { time: 0, ip: Vaddr(0x1010 | 3 | 5 << 32), parent: Vaddr(parent), seq: 1 };
+        let record =
+            Record { time: 0, ip: Vaddr(0x1010 | 3 | 5 << 32), parent: Vaddr(parent), seq: 1 };
         let (payload, task, names) = (&payload, "init", &Names2);
         EventText { shape: &shape, record, payload, task, names }.to_string()
     }

@@ -300,11 +300,11 @@ hook_many_found:
         bf      0, hook_many_more
         ld      %r9, {TOOL_BLOCK}(%r9)
         bt      1, hook_many_wide
+        bt      2, hook_many_all
         PROBE_RECORD 0, 0
         UNSPILL
         bctr
 hook_many_wide:
-        bt      2, hook_many_all
         PROBE_RECORD 1, 0
         UNSPILL
         bctr

@@ -208,7 +208,7 @@ impl State {
             Program::Steps(_) => Special::PROBES,
             Program::Plain(0..=1) => Special::LIGHT,
             Program::Plain(2..=4) => Special::LIGHT | Special::WIDE,
-            Program::Plain(_) => Special::LIGHT | Special::WIDE | Special::ALL,
+            Program::Plain(_) => Special::LIGHT | Special::ALL,
         };
         let fetch = match program {
             Program::Steps(steps) => Some((steps, row.at)),

@@ -40,9 +40,9 @@ bitflags! {
         const PROBES = 16;
         /// There is one probe, at the entry, and no other tool.
         const LIGHT = 1 << 31;
-        /// And it records more than the first argument register.
+        /// And it records the first four argument registers.
         const WIDE = 1 << 30;
-        /// And more than the first four.
+        /// Or all eight of them.
         const ALL = 1 << 29;
         /// There is one probe, at the return, and no other tool.
         const LIGHT_RETURN = 1 << 28;

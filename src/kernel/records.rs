@@ -214,8 +214,11 @@ impl Kept {
 
     /// Makes what lies beside the rings, if there are probes.
     fn make_planes(&mut self) -> Result<(), String> {
+        if !self.planes {
+            return Ok(());
+        }
         for index in 0..self.rings.len() {
-            if self.planes && self.rings.get(index).is_some_and(|ring| ring.planes.is_none()) {
+            if self.rings.get(index).is_some_and(|ring| ring.planes.is_none()) {
                 let planes = self.memory(self.size * WORDS * PLANES)?;
                 if let Some(ring) = self.rings.get_mut(index) {
                     ring.planes = Some(planes);

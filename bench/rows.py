@@ -257,6 +257,17 @@ ROWS = [
         take("probe", "calls")(
             lambda probe, calls: per_job(probe["traced"], calls["site"])), 60,
         "An event of `kprobe_events`."),
+    Row("probe-args", "probe at entry, four arguments", PER_CALL,
+        take("calls")(lambda calls: per_call(calls["four traced"], calls["site"])),
+        take("probe args", "calls")(
+            lambda probe, calls: per_job(probe["traced"], calls["site"])), 60,
+        "The same with four registers."),
+    Row("probe-memory", "probe at entry, a word of memory", PER_CALL,
+        take("calls")(lambda calls: per_call(calls["memory traced"], calls["site"])),
+        take("probe args", "calls")(
+            lambda probe, calls: per_job(probe["fetched"], calls["site"])), 1120,
+        "A read that may fail: the hook asks the kernel. The budget is what Linux takes for a "
+        "register."),
     Row("return-probe", "probe at return", PER_CALL,
         take("calls")(lambda calls: per_call(calls["return traced"], calls["site"])),
         take("return probe", "calls")(

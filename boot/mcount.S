@@ -19,7 +19,12 @@
  *      | yes
  *      door:  nop           a record: the function tracer
  *             b graph_hook  a record, and graph_return takes the return's place
- *             b graph_some  the same, unless the table of tools says otherwise
+ *             b hook_many   what the table of tools says of this function, or else of all
+ *
+ * Many tools at one function have their turns in one order: probes at its entry, in the
+ * order in which they were switched on; the function tracer; probes at its return; the
+ * graph tracer; and behind the hook a live patch, for its stub calls the hook before it
+ * goes on. Returns are met in the opposite order: the graph tracer, then probes.
  *
  * Scratch lies below r1, in the protected zone: the function has stored nothing
  * there yet, and exception entry steps over it.
@@ -185,74 +190,265 @@ graph_hook_full:
         .size   graph_hook, . - graph_hook
 
 /*
- * graph_some - behind the door of _mcount, for the graph tracer, while there are
- * functions at which alone it begins, or in which it is silent (trace::tools).
+ * PUSH_PROBE - has the function return to probe_return, for one probe.
  *
- * In order: silence all round; what the table says of this function; whether the
- * tracer has begun. A function that opens or silences has a return of its own, which
- * ends that.
+ *   In        block   register with the probe's block
+ *             LR      the address that the function returns to
+ *   Out       LR      probe_return
+ *   Clobbers  at word r0 cr0
+ *   Order     reserve, then write: an interrupt may nest
+ */
+        .macro  PUSH_PROBE block, at, word, full
+        ld      \at, {PROBE_SP}(%r13)
+        ld      \word, {PROBE_LIMIT}(%r13)
+        cmpld   \at, \word
+        bge-    \full
+        addi    \at, \at, {PROBE_ENTRY}
+        std     \at, {PROBE_SP}(%r13)
+        mflr    %r0
+        std     %r0, {PROBE_LR}-{PROBE_ENTRY}(\at)
+        std     %r1, {PROBE_R1}-{PROBE_ENTRY}(\at)
+        std     \block, {PROBE_BLOCK}-{PROBE_ENTRY}(\at)
+        ld      \word, {BLOCK_IP}(\block)
+        std     \word, {PROBE_IP}-{PROBE_ENTRY}(\at)
+        ld      %r0, {PROBE_RETURN}(%r13)
+        mtlr    %r0
+        .endm
+
+/*
+ * COUNT - one hit more of a probe on this CPU.
+ *
+ *   In        block   register with the probe's block
+ *   Clobbers  word cr0
+ */
+        .macro  COUNT block, word
+.Lcount\@:
+        ldarx   \word, 0, \block           /* the count is the first of the block */
+        addi    \word, \word, 1
+        stdcx.  \word, 0, \block
+        bne-    .Lcount\@
+        .endm
+
+/*
+ * PROBE_RECORD - the record of a probe at entry, but for its number: r3 goes into it,
+ * the other arguments in registers go beside it (trace::record), as many as are asked
+ * for.
+ *
+ *   In        r12     the ring's first record
+ *             r9      the probe's block
+ *             r3-r8   arguments; r9 and r10 at -8(r1) and -16(r1)
+ *             LR      the address that the function returns to
+ *   Out       r0      LR
+ *             r10     for RECORD_SEQ
+ *   Clobbers  r9 r11 r12 cr0
+ */
+        .macro  PROBE_RECORD wide, all
+        COUNT   %r9, %r11
+        RESERVE %r12, %r10, %r11, %r0
+        mftb    %r0
+        std     %r0, {RECORD_TIME}(%r12)
+        ld      %r0, {BLOCK_IP}(%r9)
+        std     %r0, {RECORD_IP}(%r12)
+        .if     \wide
+        ld      %r9, {PAYLOAD}(%r13)
+        add     %r11, %r11, %r9
+        std     %r4, 0(%r11)
+        std     %r5, 8(%r11)
+        std     %r6, 16(%r11)
+        .endif
+        .if     \all
+        std     %r7, 24(%r11)
+        ld      %r9, {PLANE}(%r13)
+        add     %r11, %r11, %r9
+        std     %r8, 0(%r11)
+        ld      %r9, -8(%r1)
+        std     %r9, 8(%r11)
+        ld      %r9, -16(%r1)
+        std     %r9, 16(%r11)
+        .endif
+        mflr    %r0
+        std     %r3, {RECORD_PARENT}(%r12)
+        lwsync
+        std     %r10, {RECORD_SEQ}(%r12)
+        .endm
+
+/*
+ * hook_many - behind the door of _mcount, while there is more to know of a function
+ * than which tracer is on: probes, where alone the graph tracer begins, where it is
+ * silent (trace::tools has the table).
+ *
+ * A function that has one probe and no other tool comes first, and is through after
+ * some fifty instructions.
  */
         .balign 16
-        .global graph_some
-        .type   graph_some, @function
-graph_some:
+        .global hook_many
+        .type   hook_many, @function
+hook_many:
         SPILL
+        ld      %r9, {TOOLS}(%r13)
+        mfctr   %r11
+        ld      %r10, {TABLE_MASK}(%r9)
+        sldi    %r0, %r11, 2
+        and     %r10, %r10, %r0
+        add     %r9, %r9, %r10
+        lwz     %r0, {TOOL_KEY}(%r9)
+        cmpw    %r0, %r11
+        bne     hook_many_look
+hook_many_found:
+        lwz     %r10, {TOOL_FLAGS}(%r9)
+        mtocrf  0x80, %r10
+        bf      0, hook_many_more
+        ld      %r9, {TOOL_BLOCK}(%r9)
+        bt      1, hook_many_wide
+        bt      2, hook_many_all
+        PROBE_RECORD 0, 0
+        UNSPILL
+        bctr
+hook_many_wide:
+        PROBE_RECORD 1, 0
+        UNSPILL
+        bctr
+hook_many_all:
+        PROBE_RECORD 1, 1
+hook_many_out:
+        UNSPILL
+        bctr
+
+hook_many_look:                         /* r10 is where r9 is in the table */
+        subf    %r9, %r10, %r9
+        cmpwi   %r0, 0
+        beq     hook_many_usual
+        addi    %r10, %r10, {TOOL_ENTRY}
+        ld      %r0, {TABLE_MASK}(%r9)
+        and     %r10, %r10, %r0
+        add     %r9, %r9, %r10
+        lwz     %r0, {TOOL_KEY}(%r9)
+        cmpw    %r0, %r11
+        bne     hook_many_look
+        b       hook_many_found
+hook_many_usual:
+        addi    %r9, %r9, -{TOOL_ENTRY} /* what holds of all others is kept as an entry */
+        lwz     %r10, {TOOL_FLAGS}(%r9)
+
+/* r9 is the entry, r10 its flags; from here on r8 is in use too. */
+hook_many_more:
+        bf      3, hook_many_each
+        ld      %r9, {TOOL_BLOCK}(%r9)  /* one probe at the return, and nothing else */
+        PUSH_PROBE %r9, %r11, %r10, hook_many_full
+        UNSPILL
+        bctr
+hook_many_full:
+        ld      %r11, {BLOCK_MISSED}(%r9)
+        addi    %r11, %r11, 1
+        std     %r11, {BLOCK_MISSED}(%r9)
+        mflr    %r0
+        b       hook_many_out
+
+/* Probes at the entry, one after another. */
+hook_many_each:
         std     %r8, -32(%r1)
+        std     %r9, -40(%r1)
+        andi.   %r0, %r10, {TOOL_PROBES}
+        beq     hook_many_tracer
+        ld      %r8, {TOOL_BLOCK}(%r9)
+hook_many_probe:
+        ld      %r10, {BLOCK_FLAGS}(%r8)
+        mtocrf  0x80, %r10
+        bt      0, hook_many_next       /* of the return */
+        bt      1, probe_slow
+        ld      %r12, {RING_BASE}(%r13)
+        cmpdi   %r12, 0
+        beq     hook_many_next
+        std     %r8, -48(%r1)
+        mr      %r9, %r8
+        ld      %r8, -32(%r1)
+        PROBE_RECORD 1, 1
+        ld      %r8, -48(%r1)
+        .global hook_many_next
+hook_many_next:
+        ld      %r8, {BLOCK_NEXT}(%r8)
+        cmpdi   %r8, 0
+        bne     hook_many_probe
+
+hook_many_tracer:
+        ld      %r9, -40(%r1)
+        lwz     %r10, {TOOL_FLAGS}(%r9)
+        andi.   %r0, %r10, {TOOL_FUNCTION}
+        beq     hook_many_returns
+        ld      %r12, {RING_BASE}(%r13)
+        cmpdi   %r12, 0
+        beq     hook_many_returns
+        mflr    %r8
+        RECORD  %r8
+        ld      %r9, -40(%r1)
+
+hook_many_returns:
+        lwz     %r10, {TOOL_FLAGS}(%r9)
+        andi.   %r0, %r10, {TOOL_PROBES}
+        beq     hook_many_graph
+        ld      %r8, {TOOL_BLOCK}(%r9)
+hook_many_return:
+        ld      %r10, {BLOCK_FLAGS}(%r8)
+        mtocrf  0x80, %r10
+        bf      0, hook_many_pushed
+        PUSH_PROBE %r8, %r11, %r10, hook_many_missed
+        b       hook_many_pushed
+hook_many_missed:
+        ld      %r11, {BLOCK_MISSED}(%r8)
+        addi    %r11, %r11, 1
+        std     %r11, {BLOCK_MISSED}(%r8)
+hook_many_pushed:
+        ld      %r8, {BLOCK_NEXT}(%r8)
+        cmpdi   %r8, 0
+        bne     hook_many_return
+
+/* The graph tracer: silence all round; what the table says of this function; whether
+   the tracer has begun. A function that opens or silences has a return of its own,
+   which ends that. */
+hook_many_graph:
+        mflr    %r0
+        ld      %r9, -40(%r1)
+        lwz     %r8, {TOOL_FLAGS}(%r9)
+        andi.   %r10, %r8, {TOOL_GRAPH}
+        beq     hook_many_done
+        ld      %r12, {RING_BASE}(%r13)
+        cmpdi   %r12, 0
+        beq     hook_many_done
         ld      %r10, {GRAPH_MUTE}(%r13)
         cmpdi   %r10, 0
-        bne     graph_some_out
-        ld      %r9, {TOOLS}(%r13)
-        cmpdi   %r9, 0
-        beq     graph_some_usual
-        mfctr   %r11
-        sldi    %r10, %r11, 2
-        ld      %r8, 0(%r9)
-        addi    %r9, %r9, 16
-        and     %r10, %r10, %r8
-graph_some_look:
-        ldx     %r8, %r9, %r10
-        cmpd    %r8, %r11
-        beq     graph_some_found
-        cmpdi   %r8, 0
-        beq     graph_some_usual
-        addi    %r10, %r10, 16
-        ld      %r8, -16(%r9)
-        and     %r10, %r10, %r8
-        b       graph_some_look
-graph_some_found:
-        add     %r9, %r9, %r10
-        ld      %r8, 8(%r9)
+        bne     hook_many_done
         andi.   %r10, %r8, {TOOL_MUTE}
-        bne     graph_some_mute
+        bne     hook_many_mute
         andi.   %r10, %r8, {TOOL_ROOT}
-        beq     graph_some_usual
+        beq     hook_many_inside
         ld      %r10, {GRAPH_GATE}(%r13)
         cmpdi   %r10, 0
-        bne     graph_some_enter        /* inside of another one */
-        GRAPH_ENTRY graph_some_full, %r1
+        bne     hook_many_enter         /* inside of another one */
+        GRAPH_ENTRY hook_many_deep, %r1
         std     %r11, {GRAPH_GATE}(%r13)
         mflr    %r12
         addi    %r0, %r12, graph_return_root - graph_return
         mtlr    %r0
-        b       graph_some_out
-graph_some_usual:
+        b       hook_many_done
+hook_many_inside:
         ld      %r10, {GRAPH_ROOTED}(%r13)
         cmpdi   %r10, 0
-        beq     graph_some_enter
+        beq     hook_many_enter
         ld      %r10, {GRAPH_GATE}(%r13)
         cmpdi   %r10, 0
-        beq     graph_some_out
-graph_some_enter:
-        GRAPH_ENTRY graph_some_full, %r1
-graph_some_out:
+        beq     hook_many_done
+hook_many_enter:
+        GRAPH_ENTRY hook_many_deep, %r1
+hook_many_done:
         UNSPILL
         ld      %r8, -32(%r1)
+        mflr    %r0
         bctr
-graph_some_mute:
+hook_many_mute:
         ld      %r11, {GRAPH_SP}(%r13)
         ld      %r10, {GRAPH_LIMIT}(%r13)
         cmpld   %r11, %r10
-        bge-    graph_some_full
+        bge-    hook_many_deep
         addi    %r11, %r11, {GRAPH_ENTRY}
         std     %r11, {GRAPH_SP}(%r13)
         std     %r0, {GRAPH_LR}-{GRAPH_ENTRY}(%r11)
@@ -261,11 +457,11 @@ graph_some_mute:
         ld      %r12, {GRAPH_RETURN}(%r13)
         addi    %r0, %r12, graph_return_mute - graph_return
         mtlr    %r0
-        b       graph_some_out
-graph_some_full:
+        b       hook_many_done
+hook_many_deep:
         GRAPH_FULL
-        b       graph_some_out
-        .size   graph_some, . - graph_some
+        b       hook_many_done
+        .size   hook_many, . - hook_many
 
 /*
  * mcount_late - the hook of sites behind the prologue (plain `gcc -pg`).
@@ -379,6 +575,74 @@ graph_return_out:
         ld      %r9, -8(%r1)
         blr
         .size   graph_return, . - graph_return
+/*
+ * probe_return - where a function with a probe at its return returns to.
+ *
+ *   In        r13     PACA; the top of its stack of probes is the call that ends
+ *   Out       returns to the caller, or to the next one who waits for this return
+ *   Clobbers  r0 r11 r12 cr0
+ *   Keeps     all else, as graph_return; r3 and r4 go beside the record
+ *   Stack     16 bytes below r1
+ *   Context   any. Read, then release: an interrupt may nest
+ *
+ * The probe may have been taken away meanwhile, and its block may be another's: then
+ * the block's word for returns is not the one that was put on the stack.
+ */
+        .balign 16
+        .global probe_return
+        .type   probe_return, @function
+probe_return:
+        ld      %r12, {PROBE_SP}(%r13)
+        ld      %r0, {PROBE_LR}-{PROBE_ENTRY}(%r12)
+        mtlr    %r0
+        std     %r9, -8(%r1)
+        std     %r10, -16(%r1)
+        ld      %r9, {RING_BASE}(%r13)
+        cmpdi   %r9, 0
+        beq-    probe_return_out
+        ld      %r10, {PROBE_RETURN}(%r13)
+        cmpd    %r0, %r10
+        beq-    probe_return_deeper
+probe_return_known:
+        ld      %r10, {PROBE_BLOCK}-{PROBE_ENTRY}(%r12)
+        ld      %r0, {PROBE_IP}-{PROBE_ENTRY}(%r12)
+        ld      %r11, {BLOCK_RETURN_IP}(%r10)
+        cmpd    %r0, %r11
+        bne-    probe_return_out
+        ld      %r11, {BLOCK_FLAGS}(%r10)
+        mtocrf  0x80, %r11
+        bt      1, probe_return_slow
+        COUNT   %r10, %r11
+        RESERVE %r9, %r11, %r10, %r0
+        mftb    %r0
+        std     %r0, {RECORD_TIME}(%r9)
+        ld      %r0, {PROBE_IP}-{PROBE_ENTRY}(%r12)
+        std     %r0, {RECORD_IP}(%r9)
+        ld      %r0, {PROBE_LR}-{PROBE_ENTRY}(%r12)
+        std     %r0, {RECORD_PARENT}(%r9)
+        ld      %r0, {PAYLOAD}(%r13)
+        add     %r10, %r10, %r0
+        std     %r3, 0(%r10)
+        std     %r4, 8(%r10)
+        lwsync
+        std     %r11, {RECORD_SEQ}(%r9)
+        .global probe_return_out
+probe_return_out:
+        addi    %r12, %r12, -{PROBE_ENTRY}
+        std     %r12, {PROBE_SP}(%r13)
+        ld      %r10, -16(%r1)
+        ld      %r9, -8(%r1)
+        blr
+probe_return_deeper:                    /* other probes wait: the caller is behind them */
+        mr      %r11, %r12
+probe_return_look:
+        addi    %r11, %r11, -{PROBE_ENTRY}
+        ld      %r0, {PROBE_LR}-{PROBE_ENTRY}(%r11)
+        cmpd    %r0, %r10
+        beq     probe_return_look
+        std     %r0, {PROBE_LR}-{PROBE_ENTRY}(%r12)
+        b       probe_return_known
+        .size   probe_return, . - probe_return
         .global hook_recorders_end
 hook_recorders_end:
 

@@ -189,6 +189,7 @@ trap_of_data:
 trap_in_hook:
         li      %r10, 0
         std     %r10, {RING_BASE}(%r13)
+        std     %r10, {RING_WANTED}(%r13)
         .global trap_guarded
 trap_guarded:
         addi    %r3, %r1, {REGS}

@@ -43,6 +43,13 @@ GLOBS = ["stress_*", "*n*", "stress:stress_answer", "stress_deep stress_tail", "
          "*t* !many_*", "stress_far:*", "many_?5? stress_nop stress_late"]
 # On and off 100 times: 100,000 toggles of one site each.
 SITES, TIMES = 1000, 100
+PROBED = [f"stress:stress_{name}" for name in
+          "answer nine twelve sum_of make_ten tail deep far profile gcc5 nop".split()]
+PROBES = [("probe", ""), ("probe", "$arg1"), ("probe", "$arg2 $arg4"), ("probe", "$arg8"),
+          ("return", "$retval")]
+# The kernel fetches these. A CPU is then most of the time in the function that they stand
+# at, and a patch of that would wait.
+SLOW_PROBES = [("probe", "%r11 %ccr +0($arg1):string"), ("return", "%r30 +0($retval) %ccr")]
 KINDS = "calls old new wrong torn lost".split()
 COUNTS = re.compile(r"\w+: cpu \d+ " + " ".join(rf"{kind} (\d+)" for kind in KINDS))
 
@@ -92,6 +99,8 @@ class Script:
         pick = self.random
         threads = [self.tracing(), self.patching()]
         if pick.random() < 0.7:
+            threads.append(self.probing())
+        if pick.random() < 0.7:
             threads.append(self.loading())
         if pick.random() < 0.2:
             threads.append(["audit"])
@@ -110,6 +119,14 @@ class Script:
                 words.append(pick.choice(["trace clear", "trace status", "trace off"]))
         return words + ["trace off", "trace clear"]
 
+    def probing(self, kinds=PROBES):
+        """One or two probes; the second may stand at the same function."""
+        pick, words = self.random, []
+        for name in ["probe_a", "probe_b"][:pick.randint(1, 2)]:
+            kind, what = pick.choice(kinds)
+            words.append(f"trace {kind} :{name} {pick.choice(PROBED)} {what}")
+        return words + ["trace unprobe *"]
+
     def patching(self):
         on, off = "livepatch enable stress_fix", "livepatch disable stress_fix"
         # A second patch of the same function on top of the first, or alone.
@@ -127,6 +144,11 @@ class Script:
         self.do("trace graph *")  # the rings stay, and the graph tracer's stacks
         self.do("trace on")  # the filter's words
         self.do("trace off")
+        # What probes have stays, and is used again: blocks, and tables of each size.
+        four = "; ".join(f"trace probe :warm{n} tocsin:{function} +0($arg1)" for n, function in
+                         enumerate(["__kmalloc", "kfree", "kmalloc_large", "kfree_sensitive"]))
+        self.do(f'repeat 8 "{four}; trace unprobe *"')
+        self.do("trace clear")
         self.memory = []
         self.do("mem", self.memory.extend)
 
@@ -179,6 +201,10 @@ class Script:
         target alone."""
         on, off = "livepatch enable stress_fix", "livepatch disable stress_fix"
         top, down = "livepatch enable fix_any", "livepatch disable fix_any"
+        for _ in range(4):
+            slow, both = self.probing(SLOW_PROBES), self.probing(PROBES + SLOW_PROBES)
+            self.again(20, *slow, "trace clear", *both[:-1], "trace on", "trace graph",
+                       "trace off", both[-1], "trace clear")
         self.again(300, "trace on stress:*", "trace off", "trace clear")
         self.again(200, on, off)
         self.only(9)  # stress_profile, which looks at r0 as well

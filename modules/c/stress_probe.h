@@ -142,15 +142,16 @@ static notrace __maybe_unused void call_probe(struct tally *t, u64 entry)
 
 /*
  * What else may be found in LR and its slot: where the kernel has calls return to that
- * it has seen begin, redirected or for the graph tracer (boot/mcount.S has four).
+ * it has seen begin, redirected, for the graph tracer or for a probe (boot/mcount.S
+ * has five).
  */
-static u64 takes[4];
+static u64 takes[5];
 
 static inline notrace bool is_kernels(u64 value)
 {
 	int i;
 
-	for (i = 0; i < 4; i++) {
+	for (i = 0; i < 5; i++) {
 		if (!READ_ONCE(takes[i]) && value)
 			WRITE_ONCE(takes[i], value);
 		if (value == READ_ONCE(takes[i]))

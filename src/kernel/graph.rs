@@ -1,4 +1,4 @@
-//! The graph tracer: which tool hooked calls meet, and how it is set up.
+//! The graph tracer, and which tools hooked calls meet.
 //!
 //! `boot/mcount.S` has the tools, `machine::hooks` the doors that lead to them;
 //! `trace::graph` makes text of what the graph tracer leaves.
@@ -6,14 +6,15 @@
 //! # Invariants
 //! - A CPU has its graph stack before the door leads to the graph tracer, and keeps
 //!   it: functions that were entered return through it whatever is chosen meanwhile.
-//! - One tool for all sites; those that a filter means are switched as ever.
+//! - One tool for all sites, or a table of many (probes, functions at which the graph
+//!   tracer begins or is silent); those that a filter means are switched as ever.
 //! - Tables of tools are never given back, but used again: a hook that was interrupted
 //!   may look at an old one, and then judges one call by what was wanted before.
 
 use alloc::borrow::ToOwned;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::sync::atomic::Ordering;
+use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::pool::{Pool, Words};
 use super::{records, tracing};
@@ -21,29 +22,49 @@ use crate::addr::Vaddr;
 use crate::machine::hooks::{self, Tool};
 use crate::machine::lock::Mutex;
 use crate::machine::paca::GRAPH_ENTRIES;
+use crate::machine::probes::{self, Blocks};
 use crate::machine::smp;
 use crate::trace::filter::Filter;
-use crate::trace::tools::{self, Special};
+use crate::trace::sites::SiteId;
+use crate::trace::tools::{self, Entry, Special};
+
+/// A function with probes.
+pub struct Probed {
+    /// Its call site.
+    pub site: SiteId,
+    /// Its probes in their order, each with a block for every CPU.
+    pub probes: Vec<Blocks>,
+    /// What the site is if there is nothing but the one probe.
+    pub alone: Special,
+}
 
 struct Setup {
     /// What calls meet now.
     tool: Tool,
+    /// The graph tracer was chosen.
+    graph: bool,
     /// How deep calls are followed; 0 is as deep as there is room.
     depth: usize,
     /// `set_graph_function` and `set_graph_notrace`, by [`Which`].
     words: [Vec<String>; 2],
-    /// The table that is used, and those that were.
-    table: Option<Words>,
+    probed: Vec<Probed>,
+    /// The tables that are used, one for each CPU, and those that were.
+    tables: Vec<Words>,
     retired: Pool,
 }
 
 static SETUP: Mutex<Setup> = Mutex::new(Setup {
-    tool: Tool::Function,
+    tool: Tool { graph: false, many: false },
+    graph: false,
     depth: 0,
     words: [const { Vec::new() }; 2],
-    table: None,
+    probed: Vec::new(),
+    tables: Vec::new(),
     retired: Pool::EMPTY,
 });
+
+/// A table is in use: then there is something to refresh.
+static MANY: AtomicBool = AtomicBool::new(false);
 
 /// Which of two lists.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,26 +76,28 @@ pub enum Which {
 }
 
 impl Setup {
-    /// The graph tracer as it is wanted now.
-    fn graph(&self) -> Tool {
-        if self.words.iter().all(Vec::is_empty) { Tool::Graph } else { Tool::GraphSome }
+    /// What calls are to meet.
+    fn wanted(&self) -> Tool {
+        let listed = self.graph && !self.words.iter().all(Vec::is_empty);
+        Tool { graph: self.graph, many: listed || !self.probed.is_empty() }
     }
 
-    fn put(&mut self, tool: Tool) -> Result<(), String> {
+    fn put(&mut self) -> Result<(), String> {
+        let tool = self.wanted();
         if self.tool != tool {
             tracing::choose(self.tool, tool)?;
-            if self.tool.is_graph() != tool.is_graph() {
+            if self.tool.graph != tool.graph {
                 records::begin_anew(tool);
             }
             self.tool = tool;
+            MANY.store(tool.many, Ordering::Relaxed);
         }
         Ok(())
     }
 
-    /// Makes the table that the lists want and puts it into use. `strict` wants every
-    /// word to mean something.
-    fn tabulate(&mut self, strict: bool) -> Result<(), String> {
-        let mut entries: Vec<(Vaddr, Special)> = Vec::new();
+    /// What is special about which hook, and its probes' first; by rising hook.
+    fn entries(&self, strict: bool) -> Result<Vec<(Vaddr, Special, Option<Blocks>)>, String> {
+        let mut entries: Vec<(Vaddr, Special, Option<Blocks>)> = Vec::new();
         for (words, special) in self.words.iter().zip([Special::ROOT, Special::MUTE]) {
             if words.is_empty() {
                 continue;
@@ -82,9 +105,12 @@ impl Setup {
             let filter = Filter::parse(words.iter().map(String::as_str));
             let filter = filter.map_err(|error| error.to_string())?;
             let hooks = tracing::hooks_of(&filter, strict)?;
-            entries.extend(hooks.into_iter().map(|hook| (hook, special)));
+            if self.graph {
+                let special = special | Special::GRAPH;
+                entries.extend(hooks.into_iter().map(|hook| (hook, special, None)));
+            }
         }
-        entries.sort_unstable_by_key(|(hook, _)| *hook);
+        entries.sort_by_key(|(hook, ..)| *hook);
         entries.dedup_by(|next, kept| {
             let same = next.0 == kept.0;
             if same {
@@ -92,13 +118,58 @@ impl Setup {
             }
             same
         });
+        for Probed { site, probes, alone } in &self.probed {
+            let wanted = tracing::wants(*site);
+            let special = match wanted {
+                true if self.graph => Special::GRAPH | Special::PROBES,
+                true => Special::FUNCTION | Special::PROBES,
+                false if probes.len() == 1 => *alone,
+                false => Special::PROBES,
+            };
+            let first = probes.first().copied();
+            for hook in tracing::hooks_at(*site).into_iter().flatten() {
+                match entries.binary_search_by_key(&hook, |(hook, ..)| *hook) {
+                    // What the lists say is for the graph tracer.
+                    Ok(place) => {
+                        if let Some((_, known, blocks)) = entries.get_mut(place) {
+                            *known = if wanted { *known | special } else { special };
+                            *blocks = first;
+                        }
+                    }
+                    Err(place) => entries.insert(place, (hook, special, first)),
+                }
+            }
+        }
+        Ok(entries)
+    }
+
+    /// Makes the tables that lists and probes want and puts them into use. `strict`
+    /// wants every word to mean something.
+    fn tabulate(&mut self, strict: bool) -> Result<(), String> {
+        let entries = self.entries(strict)?;
+        let usual = match tracing::is_on() {
+            true if self.graph => Special::GRAPH,
+            true => Special::FUNCTION,
+            false => Special::empty(),
+        };
         let none = "no memory for the table of functions (see mem)";
-        let words = tools::table(&entries).ok_or(none)?;
-        let table = self.retired.take(words.len()).ok_or(none)?;
-        table.iter().zip(words).for_each(|(to, word)| to.store(word, Ordering::Relaxed));
         let rooted = !self.words[Which::Roots as usize].is_empty();
-        hooks::set_tools(smp::cpus().iter().map(|cpu| cpu.paca), Some(table), rooted);
-        self.retired.put(self.table.replace(table));
+        let mut tables = Vec::new();
+        for (place, cpu) in smp::cpus().iter().enumerate() {
+            let entries: Vec<Entry> = entries
+                .iter()
+                .map(|(hook, special, blocks)| {
+                    let block = blocks.map_or(0, |blocks| probes::address(blocks, place));
+                    Entry { hook: *hook, special: *special, block }
+                })
+                .collect();
+            let words = tools::table(&entries, usual).ok_or(none)?;
+            let table = self.retired.take(words.len()).ok_or(none)?;
+            table.iter().zip(words).for_each(|(to, word)| to.store(word, Ordering::Relaxed));
+            hooks::set_tools(cpu.paca, table, rooted);
+            tables.push(table);
+        }
+        self.retired.put(core::mem::replace(&mut self.tables, tables));
         Ok(())
     }
 }
@@ -116,8 +187,34 @@ pub fn choose(graph: bool) -> Result<(), String> {
     if graph {
         make_stacks(setup.depth)?;
     }
-    let tool = if graph { setup.graph() } else { Tool::Function };
-    setup.put(tool)
+    let before = setup.graph;
+    setup.graph = graph;
+    let mut done = Ok(());
+    if setup.wanted().many {
+        done = setup.tabulate(false);
+    }
+    let done = done.and_then(|()| setup.put());
+    if done.is_err() {
+        setup.graph = before;
+    }
+    done
+}
+
+/// Has these functions probed, and no others. Their sites are on already, or not yet.
+pub fn set_probed(probed: Vec<Probed>) -> Result<(), String> {
+    let mut setup = SETUP.lock();
+    probed.iter().for_each(|it| probes::chain(&it.probes));
+    let before = core::mem::replace(&mut setup.probed, probed);
+    let mut done = Ok(());
+    if setup.tool.many || setup.wanted().many {
+        done = setup.tabulate(false);
+    }
+    let done = done.and_then(|()| setup.put());
+    if done.is_err() {
+        before.iter().for_each(|it| probes::chain(&it.probes));
+        setup.probed = before;
+    }
+    done
 }
 
 /// Has calls return by the way that the seed's kernel had, or by ours.
@@ -127,7 +224,7 @@ pub fn set_seed_return(wrong: bool) {
 
 /// What `current_tracer` calls it while it is on.
 pub fn tracer_name() -> &'static str {
-    if SETUP.lock().tool.is_graph() { "function_graph" } else { "function" }
+    if SETUP.lock().graph { "function_graph" } else { "function" }
 }
 
 /// How deep calls are followed; 0 is as deep as there is room.
@@ -138,7 +235,7 @@ pub fn max_depth() -> usize {
 /// Sets that.
 pub fn set_max_depth(depth: usize) -> Result<(), String> {
     let mut setup = SETUP.lock();
-    if setup.tool.is_graph() {
+    if setup.graph {
         make_stacks(depth)?;
     }
     setup.depth = depth;
@@ -159,21 +256,21 @@ pub fn set_words(which: Which, text: &str, append: bool) -> Result<(), String> {
         list.clear();
     }
     list.extend(text.split_ascii_whitespace().map(ToOwned::to_owned));
-    let mut done = setup.tabulate(true);
-    if done.is_ok() && setup.tool.is_graph() {
-        let tool = setup.graph();
-        done = setup.put(tool);
-    }
+    let done = setup.tabulate(true).and_then(|()| setup.put());
     if done.is_err() {
         setup.words = before;
     }
     done
 }
 
-/// Modules, or stubs, have come or gone: the table is made anew.
+/// Modules, or stubs, have come or gone, or a tracer or its filter: the tables are made
+/// anew.
 pub fn refresh() {
+    if !MANY.load(Ordering::Relaxed) {
+        return;
+    }
     let mut setup = SETUP.lock();
-    if setup.graph() == Tool::GraphSome {
+    if setup.wanted().many {
         // Without memory the old one stays, which knows what there was.
         let _ = setup.tabulate(false);
     }

@@ -18,6 +18,7 @@
 //! triggers    what happens when certain functions are called
 //! own         the kernel's own functions as call sites
 //! graph       the graph tracer, and which tool calls meet
+//! probes      events of kprobe_events
 //! records     what they recorded, as text
 //! pool        memory of theirs that stays, and is used again
 //! registry    what modules registered: hashes, charsets, keymaps, packet matches
@@ -51,6 +52,7 @@ pub mod oops;
 pub mod own;
 pub mod params;
 pub mod pool;
+pub mod probes;
 pub mod records;
 pub mod registry;
 pub mod run;

@@ -239,7 +239,7 @@ impl Module {
     }
 
     /// Addresses of the functions and data of that name, local ones too, ascending.
-    fn named(&self, name: &str) -> Vec<Vaddr> {
+    pub fn named(&self, name: &str) -> Vec<Vaddr> {
         let object = self.object();
         let mut found = Vec::new();
         for symbol in object.symbols() {

@@ -101,7 +101,7 @@ fn is_modules(frame: &TrapFrame) -> bool {
     }
     // Who jumped to where there is no code? Calls leave their address in LR.
     let ours = [call::return_address(), hooks::shadow_return_address(), step::return_address()];
-    let is_ours = |lr| ours.contains(&lr) || hooks::is_graph_return(lr);
+    let is_ours = |lr| ours.contains(&lr) || hooks::is_hook_return(lr);
     !(is_wild_jump(frame) && in_kernel(lr) && !is_ours(lr) && lr != nip)
 }
 

@@ -22,23 +22,26 @@ use alloc::collections::{BTreeMap, VecDeque};
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
-use core::cell::RefCell;
+use core::cell::{Cell, RefCell};
 use core::num::NonZeroU64;
+use core::sync::atomic::{Ordering, fence};
 
 use super::pool::{Pool, Words};
-use super::{symbols, tracing};
+use super::{probes, symbols, tracing};
 use crate::addr::Vaddr;
 use crate::machine::hooks::Tool;
 use crate::machine::lock::Mutex;
 use crate::machine::smp::{self, Cpu};
 use crate::machine::spr::timebase;
-use crate::machine::{hooks, paca};
+use crate::machine::{hooks, paca, probes as blocks};
 use crate::trace::decode::{
-    BufferStarted, Clock, Flags, FunctionLine, Header, LostEvents, Merge, NOTE, Names, Stats, Task,
+    BufferStarted, Clock, Flags, FunctionLine, Header, LostEvents, Merge, NOTE, Names, Prefix,
+    Stats, Task,
 };
 use crate::trace::graph::{self, Screen, Style};
 use crate::trace::options::Options;
-use crate::trace::record::{Kind, Record, SIZE, WORDS};
+use crate::trace::probes::text::EventText;
+use crate::trace::record::{Kind, PAYLOAD_WORDS, PLANES, Record, SIZE, WORDS, payload_place};
 use crate::trace::ring::{Next, Reader, Ring};
 
 /// Records in a CPU's ring, until somebody wants another number.
@@ -49,13 +52,20 @@ const RING_LIMITS: (usize, usize) = (2048, 1 << 22);
 const ARCHIVE_LINES: usize = RING_RECORDS;
 /// Notes whose text is kept.
 const NOTES: usize = 1024;
+/// Why rings are not made.
+const NO_MEMORY: &str = "no memory for the trace rings (see mem)";
 
 /// One CPU's ring.
 #[derive(Clone, Copy)]
 struct CpuRing {
     cpu: Cpu,
     words: Words,
+    /// What probes record beside it; there once there was a probe.
+    planes: Option<Words>,
 }
+
+/// What lies beside a record.
+type Payload = [u64; PAYLOAD_WORDS];
 
 impl CpuRing {
     fn ring(&self) -> Option<Ring<'static>> {
@@ -64,6 +74,20 @@ impl CpuRing {
 
     fn written(&self) -> u64 {
         self.ring().map_or(0, |ring| ring.written())
+    }
+
+    /// What a probe has put beside a record; `None` if that has been overwritten since.
+    fn payload(&self, record: &Record) -> Option<Payload> {
+        let slots = self.words.len() / WORDS;
+        let index = record.seq.wrapping_sub(1);
+        let slot = index as usize & (slots - 1);
+        let mut payload = [0; PAYLOAD_WORDS];
+        for (word, to) in payload.iter_mut().enumerate() {
+            let from = self.planes?.get(payload_place(slots, slot, word))?;
+            *to = from.load(Ordering::Relaxed);
+        }
+        fence(Ordering::Acquire);
+        (self.written().wrapping_sub(index) <= slots as u64).then_some(payload)
     }
 }
 
@@ -117,6 +141,11 @@ struct Kept {
     /// The tracer is on, and `tracing_on` is 1.
     started: bool,
     recording: bool,
+    /// A probe is on, or was: there are planes beside the rings.
+    probing: bool,
+    planes: bool,
+    /// A tracer has been on since the last `clear`.
+    traced: bool,
     manner: Manner,
     /// What the graph tracer's lines have left open.
     screen: Screen,
@@ -136,7 +165,14 @@ static KEPT: Mutex<Kept> = Mutex::new(Kept {
     size: RING_RECORDS,
     started: false,
     recording: true,
-    manner: Manner { clock: clock(512_000_000), tool: Tool::Function, options: Options::DEFAULT },
+    probing: false,
+    planes: false,
+    traced: false,
+    manner: Manner {
+        clock: ticking(512_000_000),
+        tool: Tool { graph: false, many: false },
+        options: Options::DEFAULT,
+    },
     screen: Screen::new(),
     accounts: Vec::new(),
     archive: Vec::new(),
@@ -149,22 +185,39 @@ impl Kept {
     fn make(&mut self) -> Result<(), String> {
         let size = self.size * WORDS;
         if self.rings.first().is_some_and(|ring| ring.words.len() == size) {
-            return Ok(());
+            return self.make_planes();
         }
         let mut rings = Vec::new();
         for cpu in smp::cpus() {
             let Some(words) = self.retired.take(size) else {
                 self.retired.put(rings.iter().map(|ring: &CpuRing| ring.words));
-                return Err("no memory for the trace rings (see mem)".to_string());
+                return Err(NO_MEMORY.to_string());
             };
-            rings.push(CpuRing { cpu, words });
+            rings.push(CpuRing { cpu, words, planes: None });
         }
         let old = core::mem::replace(&mut self.rings, rings);
         self.retired.put(old.iter().map(|ring| ring.words));
+        self.retired.put(old.iter().filter_map(|ring| ring.planes));
         // What was in other rings before is in the archive, and in the accounts.
         self.accounts.resize(self.rings.len(), Account::default());
         for (account, ring) in self.accounts.iter_mut().zip(&self.rings) {
             account.start = ring.written();
+        }
+        self.make_planes()
+    }
+
+    /// Makes what lies beside the rings, if there are probes.
+    fn make_planes(&mut self) -> Result<(), String> {
+        if !self.planes {
+            return Ok(());
+        }
+        for index in 0..self.rings.len() {
+            if self.rings.get(index).is_some_and(|ring| ring.planes.is_none()) {
+                let planes = self.retired.take(self.size * WORDS * PLANES).ok_or(NO_MEMORY)?;
+                if let Some(ring) = self.rings.get_mut(index) {
+                    ring.planes = Some(planes);
+                }
+            }
         }
         Ok(())
     }
@@ -172,8 +225,8 @@ impl Kept {
     /// Has every CPU record, or none: as it was asked for.
     fn apply(&self) {
         for ring in &self.rings {
-            if self.started && self.recording {
-                hooks::ring_on(ring.cpu.paca, ring.words);
+            if (self.started || self.probing) && self.recording {
+                hooks::ring_on(ring.cpu.paca, ring.words, ring.planes);
             } else {
                 hooks::ring_off(ring.cpu.paca);
             }
@@ -193,6 +246,7 @@ impl Kept {
         if only.is_none() {
             (self.archive, self.notes) = (Vec::new(), VecDeque::new());
             self.screen = Screen::new();
+            self.traced = self.started;
         }
     }
 }
@@ -205,7 +259,7 @@ fn quietly<T>(work: impl FnOnce() -> T) -> T {
     done
 }
 
-const fn clock(ticks_per_second: u64) -> Clock {
+const fn ticking(ticks_per_second: u64) -> Clock {
     let ticks_per_second = match NonZeroU64::new(ticks_per_second) {
         Some(ticks) => ticks,
         None => NonZeroU64::MIN,
@@ -213,16 +267,33 @@ const fn clock(ticks_per_second: u64) -> Clock {
     Clock { ticks_per_second }
 }
 
+/// How fast the clock runs.
+pub fn clock() -> Clock {
+    KEPT.lock().manner.clock
+}
+
 /// Learns how fast the clock runs.
 pub fn init(timebase_hz: u64) {
-    KEPT.lock().manner.clock = clock(timebase_hz);
+    KEPT.lock().manner.clock = ticking(timebase_hz);
 }
 
 /// Makes the rings, if there are none, and starts recording on every CPU.
 pub fn start() -> Result<(), String> {
     let mut kept = KEPT.lock();
     kept.make()?;
-    kept.started = true;
+    (kept.started, kept.traced) = (true, true);
+    kept.apply();
+    Ok(())
+}
+
+/// Records also, or only, what probes see; or that no more.
+pub fn set_probing(on: bool) -> Result<(), String> {
+    let mut kept = KEPT.lock();
+    if on {
+        kept.planes = true;
+        kept.make()?;
+    }
+    kept.probing = on;
     kept.apply();
     Ok(())
 }
@@ -292,12 +363,15 @@ struct Machine<'k> {
     functions: RefCell<BTreeMap<Vaddr, Option<String>>>,
     hooked: RefCell<BTreeMap<Vaddr, Option<String>>>,
     qualified: RefCell<BTreeMap<Vaddr, Option<String>>>,
+    /// Whose record is shown: the CPU's PACA.
+    paca: Cell<Vaddr>,
 }
 
 impl<'k> Machine<'k> {
     fn with(notes: &'k VecDeque<(u64, String)>) -> Self {
         let none = RefCell::default;
-        Self { notes, functions: none(), hooked: none(), qualified: none() }
+        let paca = Cell::new(Vaddr::default());
+        Self { notes, functions: none(), hooked: none(), qualified: none(), paca }
     }
 }
 
@@ -336,6 +410,10 @@ impl Names for Machine<'_> {
         symbols::describe(at).map(Cow::Owned)
     }
 
+    fn kept_text(&self, kept: u64) -> Option<Vec<u8>> {
+        blocks::text(self.paca.get(), kept)
+    }
+
     fn note(&self, number: u64) -> Option<Cow<'_, str>> {
         let place = self.notes.binary_search_by_key(&number, |(own, _)| *own).ok()?;
         self.notes.get(place).map(|(_, text)| Cow::Borrowed(text.as_str()))
@@ -348,6 +426,9 @@ struct Found {
     ring: usize,
     cpu: u16,
     records: Vec<Record>,
+    /// What probes have put beside some of them, by their numbers, ascending.
+    payloads: Vec<(u64, Payload)>,
+    paca: Vaddr,
     lost: u64,
     /// The first record that was not looked at.
     next: u64,
@@ -359,19 +440,27 @@ fn records(kept: &Kept, only: Option<u16>) -> Vec<Found> {
     let rings = rings.filter(|(_, (ring, _))| only.is_none_or(|cpu| cpu == ring.cpu.number));
     let found = rings.filter_map(|(index, (cpu_ring, account))| {
         let mut reader = Reader::new(cpu_ring.ring()?, account.start);
-        let mut records = Vec::new();
+        let (mut records, mut payloads) = (Vec::new(), Vec::new());
         // Up to what is there now: a CPU that goes on may write faster than this reads.
         let end = cpu_ring.written();
         while reader.position() < end {
             match reader.next_record() {
-                Next::Record(record) => records.push(record),
+                Next::Record(record) => {
+                    if record.kind() == Kind::Probe
+                        && let Some(payload) = cpu_ring.payload(&record)
+                    {
+                        payloads.push((record.seq, payload));
+                    }
+                    records.push(record);
+                }
                 // Begun and not ended: cut off by a fault, or being written now.
                 Next::Pending => reader.skip(),
                 Next::Empty => break,
             }
         }
         let (lost, next) = (reader.lost(), reader.position());
-        Some(Found { ring: index, cpu: cpu_ring.cpu.number, records, lost, next })
+        let Cpu { number: cpu, paca, .. } = cpu_ring.cpu;
+        Some(Found { ring: index, cpu, records, payloads, paca, lost, next })
     });
     found.collect()
 }
@@ -399,6 +488,19 @@ impl Lines<'_> {
         note.flatten().is_some_and(|note| note.starts_with("tracing_mark_write: "))
     }
 
+    /// What a probe's record says.
+    fn event(&self, record: &Record, payloads: &[(u64, Payload)], task: &str) -> String {
+        let Some(shape) = probes::shape(record.event()) else {
+            return format!("event {}: (gone)", record.event());
+        };
+        let place = payloads.binary_search_by_key(&record.seq, |(seq, _)| *seq);
+        let none = [0; PAYLOAD_WORDS];
+        let payload = place.ok().and_then(|place| payloads.get(place));
+        let payload = payload.map_or(&none, |(_, payload)| payload);
+        let names = &self.names;
+        EventText { shape: &shape, record: *record, payload, task, names }.to_string()
+    }
+
     /// The lines of records, in the order of their times. Of a CPU that lost some,
     /// the first has `mark` before it.
     fn make(self, found: Vec<Found>, mark: Mark<'_>, out: Made<'_>) {
@@ -407,7 +509,12 @@ impl Lines<'_> {
         let style = Style { options: graph::Options::LINUX, cpus, clock, names: &self.names };
         let mut marks: Vec<Option<String>> = found.iter().map(mark).collect();
         let rings: Vec<(u32, usize)> = found.iter().map(|it| (it.cpu.into(), it.ring)).collect();
-        let sources = found.into_iter().map(|cpu| (cpu.cpu.into(), cpu.records.into_iter()));
+        let mut beside = Vec::new();
+        let mut sources = Vec::new();
+        for cpu in found {
+            beside.push((cpu.paca, cpu.payloads));
+            sources.push((cpu.cpu.into(), cpu.records.into_iter()));
+        }
         let mut merge = Merge::new(sources);
         let mut number = 0;
         while let Some((cpu, record)) = merge.next() {
@@ -423,20 +530,34 @@ impl Lines<'_> {
             }
             let mut count = 1;
             let mut line = String::new();
+            let task = Task { name: if cpu == 0 { "shell" } else { "job" }, pid: cpu + 1 };
+            let flags = Flags::CALL;
             match (record.kind(), tool) {
-                (Kind::Function, tool) if tool.is_graph() && self.is_mark(&record) => {
+                (Kind::Probe, tool) => {
+                    let Some((paca, payloads)) = beside.get(place) else { continue };
+                    self.names.paca.set(*paca);
+                    let time = record.time;
+                    let text = self.event(&record, payloads, task.name);
+                    if tool.graph {
+                        let _ = self.screen.comment(&style, cpu, time, &text, &mut line);
+                    } else {
+                        line = Prefix { task, cpu, flags, time, clock, options }.to_string();
+                        line.push_str(&text);
+                        line.push('\n');
+                    }
+                }
+                (Kind::Function, tool) if tool.graph && self.is_mark(&record) => {
                     let note = self.names.note(record.parent.0);
                     let note = note.as_deref().unwrap_or_default();
                     // Writing to a text does not fail.
                     let _ = self.screen.comment(&style, cpu, record.time, note, &mut line);
                 }
                 (Kind::Function, _) => {
-                    let task = Task { name: if cpu == 0 { "shell" } else { "job" }, pid: cpu + 1 };
-                    let (flags, names) = (Flags::CALL, &self.names);
+                    let names = &self.names;
                     let shown = FunctionLine { record, task, cpu, flags, clock, options, names };
                     line = shown.to_string();
                 }
-                (Kind::GraphEntry | Kind::GraphReturn, tool) if tool.is_graph() => {
+                (Kind::GraphEntry | Kind::GraphReturn, tool) if tool.graph => {
                     let next = merge.peek_of(cpu).copied();
                     if self.screen.line(&style, cpu, &record, next.as_ref(), &mut line) == Ok(true)
                     {
@@ -537,6 +658,7 @@ struct View {
     archive: Vec<Line>,
     notes: VecDeque<(u64, String)>,
     screen: Screen,
+    traced: bool,
     manner: Manner,
 }
 
@@ -545,7 +667,8 @@ impl View {
         let is_of = |line: &&Line| found.iter().any(|cpu| cpu.ring == line.ring);
         let archive = kept.archive.iter().filter(is_of).cloned().collect();
         let (notes, screen) = (kept.notes.clone(), kept.screen.clone());
-        Self { found, archive, notes, screen, manner: kept.manner }
+        let Kept { manner, traced, .. } = *kept;
+        Self { found, archive, notes, screen, traced, manner }
     }
 
     fn make(self, mark: Mark<'_>, out: &mut dyn FnMut(&str)) {
@@ -571,10 +694,11 @@ pub fn show(on: bool, only: Option<u16>, out: &mut dyn FnMut(&str)) {
             (View::of(&kept, found), counts)
         };
         let Manner { tool, options, .. } = view.manner;
-        if tool.is_graph() && (on || written > 0) {
+        let traced = on || (written > 0 && view.traced);
+        if tool.graph && traced {
             out(&graph::Header(graph::Options::LINUX).to_string());
         } else {
-            let tracer = if on || written > 0 { "function" } else { "nop" };
+            let tracer = if traced { "function" } else { "nop" };
             let cpus = smp::cpus().len().max(1) as u32;
             out(&Header { tracer, in_buffer, written, cpus, options }.to_string());
         }

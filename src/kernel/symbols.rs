@@ -184,7 +184,7 @@ pub fn qualified(at: Vaddr) -> String {
 }
 
 /// What stands for the kernel where a module's name can.
-const KERNEL: &str = "kernel";
+pub const KERNEL: &str = "kernel";
 
 /// Every function with that name: who has it, and its global entry.
 pub fn candidates(symbol: &SymbolName) -> Vec<(Option<String>, Vaddr)> {

@@ -18,6 +18,7 @@ use alloc::string::{String, ToString};
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::graph::{self, Which as List};
+use super::probes;
 use super::records;
 use super::tracing::{self, Which};
 use crate::machine::smp::{self, Cpu};
@@ -75,6 +76,15 @@ static FILES: &[File] = &[
         let on = rows.iter().filter(|(_, row)| row.state != SiteState::OFF);
         on.for_each(|(function, row)| out(&enabled(function, row)));
     }),
+    set("error_log", "why the last lines of kprobe_events were refused; any write clears it",
+        |out| out(&probes::error_log(records::clock())), |_, _| {
+            probes::clear_errors();
+            Ok(())
+        }),
+    set("kprobe_events", "probes: p:EVENT FUNCTION ARG..., r: at its return, -:EVENT; >> adds",
+        |out| out(&probes::listed()), probes::write),
+    shown("kprobe_profile", "how often each probe was hit, and returns it had no room for",
+        |out| out(&probes::profile())),
     set("max_graph_depth", "how deep function_graph follows calls; 0: as deep as there is room",
         |out| out(&format!("{}\n", graph::max_depth())), |text, _| graph::set_max_depth(number(text)?)),
     set("set_ftrace_filter", "the functions to trace; >> adds, ! takes out, nothing means all",
@@ -129,11 +139,15 @@ enum Found {
     Plain(&'static File),
     OfCpu(u16, &'static CpuFile),
     Switch(Options),
+    /// Below `events`.
+    Event(String),
 }
 
 fn find(path: &str) -> Result<Found, &'static str> {
     let found = if let Some(name) = path.strip_prefix("options/") {
         Options::named(name).map(Found::Switch)
+    } else if let Some(rest) = path.strip_prefix("events/") {
+        probes::read(rest).map(|_| Found::Event(rest.to_string()))
     } else if let Some(rest) = path.strip_prefix("per_cpu/cpu") {
         rest.split_once('/').and_then(|(number, name)| {
             let cpu = smp::cpus().into_iter().find(|cpu| cpu.number.to_string() == number)?;
@@ -153,7 +167,8 @@ pub fn paths() -> impl Iterator<Item = String> {
     let of_cpu = |cpu: Cpu| {
         CPU_FILES.iter().map(move |file| format!("per_cpu/cpu{}/{}", cpu.number, file.name))
     };
-    plain.chain(switches).chain(smp::cpus().into_iter().flat_map(of_cpu))
+    let events = probes::paths().into_iter().map(|path| format!("events/{path}"));
+    plain.chain(switches).chain(events).chain(smp::cpus().into_iter().flat_map(of_cpu))
 }
 
 /// Prints a file.
@@ -164,6 +179,7 @@ pub fn read(path: &str, out: Out<'_>) -> Done {
         Found::Switch(option) => {
             out(one_or_zero(records::options().contains(option)));
         }
+        Found::Event(path) => out(&probes::read(&path).unwrap_or_default()),
     }
     Ok(())
 }
@@ -183,6 +199,7 @@ pub fn write(path: &str, text: &str, append: bool) -> Done {
             records::set_options(options);
             Ok(())
         }
+        Found::Event(path) => probes::set_on(&path, switch(text)?).unwrap_or(Ok(())),
     }
 }
 
@@ -212,11 +229,30 @@ fn readme(out: Out<'_>) {
     for file in CPU_FILES {
         out(&line(&format!("per_cpu/cpuN/{}", file.name), file.help));
     }
+    out(&line("events/GROUP/EVENT/enable", "1: the probe is on; also events/GROUP/enable"));
+    out(&line("events/GROUP/EVENT/format", "the fields of its records"));
+    out("Words of kprobe_events:\n");
+    for (word, help) in PROBE_WORDS {
+        out(&line(word, help));
+    }
     out("Words of set_ftrace_filter:\n");
     for (word, help) in WORDS {
         out(&line(word, help));
     }
 }
+
+/// What `README` says of probes.
+const PROBE_WORDS: [(&str, &str); 9] = [
+    ("p[:[GROUP/]EVENT] [MOD:]NAME", "a probe where NAME begins"),
+    ("r[MAX][:EVENT] [MOD:]NAME", "a probe where it returns"),
+    ("-:[GROUP/]EVENT", "takes one away that is off"),
+    ("[ARG=]$argN  $retval  %rN", "an argument, the result, a register (%nip, %link, %ctr)"),
+    ("+8($arg1)  -8(+0($arg1))", "memory at an address; (fault) if there is none"),
+    ("@SYMBOL[+N]  $stackN", "memory at a symbol; the Nth word of the stack"),
+    ("\\N  \\\"TEXT\"  $comm", "a number, a text, what runs"),
+    (":u8 ... :u64  :s32  :x16", "how it is shown: in tens, with a sign, in hexadecimal"),
+    (":string  :symbol", "bytes up to a NUL; a name for an address"),
+];
 
 /// What `README` says of words.
 const WORDS: [(&str, &str); 8] = [

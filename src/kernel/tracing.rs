@@ -16,7 +16,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use super::modules::{self, Module, Snapshot};
-use super::{graph, own, records, triggers};
+use super::{graph, own, probes, records, triggers};
 use crate::addr::Vaddr;
 use crate::ksyms::readable::readable;
 use crate::loader::Name;
@@ -46,6 +46,8 @@ struct Tracer {
     /// The words of the filter, as they were given.
     words: Vec<String>,
     triggers: Triggers,
+    /// Where probes stand that are on.
+    probed: Vec<Run>,
     on: bool,
 }
 
@@ -56,6 +58,7 @@ impl Tracer {
             notrace: Choice::NONE,
             words: Vec::new(),
             triggers: Triggers::NONE,
+            probed: Vec::new(),
             on: false,
         }
     }
@@ -183,11 +186,13 @@ pub fn module_came(module: &Module) {
         }
     }
     graph::refresh();
+    probes::module_came(&module.name);
 }
 
 /// Forgets a module's sites, and keeps what was recorded of it as text.
 pub fn module_goes(module: &Module) {
     records::archive();
+    probes::module_goes(module.sites);
     let mut sites = SITES.lock();
     sites.remove(module.sites);
     sites_went(&sites);
@@ -201,6 +206,7 @@ fn sites_went(sites: &SiteTable) {
     tracer.filter.went(sites);
     tracer.notrace.went(sites);
     tracer.triggers.went(sites);
+    sites.clip(&mut tracer.probed);
 }
 
 /// Forgets a module's sites below `end`, where its init code was; true if nothing is
@@ -422,6 +428,12 @@ fn parse(words: &[String]) -> Result<Filter, String> {
 /// Traces the functions that the words mean, and no others; the number of sites.
 pub fn on(words: &[String]) -> Result<usize, String> {
     let filter = parse(words)?;
+    let count = switch_to(filter, words)?;
+    graph::refresh();
+    Ok(count)
+}
+
+fn switch_to(filter: Filter, words: &[String]) -> Result<usize, String> {
     let mut sites = SITES.lock();
     let choice = Choice::of_filter(filter, &sites, &Loaded::now())?;
     {
@@ -434,18 +446,46 @@ pub fn on(words: &[String]) -> Result<usize, String> {
 
 /// Traces what the filters mean, as they were left.
 pub fn on_again() -> Result<usize, String> {
-    switch(&mut SITES.lock(), true)
+    let count = switch(&mut SITES.lock(), true)?;
+    graph::refresh();
+    Ok(count)
 }
 
 /// Stops tracing; the records stay, and the filters for the next time.
 pub fn off() -> Result<(), String> {
     switch(&mut SITES.lock(), false)?;
     records::stop();
+    graph::refresh();
     Ok(())
 }
 
+/// Has the sites on at which probes stand, and those that are on anyway.
+pub fn set_probed(probed: impl Iterator<Item = SiteId>) -> Result<(), String> {
+    let mut sites = SITES.lock();
+    let (before, on) = {
+        let mut tracer = TRACER.lock();
+        let set = probed.fold(Vec::new(), |set, site| runs::union(&set, &[site.into()]));
+        (core::mem::replace(&mut tracer.probed, set), tracer.on)
+    };
+    let done = switch(&mut sites, on).map(|_| ());
+    if done.is_err() {
+        TRACER.lock().probed = before;
+    }
+    done
+}
+
+/// True if the tracer that is on records calls at a site.
+pub fn wants(site: SiteId) -> bool {
+    TRACER.lock().wants(site)
+}
+
+/// What the hooks of one site leave in their records: the site's own first.
+pub fn hooks_at(site: SiteId) -> [Option<Vaddr>; 2] {
+    SITES.lock().hooks_of(site)
+}
+
 /// Switches sites on that the filters mean, if the tracer is to be on, and those with
-/// triggers; and all others off. How many the filters mean.
+/// triggers or probes; and all others off. How many the filters mean.
 fn switch(sites: &mut SiteTable, on: bool) -> Result<usize, String> {
     let (mut wanted, count) = {
         let tracer = TRACER.lock();
@@ -453,6 +493,9 @@ fn switch(sites: &mut SiteTable, on: bool) -> Result<usize, String> {
         let count = wanted.iter().map(|run| run.count()).sum();
         if !tracer.triggers.is_empty() {
             wanted = runs::union(&wanted, &tracer.triggers.sites());
+        }
+        if !tracer.probed.is_empty() {
+            wanted = runs::union(&wanted, &tracer.probed);
         }
         (wanted, count)
     };
@@ -492,8 +535,9 @@ fn aim_stubs(wanted: &Triggers, functions: &Loaded, on: bool) -> Result<(), Stri
 
 /// How many use a site: the tracer, and each kind of trigger.
 pub fn users(site: SiteId) -> usize {
+    let probes = probes::count_at(site);
     let tracer = TRACER.lock();
-    tracer.triggers.count_at(site) + usize::from(tracer.wants(site))
+    probes + tracer.triggers.count_at(site) + usize::from(tracer.wants(site))
 }
 
 /// What the triggers of the site whose hook left `ip` want done, and whether its call
@@ -506,7 +550,8 @@ pub fn fire(ip: Vaddr, recording: bool) -> Option<(Vec<Action>, bool)> {
         actions.push(action);
         action != Action::Traceoff
     });
-    Some((actions, tracer.wants(site)))
+    let probed = runs::minus(&[site.into()], &tracer.probed).is_empty();
+    Some((actions, probed || tracer.wants(site)))
 }
 
 /// What the hooks of the sites that a filter means leave in their records; the words
@@ -525,7 +570,7 @@ pub fn hooks_of(filter: &Filter, all: bool) -> Result<Vec<Vaddr>, String> {
 pub fn choose(from: Tool, to: Tool) -> Result<(), String> {
     let _sites = SITES.lock();
     let mut batch = Batch::new("trace", Why::TraceOn);
-    hooks::change_tool(from, to).into_iter().for_each(|edit| batch.push(0, edit));
+    hooks::change_tool(from, to).for_each(|edit| batch.push(0, edit));
     text::apply(batch).map(|_| ()).map_err(|refusal| refusal.to_string())
 }
 
@@ -614,6 +659,10 @@ pub fn write_filter(which: Which, text: &str, append: bool) -> Result<(), String
     if triggered {
         let triggers = TRACER.lock().triggers.clone();
         aim_stubs(&triggers, &functions, false)?;
+    }
+    drop(sites);
+    if on {
+        graph::refresh();
     }
     Ok(())
 }

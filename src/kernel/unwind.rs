@@ -7,7 +7,8 @@
 //!
 //! Some return addresses are the kernel's own doing. `shadow_return` and `step`'s
 //! stand for the entry of the shadow stack that has the same place in the order of
-//! calls; `graph_return` stands for the entry of the graph stack with the same r1;
+//! calls; `graph_return` stands for the entry of the graph stack with the same r1, and
+//! `probe_return` for one of the stack of probes;
 //! `trap_return` marks a frame that holds interrupted registers.
 //!
 //! # Invariants
@@ -56,6 +57,10 @@ fn waits_at_entry(lr: Vaddr, r1: Vaddr) -> bool {
         let at_or_above = |entry: &paca::GraphEntry| entry.r1 >= r1.0;
         return paca::graph_entries().find(at_or_above).is_some_and(|entry| entry.r1 == r1.0);
     }
+    if lr == hooks::probe_return_address() {
+        let at_or_above = |entry: &paca::ProbeEntry| entry.r1 >= r1.0;
+        return paca::probe_entries().find(at_or_above).is_some_and(|entry| entry.r1 == r1.0);
+    }
     paca::shadow_entries().next().is_some_and(|entry| entry.r1 == r1.0)
 }
 
@@ -88,6 +93,7 @@ pub fn walk(nip: Vaddr, lr: Vaddr, r1: Vaddr, visit: &mut dyn FnMut(Frame)) -> E
     // An entry may lead to the next one: a replacement that ends in a tail call.
     let mut shadow = paca::shadow_entries();
     let mut graph = paca::graph_entries();
+    let mut probes = paca::probe_entries();
     let mut real = |mut at: Vaddr, r1: Vaddr| {
         let shadowed = stands_for_entry(at);
         loop {
@@ -96,6 +102,11 @@ pub fn walk(nip: Vaddr, lr: Vaddr, r1: Vaddr, visit: &mut dyn FnMut(Frame)) -> E
                 let mut rest = graph.clone();
                 let Some(entry) = rest.find(|entry| entry.r1 == r1.0) else { break };
                 graph = rest;
+                at = Vaddr(entry.lr);
+            } else if at == hooks::probe_return_address() {
+                let mut rest = probes.clone();
+                let Some(entry) = rest.find(|entry| entry.r1 == r1.0) else { break };
+                probes = rest;
                 at = Vaddr(entry.lr);
             } else if stands_for_entry(at) {
                 let Some(entry) = shadow.next() else { break };
@@ -118,7 +129,7 @@ pub fn walk(nip: Vaddr, lr: Vaddr, r1: Vaddr, visit: &mut dyn FnMut(Frame)) -> E
         // redirected calls have one LR: theirs is still to come if r1 is as it was
         // when the innermost of them began.
         let first = saved(r1);
-        let waits = if stands_for_entry(lr) || hooks::is_graph_return(lr) {
+        let waits = if stands_for_entry(lr) || hooks::is_hook_return(lr) {
             waits_at_entry(lr, r1)
         } else {
             first.is_none_or(|(_, at)| at != lr)

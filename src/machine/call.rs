@@ -74,6 +74,7 @@ pub fn guarded(
     let mut request = Request { entry: entry.0, argc, argv: argv.as_ptr(), result: 0 };
     let mark = paca::shadow_mark();
     let graph = paca::graph_mark();
+    let probes = paca::probe_mark();
     let outer = read!(call_number);
     let outer_entry = read!(call_entry);
     let own = CALLS.fetch_add(1, Ordering::Relaxed) + 1;
@@ -93,6 +94,7 @@ pub fn guarded(
     if ended != 0 {
         paca::rewind_shadow(mark);
         paca::rewind_graph(graph);
+        paca::rewind_probes(probes);
         return Err(Ended);
     }
     Ok(request.result)

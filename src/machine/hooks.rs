@@ -1,4 +1,5 @@
-//! What switched-on call sites run through: `boot/mcount.S` and its addresses.
+//! What switched-on call sites run through: `boot/mcount.S`, `boot/probe.S` and their
+//! addresses.
 
 use core::alloc::Layout;
 use core::arch::global_asm;
@@ -8,10 +9,11 @@ use core::sync::atomic::AtomicU64;
 use super::boot;
 use crate::addr::Vaddr;
 use crate::isa::patch_class::PatchClass;
-use crate::machine::paca::{self, GRAPH_BYTES, GraphEntry, Paca, ShadowEntry};
+use crate::machine::paca::{self, GRAPH_BYTES, GraphEntry, Paca, ProbeEntry, ShadowEntry};
+use crate::machine::probes::Block;
 use crate::patch::plan::Edit;
 use crate::trace::record;
-use crate::trace::tools::Special;
+use crate::trace::tools::{self, Special};
 
 unsafe extern "C" {
     fn _mcount();
@@ -20,7 +22,10 @@ unsafe extern "C" {
     fn mcount_late_door();
     fn graph_hook();
     fn graph_late();
-    fn graph_some();
+    fn hook_many();
+    fn probe_return();
+    fn probe_text_start();
+    fn probe_text_end();
     fn graph_return();
     fn graph_return_root();
     fn graph_return_seed();
@@ -50,6 +55,30 @@ global_asm!(
     GRAPH_RETURN = const offset_of!(Paca, graph_return),
     GRAPH_MISSED = const offset_of!(Paca, graph_missed),
     TOOLS = const offset_of!(Paca, tools),
+    TOOL_ENTRY = const tools::ENTRY_BYTES,
+    TOOL_KEY = const tools::KEY,
+    TOOL_FLAGS = const tools::FLAGS,
+    TOOL_BLOCK = const tools::BLOCK,
+    // The header lies before the first entry, in the form of one.
+    TABLE_MASK = const tools::BLOCK as isize - tools::ENTRY_BYTES as isize,
+    TOOL_FUNCTION = const Special::FUNCTION.bits(),
+    TOOL_GRAPH = const Special::GRAPH.bits(),
+    TOOL_PROBES = const Special::PROBES.bits(),
+    BLOCK_IP = const offset_of!(Block, ip),
+    BLOCK_RETURN_IP = const offset_of!(Block, return_ip),
+    BLOCK_FLAGS = const offset_of!(Block, flags),
+    BLOCK_MISSED = const offset_of!(Block, missed),
+    BLOCK_NEXT = const offset_of!(Block, next),
+    PAYLOAD = const offset_of!(Paca, payload),
+    PLANE = const offset_of!(Paca, plane),
+    PROBE_SP = const offset_of!(Paca, probe_sp),
+    PROBE_LIMIT = const offset_of!(Paca, probe_limit),
+    PROBE_RETURN = const offset_of!(Paca, probe_return),
+    PROBE_ENTRY = const size_of::<ProbeEntry>(),
+    PROBE_LR = const offset_of!(ProbeEntry, lr),
+    PROBE_R1 = const offset_of!(ProbeEntry, r1),
+    PROBE_BLOCK = const offset_of!(ProbeEntry, block),
+    PROBE_IP = const offset_of!(ProbeEntry, ip),
     TOOL_ROOT = const Special::ROOT.bits(),
     TOOL_MUTE = const Special::MUTE.bits(),
     GRAPH_ROOTED = const offset_of!(Paca, graph_rooted),
@@ -73,47 +102,47 @@ global_asm!(
 pub fn contains(at: Vaddr) -> bool {
     let (start, end) = (hook_text_start as *const () as u64, hook_text_end as *const () as u64);
     let (stubs, stubs_end) = boot::stubs();
-    (start..end).contains(&at.0) || (stubs..stubs_end).contains(&at)
+    (start..end).contains(&at.0) || is_probe(at) || (stubs..stubs_end).contains(&at)
+}
+
+/// True if the address lies in what asks the kernel for a probe.
+pub fn is_probe(at: Vaddr) -> bool {
+    let (start, end) = (probe_text_start as *const () as u64, probe_text_end as *const () as u64);
+    (start..end).contains(&at.0)
 }
 
 /// What a call meets at a site that is on.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Tool {
-    /// A record of the call.
-    #[default]
-    Function,
-    /// A record of the call and one of its return.
-    Graph,
-    /// The same, as far as the table of tools lets it.
-    GraphSome,
-}
-
-impl Tool {
-    /// True if returns are recorded too.
-    pub const fn is_graph(self) -> bool {
-        !matches!(self, Self::Function)
-    }
+pub struct Tool {
+    /// A record of the return too: the graph tracer.
+    pub graph: bool,
+    /// Whatever the table of tools says.
+    pub many: bool,
 }
 
 /// The words that put one tool in another's place: the doors of early and of late
-/// sites.
-pub fn change_tool(from: Tool, to: Tool) -> [Edit; 2] {
-    let [hook, some, late] =
-        [graph_hook as *const (), graph_some as *const (), graph_late as *const ()];
-    let early = (mcount_door as *const (), [hook, some]);
-    let late = (mcount_late_door as *const (), [late, late]);
-    [early, late].map(|(door, [graph, some])| {
-        let door = Vaddr(door as u64);
-        let to_hook = |hook: *const ()| {
-            PatchClass::b(door, Vaddr(hook as u64)).expect("one section's length")
-        };
-        let word = |tool| match tool {
-            Tool::Function => PatchClass::NOP,
-            Tool::Graph => to_hook(graph),
-            Tool::GraphSome => to_hook(some),
-        };
-        Edit::new(door, word(from), word(to))
-    })
+/// sites. Those that stay are left out.
+pub fn change_tool(from: Tool, to: Tool) -> impl Iterator<Item = Edit> {
+    let [hook, many, late] =
+        [graph_hook as *const (), hook_many as *const (), graph_late as *const ()];
+    let early_word = move |door, tool: Tool| match tool {
+        Tool { many: true, .. } => to_hook(door, many),
+        Tool { graph: true, .. } => to_hook(door, hook),
+        Tool { .. } => PatchClass::NOP,
+    };
+    let late_word = move |door, tool: Tool| match tool.graph {
+        true => to_hook(door, late),
+        false => PatchClass::NOP,
+    };
+    let door = Vaddr(mcount_door as *const () as u64);
+    let early = Edit::new(door, early_word(door, from), early_word(door, to));
+    let door = Vaddr(mcount_late_door as *const () as u64);
+    let late = Edit::new(door, late_word(door, from), late_word(door, to));
+    [early, late].into_iter().filter(|edit| !edit.is_idle())
+}
+
+fn to_hook(door: Vaddr, hook: *const ()) -> PatchClass {
+    PatchClass::b(door, Vaddr(hook as u64)).expect("one section's length")
 }
 
 /// Where functions that the graph tracer has entered return to.
@@ -128,6 +157,11 @@ pub fn set_graph_return(paca: Vaddr, wrong: bool) {
     paca::set_graph_return_of(paca, if wrong { seed } else { graph_return_address() });
 }
 
+/// Where functions return to while a probe waits for that.
+pub fn probe_return_address() -> Vaddr {
+    Vaddr(probe_return as *const () as u64)
+}
+
 /// True for an address that stands for an entry of the graph stack.
 pub fn is_graph_return(at: Vaddr) -> bool {
     let places = [
@@ -139,14 +173,16 @@ pub fn is_graph_return(at: Vaddr) -> bool {
     places.into_iter().any(|place| at == Vaddr(place as u64))
 }
 
-/// Gives every CPU another table of tools ([`crate::trace::tools::table`]), or none.
-pub fn set_tools(
-    pacas: impl Iterator<Item = Vaddr>,
-    table: Option<&'static [AtomicU64]>,
-    rooted: bool,
-) {
-    let base = table.map_or(0, |words| words.as_ptr() as u64);
-    pacas.for_each(|paca| paca::set_tools_of(paca, base, rooted));
+/// The same, or of the stack of probes.
+pub fn is_hook_return(at: Vaddr) -> bool {
+    is_graph_return(at) || at == probe_return_address()
+}
+
+/// Gives the CPU with this PACA another table of tools ([`crate::trace::tools::table`]).
+pub fn set_tools(paca: Vaddr, table: &'static [AtomicU64], rooted: bool) {
+    // The hook has the address of the first entry.
+    let first = table.get(tools::HEADER..).map_or(0, |entries| entries.as_ptr() as u64);
+    paca::set_tools_of(paca, first, rooted);
 }
 
 /// Gives the CPU with this PACA a graph stack, if it has none, and says how many of
@@ -194,10 +230,14 @@ pub fn sibling_overflow_address() -> Vaddr {
 }
 
 /// Starts recording into `words`, a power of two of records, on the CPU with this
-/// PACA.
-pub fn ring_on(paca: Vaddr, words: &'static [AtomicU64]) {
+/// PACA; what probes record besides goes into `planes`.
+pub fn ring_on(paca: Vaddr, words: &'static [AtomicU64], planes: Option<&'static [AtomicU64]>) {
     let records = words.len() / record::WORDS;
     assert!(records.is_power_of_two(), "a slot is found by a mask");
+    if let Some(planes) = planes {
+        assert!(planes.len() == words.len() * record::PLANES, "of the ring's size");
+        paca::set_payload_of(paca, planes.as_ptr() as u64, (words.len() * 8) as u64);
+    }
     paca::set_ring_of(paca, words.as_ptr() as u64, records as u64 - 1);
 }
 

@@ -12,6 +12,7 @@
 //! call        calling into modules such that a fault comes back
 //! hooks       what a switched-on call site runs through (boot/mcount.S)
 //! trigger     hooked calls that the kernel looks at (boot/trigger.S)
+//! probes      what a probe counts and fetches (boot/probe.S)
 //! own         the kernel's own functions as call sites
 //! step        single step
 //! quiesce     questions that every CPU answers about its own stack
@@ -37,6 +38,7 @@ pub mod mmu;
 pub mod own;
 pub mod paca;
 pub mod platform;
+pub mod probes;
 pub mod quiesce;
 pub mod scratch;
 pub mod smp;

@@ -24,7 +24,7 @@ use alloc::vec::Vec;
 use core::arch::asm;
 use core::cell::UnsafeCell;
 use core::mem::{offset_of, size_of};
-use core::sync::atomic::{AtomicU64, Ordering};
+use core::sync::atomic::{AtomicU64, Ordering, fence};
 
 use crate::addr::Vaddr;
 use crate::machine::boot::{BOOT_STACK, OWN_GUARD_BYTES, SHELL_STACK_BYTES, Stack, kernel_toc};
@@ -113,6 +113,24 @@ pub struct GraphEntry {
     /// Time base when the call began.
     pub time: u64,
 }
+
+/// One entry of the stack of probes: a call whose return a probe waits for, and passes
+/// through `probe_return`. `boot/mcount.S` writes it.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ProbeEntry {
+    /// Where the call returns to.
+    pub lr: u64,
+    /// r1 of the caller: names the frame for the unwinder.
+    pub r1: u64,
+    /// Address of the probe's block ([`crate::machine::probes`]).
+    pub block: u64,
+    /// What the block said of its probe when the call began.
+    pub ip: u64,
+}
+
+/// Entries of one CPU's stack of probes.
+pub const PROBE_ENTRIES: usize = 256;
 
 /// Entries of one CPU's graph stack.
 pub const GRAPH_ENTRIES: usize = 256;
@@ -246,7 +264,25 @@ pub struct Paca {
     pub graph_gate: u64,
     /// Where it has been told to be silent; 0 outside.
     pub graph_mute: u64,
-    _pad1200: [u8; 2312 - 1200],
+    /// The planes beside the ring ([`crate::trace::record`]).
+    pub payload: u64,
+    /// Bytes of one of them.
+    pub plane: u64,
+    /// What `ring_base` is when no probe has it taken away for a moment.
+    pub ring_wanted: u64,
+    /// The next free entry of the stack of probes; 0 until there is one.
+    pub probe_sp: u64,
+    /// From this value of `probe_sp` on, returns are not waited for.
+    pub probe_limit: u64,
+    /// First entry of the stack of probes.
+    pub probe_base: u64,
+    /// Address of `probe_return`.
+    pub probe_return: u64,
+    /// Where texts that probes fetch are kept ([`crate::machine::probes`]), or 0.
+    pub texts: u64,
+    /// Bytes of texts that were ever kept.
+    pub texts_head: u64,
+    _pad1272: [u8; 2312 - 1272],
     /// Linux 6.1's "current task".
     _current: u64,
     _pad2320: [u8; 3192 - 2320],
@@ -324,6 +360,7 @@ unsafe fn fill<const N: usize, const G: usize>(
     fields.sibling = super::hooks::sibling_call_address().0;
     fields.shadow_return = super::hooks::shadow_return_address().0;
     fields.graph_return = super::hooks::graph_return_address().0;
+    fields.probe_return = super::hooks::probe_return_address().0;
     fields.trap_entry = super::trap::entry_address().0;
     fields.shadow_base = shadow;
     fields.shadow_sp = shadow;
@@ -522,7 +559,66 @@ pub fn set_ring_of(paca: Vaddr, base: u64, mask: u64) {
     if base != 0 {
         field_of(paca, offset_of!(Paca, ring_mask)).store(mask, Ordering::Relaxed);
     }
+    // A probe that has taken the base away gives back what is wanted, and looks again.
+    field_of(paca, offset_of!(Paca, ring_wanted)).store(base, Ordering::Release);
+    fence(Ordering::SeqCst);
     field_of(paca, offset_of!(Paca, ring_base)).store(base, Ordering::Release);
+}
+
+/// Says where the planes beside the ring of the CPU with this PACA are, and how many
+/// bytes each has.
+pub fn set_payload_of(paca: Vaddr, base: u64, plane: u64) {
+    field_of(paca, offset_of!(Paca, payload)).store(base, Ordering::Release);
+    field_of(paca, offset_of!(Paca, plane)).store(plane, Ordering::Release);
+}
+
+/// Gives the CPU with this PACA a stack of probes, if it has none.
+pub fn set_probe_stack_of(paca: Vaddr, base: u64) {
+    let set = |offset, value| field_of(paca, offset).store(value, Ordering::Release);
+    set(offset_of!(Paca, probe_base), base);
+    set(offset_of!(Paca, probe_sp), base);
+    set(offset_of!(Paca, probe_limit), base + (PROBE_ENTRIES * size_of::<ProbeEntry>()) as u64);
+}
+
+/// True if the CPU with this PACA has one.
+pub fn has_probe_stack(paca: Vaddr) -> bool {
+    field_of(paca, offset_of!(Paca, probe_base)).load(Ordering::Relaxed) != 0
+}
+
+/// Where the CPU with this PACA keeps texts, and how many bytes it ever kept.
+pub fn texts_of(paca: Vaddr) -> (&'static AtomicU64, &'static AtomicU64) {
+    (field_of(paca, offset_of!(Paca, texts)), field_of(paca, offset_of!(Paca, texts_head)))
+}
+
+/// The returns that probes wait for on this CPU, innermost first.
+pub fn probe_entries() -> impl Iterator<Item = ProbeEntry> + Clone {
+    let base = read!(probe_base);
+    let used = read!(probe_sp).saturating_sub(base) as usize;
+    let depth = (used / size_of::<ProbeEntry>()).min(PROBE_ENTRIES);
+    (0..depth).rev().map_while(move |index| {
+        let entry = Vaddr(base).offset((index * size_of::<ProbeEntry>()) as i64);
+        let field = |offset: usize| memory::read_u64(entry.offset(offset as i64));
+        Some(ProbeEntry {
+            lr: field(offset_of!(ProbeEntry, lr))?,
+            r1: field(offset_of!(ProbeEntry, r1))?,
+            block: field(offset_of!(ProbeEntry, block))?,
+            ip: field(offset_of!(ProbeEntry, ip))?,
+        })
+    })
+}
+
+/// How deep the stack of probes is, to go back to with [`rewind_probes`].
+#[inline(always)]
+pub fn probe_mark() -> u64 {
+    read!(probe_sp)
+}
+
+/// Forgets the returns that are waited for since `mark` was taken: they do not come. Nor
+/// does whoever has taken the ring away.
+#[inline(always)]
+pub fn rewind_probes(mark: u64) {
+    write!(probe_sp, if mark == 0 { read!(probe_base) } else { mark });
+    write!(ring_base, read!(ring_wanted));
 }
 
 /// This CPU's number.

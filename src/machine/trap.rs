@@ -110,6 +110,7 @@ global_asm!(
     KERNEL_TOC = const offset_of!(Paca, kernel_toc),
     KERNEL_MSR = const offset_of!(Paca, kernel_msr),
     RING_BASE = const offset_of!(Paca, ring_base),
+    RING_WANTED = const offset_of!(Paca, ring_wanted),
     PROTECTED_ZONE = const PROTECTED_ZONE,
     FRAME = const FRAME,
     REGS = const REGS,

@@ -106,6 +106,12 @@ pub struct Edit {
 }
 
 impl Edit {
+    /// True if it would change nothing.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        self.expect == self.write
+    }
+
     /// Plans to replace `expect` at `at` by `write`.
     #[must_use]
     pub const fn new(at: Vaddr, expect: PatchClass, write: PatchClass) -> Self {

@@ -319,6 +319,12 @@ pub enum TraceAction {
     On(Vec<String>),
     /// The same, with where each call ends and how long it took.
     Graph(Vec<String>),
+    /// A probe at a function's entry, with what it records; none: list them.
+    Probe(Vec<String>),
+    /// The same at its return.
+    Return(Vec<String>),
+    /// Take an event away, or all for `*`.
+    Unprobe(String),
     /// Stop tracing; what was recorded stays.
     Off,
     /// Print what was recorded.

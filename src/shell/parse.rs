@@ -358,6 +358,9 @@ pub(super) fn trace(words: &mut Words<'_>) -> Result<Command, Problem> {
             }
             TraceAction::Graph(globs)
         }
+        b"probe" => TraceAction::Probe(globs(words)?),
+        b"return" => TraceAction::Return(globs(words)?),
+        b"unprobe" => TraceAction::Unprobe(words.name("EVENT")?),
         b"off" => TraceAction::Off,
         b"show" => TraceAction::Show,
         b"clear" => TraceAction::Clear,

@@ -57,6 +57,11 @@ pub trait Names {
         None
     }
 
+    /// A text that a probe kept, by what stands for it; nothing if it is no longer kept.
+    fn kept_text(&self, _kept: u64) -> Option<Vec<u8>> {
+        None
+    }
+
     /// The same with ` [MODULE]` behind it, unless it is the kernel's.
     fn hooked_with_module(&self, ip: Vaddr) -> Option<Cow<'_, str>> {
         self.hooked_function(ip)
@@ -225,6 +230,39 @@ pub struct Task<'a> {
     pub pid: u32,
 }
 
+/// What every line begins with: who, where, in what state, when.
+#[derive(Clone, Copy, Debug)]
+pub struct Prefix<'a> {
+    /// Who was running.
+    pub task: Task<'a>,
+    /// On which CPU.
+    pub cpu: u32,
+    /// In what state.
+    pub flags: Flags,
+    /// When, in ticks.
+    pub time: u64,
+    /// How to tell the time.
+    pub clock: Clock,
+    /// What to show.
+    pub options: Options,
+}
+
+impl fmt::Display for Prefix<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { task, cpu, flags, time, clock, options } = self;
+        let (seconds, micros) = clock.seconds(*time);
+        if options.contains(Options::CONTEXT_INFO) {
+            let name = &task.name[..task.name.floor_char_boundary(TASK_MAX)];
+            write!(f, "{name:>16}-{:<7} [{cpu:03}] ", task.pid)?;
+            if options.contains(Options::IRQ_INFO) {
+                write!(f, "{flags}")?;
+            }
+            write!(f, " {seconds:5}.{micros:06}: ")?;
+        }
+        Ok(())
+    }
+}
+
 /// One record of the function tracer.
 #[derive(Clone, Copy)]
 pub struct FunctionLine<'a, N: ?Sized> {
@@ -246,18 +284,12 @@ pub struct FunctionLine<'a, N: ?Sized> {
 
 impl<N: Names + ?Sized> fmt::Display for FunctionLine<'_, N> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { record, task, cpu, flags, clock, options, names } = self;
+        let Self { record, task, cpu, flags, clock, options, names } = *self;
         let raw = options.contains(Options::RAW) && record.ip != NOTE;
-        let (seconds, micros) = clock.seconds(record.time);
         if raw && options.contains(Options::CONTEXT_INFO) {
             write!(f, "{} {cpu} {} ", task.pid, clock.nanos(record.time))?;
-        } else if options.contains(Options::CONTEXT_INFO) {
-            let name = &task.name[..task.name.floor_char_boundary(TASK_MAX)];
-            write!(f, "{name:>16}-{:<7} [{cpu:03}] ", task.pid)?;
-            if options.contains(Options::IRQ_INFO) {
-                write!(f, "{flags}")?;
-            }
-            write!(f, " {seconds:5}.{micros:06}: ")?;
+        } else {
+            Prefix { task, cpu, flags, time: record.time, clock, options }.fmt(f)?;
         }
         if record.ip == NOTE {
             let note = names.note(record.parent.0);
@@ -274,12 +306,12 @@ impl<N: Names + ?Sized> fmt::Display for FunctionLine<'_, N> {
         }
         let place = |at: Vaddr| names.place(at).filter(|_| options.contains(Options::SYM_OFFSET));
         let callee = place(site).or_else(|| names.hooked_function(record.hook()));
-        write_name(f, callee, record.hook(), site, *options)?;
+        write_name(f, callee, record.hook(), site, options)?;
         let parent = record.parent;
         if parent.0 != 0 && options.contains(Options::PRINT_PARENT) {
             f.write_str(" <-")?;
             let caller = place(parent).or_else(|| names.function_at(parent));
-            write_name(f, caller, parent, parent, *options)?;
+            write_name(f, caller, parent, parent, options)?;
         }
         writeln!(f)
     }

@@ -20,6 +20,7 @@ pub mod decode;
 pub mod filter;
 pub mod graph;
 pub mod options;
+pub mod probes;
 pub mod record;
 pub mod ring;
 pub mod sites;

@@ -17,6 +17,12 @@
 //! `ring.rs` has the protocol, `decode.rs` makes text of it. The assembly writer
 //! gets these offsets through `const` operands, and none is typed twice.
 //!
+//! A probe's record has the number of its event in the high half, and as `parent` the
+//! first argument register (at the entry, if the hook stored it) or where the function
+//! returns to. What else it recorded lies beside the ring, in [`PLANES`] planes of the
+//! ring's size: slot N's words 0 to 3 in slot N of the first plane, and so on. They are
+//! written before `seq`, too.
+//!
 //! Names are looked up when the text is made, not here: a record costs four
 //! stores. A module that goes away must therefore be asked for its names first.
 
@@ -49,8 +55,8 @@ pub enum Kind {
     GraphEntry = 1,
     /// Its end.
     GraphReturn = 2,
-    /// What no hook writes yet.
-    Other = 3,
+    /// A probe.
+    Probe = 3,
 }
 
 impl Record {
@@ -68,7 +74,7 @@ impl Record {
             0 => Kind::Function,
             1 => Kind::GraphEntry,
             2 => Kind::GraphReturn,
-            _ => Kind::Other,
+            _ => Kind::Probe,
         }
     }
 
@@ -76,6 +82,12 @@ impl Record {
     #[must_use]
     pub const fn depth(&self) -> u32 {
         depth_of(self.ip.0 >> 32)
+    }
+
+    /// The number of the event that a [`Kind::Probe`] is of.
+    #[must_use]
+    pub const fn event(&self) -> u32 {
+        (self.ip.0 >> 32) as u32
     }
 
     /// When the call began that a [`Kind::GraphReturn`] ends.
@@ -96,6 +108,18 @@ const GRAPH_ENTRY_BYTES: u64 = 32;
 pub const fn depth_of(place: u64) -> u32 {
     // The entry of depth 0 ends 32 bytes behind the start; the last one at the end.
     (place.wrapping_sub(GRAPH_ENTRY_BYTES) % GRAPH_STACK_BYTES / GRAPH_ENTRY_BYTES) as u32
+}
+
+/// Planes beside a ring, for what probes record.
+pub const PLANES: usize = 4;
+/// Eight-byte words that a record has there.
+pub const PAYLOAD_WORDS: usize = PLANES * WORDS;
+
+/// Where word `word` of slot `slot` lies in the planes beside a ring of `slots`, in
+/// words.
+#[must_use]
+pub const fn payload_place(slots: usize, slot: usize, word: usize) -> usize {
+    (word / WORDS * slots + slot) * WORDS + word % WORDS
 }
 
 /// Bytes of a record; a power of two, so a slot is found by a shift.

@@ -18,7 +18,7 @@ mod step;
 use alloc::string::String;
 
 use super::modules::Failure;
-use super::{files, graph, livepatch, records, tracing};
+use super::{files, graph, livepatch, probes, records, tracing};
 use crate::addr::Vaddr;
 use crate::kprint;
 use crate::kprintln;
@@ -177,12 +177,32 @@ fn trace(action: &TraceAction) -> Done {
             let sites = tracing::on(words.get(usize::from(wrong)..).unwrap_or_default())?;
             kprintln!("{sites} sites traced");
         }
+        TraceAction::Probe(words) if words.is_empty() => kprint!("{}", probes::listed()),
+        TraceAction::Probe(words) => kprintln!("{}", probes::add(&probe_line("p", words))?),
+        TraceAction::Return(words) => {
+            let mut words = words.clone();
+            let named = words.first().is_some_and(|word| word.starts_with(':'));
+            if words.len() == 1 + usize::from(named) {
+                words.push("ret=$retval".into());
+            }
+            kprintln!("{}", probes::add(&probe_line("r", &words))?);
+        }
+        TraceAction::Unprobe(word) => {
+            let count = probes::remove(word)?;
+            kprintln!("{count} probes taken away");
+        }
         TraceAction::Off => tracing::off()?,
         TraceAction::Show => tracing::show(None, &mut |text| kprint!("{text}")),
         TraceAction::Clear => records::clear(None),
         TraceAction::Status => kprint!("{}", tracing::status()),
     }
     Ok(())
+}
+
+/// A line of `kprobe_events`: the event may stand before the function, as `:EVENT`.
+fn probe_line(letter: &str, words: &[String]) -> String {
+    let named = words.first().is_some_and(|word| word.starts_with(':'));
+    alloc::format!("{letter}{}{}", if named { "" } else { " " }, words.join(" "))
 }
 
 fn livepatch(action: &LivepatchAction) -> Done {

@@ -24,7 +24,7 @@ use crate::isa::well_known::{BCTR, BLR};
 use crate::kernel::unwind::{self, End};
 use crate::machine::lock::Mutex;
 use crate::machine::quiesce::Kind;
-use crate::machine::{call, hooks, memory, paca, step, trap};
+use crate::machine::{call, hooks, memory, paca, probes, step, trap};
 
 /// From the first address to the one above the last.
 pub type Range = (Vaddr, Vaddr);
@@ -62,7 +62,11 @@ impl Question {
         let mut last = r1;
         let end = unwind::walk(nip, lr, r1, &mut |frame| {
             last = frame.stack;
-            see(frame.at);
+            match probes::goes_on(frame.at, frame.stack) {
+                // A probe asks the kernel: the function that it stands at has no frame.
+                Some(places) => places.into_iter().for_each(&mut see),
+                None => see(frame.at),
+            }
         });
         if ends_soon(nip)
             && let Some(to) = memory::read_u64(r1.offset(16))
@@ -74,6 +78,9 @@ impl Question {
             returns(Vaddr(to), &mut see);
         }
         for to in paca::graph_entries().map(|entry| entry.lr) {
+            returns(Vaddr(to), &mut see);
+        }
+        for to in paca::probe_entries().map(|entry| entry.lr) {
             returns(Vaddr(to), &mut see);
         }
         let whole = end == End::Whole && outwards(last, &mut see);
@@ -91,6 +98,7 @@ fn returns(to: Vaddr, see: &mut dyn FnMut(Vaddr)) {
     let stands = [
         hooks::shadow_return_address(),
         hooks::graph_return_address(),
+        hooks::probe_return_address(),
         step::return_address(),
         call::return_address(),
     ];

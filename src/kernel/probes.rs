@@ -1,0 +1,580 @@
+//! Probes: the events of `kprobe_events`, and which of them are on.
+//!
+//! ```text
+//!   kprobe_events    p:sent demo:send len=$arg2       trace/probes/parse.rs
+//!   events/kprobes/sent/enable    1
+//!        |  the site of demo:send; a program, a block for each CPU
+//!        v
+//!   graph.rs    the table of tools has it, tracing.rs switches the site on
+//!   records.rs  what it recorded, as text
+//! ```
+//!
+//! # Invariants
+//! - An event that is on cannot be taken away or changed.
+//! - The table comes before the site when a probe is switched on, and after it when it
+//!   is switched off.
+//! - The list's lock is taken before those of the tables and sites; the lock of the
+//!   shapes is taken last, and nothing is asked while it is held.
+
+use alloc::collections::{BTreeMap, VecDeque};
+use alloc::format;
+use alloc::string::{String, ToString};
+use alloc::sync::Arc;
+use alloc::vec::Vec;
+
+use super::{exports, graph, ksyms, modules, own, records, symbols, tracing};
+use crate::loader::Name;
+use crate::loader::callsites::SiteKind;
+use crate::machine::lock::Mutex;
+use crate::machine::probes::{self as blocks, Blocks, Setup};
+use crate::machine::smp;
+use crate::machine::spr::timebase;
+use crate::shell::args::{SymbolName, module_name_eq};
+use crate::trace::decode::Clock;
+use crate::trace::probes::parse::{self, Line, ProbeError};
+use crate::trace::probes::program::{self, Program, Shape};
+use crate::trace::probes::{Place, Probe, text};
+use crate::trace::record::Kind;
+use crate::trace::sites::{ModuleId, Row, SiteId};
+use crate::trace::tools::Special;
+
+/// Refusals that are kept.
+const REFUSALS: usize = 8;
+/// Blocks that wait until they are used again.
+const BLOCKS_WAIT: usize = 16;
+
+/// One event.
+struct Event {
+    /// Never given twice; what its records say.
+    id: u32,
+    probe: Probe,
+    on: bool,
+    /// It has been on.
+    used: bool,
+    /// Its function is there, and probed.
+    live: Option<Live>,
+    /// Hits and misses before that.
+    before: (u64, u64),
+}
+
+/// A probe that is at work.
+struct Live {
+    site: SiteId,
+    blocks: Blocks,
+    alone: Special,
+    /// When it was switched on, among all.
+    turn: u64,
+}
+
+/// A line that was refused.
+struct Refusal {
+    ticks: u64,
+    line: String,
+    error: ProbeError,
+}
+
+struct State {
+    events: Vec<Event>,
+    next_id: u32,
+    next_turn: u64,
+    /// Blocks that no probe has, the longest without one first.
+    free: VecDeque<Blocks>,
+    refusals: VecDeque<Refusal>,
+}
+
+static STATE: Mutex<State> = Mutex::new(State {
+    events: Vec::new(),
+    next_id: 1,
+    next_turn: 0,
+    free: VecDeque::new(),
+    refusals: VecDeque::new(),
+});
+
+/// How each event's records are read, by its number.
+static SHAPES: Mutex<BTreeMap<u32, Arc<Shape>>> = Mutex::new(BTreeMap::new());
+
+/// How an event's records are read.
+pub fn shape(id: u32) -> Option<Arc<Shape>> {
+    SHAPES.lock().get(&id).cloned()
+}
+
+/// `[MOD:]NAME` as symbols are looked up; the kernel goes by the name that filters have
+/// for it, too.
+fn symbol_of(probe: &Probe) -> Result<SymbolName, String> {
+    let mut symbol =
+        SymbolName::parse(probe.symbol.as_bytes()).map_err(|problem| problem.to_string())?;
+    if symbol.module.as_deref() == Some(own::NAME) {
+        symbol.module = Some(symbols::KERNEL.to_string());
+    }
+    Ok(symbol)
+}
+
+/// The site that a probe stands at; `None` if its module is not loaded.
+fn find_site(probe: &Probe) -> Result<Option<Row>, String> {
+    let symbol = symbol_of(probe)?;
+    if let Some(module) = &symbol.module
+        && module != symbols::KERNEL
+        && modules::find(module).is_none()
+    {
+        return Ok(None);
+    }
+    let (_, entry) = symbols::resolve(&symbol)?;
+    let name = &probe.symbol;
+    let Some((_, row)) = tracing::site_of(entry) else {
+        return Err(format!("{name}: no call site, so no probe (see available_filter_functions)"));
+    };
+    if row.kind == SiteKind::Late {
+        return Err(format!(
+            "{name}: its call site is behind the prologue, where arguments may be gone; compile with -mprofile-kernel"
+        ));
+    }
+    Ok(Some(row))
+}
+
+/// The address of a function or of data, for `@NAME`.
+fn address_of(word: &str) -> Option<u64> {
+    let symbol = SymbolName::parse(word.as_bytes()).ok()?;
+    let module = symbol.module.as_deref().filter(|module| *module != own::NAME);
+    if module.is_none() || module == Some(symbols::KERNEL) {
+        let own = exports::find(&Name::new(&symbol.name)).or_else(|| ksyms::address(&symbol.name));
+        if let Some(own) = own {
+            return Some(own.0);
+        }
+    }
+    let meant =
+        |name: &str| module.is_none_or(|wanted| module_name_eq(wanted.as_bytes(), name.as_bytes()));
+    let all = modules::all();
+    let mut found = all.iter().filter(|it| meant(&it.name));
+    found.find_map(|it| it.named(&symbol.name).first().map(|at| at.0))
+}
+
+impl Event {
+    fn path(&self) -> String {
+        format!("{}/{}", self.probe.group, self.probe.event)
+    }
+
+    fn counts(&self) -> (u64, u64) {
+        let (hits, missed) = self.before;
+        let now = self.live.as_ref().map_or((0, 0), |live| blocks::counts(live.blocks));
+        (hits + now.0, missed + now.1)
+    }
+}
+
+impl State {
+    /// Has all probes that are at work in the table.
+    fn tabulate(&self) -> Result<(), String> {
+        let mut live: Vec<&Live> =
+            self.events.iter().filter_map(|event| event.live.as_ref()).collect();
+        live.sort_by_key(|live| live.turn);
+        let mut probed: Vec<graph::Probed> = Vec::new();
+        for Live { site, blocks, alone, .. } in live {
+            match probed.iter_mut().find(|it| it.site == *site) {
+                Some(it) => it.probes.push(blocks),
+                None => {
+                    let probes = [*blocks].into();
+                    probed.push(graph::Probed { site: *site, probes, alone: *alone });
+                }
+            }
+        }
+        graph::set_probed(probed)
+    }
+
+    /// Has the sites on of all probes that are at work.
+    fn switch(&self) -> Result<(), String> {
+        let live = self.events.iter().filter_map(|event| event.live.as_ref());
+        tracing::set_probed(live.map(|live| live.site))
+    }
+
+    fn take_blocks(&mut self) -> Option<Blocks> {
+        let old = (self.free.len() > BLOCKS_WAIT).then(|| self.free.pop_front()).flatten();
+        old.or_else(|| blocks::new_blocks(smp::cpus().len()))
+    }
+
+    /// Puts a probe to work, if its function is there.
+    fn begin(&mut self, place: usize) -> Result<(), String> {
+        let Some(event) = self.events.get(place).filter(|event| event.live.is_none()) else {
+            return Ok(());
+        };
+        let Some(row) = find_site(&event.probe)? else { return Ok(()) };
+        let (program, shape) = program::compile(&event.probe, address_of)?;
+        let [Some(hook), _] = tracing::hooks_at(row.id) else { return Ok(()) };
+        let none = "no memory for the probe (see mem)";
+        if !smp::cpus().iter().all(|cpu| blocks::make_room(cpu.paca)) {
+            return Err(none.to_string());
+        }
+        let at_return = event.probe.place != Place::Entry;
+        let alone = match &program {
+            _ if at_return => Special::LIGHT_RETURN,
+            Program::Steps(_) => Special::PROBES,
+            Program::Plain(0..=1) => Special::LIGHT,
+            Program::Plain(2..=4) => Special::LIGHT | Special::WIDE,
+            Program::Plain(_) => Special::LIGHT | Special::ALL,
+        };
+        let fetch = match program {
+            Program::Steps(steps) => Some((steps, row.at)),
+            Program::Plain(_) => None,
+        };
+        let id = event.id;
+        let ip = u64::from(id) << 32 | hook.0 | Kind::Probe as u64;
+        let blocks = self.take_blocks().ok_or(none)?;
+        blocks::set_up(blocks, Setup { ip, at_return, fetch });
+        SHAPES.lock().insert(id, Arc::new(shape));
+        let turn = self.next_turn;
+        self.next_turn += 1;
+        if let Some(event) = self.events.get_mut(place) {
+            event.live = Some(Live { site: row.id, blocks, alone, turn });
+            event.used = true;
+        }
+        blocks::set_on(blocks, true);
+        let done =
+            records::set_probing(true).and_then(|()| self.tabulate()).and_then(|()| self.switch());
+        if done.is_err() {
+            // It is the way it was, for what was there before could be done.
+            let _ = self.end(|event| event.id == id);
+        }
+        done
+    }
+
+    /// Ends the work of probes.
+    fn end(&mut self, which: impl Fn(&Event) -> bool) -> Result<(), String> {
+        let mut ended = Vec::new();
+        for event in self.events.iter_mut().filter(|event| which(event)) {
+            event.before = event.counts();
+            if let Some(live) = event.live.take() {
+                blocks::set_on(live.blocks, false);
+                ended.push(live.blocks);
+            }
+        }
+        if ended.is_empty() {
+            return Ok(());
+        }
+        let done = self.switch().and_then(|()| self.tabulate());
+        self.free.extend(ended);
+        if self.events.iter().all(|event| event.live.is_none()) {
+            records::set_probing(false)?;
+        }
+        done
+    }
+
+    fn set_on(&mut self, place: usize, on: bool) -> Result<(), String> {
+        if on {
+            self.begin(place)?;
+        } else {
+            let id = self.events.get(place).map_or(0, |event| event.id);
+            self.end(|event| event.id == id)?;
+        }
+        if let Some(event) = self.events.get_mut(place) {
+            event.on = on;
+        }
+        Ok(())
+    }
+
+    /// The events that a name means: `EVENT`, `GROUP/EVENT`, or all for `*`.
+    fn meant(&self, group: Option<&str>, event: &str) -> Vec<usize> {
+        let meant = |it: &Event| {
+            group.is_none_or(|group| it.probe.group == group)
+                && (event == "*" || it.probe.event == event)
+        };
+        let all = self.events.iter().enumerate();
+        all.filter(|(_, it)| meant(it)).map(|(place, _)| place).collect()
+    }
+}
+
+/// What a line would do is done to a copy of the list first.
+enum Change {
+    Add(Probe),
+    Remove(u32),
+}
+
+/// Why a line is refused that can be read.
+fn refuse<T>(line: &str, token: &str, why: impl Into<String>) -> Result<T, ProbeError> {
+    let at = line.find(token).unwrap_or_default();
+    Err(ProbeError { at, token: token.to_string(), why: why.into() })
+}
+
+/// What the lines want done, each checked with those before it done.
+fn plan(
+    state: &State,
+    lines: &[(&str, Line)],
+    append: bool,
+) -> Result<Vec<Change>, (usize, ProbeError)> {
+    let mut there: Vec<(String, Option<&Event>)> =
+        state.events.iter().map(|event| (event.path(), Some(event))).collect();
+    let mut changes = Vec::new();
+    if !append {
+        for (path, event) in there.drain(..) {
+            let Some(event) = event else { continue };
+            if event.on {
+                let why = "it is on (echo 0 > events/kprobes/enable first, or >> to add)";
+                return Err((0, ProbeError { at: 0, token: path, why: why.to_string() }));
+            }
+            changes.push(Change::Remove(event.id));
+        }
+    }
+    for (number, (line, what)) in lines.iter().enumerate() {
+        let check = || -> Result<(Change, Option<usize>), ProbeError> {
+            match what {
+                Line::Add(probe) => {
+                    let path = format!("{}/{}", probe.group, probe.event);
+                    if there.iter().any(|(other, _)| *other == path) {
+                        return refuse(
+                            line,
+                            &probe.event,
+                            format!("there is such an event already (-:{path} takes it away)"),
+                        );
+                    }
+                    if let Err(why) = find_site(probe) {
+                        let why = why
+                            .strip_prefix(&format!("{}: ", probe.symbol))
+                            .map_or(why.clone(), ToString::to_string);
+                        return refuse(line, &probe.symbol, why);
+                    }
+                    if let Err(why) = program::compile(probe, |name| {
+                        address_of(name).or(Some(0).filter(|_| name.contains(':')))
+                    }) {
+                        let (token, why) = why.split_once(": ").unwrap_or((&why, ""));
+                        return refuse(line, token, why);
+                    }
+                    Ok((Change::Add(probe.clone()), None))
+                }
+                Line::Remove { group, event } => {
+                    let is_meant = |(path, _): &(String, Option<&Event>)| match group {
+                        Some(group) => *path == format!("{group}/{event}"),
+                        None => path.rsplit('/').next() == Some(event),
+                    };
+                    match there.iter().position(is_meant) {
+                        None => refuse(line, event, "no such event (see cat kprobe_events)"),
+                        Some(place) => match there.get(place) {
+                            Some((path, Some(it))) if it.on => refuse(
+                                line,
+                                event,
+                                format!("it is on (echo 0 > events/{path}/enable first)"),
+                            ),
+                            Some((_, Some(it))) => Ok((Change::Remove(it.id), Some(place))),
+                            _ => refuse(line, event, "it is added by the same text"),
+                        },
+                    }
+                }
+            }
+        };
+        let (change, removed) = check().map_err(|error| (number, error))?;
+        if let Some(removed) = removed {
+            there.remove(removed);
+        }
+        if let Change::Add(probe) = &change {
+            there.push((format!("{}/{}", probe.group, probe.event), None));
+        }
+        changes.push(change);
+    }
+    Ok(changes)
+}
+
+/// Writes lines to `kprobe_events`: all of them are done, or none.
+pub fn write(text: &str, append: bool) -> Result<(), String> {
+    let mut lines = Vec::new();
+    let mut failed = None;
+    for line in text.lines() {
+        match parse::line(line) {
+            Ok(Some(what)) => lines.push((line, what)),
+            Ok(None) => {}
+            Err(error) => {
+                failed = Some((line, error));
+                break;
+            }
+        }
+    }
+    let mut state = STATE.lock();
+    let changes = match failed {
+        Some(failed) => Err(failed),
+        None => plan(&state, &lines, append)
+            .map_err(|(number, error)| (lines.get(number).map_or("", |(line, _)| *line), error)),
+    };
+    let changes = match changes {
+        Ok(changes) => changes,
+        Err((line, error)) => {
+            let why = error.to_string();
+            state.refusals.push_back(Refusal { ticks: timebase(), line: line.to_string(), error });
+            if state.refusals.len() > REFUSALS {
+                state.refusals.pop_front();
+            }
+            return Err(why);
+        }
+    };
+    let gone = |change: &Change| matches!(change, Change::Remove(id) if state.events.iter().any(|event| event.id == *id && event.used));
+    if changes.iter().any(gone) {
+        records::archive(); // as long as their names are known
+    }
+    for change in changes {
+        match change {
+            Change::Add(probe) => {
+                let id = state.next_id;
+                state.next_id += 1;
+                let (on, used, live, before) = (false, false, None, (0, 0));
+                state.events.push(Event { id, probe, on, used, live, before });
+            }
+            Change::Remove(id) => {
+                state.events.retain(|event| event.id != id);
+                SHAPES.lock().remove(&id);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The events, as `kprobe_events` lists them.
+pub fn listed() -> String {
+    STATE.lock().events.iter().map(|event| format!("{}\n", event.probe)).collect()
+}
+
+/// Hits and misses, as `kprobe_profile` lists them.
+pub fn profile() -> String {
+    let line = |event: &Event| {
+        let (hits, missed) = event.counts();
+        format!("  {:<44} {hits:>15} {missed:>15}\n", event.probe.event)
+    };
+    STATE.lock().events.iter().map(line).collect()
+}
+
+/// The last refusals, each with a mark under what was wrong, as `error_log` shows them.
+pub fn error_log(clock: Clock) -> String {
+    let shown = |refusal: &Refusal| {
+        let (seconds, micros) = clock.seconds(refusal.ticks);
+        let Refusal { line, error, .. } = refusal;
+        format!(
+            "[{seconds:5}.{micros:06}] trace_kprobe: error: {}\n  Command: {line}\n           {:2$}^\n",
+            error.why, "", error.at
+        )
+    };
+    STATE.lock().refusals.iter().map(shown).collect()
+}
+
+/// Forgets them.
+pub fn clear_errors() {
+    STATE.lock().refusals.clear();
+}
+
+/// The files of events, below `events`.
+pub fn paths() -> Vec<String> {
+    let state = STATE.lock();
+    let mut paths = Vec::new();
+    for event in &state.events {
+        let group = format!("{}/enable", event.probe.group);
+        if !paths.contains(&group) {
+            paths.push(group);
+        }
+        paths.extend(["enable", "format", "id"].map(|file| format!("{}/{file}", event.path())));
+    }
+    paths
+}
+
+/// Events of a path below `events`, and which of their files it is.
+fn find<'p>(state: &State, path: &'p str) -> Option<(Vec<usize>, &'p str)> {
+    let mut parts = path.split('/');
+    let (group, second, third) = (parts.next()?, parts.next()?, parts.next());
+    if parts.next().is_some() {
+        return None;
+    }
+    let (events, file) = match third {
+        Some(file) => (state.meant(Some(group), second), file),
+        None if second == "enable" => (state.meant(Some(group), "*"), second),
+        None => return None,
+    };
+    (!events.is_empty() && ["enable", "format", "id"].contains(&file)).then_some((events, file))
+}
+
+/// What a file below `events` shows; `None` if there is no such file.
+pub fn read(path: &str) -> Option<String> {
+    let state = STATE.lock();
+    let (events, file) = find(&state, path)?;
+    let events: Vec<&Event> = events.iter().filter_map(|place| state.events.get(*place)).collect();
+    let first = events.first()?;
+    Some(match file {
+        "enable" => {
+            let on = events.iter().filter(|event| event.on).count();
+            let all = if on == events.len() { "1" } else { "X" };
+            format!("{}\n", if on == 0 { "0" } else { all })
+        }
+        "id" => format!("{}\n", first.id),
+        _ => text::format_of(&first.probe, first.id),
+    })
+}
+
+/// Switches events on or off; `None` if there is no such file.
+pub fn set_on(path: &str, on: bool) -> Option<Result<(), String>> {
+    let mut state = STATE.lock();
+    let (events, file) = find(&state, path)?;
+    if file != "enable" {
+        return Some(Err("cannot be written".to_string()));
+    }
+    Some(events.into_iter().try_for_each(|place| state.set_on(place, on)))
+}
+
+/// `trace probe`: adds an event and switches it on; how it is listed.
+pub fn add(line: &str) -> Result<String, String> {
+    write(line, true)?;
+    let mut state = STATE.lock();
+    let Some(place) = state.events.len().checked_sub(1) else { return Ok(String::new()) };
+    if let Err(why) = state.set_on(place, true) {
+        state.events.truncate(place);
+        return Err(why);
+    }
+    Ok(state.events.get(place).map(|event| event.probe.to_string()).unwrap_or_default())
+}
+
+/// `trace unprobe`: switches events off and takes them away; how many.
+pub fn remove(word: &str) -> Result<usize, String> {
+    let (group, event) = match word.split_once('/') {
+        Some((group, event)) => (Some(group), event),
+        None => (None, word),
+    };
+    let paths: Vec<String> = {
+        let mut state = STATE.lock();
+        let places = state.meant(group, event);
+        if places.is_empty() && word != "*" {
+            return Err(format!("{word}: no such event (see trace probe)"));
+        }
+        places.iter().try_for_each(|place| state.set_on(*place, false))?;
+        places.iter().filter_map(|place| state.events.get(*place)).map(Event::path).collect()
+    };
+    for path in &paths {
+        write(&format!("-:{path}"), true)?;
+    }
+    Ok(paths.len())
+}
+
+/// How many probes that are on stand at a site.
+pub fn count_at(site: SiteId) -> usize {
+    let state = STATE.lock();
+    state
+        .events
+        .iter()
+        .filter(|event| event.live.as_ref().is_some_and(|live| live.site == site))
+        .count()
+}
+
+/// A module is listed: probes that wait for it begin.
+pub fn module_came(name: &str) {
+    let mut state = STATE.lock();
+    let waits = |event: &Event| {
+        let module = symbol_of(&event.probe).ok().and_then(|symbol| symbol.module);
+        event.on
+            && event.live.is_none()
+            && module.is_some_and(|own| module_name_eq(own.as_bytes(), name.as_bytes()))
+    };
+    let all = state.events.iter().enumerate();
+    let places: Vec<usize> = all.filter(|(_, it)| waits(it)).map(|(place, _)| place).collect();
+    for place in places {
+        if let Err(why) = state.begin(place) {
+            let path = state.events.get(place).map(Event::path).unwrap_or_default();
+            crate::kprintln!("{name}: probe {path}: {why}");
+        }
+    }
+}
+
+/// A module goes: its probes wait for it from now on.
+pub fn module_goes(sites: ModuleId) {
+    let is_there =
+        |event: &Event| event.live.as_ref().is_some_and(|live| live.site.module() == sites);
+    // What cannot be switched off goes with the module.
+    let _ = STATE.lock().end(is_there);
+}

@@ -16,11 +16,12 @@
 //! - The list's lock is taken before those of the tables and sites; the lock of the
 //!   shapes is taken last, and nothing is asked while it is held.
 
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::fmt;
 
 use super::{exports, graph, ksyms, modules, own, records, symbols, tracing};
 use crate::loader::Name;
@@ -30,6 +31,7 @@ use crate::machine::probes::{self as blocks, Blocks, Setup};
 use crate::machine::smp;
 use crate::machine::spr::timebase;
 use crate::shell::args::{SymbolName, module_name_eq};
+use crate::sorted::SortedMap;
 use crate::trace::decode::Clock;
 use crate::trace::probes::parse::{self, Line, ProbeError};
 use crate::trace::probes::program::{self, Program, Shape};
@@ -70,7 +72,7 @@ struct Live {
 struct Refusal {
     ticks: u64,
     line: String,
-    error: ProbeError,
+    error: Box<ProbeError>,
 }
 
 struct State {
@@ -78,20 +80,21 @@ struct State {
     next_id: u32,
     next_turn: u64,
     /// Blocks that no probe has, the longest without one first.
-    free: VecDeque<Blocks>,
-    refusals: VecDeque<Refusal>,
+    free: Vec<Blocks>,
+    /// The last refusals, the oldest first.
+    refusals: Vec<Refusal>,
 }
 
 static STATE: Mutex<State> = Mutex::new(State {
     events: Vec::new(),
     next_id: 1,
     next_turn: 0,
-    free: VecDeque::new(),
-    refusals: VecDeque::new(),
+    free: Vec::new(),
+    refusals: Vec::new(),
 });
 
 /// How each event's records are read, by its number.
-static SHAPES: Mutex<BTreeMap<u32, Arc<Shape>>> = Mutex::new(BTreeMap::new());
+static SHAPES: Mutex<SortedMap<u32, Arc<Shape>>> = Mutex::new(SortedMap::new());
 
 /// How an event's records are read.
 pub fn shape(id: u32) -> Option<Arc<Shape>> {
@@ -163,9 +166,10 @@ impl Event {
 impl State {
     /// Has all probes that are at work in the table.
     fn tabulate(&self) -> Result<(), String> {
-        let mut live: Vec<&Live> =
-            self.events.iter().filter_map(|event| event.live.as_ref()).collect();
-        live.sort_by_key(|live| live.turn);
+        let mut live: Vec<&Live> = Vec::new();
+        for it in self.events.iter().filter_map(|event| event.live.as_ref()) {
+            live.insert(live.partition_point(|other| other.turn < it.turn), it);
+        }
         let mut probed: Vec<graph::Probed> = Vec::new();
         for Live { site, blocks, alone, .. } in live {
             match probed.iter_mut().find(|it| it.site == *site) {
@@ -186,8 +190,10 @@ impl State {
     }
 
     fn take_blocks(&mut self) -> Option<Blocks> {
-        let old = (self.free.len() > BLOCKS_WAIT).then(|| self.free.pop_front()).flatten();
-        old.or_else(|| blocks::new_blocks(smp::cpus().len()))
+        if self.free.len() > BLOCKS_WAIT {
+            return Some(self.free.remove(0));
+        }
+        blocks::new_blocks(smp::cpus().len())
     }
 
     /// Puts a probe to work, if its function is there.
@@ -196,7 +202,7 @@ impl State {
             return Ok(());
         };
         let Some(row) = find_site(&event.probe)? else { return Ok(()) };
-        let (program, shape) = program::compile(&event.probe, address_of)?;
+        let (program, shape) = program::compile(&event.probe, &address_of)?;
         let [Some(hook), _] = tracing::hooks_at(row.id) else { return Ok(()) };
         let none = "no memory for the probe (see mem)";
         if !smp::cpus().iter().all(|cpu| blocks::make_room(cpu.paca)) {
@@ -230,13 +236,13 @@ impl State {
             records::set_probing(true).and_then(|()| self.tabulate()).and_then(|()| self.switch());
         if done.is_err() {
             // It is the way it was, for what was there before could be done.
-            let _ = self.end(|event| event.id == id);
+            let _ = self.end(&|event| event.id == id);
         }
         done
     }
 
     /// Ends the work of probes.
-    fn end(&mut self, which: impl Fn(&Event) -> bool) -> Result<(), String> {
+    fn end(&mut self, which: &dyn Fn(&Event) -> bool) -> Result<(), String> {
         let mut ended = Vec::new();
         for event in self.events.iter_mut().filter(|event| which(event)) {
             event.before = event.counts();
@@ -261,7 +267,7 @@ impl State {
             self.begin(place)?;
         } else {
             let id = self.events.get(place).map_or(0, |event| event.id);
-            self.end(|event| event.id == id)?;
+            self.end(&|event| event.id == id)?;
         }
         if let Some(event) = self.events.get_mut(place) {
             event.on = on;
@@ -271,152 +277,142 @@ impl State {
 
     /// The events that a name means: `EVENT`, `GROUP/EVENT`, or all for `*`.
     fn meant(&self, group: Option<&str>, event: &str) -> Vec<usize> {
-        let meant = |it: &Event| {
-            group.is_none_or(|group| it.probe.group == group)
-                && (event == "*" || it.probe.event == event)
-        };
         let all = self.events.iter().enumerate();
-        all.filter(|(_, it)| meant(it)).map(|(place, _)| place).collect()
+        all.filter(|(_, it)| is_meant(&it.probe, group, event)).map(|(place, _)| place).collect()
     }
-}
 
-/// What a line would do is done to a copy of the list first.
-enum Change {
-    Add(Probe),
-    Remove(u32),
-}
-
-/// Why a line is refused that can be read.
-fn refuse<T>(line: &str, token: &str, why: impl Into<String>) -> Result<T, ProbeError> {
-    let at = line.find(token).unwrap_or_default();
-    Err(ProbeError { at, token: token.to_string(), why: why.into() })
-}
-
-/// What the lines want done, each checked with those before it done.
-fn plan(
-    state: &State,
-    lines: &[(&str, Line)],
-    append: bool,
-) -> Result<Vec<Change>, (usize, ProbeError)> {
-    let mut there: Vec<(String, Option<&Event>)> =
-        state.events.iter().map(|event| (event.path(), Some(event))).collect();
-    let mut changes = Vec::new();
-    if !append {
-        for (path, event) in there.drain(..) {
-            let Some(event) = event else { continue };
-            if event.on {
-                let why = "it is on (echo 0 > events/kprobes/enable first, or >> to add)";
-                return Err((0, ProbeError { at: 0, token: path, why: why.to_string() }));
-            }
-            changes.push(Change::Remove(event.id));
+    /// Takes events away, which are off.
+    fn take_away(&mut self, gone: &[u32]) {
+        let is_gone = |event: &Event| gone.contains(&event.id);
+        if self.events.iter().any(|event| event.used && is_gone(event)) {
+            records::archive(); // as long as their names are known
         }
+        self.events.retain(|event| !is_gone(event));
+        SHAPES.lock().retain(|id, _| !gone.contains(id));
     }
-    for (number, (line, what)) in lines.iter().enumerate() {
-        let check = || -> Result<(Change, Option<usize>), ProbeError> {
-            match what {
-                Line::Add(probe) => {
-                    let path = format!("{}/{}", probe.group, probe.event);
-                    if there.iter().any(|(other, _)| *other == path) {
-                        return refuse(
-                            line,
-                            &probe.event,
-                            format!("there is such an event already (-:{path} takes it away)"),
-                        );
-                    }
-                    if let Err(why) = find_site(probe) {
-                        let why = why
-                            .strip_prefix(&format!("{}: ", probe.symbol))
-                            .map_or(why.clone(), ToString::to_string);
-                        return refuse(line, &probe.symbol, why);
-                    }
-                    if let Err(why) = program::compile(probe, |name| {
-                        address_of(name).or(Some(0).filter(|_| name.contains(':')))
-                    }) {
-                        let (token, why) = why.split_once(": ").unwrap_or((&why, ""));
-                        return refuse(line, token, why);
-                    }
-                    Ok((Change::Add(probe.clone()), None))
-                }
-                Line::Remove { group, event } => {
-                    let is_meant = |(path, _): &(String, Option<&Event>)| match group {
-                        Some(group) => *path == format!("{group}/{event}"),
-                        None => path.rsplit('/').next() == Some(event),
-                    };
-                    match there.iter().position(is_meant) {
-                        None => refuse(line, event, "no such event (see cat kprobe_events)"),
-                        Some(place) => match there.get(place) {
-                            Some((path, Some(it))) if it.on => refuse(
-                                line,
-                                event,
-                                format!("it is on (echo 0 > events/{path}/enable first)"),
-                            ),
-                            Some((_, Some(it))) => Ok((Change::Remove(it.id), Some(place))),
-                            _ => refuse(line, event, "it is added by the same text"),
-                        },
-                    }
-                }
-            }
+
+    /// Keeps a refusal; what is said of it.
+    fn refuse(&mut self, line: &str, error: Box<ProbeError>) -> String {
+        let why = error.to_string();
+        if self.refusals.len() == REFUSALS {
+            self.refusals.remove(0);
+        }
+        self.refusals.push(Refusal { ticks: timebase(), line: line.to_string(), error });
+        why
+    }
+}
+
+fn is_meant(probe: &Probe, group: Option<&str>, event: &str) -> bool {
+    group.is_none_or(|group| probe.group == group) && (event == "*" || probe.event == event)
+}
+
+/// What lines would do.
+struct Plan<'s> {
+    state: &'s State,
+    /// Events that go, by their numbers.
+    gone: Vec<u32>,
+    new: Vec<Probe>,
+}
+
+impl Plan<'_> {
+    /// The event that a line means, as far as it stays.
+    fn there(&self, group: Option<&str>, event: &str) -> Option<&Event> {
+        let stays = |it: &&Event| !self.gone.contains(&it.id);
+        self.state.events.iter().filter(stays).find(|it| is_meant(&it.probe, group, event))
+    }
+
+    fn is_new(&self, group: Option<&str>, event: &str) -> bool {
+        self.new.iter().any(|probe| is_meant(probe, group, event))
+    }
+
+    /// All that is there goes.
+    fn clear(&mut self) -> Result<(), Box<ProbeError>> {
+        if let Some(event) = self.state.events.iter().find(|event| event.on) {
+            let why = "it is on (echo 0 > events/kprobes/enable first, or >> to add)";
+            return Err(ProbeError::new(0, &event.path(), format_args!("{why}")));
+        }
+        self.gone.extend(self.state.events.iter().map(|event| event.id));
+        Ok(())
+    }
+
+    /// Adds what a line would do, after those before it.
+    fn add(&mut self, line: &str) -> Result<(), Box<ProbeError>> {
+        let refuse = |token: &str, why: fmt::Arguments<'_>| {
+            Err(ProbeError::new(line.find(token).unwrap_or_default(), token, why))
         };
-        let (change, removed) = check().map_err(|error| (number, error))?;
-        if let Some(removed) = removed {
-            there.remove(removed);
+        match parse::line(line)? {
+            None => {}
+            Some(Line::Add(probe)) => {
+                let (group, event) = (Some(&*probe.group), &*probe.event);
+                if self.there(group, event).is_some() || self.is_new(group, event) {
+                    let group = &probe.group;
+                    return refuse(
+                        event,
+                        format_args!(
+                            "there is such an event already (-:{group}/{event} takes it away)"
+                        ),
+                    );
+                }
+                if let Err(why) = find_site(&probe) {
+                    let said = why.strip_prefix(&*probe.symbol);
+                    let said = said.and_then(|said| said.strip_prefix(": ")).unwrap_or(&why);
+                    return refuse(&probe.symbol, format_args!("{said}"));
+                }
+                // A module's symbols may come with it.
+                let known =
+                    |name: &str| address_of(name).or(Some(0).filter(|_| name.contains(':')));
+                if let Err(why) = program::compile(&probe, &known) {
+                    let (token, why) = why.split_once(": ").unwrap_or((&why, ""));
+                    return refuse(token, format_args!("{why}"));
+                }
+                self.new.push(probe);
+            }
+            Some(Line::Remove { group, event }) => {
+                let group = group.as_deref();
+                let gone = match self.there(group, &event) {
+                    Some(it) if it.on => {
+                        let path = it.path();
+                        let why = format_args!("it is on (echo 0 > events/{path}/enable first)");
+                        return refuse(&event, why);
+                    }
+                    Some(it) => it.id,
+                    None => {
+                        let why = match self.is_new(group, &event) {
+                            true => "it is added by the same text",
+                            false => "no such event (see cat kprobe_events)",
+                        };
+                        return refuse(&event, format_args!("{why}"));
+                    }
+                };
+                self.gone.push(gone);
+            }
         }
-        if let Change::Add(probe) = &change {
-            there.push((format!("{}/{}", probe.group, probe.event), None));
-        }
-        changes.push(change);
+        Ok(())
     }
-    Ok(changes)
 }
 
 /// Writes lines to `kprobe_events`: all of them are done, or none.
 pub fn write(text: &str, append: bool) -> Result<(), String> {
-    let mut lines = Vec::new();
-    let mut failed = None;
-    for line in text.lines() {
-        match parse::line(line) {
-            Ok(Some(what)) => lines.push((line, what)),
-            Ok(None) => {}
-            Err(error) => {
-                failed = Some((line, error));
-                break;
-            }
-        }
-    }
     let mut state = STATE.lock();
-    let changes = match failed {
-        Some(failed) => Err(failed),
-        None => plan(&state, &lines, append)
-            .map_err(|(number, error)| (lines.get(number).map_or("", |(line, _)| *line), error)),
-    };
-    let changes = match changes {
-        Ok(changes) => changes,
-        Err((line, error)) => {
-            let why = error.to_string();
-            state.refusals.push_back(Refusal { ticks: timebase(), line: line.to_string(), error });
-            if state.refusals.len() > REFUSALS {
-                state.refusals.pop_front();
-            }
-            return Err(why);
+    let mut plan = Plan { state: &state, gone: Vec::new(), new: Vec::new() };
+    let mut done = if append { Ok(()) } else { plan.clear() };
+    let mut last = text.lines().next().unwrap_or_default();
+    for line in text.lines() {
+        if done.is_err() {
+            break;
         }
-    };
-    let gone = |change: &Change| matches!(change, Change::Remove(id) if state.events.iter().any(|event| event.id == *id && event.used));
-    if changes.iter().any(gone) {
-        records::archive(); // as long as their names are known
+        (last, done) = (line, plan.add(line));
     }
-    for change in changes {
-        match change {
-            Change::Add(probe) => {
-                let id = state.next_id;
-                state.next_id += 1;
-                let (on, used, live, before) = (false, false, None, (0, 0));
-                state.events.push(Event { id, probe, on, used, live, before });
-            }
-            Change::Remove(id) => {
-                state.events.retain(|event| event.id != id);
-                SHAPES.lock().remove(&id);
-            }
-        }
+    let Plan { gone, new, .. } = plan;
+    if let Err(error) = done {
+        return Err(state.refuse(last, error));
+    }
+    state.take_away(&gone);
+    for probe in new {
+        let id = state.next_id;
+        state.next_id += 1;
+        let (on, used, live, before) = (false, false, None, (0, 0));
+        state.events.push(Event { id, probe, on, used, live, before });
     }
     Ok(())
 }
@@ -527,19 +523,16 @@ pub fn remove(word: &str) -> Result<usize, String> {
         Some((group, event)) => (Some(group), event),
         None => (None, word),
     };
-    let paths: Vec<String> = {
-        let mut state = STATE.lock();
-        let places = state.meant(group, event);
-        if places.is_empty() && word != "*" {
-            return Err(format!("{word}: no such event (see trace probe)"));
-        }
-        places.iter().try_for_each(|place| state.set_on(*place, false))?;
-        places.iter().filter_map(|place| state.events.get(*place)).map(Event::path).collect()
-    };
-    for path in &paths {
-        write(&format!("-:{path}"), true)?;
+    let mut state = STATE.lock();
+    let places = state.meant(group, event);
+    if places.is_empty() && word != "*" {
+        return Err(format!("{word}: no such event (see trace probe)"));
     }
-    Ok(paths.len())
+    places.iter().try_for_each(|place| state.set_on(*place, false))?;
+    let ids = places.iter().filter_map(|place| state.events.get(*place)).map(|event| event.id);
+    let gone: Vec<u32> = ids.collect();
+    state.take_away(&gone);
+    Ok(gone.len())
 }
 
 /// How many probes that are on stand at a site.
@@ -561,9 +554,10 @@ pub fn module_came(name: &str) {
             && event.live.is_none()
             && module.is_some_and(|own| module_name_eq(own.as_bytes(), name.as_bytes()))
     };
-    let all = state.events.iter().enumerate();
-    let places: Vec<usize> = all.filter(|(_, it)| waits(it)).map(|(place, _)| place).collect();
-    for place in places {
+    for place in 0..state.events.len() {
+        if !state.events.get(place).is_some_and(waits) {
+            continue;
+        }
         if let Err(why) = state.begin(place) {
             let path = state.events.get(place).map(Event::path).unwrap_or_default();
             crate::kprintln!("{name}: probe {path}: {why}");
@@ -576,5 +570,5 @@ pub fn module_goes(sites: ModuleId) {
     let is_there =
         |event: &Event| event.live.as_ref().is_some_and(|live| live.site.module() == sites);
     // What cannot be switched off goes with the module.
-    let _ = STATE.lock().end(is_there);
+    let _ = STATE.lock().end(&is_there);
 }

@@ -16,6 +16,7 @@
 //! A refusal names the token and its place in the line: [`ProbeError::at`] is what
 //! `error_log` puts its mark under.
 
+use alloc::boxed::Box;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -60,6 +61,15 @@ pub struct ProbeError {
     pub why: String,
 }
 
+impl ProbeError {
+    /// Why, of a token and its place.
+    #[cold]
+    #[inline(never)]
+    pub fn new(at: usize, token: &str, why: fmt::Arguments<'_>) -> Box<Self> {
+        Box::new(Self { at, token: token.to_string(), why: why.to_string() })
+    }
+}
+
 impl fmt::Display for ProbeError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", self.token, self.why)
@@ -74,8 +84,8 @@ struct Token<'l> {
 }
 
 impl<'l> Token<'l> {
-    fn refuse<T>(self, why: impl Into<String>) -> Result<T, ProbeError> {
-        Err(ProbeError { at: self.at, token: self.text.into(), why: why.into() })
+    fn refuse<T>(self, why: fmt::Arguments<'_>) -> Result<T, Box<ProbeError>> {
+        Err(ProbeError::new(self.at, self.text, why))
     }
 
     /// What is left behind the first `skip` bytes.
@@ -96,18 +106,18 @@ impl<'l> Token<'l> {
         first && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
     }
 
-    fn name(self, what: &str) -> Result<String, ProbeError> {
+    fn name(self, what: &str) -> Result<String, Box<ProbeError>> {
         if !self.is_name() {
-            return self.refuse(format!("{what} is made of letters, digits and _"));
+            return self.refuse(format_args!("{what} is made of letters, digits and _"));
         }
         if self.text.len() > NAME_MAX {
-            return self.refuse(format!("{what} has at most {NAME_MAX} letters"));
+            return self.refuse(format_args!("{what} has at most {NAME_MAX} letters"));
         }
         Ok(self.text.to_string())
     }
 
     /// `GROUP/NAME` or `NAME`.
-    fn event(self) -> Result<(Option<String>, String), ProbeError> {
+    fn event(self) -> Result<(Option<String>, String), Box<ProbeError>> {
         let (group, event) = match self.split('/').or_else(|| self.split('.')) {
             Some((group, event)) => (Some(group.name("a group")?), event),
             None => (None, self),
@@ -144,14 +154,16 @@ fn tokens(line: &str) -> Vec<Token<'_>> {
 }
 
 /// Reads a line; `None` if nothing is in it, or a comment.
-pub fn line(line: &str) -> Result<Option<Line>, ProbeError> {
+pub fn line(line: &str) -> Result<Option<Line>, Box<ProbeError>> {
     let tokens = tokens(line);
     let Some(first) = tokens.first().filter(|first| !first.text.starts_with('#')) else {
         return Ok(None);
     };
     let (head, event) = first.split(':').map_or((*first, None), |(head, it)| (head, Some(it)));
     if head.text == "-" {
-        let Some(event) = event else { return first.refuse("-:EVENT takes an event away") };
+        let Some(event) = event else {
+            return first.refuse(format_args!("-:EVENT takes an event away"));
+        };
         let (group, event) = event.event()?;
         return Ok(Some(Line::Remove { group, event }));
     }
@@ -160,16 +172,22 @@ pub fn line(line: &str) -> Result<Option<Line>, ProbeError> {
         Some(("r", digits)) => {
             let number = head.behind(1);
             let active = if digits.is_empty() { Some(0) } else { number.number() };
-            let Some(active) = active else { return number.refuse("not a number of calls") };
+            let Some(active) = active else {
+                return number.refuse(format_args!("not a number of calls"));
+            };
             match u16::try_from(active).ok().filter(|active| *active <= ACTIVE_MAX) {
                 Some(active) => Place::Return { active },
-                None => return number.refuse(format!("at most {ACTIVE_MAX} calls")),
+                None => return number.refuse(format_args!("at most {ACTIVE_MAX} calls")),
             }
         }
-        _ => return first.refuse("a line begins with p, r or - (see kprobe_events in the book)"),
+        _ => {
+            return first.refuse(format_args!(
+                "a line begins with p, r or - (see kprobe_events in the book)"
+            ));
+        }
     };
     let Some(symbol) = tokens.get(1) else {
-        return first.refuse("which function? p:EVENT [MOD:]FUNCTION ARG...");
+        return first.refuse(format_args!("which function? p:EVENT [MOD:]FUNCTION ARG..."));
     };
     let symbol = Token { text: function(*symbol)?, ..*symbol };
     let (group, event) = match event {
@@ -179,11 +197,11 @@ pub fn line(line: &str) -> Result<Option<Line>, ProbeError> {
     let mut args: Vec<Arg> = Vec::new();
     for (index, token) in tokens.iter().skip(2).enumerate() {
         if index == ARGS_MAX {
-            return token.refuse(format!("at most {ARGS_MAX} arguments"));
+            return token.refuse(format_args!("at most {ARGS_MAX} arguments"));
         }
         let arg = arg(*token, place, index)?;
         if args.iter().any(|other| other.name == arg.name) {
-            return token.refuse(format!("there is an argument {} already", arg.name));
+            return token.refuse(format_args!("there is an argument {} already", arg.name));
         }
         args.push(arg);
     }
@@ -193,7 +211,7 @@ pub fn line(line: &str) -> Result<Option<Line>, ProbeError> {
 }
 
 /// The function, without its `+0`.
-fn function(token: Token<'_>) -> Result<&str, ProbeError> {
+fn function(token: Token<'_>) -> Result<&str, Box<ProbeError>> {
     let (name, offset) = match token.split('+') {
         Some((name, offset)) => (name, Some(offset)),
         None => (token, None),
@@ -201,15 +219,17 @@ fn function(token: Token<'_>) -> Result<&str, ProbeError> {
     if let Some(offset) = offset {
         match offset.number() {
             Some(0) => {}
-            Some(_) => return offset.refuse("a probe stands where its function begins: +0"),
-            None => return offset.refuse("not a number"),
+            Some(_) => {
+                return offset.refuse(format_args!("a probe stands where its function begins: +0"));
+            }
+            None => return offset.refuse(format_args!("not a number")),
         }
     }
     if name.text.starts_with(|first: char| first.is_ascii_digit()) {
-        return name.refuse("a probe stands at a function: give its name (see sym)");
+        return name.refuse(format_args!("a probe stands at a function: give its name (see sym)"));
     }
     if name.text.is_empty() || name.text.contains(['*', '?', '!', '[']) {
-        return name.refuse("give the name of one function");
+        return name.refuse(format_args!("give the name of one function"));
     }
     Ok(name.text)
 }
@@ -224,7 +244,7 @@ fn own_name(place: Place, symbol: &str) -> String {
     format!("{letter}_{}_0", &clean[from..])
 }
 
-fn arg(token: Token<'_>, place: Place, index: usize) -> Result<Arg, ProbeError> {
+fn arg(token: Token<'_>, place: Place, index: usize) -> Result<Arg, Box<ProbeError>> {
     // An `=` may stand in a text.
     let named = token.split('=').filter(|(name, _)| !name.text.contains(['\\', '"']));
     let (name, words) = match named {
@@ -232,11 +252,7 @@ fn arg(token: Token<'_>, place: Place, index: usize) -> Result<Arg, ProbeError> 
         None => (format!("arg{}", index + 1), token),
     };
     if words.text.is_empty() {
-        return Err(ProbeError {
-            at: words.at,
-            token: token.text.into(),
-            why: "what is it?".into(),
-        });
+        return Err(ProbeError::new(words.at, token.text, format_args!("what is it?")));
     }
     // The type stands behind the last colon, unless that is part of a text or a path.
     let (value, kind) = match words.text.rfind([':', '"', ')']) {
@@ -256,31 +272,38 @@ fn arg(token: Token<'_>, place: Place, index: usize) -> Result<Arg, ProbeError> 
         None => Type::Hex(8),
         Some(word) => match Type::named(word.text) {
             None => {
-                return word
-                    .refuse("no such type: u8 to u64, s8 to s64, x8 to x64, string, symbol");
+                return word.refuse(format_args!(
+                    "no such type: u8 to u64, s8 to s64, x8 to x64, string, symbol"
+                ));
             }
             Some(Type::Text) if !is_text && fetch.steps.is_empty() => {
-                return word.refuse("a string is in memory: +0(FETCH):string");
+                return word.refuse(format_args!("a string is in memory: +0(FETCH):string"));
             }
-            Some(kind) if is_text && kind != Type::Text => return word.refuse("it is a string"),
+            Some(kind) if is_text && kind != Type::Text => {
+                return word.refuse(format_args!("it is a string"));
+            }
             Some(kind) => kind,
         },
     };
     Ok(Arg { name, words: words.text.to_string(), fetch, kind })
 }
 
-fn plain(base: Base) -> Result<Fetch, ProbeError> {
+fn plain(base: Base) -> Result<Fetch, Box<ProbeError>> {
     Ok(Fetch { base, steps: Vec::new() })
 }
 
-fn fetch(token: Token<'_>, place: Place, depth: usize) -> Result<Fetch, ProbeError> {
-    let Some(first) = token.text.chars().next() else { return token.refuse("nothing to fetch") };
+fn fetch(token: Token<'_>, place: Place, depth: usize) -> Result<Fetch, Box<ProbeError>> {
+    let Some(first) = token.text.chars().next() else {
+        return token.refuse(format_args!("nothing to fetch"));
+    };
     let rest = token.behind(first.len_utf8());
     match first {
         '$' => variable(token, rest.text, place),
         '%' => match register(rest.text) {
             Some(base) => plain(base),
-            None => token.refuse("no such register: %r0 to %r31, %nip, %link, %ctr, %xer, %ccr"),
+            None => token.refuse(format_args!(
+                "no such register: %r0 to %r31, %nip, %link, %ctr, %xer, %ccr"
+            )),
         },
         '\\' => immediate(token, rest),
         '@' => {
@@ -288,9 +311,11 @@ fn fetch(token: Token<'_>, place: Place, depth: usize) -> Result<Fetch, ProbeErr
                 Some(at) => (Token { text: &rest.text[..at], ..rest }, rest.behind(at)),
                 None => (rest, rest.behind(rest.text.len())),
             };
-            let Some(offset) = signed(offset) else { return offset.refuse("not a number") };
+            let Some(offset) = signed(offset) else {
+                return offset.refuse(format_args!("not a number"));
+            };
             if name.text.is_empty() {
-                return token.refuse("@ wants a symbol or an address");
+                return token.refuse(format_args!("@ wants a symbol or an address"));
             }
             let base = match name.number() {
                 Some(address) => Base::Number(address.wrapping_add_signed(offset)),
@@ -301,30 +326,32 @@ fn fetch(token: Token<'_>, place: Place, depth: usize) -> Result<Fetch, ProbeErr
         '+' | '-' => {
             // `+u4(...)` says that the address is user space's: here it is one memory.
             let Some((offset, inner)) = token.split('(') else {
-                return token.refuse("+N wants what it is added to: +N(FETCH)");
+                return token.refuse(format_args!("+N wants what it is added to: +N(FETCH)"));
             };
             let Some(inner) = inner.text.strip_suffix(')').map(|text| Token { text, ..inner })
             else {
-                return inner.refuse("a ) is missing");
+                return inner.refuse(format_args!("a ) is missing"));
             };
             let number = match offset.text.split_at_checked(2) {
                 Some((sign @ ("+u" | "-u"), digits)) => format!("{}{digits}", &sign[..1]),
                 _ => offset.text.to_string(),
             };
             let Some(step) = signed(Token { text: &number, ..offset }) else {
-                return offset.refuse("not a number");
+                return offset.refuse(format_args!("not a number"));
             };
             if depth == STEPS_MAX {
-                return token.refuse(format!("at most {STEPS_MAX} steps through memory"));
+                return token.refuse(format_args!("at most {STEPS_MAX} steps through memory"));
             }
             let mut fetch = fetch(inner, place, depth + 1)?;
             if matches!(fetch.base, Base::Comm | Base::Text(_)) {
-                return inner.refuse("not an address");
+                return inner.refuse(format_args!("not an address"));
             }
             fetch.steps.push(step);
             Ok(fetch)
         }
-        _ => token.refuse("not something to fetch: $arg1, $retval, %r3, +0(...), @NAME, \\1"),
+        _ => token.refuse(format_args!(
+            "not something to fetch: $arg1, $retval, %r3, +0(...), @NAME, \\1"
+        )),
     }
 }
 
@@ -339,10 +366,12 @@ fn signed(token: Token<'_>) -> Option<i64> {
     }
 }
 
-fn variable(token: Token<'_>, name: &str, place: Place) -> Result<Fetch, ProbeError> {
+fn variable(token: Token<'_>, name: &str, place: Place) -> Result<Fetch, Box<ProbeError>> {
     let digits = |prefix| name.strip_prefix(prefix).map(|text| Token { at: 0, text }.number());
     match name {
-        "retval" if place == Place::Entry => token.refuse("only a probe at the return has it: r"),
+        "retval" if place == Place::Entry => {
+            token.refuse(format_args!("only a probe at the return has it: r"))
+        }
         "retval" => plain(Base::Gpr(3)),
         "comm" => plain(Base::Comm),
         "stack" => plain(Base::Gpr(1)),
@@ -350,11 +379,11 @@ fn variable(token: Token<'_>, name: &str, place: Place) -> Result<Fetch, ProbeEr
             Some(word @ 0..=0xfff) => {
                 Ok(Fetch { base: Base::Gpr(1), steps: [word.cast_signed() * 8].into() })
             }
-            _ => token.refuse("the words of the stack are $stack0 to $stack4095"),
+            _ => token.refuse(format_args!("the words of the stack are $stack0 to $stack4095")),
         },
         _ if digits("arg").is_some() => match digits("arg").flatten() {
             Some(1..=ARG_MAX) if place != Place::Entry => {
-                token.refuse("arguments are there at the entry only: p")
+                token.refuse(format_args!("arguments are there at the entry only: p"))
             }
             Some(number @ 1..=ARG_REGISTERS) => plain(Base::Gpr(number as u8 + 2)),
             // The rest lies in the caller's frame.
@@ -362,9 +391,9 @@ fn variable(token: Token<'_>, name: &str, place: Place) -> Result<Fetch, ProbeEr
                 let step = ARG_SAVE_AREA + 8 * (number.cast_signed() - 1);
                 Ok(Fetch { base: Base::Gpr(1), steps: [step].into() })
             }
-            _ => token.refuse(format!("arguments are $arg1 to $arg{ARG_MAX}")),
+            _ => token.refuse(format_args!("arguments are $arg1 to $arg{ARG_MAX}")),
         },
-        _ => token.refuse("no such variable: $argN, $retval, $stack, $stackN, $comm"),
+        _ => token.refuse(format_args!("no such variable: $argN, $retval, $stack, $stackN, $comm")),
     }
 }
 
@@ -386,11 +415,11 @@ fn register(name: &str) -> Option<Base> {
     (number < 32).then_some(Base::Gpr(number as u8))
 }
 
-fn immediate(token: Token<'_>, rest: Token<'_>) -> Result<Fetch, ProbeError> {
+fn immediate(token: Token<'_>, rest: Token<'_>) -> Result<Fetch, Box<ProbeError>> {
     if let Some(text) = rest.text.strip_prefix('"') {
         return match text.strip_suffix('"') {
             Some(text) => plain(Base::Text(text.to_string())),
-            None => token.refuse("the text has no end"),
+            None => token.refuse(format_args!("the text has no end")),
         };
     }
     let number = match rest.text.strip_prefix('-') {
@@ -399,7 +428,7 @@ fn immediate(token: Token<'_>, rest: Token<'_>) -> Result<Fetch, ProbeError> {
     };
     match number {
         Some(number) => plain(Base::Number(number)),
-        None => token.refuse("\\ wants a number or a \"text\""),
+        None => token.refuse(format_args!("\\ wants a number or a \"text\"")),
     }
 }
 

@@ -169,7 +169,7 @@ fn plain(place: Place, base: &Base, has_steps: bool) -> Option<From> {
 /// Makes a program of a probe. `resolve` knows the addresses of symbols.
 pub fn compile(
     probe: &Probe,
-    resolve: impl Fn(&str) -> Option<u64>,
+    resolve: &dyn Fn(&str) -> Option<u64>,
 ) -> Result<(Program, Shape), String> {
     let simple =
         |arg: &super::Arg| plain(probe.place, &arg.fetch.base, !arg.fetch.steps.is_empty());
@@ -260,7 +260,7 @@ mod tests {
 
     fn compiled(text: &str) -> (Program, Shape) {
         let Ok(Some(Line::Add(probe))) = line(text) else { panic!("{text}") };
-        compile(&probe, |name| (name == "known").then_some(0x1010)).unwrap()
+        compile(&probe, &|name| (name == "known").then_some(0x1010)).unwrap()
     }
 
     fn words(text: &str, machine: &Small) -> [u64; PAYLOAD_WORDS] {
@@ -346,6 +346,6 @@ mod tests {
     #[test]
     fn an_unknown_symbol_is_named() {
         let Ok(Some(Line::Add(probe))) = line("p f @nosuch") else { panic!() };
-        assert!(compile(&probe, |_| None).unwrap_err().starts_with("@nosuch: no such symbol"));
+        assert!(compile(&probe, &|_| None).unwrap_err().starts_with("@nosuch: no such symbol"));
     }
 }

@@ -31,8 +31,9 @@
 //! the target has no operating system: a pure file that reaches for the machine
 //! does not compile under `cargo test`.
 #![cfg_attr(not(test), no_std)]
-// The compiler is asked not to make places for tracers in what tracers use.
-#![cfg_attr(target_os = "none", feature(patchable_function_entry))]
+// The compiler is asked not to make places for tracers in what tracers use, and for
+// short code where only people wait.
+#![cfg_attr(target_os = "none", feature(optimize_attribute, patchable_function_entry))]
 
 extern crate alloc;
 

@@ -36,6 +36,7 @@ type Say<'s> = &'s mut dyn FnMut(&str);
 
 /// Audits all modules: says what has drifted, and for `Some(verbose)` a summary of
 /// each module, with who has patched what. Answers what is wrong as a whole.
+#[optimize(size)]
 pub fn all(summary: Option<bool>, say: Say<'_>) -> Vec<String> {
     let (mut drifted, mut faults) = (0, Vec::new());
     for module in modules::all() {

@@ -30,16 +30,21 @@ struct Table {
 
 static TABLE: Once<Table> = Once::new();
 
-/// Name and address of each; a function's is that of its global entry.
-macro_rules! with_addresses {
-    (functions { $($function:literal => $entry:expr,)* }
-     addresses { $($data:literal => $at:expr,)* }) => {
-        [
-            $(($function, Vaddr($entry as *const () as u64)),)*
-            $(($data, $at),)*
-        ]
+macro_rules! functions {
+    (functions { $($function:literal => $entry:expr,)* } $($addresses:tt)*) => {
+        &[$(($function, $entry as *const ()),)*]
     };
 }
+
+macro_rules! addresses {
+    (functions { $($function:literal => $entry:expr,)* }
+     addresses { $($data:literal => $at:expr,)* }) => {
+        [$(($data, $at),)*]
+    };
+}
+
+/// Names of functions, and their global entries.
+const FUNCTIONS: &[(&str, *const ())] = kernel_exports!(functions);
 
 /// Every export, sorted by name.
 pub fn table() -> &'static [KernelExport] {
@@ -48,11 +53,11 @@ pub fn table() -> &'static [KernelExport] {
 
 fn made() -> &'static Table {
     TABLE.call_once(|| {
-        let mut exports: Vec<_> = kernel_exports!(with_addresses)
-            .into_iter()
-            .chain(param::exports())
-            .map(|(name, addr)| KernelExport { name, addr })
-            .collect();
+        let mut exports = Vec::with_capacity(FUNCTIONS.len());
+        let mut add = |(name, addr)| exports.push(KernelExport { name, addr });
+        FUNCTIONS.iter().for_each(|(name, entry)| add((*name, Vaddr(*entry as u64))));
+        kernel_exports!(addresses).into_iter().for_each(&mut add);
+        param::exports().for_each(&mut add);
         exports.sort_unstable_by_key(|export| export.name);
         let names = Names::new(exports.iter().map(|export| export.name.as_bytes()));
         Table { exports, names }

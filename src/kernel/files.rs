@@ -14,7 +14,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::fmt::Write as _;
+use core::fmt::{self, Write as _};
 
 use super::compat::seq;
 use super::modules::{self, Failure, Module};
@@ -24,27 +24,34 @@ use crate::addr::Vaddr;
 use crate::kprintln;
 
 /// Every path that there is now, without the leading slash.
+#[optimize(size)]
 fn paths() -> Vec<String> {
-    let mut paths: Vec<String> = initrd::all().map(|file| file.path.to_string()).collect();
-    paths.extend(
-        ["cmdline", "exports", "kallsyms", "meminfo", "modules"].map(|file| format!("proc/{file}")),
-    );
+    let mut paths = livepatch::sysfs::paths();
+    let mut add = |path: fmt::Arguments<'_>| paths.push(path.to_string());
+    initrd::all().for_each(|file| add(format_args!("{}", file.path)));
+    for file in ["cmdline", "exports", "kallsyms", "meminfo", "modules"] {
+        add(format_args!("proc/{file}"));
+    }
     // Directories that are there when nothing is in them.
-    paths.extend(["sys/module/".to_string(), "sys/kernel/livepatch/".to_string()]);
-    paths.extend(tracefs::paths().map(|file| format!("{TRACING}/{file}")));
+    add(format_args!("sys/module/"));
+    add(format_args!("sys/kernel/livepatch/"));
+    tracefs::paths(&mut |file| add(format_args!("{TRACING}/{file}")));
     for module in modules::all() {
         let name = &module.name;
-        paths.extend([format!("sys/module/{name}/refcnt"), format!("sys/module/{name}/coresize")]);
-        let sections = section_files(&module);
-        paths.extend(sections.map(|(section, _)| format!("sys/module/{name}/sections/{section}")));
-        let parameters = params::files(&module).into_iter();
-        paths.extend(parameters.map(|param| format!("sys/module/{name}/parameters/{param}")));
+        add(format_args!("sys/module/{name}/refcnt"));
+        add(format_args!("sys/module/{name}/coresize"));
+        for (section, _) in section_files(&module) {
+            add(format_args!("sys/module/{name}/sections/{section}"));
+        }
+        for parameter in params::files(&module) {
+            add(format_args!("sys/module/{name}/parameters/{parameter}"));
+        }
     }
-    paths.extend(livepatch::sysfs::paths());
     paths
 }
 
 /// Prints the names in a directory.
+#[optimize(size)]
 pub fn list(dir: &str) -> Result<(), String> {
     let dir = dir.trim_matches('/');
     let prefix = if dir.is_empty() { String::new() } else { format!("{dir}/") };
@@ -69,6 +76,7 @@ pub fn list(dir: &str) -> Result<(), String> {
 }
 
 /// Prints a file.
+#[optimize(size)]
 pub fn print(path: &str) -> Result<(), String> {
     let name = path.trim_start_matches('/');
     if let Some(file) = initrd::find(name) {
@@ -106,17 +114,18 @@ pub fn print(path: &str) -> Result<(), String> {
 /// The sections of a module that have a file, with their addresses: as on Linux those
 /// that a running module has bytes of. One that is read from the file and not kept in
 /// memory (`__mcount_loc`, notes) has the address 0.
-fn section_files(module: &Module) -> impl Iterator<Item = (&str, Vaddr)> {
+fn section_files(module: &Module) -> Vec<(&str, Vaddr)> {
     let placed = module.sections().filter(|section| section.size != 0);
-    let placed = placed.map(|section| (section.name, section.addr));
+    let mut files: Vec<_> = placed.map(|section| (section.name, section.addr)).collect();
     let sections = module.object().sections().iter().enumerate();
     let read = sections.filter(|(index, section)| {
         section.is_alloc() && section.size() != 0 && module.layout.offset_of(*index).is_none()
     });
     // Linux takes away the flag of those that nobody needs any more.
     let gone = [".modinfo", "__versions", "__version_ext_crcs", "__version_ext_names"];
-    let read = read.map(|(_, section)| section.name).filter(move |name| !gone.contains(name));
-    placed.chain(read.map(|name| (name, Vaddr(0))))
+    let read = read.map(|(_, section)| section.name).filter(|name| !gone.contains(name));
+    files.extend(read.map(|name| (name, Vaddr(0))));
+    files
 }
 
 /// The name of a file under [`TRACING`].
@@ -139,6 +148,7 @@ fn shown_by(name: &str) -> Option<&'static str> {
     }
 }
 
+#[optimize(size)]
 fn content(name: &str) -> Option<String> {
     match name {
         "proc/modules" => Some(proc_modules()),
@@ -153,7 +163,8 @@ fn content(name: &str) -> Option<String> {
                 "coresize" => Some(format!("{}\n", module.size())),
                 _ => {
                     let wanted = rest.strip_prefix("sections/")?;
-                    let (_, at) = section_files(&module).find(|(name, _)| *name == wanted)?;
+                    let files = section_files(&module);
+                    let (_, at) = files.iter().find(|(name, _)| *name == wanted)?;
                     Some(format!("{:#018x}\n", at.0))
                 }
             }
@@ -162,6 +173,7 @@ fn content(name: &str) -> Option<String> {
 }
 
 /// As Linux prints it: name, bytes, use count, users, state, address.
+#[optimize(size)]
 fn proc_modules() -> String {
     let mut text = String::new();
     for module in modules::all() {
@@ -190,6 +202,7 @@ fn proc_exports() {
 }
 
 /// As Linux prints it: address, type, name, module.
+#[optimize(size)]
 fn kallsyms() {
     for found in ksyms::all() {
         let letter = if found.kind == crate::ksyms::Kind::Text { 't' } else { 'd' };
@@ -211,6 +224,7 @@ fn kallsyms() {
 }
 
 /// Writes text to a control file.
+#[optimize(size)]
 pub fn write(path: &str, text: &[u8], append: bool) -> Result<(), Failure> {
     let name = path.trim_start_matches('/');
     let text = String::from_utf8_lossy(text);

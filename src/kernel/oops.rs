@@ -32,6 +32,7 @@ use crate::machine::{boot, call, cstring, ending, hooks, memory, platform, scrat
 use crate::{kprint, kprintln};
 
 /// Decides and reports: the kernel's [`Handler`](crate::machine::trap::Handler).
+#[optimize(size)]
 pub fn on_trap(frame: &mut TrapFrame) -> Outcome {
     if !scratch::is_reporting() && tables::resume(frame) {
         return Outcome::Resume;

@@ -103,6 +103,7 @@ pub fn shape(id: u32) -> Option<Arc<Shape>> {
 
 /// `[MOD:]NAME` as symbols are looked up; the kernel goes by the name that filters have
 /// for it, too.
+#[optimize(size)]
 fn symbol_of(probe: &Probe) -> Result<SymbolName, String> {
     let mut symbol =
         SymbolName::parse(probe.symbol.as_bytes()).map_err(|problem| problem.to_string())?;
@@ -113,6 +114,7 @@ fn symbol_of(probe: &Probe) -> Result<SymbolName, String> {
 }
 
 /// The site that a probe stands at; `None` if its module is not loaded.
+#[optimize(size)]
 fn find_site(probe: &Probe) -> Result<Option<Row>, String> {
     let symbol = symbol_of(probe)?;
     if let Some(module) = &symbol.module
@@ -135,6 +137,7 @@ fn find_site(probe: &Probe) -> Result<Option<Row>, String> {
 }
 
 /// The address of a function or of data, for `@NAME`.
+#[optimize(size)]
 fn address_of(word: &str) -> Option<u64> {
     let symbol = SymbolName::parse(word.as_bytes()).ok()?;
     let module = symbol.module.as_deref().filter(|module| *module != own::NAME);
@@ -165,6 +168,7 @@ impl Event {
 
 impl State {
     /// Has all probes that are at work in the table.
+    #[optimize(size)]
     fn tabulate(&self) -> Result<(), String> {
         let mut live: Vec<&Live> = Vec::new();
         for it in self.events.iter().filter_map(|event| event.live.as_ref()) {
@@ -197,6 +201,7 @@ impl State {
     }
 
     /// Puts a probe to work, if its function is there.
+    #[optimize(size)]
     fn begin(&mut self, place: usize) -> Result<(), String> {
         let Some(event) = self.events.get(place).filter(|event| event.live.is_none()) else {
             return Ok(());
@@ -242,6 +247,7 @@ impl State {
     }
 
     /// Ends the work of probes.
+    #[optimize(size)]
     fn end(&mut self, which: &dyn Fn(&Event) -> bool) -> Result<(), String> {
         let mut ended = Vec::new();
         for event in self.events.iter_mut().filter(|event| which(event)) {
@@ -282,6 +288,7 @@ impl State {
     }
 
     /// Takes events away, which are off.
+    #[optimize(size)]
     fn take_away(&mut self, gone: &[u32]) {
         let is_gone = |event: &Event| gone.contains(&event.id);
         if self.events.iter().any(|event| event.used && is_gone(event)) {
@@ -336,6 +343,7 @@ impl Plan<'_> {
     }
 
     /// Adds what a line would do, after those before it.
+    #[optimize(size)]
     fn add(&mut self, line: &str) -> Result<(), Box<ProbeError>> {
         let refuse = |token: &str, why: fmt::Arguments<'_>| {
             Err(ProbeError::new(line.find(token).unwrap_or_default(), token, why))
@@ -362,8 +370,9 @@ impl Plan<'_> {
                 let known =
                     |name: &str| address_of(name).or(Some(0).filter(|_| name.contains(':')));
                 if let Err(why) = program::compile(&probe, &known) {
-                    let (token, why) = why.split_once(": ").unwrap_or((&why, ""));
-                    return refuse(token, format_args!("{why}"));
+                    let token = why.strip_suffix(program::NO_SYMBOL).unwrap_or(&why);
+                    let token = token.strip_suffix(": ").unwrap_or(token);
+                    return refuse(token, format_args!("{}", program::NO_SYMBOL));
                 }
                 self.new.push(probe);
             }
@@ -392,6 +401,7 @@ impl Plan<'_> {
 }
 
 /// Writes lines to `kprobe_events`: all of them are done, or none.
+#[optimize(size)]
 pub fn write(text: &str, append: bool) -> Result<(), String> {
     let mut state = STATE.lock();
     let mut plan = Plan { state: &state, gone: Vec::new(), new: Vec::new() };
@@ -432,6 +442,7 @@ pub fn profile() -> String {
 }
 
 /// The last refusals, each with a mark under what was wrong, as `error_log` shows them.
+#[optimize(size)]
 pub fn error_log(clock: Clock) -> String {
     let shown = |refusal: &Refusal| {
         let (seconds, micros) = clock.seconds(refusal.ticks);
@@ -449,36 +460,34 @@ pub fn clear_errors() {
     STATE.lock().refusals.clear();
 }
 
-/// The files of events, below `events`.
-pub fn paths() -> Vec<String> {
-    let state = STATE.lock();
-    let mut paths = Vec::new();
-    for event in &state.events {
-        let group = format!("{}/enable", event.probe.group);
-        if !paths.contains(&group) {
-            paths.push(group);
+/// Hands over the files of events, below `events`; a group's once for each event.
+pub fn paths(out: &mut dyn FnMut(fmt::Arguments<'_>)) {
+    for event in &STATE.lock().events {
+        out(format_args!("{}/enable", event.probe.group));
+        for file in FILES {
+            out(format_args!("{}/{}/{file}", event.probe.group, event.probe.event));
         }
-        paths.extend(["enable", "format", "id"].map(|file| format!("{}/{file}", event.path())));
     }
-    paths
 }
 
+/// The files of an event.
+const FILES: [&str; 3] = ["enable", "format", "id"];
+
 /// Events of a path below `events`, and which of their files it is.
+#[optimize(size)]
 fn find<'p>(state: &State, path: &'p str) -> Option<(Vec<usize>, &'p str)> {
-    let mut parts = path.split('/');
-    let (group, second, third) = (parts.next()?, parts.next()?, parts.next());
-    if parts.next().is_some() {
-        return None;
-    }
-    let (events, file) = match third {
-        Some(file) => (state.meant(Some(group), second), file),
-        None if second == "enable" => (state.meant(Some(group), "*"), second),
+    let (of, file) = path.rsplit_once('/')?;
+    let (group, event) = match of.split_once('/') {
+        Some(both) => both,
+        None if file == "enable" => (of, "*"),
         None => return None,
     };
-    (!events.is_empty() && ["enable", "format", "id"].contains(&file)).then_some((events, file))
+    let events = state.meant(Some(group), event);
+    (!events.is_empty() && FILES.contains(&file)).then_some((events, file))
 }
 
 /// What a file below `events` shows; `None` if there is no such file.
+#[optimize(size)]
 pub fn read(path: &str) -> Option<String> {
     let state = STATE.lock();
     let (events, file) = find(&state, path)?;
@@ -506,6 +515,7 @@ pub fn set_on(path: &str, on: bool) -> Option<Result<(), String>> {
 }
 
 /// `trace probe`: adds an event and switches it on; how it is listed.
+#[optimize(size)]
 pub fn add(line: &str) -> Result<String, String> {
     write(line, true)?;
     let mut state = STATE.lock();
@@ -518,6 +528,7 @@ pub fn add(line: &str) -> Result<String, String> {
 }
 
 /// `trace unprobe`: switches events off and takes them away; how many.
+#[optimize(size)]
 pub fn remove(word: &str) -> Result<usize, String> {
     let (group, event) = match word.split_once('/') {
         Some((group, event)) => (Some(group), event),

@@ -685,6 +685,7 @@ impl View {
 
 /// The trace of all CPUs, or of one, as Linux's `trace` file shows it, handed over in
 /// pieces.
+#[optimize(size)]
 pub fn show(on: bool, only: Option<u16>, out: &mut dyn FnMut(&str)) {
     quietly(|| {
         let (view, (in_buffer, written)) = {
@@ -718,6 +719,7 @@ pub fn show(on: bool, only: Option<u16>, out: &mut dyn FnMut(&str)) {
 }
 
 /// Takes out what is there, of all CPUs or of one, and hands it over in pieces.
+#[optimize(size)]
 pub fn take(only: Option<u16>, out: &mut dyn FnMut(&str)) {
     quietly(|| {
         let mut untold = Vec::new();

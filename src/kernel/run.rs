@@ -55,6 +55,7 @@ fn split(bootargs: &[u8]) -> (Vec<&[u8]>, Option<&[u8]>) {
 }
 
 /// Runs what the boot arguments ask for; ends the machine with the verdict.
+#[optimize(size)]
 pub extern "C" fn run(facts: &MachineFacts) -> ! {
     let platform = platform::get().expect("the platform was found before the shell starts");
     let trouble = look_at_archive(facts);
@@ -140,6 +141,7 @@ fn finish(platform: &dyn Platform, verdict: &Verdict, ending: Ending) -> ! {
 }
 
 /// Reads lines from the console and runs each, until `poweroff` or `reboot`.
+#[optimize(size)]
 fn prompt(platform: &dyn Platform, kernel: &mut Kernel) -> ! {
     let mut editor = Editor::new();
     let mut batch = Batch::new();

@@ -15,13 +15,14 @@
 
 use alloc::format;
 use alloc::string::{String, ToString};
+use core::fmt;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::graph::{self, Which as List};
 use super::probes;
 use super::records;
 use super::tracing::{self, Which};
-use crate::machine::smp::{self, Cpu};
+use crate::machine::smp;
 use crate::patch::state::SiteState;
 use crate::trace::options::Options;
 use crate::trace::sites::Row;
@@ -143,6 +144,7 @@ enum Found {
     Event(String),
 }
 
+#[optimize(size)]
 fn find(path: &str) -> Result<Found, &'static str> {
     let found = if let Some(name) = path.strip_prefix("options/") {
         Options::named(name).map(Found::Switch)
@@ -160,15 +162,16 @@ fn find(path: &str) -> Result<Found, &'static str> {
     found.ok_or("no such file (see ls)")
 }
 
-/// The paths of all files, below [`DIRECTORY`].
-pub fn paths() -> impl Iterator<Item = String> {
-    let plain = FILES.iter().map(|file| file.name.to_string());
-    let switches = Options::names().map(|name| format!("options/{name}"));
-    let of_cpu = |cpu: Cpu| {
-        CPU_FILES.iter().map(move |file| format!("per_cpu/cpu{}/{}", cpu.number, file.name))
-    };
-    let events = probes::paths().into_iter().map(|path| format!("events/{path}"));
-    plain.chain(switches).chain(events).chain(smp::cpus().into_iter().flat_map(of_cpu))
+/// Hands over the paths of all files, below [`DIRECTORY`].
+pub fn paths(out: &mut dyn FnMut(fmt::Arguments<'_>)) {
+    FILES.iter().for_each(|file| out(format_args!("{}", file.name)));
+    Options::names().for_each(|name| out(format_args!("options/{name}")));
+    probes::paths(&mut |path| out(format_args!("events/{path}")));
+    for cpu in smp::cpus() {
+        for file in CPU_FILES {
+            out(format_args!("per_cpu/cpu{}/{}", cpu.number, file.name));
+        }
+    }
 }
 
 /// Prints a file.
@@ -185,6 +188,7 @@ pub fn read(path: &str, out: Out<'_>) -> Done {
 }
 
 /// Writes to a file what stood behind `echo`.
+#[optimize(size)]
 pub fn write(path: &str, text: &str, append: bool) -> Done {
     match find(path)? {
         Found::Plain(file) => file.write.ok_or("cannot be written")?(text, append),
@@ -222,6 +226,7 @@ fn switch(text: &str) -> Result<bool, String> {
     }
 }
 
+#[optimize(size)]
 fn readme(out: Out<'_>) {
     out("Files of the tracer: cat FILE shows, echo WORDS > FILE sets, >> adds.\n");
     let line = |name: &str, help| format!("  {name:<28} {help}\n");
@@ -333,6 +338,7 @@ fn graph_words(list: List, none: &str) -> String {
     if words.is_empty() { none.to_string() } else { words.join("\n") + "\n" }
 }
 
+#[optimize(size)]
 fn filter(out: Out<'_>, which: Which) {
     let (chosen, waiting) = tracing::chosen(which);
     match chosen {

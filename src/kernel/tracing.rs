@@ -382,6 +382,7 @@ fn shown(sites: &SiteTable, functions: &Loaded, chosen: &[Run]) -> Vec<Shown> {
 }
 
 /// Every site there is, the kernel's first.
+#[optimize(size)]
 pub fn everything() -> Vec<Shown> {
     let functions = Loaded::now();
     let sites = SITES.lock();
@@ -400,6 +401,7 @@ pub fn chosen(which: Which) -> (Option<Vec<Shown>>, Vec<String>) {
 }
 
 /// Every trigger: its function, what it does, how often still.
+#[optimize(size)]
 pub fn triggers() -> Vec<(String, Action, Limit)> {
     let functions = Loaded::now();
     let sites = SITES.lock();
@@ -611,6 +613,7 @@ pub fn while_locked(work: &mut dyn FnMut()) {
 
 /// Writes words to a filter's file: all of them, or none if one is refused. At once
 /// if the tracer is on.
+#[optimize(size)]
 pub fn write_filter(which: Which, text: &str, append: bool) -> Result<(), String> {
     let given: Vec<&str> = text.split_ascii_whitespace().collect();
     let mut words = Vec::with_capacity(given.len());
@@ -673,6 +676,7 @@ pub fn is_on() -> bool {
 }
 
 /// What `trace status` says: one fact a line.
+#[optimize(size)]
 pub fn status() -> String {
     let (on, words) = {
         let tracer = TRACER.lock();

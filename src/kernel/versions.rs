@@ -34,6 +34,7 @@ pub fn check_kernel(word: &str, object: &Object<'_>) -> Result<(), String> {
 }
 
 /// The places that a module uses through r13 and that are not kept free for it.
+#[optimize(size)]
 fn other_places(object: &Object<'_>) -> Option<String> {
     let places = paca_use::other_places(object);
     let list: Vec<_> = places.iter().map(|place| format!("{place}")).collect();
@@ -41,6 +42,7 @@ fn other_places(object: &Object<'_>) -> Option<String> {
 }
 
 /// What the modules whose exports `linked` uses say their versions are.
+#[optimize(size)]
 fn mismatch<'a>(object: &Object<'a>, owners: &[Arc<Module>]) -> Option<(Mismatch<'a>, String)> {
     // Most modules use the kernel alone, which has no checksums.
     let mut owners: Vec<_> = owners.iter().collect();
@@ -102,6 +104,7 @@ fn check_namespaces(
 }
 
 /// What `modinfo` adds to the file's own words.
+#[optimize(size)]
 pub fn explain(object: &Object<'_>) {
     let row = |key: &str, text: String| kprintln!("{key:<15} {text}");
     let vermagic = Modinfo::of(object).get("vermagic");
@@ -133,6 +136,7 @@ pub fn explain(object: &Object<'_>) {
 /// An error of the loader. Of names that are missing it says which module in the
 /// initrd has them, those of `depends=` first; what none has Linux's own kernel has,
 /// and Tocsin does not.
+#[optimize(size)]
 pub fn refusal(word: &str, error: LoadError, object: &Object<'_>) -> String {
     let LoadError::Unresolved { names, more } = &error else {
         return format!("{word}: {error}");

@@ -13,8 +13,8 @@
 //! takes must be as in the row's word. [`row`] runs in the compiler, where two
 //! operands with a bit in common, or a word with an operand's bit set, stop it.
 //!
-//! A row holds its name instead of a pointer to it: 28 bytes, and none of them
-//! has to be relocated when the kernel starts.
+//! A row holds its name, packed, instead of a pointer to it: 20 bytes, and none of them
+//! has to be relocated when the kernel starts. The mask is worked out when it is needed.
 
 use super::operand::Operand;
 use super::{Disassembly, Text};
@@ -37,6 +37,11 @@ const SUFFIXES: [(u8, u32, char); 5] =
 
 /// Longest mnemonic.
 const NAME: usize = 12;
+/// What mnemonics are made of, in the order of their digits; 0 is behind the end. So
+/// many that twelve of them fit into 64 bits.
+const LETTERS: &[u8; 39] = b"abcdefghijklmnopqrstuvwxyz0123456789._*";
+const BASE: u64 = LETTERS.len() as u64 + 1;
+const _: () = assert!(BASE.checked_pow(NAME as u32).is_some());
 /// Most operands.
 const OPERANDS: usize = 5;
 /// Mnemonics are padded to this, as objdump does.
@@ -45,13 +50,14 @@ const COLUMN: usize = 7;
 /// One row; made by [`row`].
 pub struct Row {
     word: u32,
-    mask: u32,
-    name: [u8; NAME],
+    /// The mnemonic as a number of base [`BASE`], low half first: the first letter is
+    /// the lowest digit.
+    name: [u32; 2],
     suffixes: u8,
     pub(super) operands: [Operand; OPERANDS],
 }
 
-const _: () = assert!(size_of::<Row>() <= 28, "the table is a thousand of these");
+const _: () = assert!(size_of::<Row>() <= 20, "the table is a thousand of these");
 
 /// Makes a row.
 pub const fn row<const N: usize>(
@@ -60,35 +66,42 @@ pub const fn row<const N: usize>(
     word: u32,
     operands: [Operand; N],
 ) -> Row {
-    let mut row = Row {
-        word,
-        mask: u32::MAX,
-        name: [0; NAME],
-        suffixes,
-        operands: [Operand::Nothing; OPERANDS],
-    };
-    let mut i = 0;
-    while i < name.len() {
-        row.name[i] = name.as_bytes()[i];
-        i += 1;
+    assert!(name.len() <= NAME, "the name does not fit");
+    let mut packed = 0;
+    let mut i = name.len();
+    while i > 0 {
+        i -= 1;
+        packed = packed * BASE + digit(name.as_bytes()[i]);
     }
+    let name = [packed as u32, (packed >> 32) as u32];
+    let mut row = Row { word, name, suffixes, operands: [Operand::Nothing; OPERANDS] };
+    let mut taken = 0;
     i = 0;
     while i < N {
-        assert!(row.mask & operands[i].bits() == operands[i].bits(), "operands overlap");
-        row.mask &= !operands[i].bits();
+        assert!(taken & operands[i].bits() == 0, "operands overlap");
+        taken |= operands[i].bits();
         row.operands[i] = operands[i];
         i += 1;
     }
     i = 0;
     while i < SUFFIXES.len() {
         if suffixes & SUFFIXES[i].0 != 0 {
-            assert!(row.mask & SUFFIXES[i].1 != 0, "a suffix lies on an operand");
-            row.mask &= !SUFFIXES[i].1;
+            assert!(taken & SUFFIXES[i].1 == 0, "a suffix lies on an operand");
+            taken |= SUFFIXES[i].1;
         }
         i += 1;
     }
-    assert!(word & !row.mask == 0, "the word has a bit of an operand set");
+    assert!(word & taken == 0, "the word has a bit of an operand set");
     row
+}
+
+/// The digit of a letter.
+const fn digit(letter: u8) -> u64 {
+    let mut i = 0;
+    while LETTERS[i] != letter {
+        i += 1;
+    }
+    i as u64 + 1
 }
 
 impl Row {
@@ -98,21 +111,28 @@ impl Row {
     }
 
     /// The bits that operands and suffixes take.
-    pub const fn free(&self) -> u32 {
-        !self.mask
+    pub fn free(&self) -> u32 {
+        let suffixes = SUFFIXES.iter().filter(|(flag, ..)| self.suffixes & flag != 0);
+        let suffixes = suffixes.fold(0, |bits, (_, bit, _)| bits | bit);
+        self.operands.iter().fold(suffixes, |bits, operand| bits | operand.bits())
     }
 
     /// True if the word is this row's instruction.
     pub fn fits(&self, word: u32) -> bool {
-        word & self.mask == self.word && self.operands.iter().all(|operand| operand.fits(word))
+        // Most rows are out by their fixed ones, which cost no mask.
+        word & self.word == self.word
+            && word & !self.free() == self.word
+            && self.operands.iter().all(|operand| operand.fits(word))
     }
 
     /// Writes the mnemonic, without what pads it.
     pub(super) fn write_name(&self, insn: &Disassembly, text: &mut Text<'_, '_>) -> fmt::Result {
         let word = insn.word;
         let mut name = Counted { f: text.f, len: 0 };
-        for &byte in self.name.iter().take_while(|&&byte| byte != 0) {
-            match byte {
+        let mut rest = u64::from(self.name[0]) | u64::from(self.name[1]) << 32;
+        while let Some(place) = (rest % BASE).checked_sub(1) {
+            rest /= BASE;
+            match LETTERS[place as usize] {
                 b'*' => {
                     let infix = self.operands.iter().find_map(|operand| operand.infix(insn));
                     name.write_str(infix.unwrap_or("?"))?;

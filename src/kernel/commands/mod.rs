@@ -78,6 +78,7 @@ impl Host for Kernel {
 }
 
 impl Kernel {
+    #[optimize(size)]
     fn carry_out(&self, command: &Command) -> Done {
         match command {
             Command::Insmod { module, link_only, force, stubs, params } => {

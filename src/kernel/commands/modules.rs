@@ -66,6 +66,7 @@ pub fn modprobe(word: &str, params: &[Param]) -> Done {
     probe(word, params, &mut path)
 }
 
+#[optimize(size)]
 fn probe(word: &str, params: &[Param], path: &mut Vec<String>) -> Done {
     if find(word).is_some() {
         return if params.is_empty() {
@@ -119,6 +120,7 @@ fn probe(word: &str, params: &[Param], path: &mut Vec<String>) -> Done {
 }
 
 /// Lists loaded modules as Linux does: name, bytes, use count, users.
+#[optimize(size)]
 pub fn lsmod(verbose: bool) -> Done {
     kprintln!("{:<19} {:>8}  Used by", "Module", "Size");
     for module in modules::all() {
@@ -162,6 +164,7 @@ pub fn lsmod(verbose: bool) -> Done {
 }
 
 /// Shows what a module file says about itself.
+#[optimize(size)]
 pub fn modinfo(word: &str) -> Done {
     let file = ModuleFile::open(word)?;
     let object = file.object().map_err(|error| format!("{word}: {error}"))?;

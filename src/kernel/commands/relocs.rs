@@ -16,6 +16,7 @@ use crate::machine::memory;
 
 /// Lists a module's relocations: number, section and offset, type, symbol and
 /// addend, the word there now; `(freed)` where init code was.
+#[optimize(size)]
 pub fn list(word: &str, first: Option<u64>, last: Option<u64>) -> Done {
     let module = find_loaded(word)?;
     let wanted = first.unwrap_or(1)..=last.unwrap_or(u64::MAX);
@@ -50,6 +51,7 @@ pub fn list(word: &str, first: Option<u64>, last: Option<u64>) -> Done {
 }
 
 /// Explains one relocation: what went into its field, what came out, what is there.
+#[optimize(size)]
 pub fn explain(word: &str, number: u64) -> Done {
     let module = find_loaded(word)?;
     let home = module.name.clone();

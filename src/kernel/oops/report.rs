@@ -28,6 +28,7 @@ use crate::machine::{boot, call, ending, hooks, memory, paca, smp};
 const VECTORS: core::ops::Range<u64> = 0x100..0x3000;
 
 /// All that is known of a fault.
+#[optimize(size)]
 pub fn described(frame: &TrapFrame, cause: &str) {
     let nip = Vaddr(frame.nip);
     crate::kernel::compat::print::end_open_line();

@@ -144,6 +144,7 @@ fn kernel_name(at: Vaddr) -> String {
 }
 
 /// The machine asks what to do.
+#[optimize(size)]
 fn stop(frame: &mut TrapFrame, event: Event) -> Option<Go> {
     let mut session = SESSION.lock();
     let session = session.as_mut()?;

@@ -115,6 +115,7 @@ pub fn kind() -> Option<Kind> {
 ///
 /// It stays off if the boot arguments ask for that, for looking at what goes wrong
 /// then.
+#[optimize(size)]
 pub fn init(facts: &MachineFacts) {
     let Some(kind) = facts.translation else { return };
     let translation: &'static dyn Translation = match kind {

@@ -150,6 +150,7 @@ pub fn get() -> Option<&'static dyn Platform> {
 ///
 /// # Panics
 /// If called twice, or if no firmware called us that is known.
+#[optimize(size)]
 pub fn take_over(firmware: u64, handed_over: (u64, u64)) -> (&'static dyn Platform, MachineFacts) {
     assert!(PLATFORM.get().is_none());
     // SAFETY: r5 at boot, if it is not 0, and this is the first call: the firmware is

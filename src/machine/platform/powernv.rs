@@ -133,6 +133,7 @@ fn memory_of_image(tree: Tree<'static>) -> Option<(Vaddr, u64)> {
 }
 
 /// Learns the rest from the tree and sets up memory. The firmware stays.
+#[optimize(size)]
 pub fn take_over(platform: &Powernv, tree: Tree<'static>) -> MachineFacts {
     let mut facts = MachineFacts::default();
     let chosen = tree.find(&["chosen"]);

@@ -114,6 +114,7 @@ fn named_terminal(firmware: &OpenFirmware, name: &str) -> Option<u32> {
 /// A panic in here is seen: the platform is known by now.
 ///
 /// `handed_over`: `platform::take_over`.
+#[optimize(size)]
 pub fn take_over(
     platform: &Pseries,
     firmware: OpenFirmware,

@@ -106,6 +106,7 @@ impl<'l> Token<'l> {
         first && bytes.all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
     }
 
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn name(self, what: &str) -> Result<String, Box<ProbeError>> {
         if !self.is_name() {
             return self.refuse(format_args!("{what} is made of letters, digits and _"));
@@ -117,6 +118,7 @@ impl<'l> Token<'l> {
     }
 
     /// `GROUP/NAME` or `NAME`.
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn event(self) -> Result<(Option<String>, String), Box<ProbeError>> {
         let (group, event) = match self.split('/').or_else(|| self.split('.')) {
             Some((group, event)) => (Some(group.name("a group")?), event),
@@ -125,6 +127,7 @@ impl<'l> Token<'l> {
         Ok((group, event.name("an event's name")?))
     }
 
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn number(self) -> Option<u64> {
         match self.text.strip_prefix("0x").or_else(|| self.text.strip_prefix("0X")) {
             Some(digits) if !digits.starts_with('+') => u64::from_str_radix(digits, 16).ok(),
@@ -154,6 +157,7 @@ fn tokens(line: &str) -> Vec<Token<'_>> {
 }
 
 /// Reads a line; `None` if nothing is in it, or a comment.
+#[cfg_attr(target_os = "none", optimize(size))]
 pub fn line(line: &str) -> Result<Option<Line>, Box<ProbeError>> {
     let tokens = tokens(line);
     let Some(first) = tokens.first().filter(|first| !first.text.starts_with('#')) else {
@@ -244,6 +248,7 @@ fn own_name(place: Place, symbol: &str) -> String {
     format!("{letter}_{}_0", &clean[from..])
 }
 
+#[cfg_attr(target_os = "none", optimize(size))]
 fn arg(token: Token<'_>, place: Place, index: usize) -> Result<Arg, Box<ProbeError>> {
     // An `=` may stand in a text.
     let named = token.split('=').filter(|(name, _)| !name.text.contains(['\\', '"']));
@@ -292,6 +297,7 @@ fn plain(base: Base) -> Result<Fetch, Box<ProbeError>> {
     Ok(Fetch { base, steps: Vec::new() })
 }
 
+#[cfg_attr(target_os = "none", optimize(size))]
 fn fetch(token: Token<'_>, place: Place, depth: usize) -> Result<Fetch, Box<ProbeError>> {
     let Some(first) = token.text.chars().next() else {
         return token.refuse(format_args!("nothing to fetch"));
@@ -366,6 +372,7 @@ fn signed(token: Token<'_>) -> Option<i64> {
     }
 }
 
+#[cfg_attr(target_os = "none", optimize(size))]
 fn variable(token: Token<'_>, name: &str, place: Place) -> Result<Fetch, Box<ProbeError>> {
     let digits = |prefix| name.strip_prefix(prefix).map(|text| Token { at: 0, text }.number());
     match name {
@@ -398,6 +405,7 @@ fn variable(token: Token<'_>, name: &str, place: Place) -> Result<Fetch, Box<Pro
 }
 
 /// Linux's names, which `%rN` is another form of.
+#[cfg_attr(target_os = "none", optimize(size))]
 fn register(name: &str) -> Option<Base> {
     let special = match name {
         "nip" => Some(Special::Nip),
@@ -415,6 +423,7 @@ fn register(name: &str) -> Option<Base> {
     (number < 32).then_some(Base::Gpr(number as u8))
 }
 
+#[cfg_attr(target_os = "none", optimize(size))]
 fn immediate(token: Token<'_>, rest: Token<'_>) -> Result<Fetch, Box<ProbeError>> {
     if let Some(text) = rest.text.strip_prefix('"') {
         return match text.strip_suffix('"') {

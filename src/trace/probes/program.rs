@@ -21,6 +21,9 @@ use crate::trace::record::PAYLOAD_WORDS;
 /// Longest text that is fetched, in bytes; what is longer is cut.
 pub const TEXT_MAX: usize = 255;
 
+/// What is said of a symbol that nothing has, behind its name and a colon.
+pub const NO_SYMBOL: &str = "no such symbol (see cat /proc/kallsyms)";
+
 /// How a probe's values come into its records.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Program {
@@ -167,6 +170,7 @@ fn plain(place: Place, base: &Base, has_steps: bool) -> Option<From> {
 }
 
 /// Makes a program of a probe. `resolve` knows the addresses of symbols.
+#[cfg_attr(target_os = "none", optimize(size))]
 pub fn compile(
     probe: &Probe,
     resolve: &dyn Fn(&str) -> Option<u64>,
@@ -186,9 +190,8 @@ pub fn compile(
                     Base::Special(which) => Known::Special(*which),
                     Base::Number(number) => Known::Number(*number),
                     Base::Symbol(name, offset) => {
-                        let address = resolve(name).ok_or_else(|| {
-                            format!("@{name}: no such symbol (see cat /proc/kallsyms)")
-                        })?;
+                        let address =
+                            resolve(name).ok_or_else(|| format!("@{name}: {NO_SYMBOL}"))?;
                         Known::Number(address.wrapping_add_signed(*offset))
                     }
                     Base::Comm | Base::Text(_) => Known::Number(0), // always simple

@@ -113,6 +113,7 @@ fn write_text(f: &mut fmt::Formatter<'_>, text: &[u8]) -> fmt::Result {
 /// The file `format` of an event: fields as programs find them in Linux's buffer, and
 /// how they are printed.
 #[must_use]
+#[cfg_attr(target_os = "none", optimize(size))]
 pub fn format_of(probe: &Probe, id: u32) -> String {
     let mut text = format!("name: {}\nID: {id}\nformat:\n", probe.event);
     let mut place = 0;

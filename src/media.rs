@@ -98,6 +98,7 @@ fn folder(name: &[u8]) -> &[u8] {
 /// The place of `file` to try as the `attempt`-th, counted from 0; `None` if there is
 /// no other. `reply` is what the DHCP or BOOTP server sent.
 #[must_use]
+#[cfg_attr(target_os = "none", optimize(size))]
 pub fn place(
     bootpath: &[u8],
     kind: Kind,

@@ -166,6 +166,7 @@ pub fn take_oops(patch: &str) -> Option<String> {
     noted.filter(|(name, _)| name == patch).map(|(_, cause)| cause)
 }
 
+#[optimize(size)]
 fn forget(name: &str) {
     let mut patches = PATCHES.lock();
     if let Some(id) = patches.find(name) {
@@ -268,6 +269,7 @@ fn shown(step: &PlanStep) -> Option<(String, String)> {
 }
 
 /// `livepatch enable MOD`: loads the patch module if needed, and enables it.
+#[optimize(size)]
 pub fn enable_command(word: &str) -> Result<(), Failure> {
     let loaded = modules::find(word);
     let Some(module) = loaded else {
@@ -303,6 +305,7 @@ pub fn disable_command(word: &str) -> Result<(), Failure> {
 }
 
 /// `livepatch force MOD`: the transition ends although CPUs are in what changes.
+#[optimize(size)]
 pub fn force_command(word: &str) -> Result<(), Failure> {
     let name = word.replace('-', "_");
     verdict(word, transition::force(&name).map_err(Failure::Refused))
@@ -340,6 +343,7 @@ pub fn replacement(entry: Vaddr) -> Option<Vaddr> {
 }
 
 /// One line a patch.
+#[optimize(size)]
 pub fn list() -> Vec<String> {
     let patches = PATCHES.lock();
     let line = |status: crate::livepatch::set::Status<'_>| {
@@ -355,6 +359,7 @@ pub fn list() -> Vec<String> {
 }
 
 /// One line a redirected function: of one patch, or of all.
+#[optimize(size)]
 pub fn show(patch: Option<&str>) -> Result<Vec<String>, String> {
     let owner = match patch {
         Some(word) => Some(modules::find_loaded(word)?),

@@ -575,6 +575,7 @@ pub fn insmod_file(
 }
 
 /// Unloads a module whose init did not succeed; what the command ends with.
+#[optimize(size)]
 fn init_failed(module: &Arc<Module>, failure: Failure) -> Failure {
     let name = &module.name;
     let mut oops = livepatch::take_oops(name);
@@ -778,6 +779,7 @@ fn replace_list(change: impl FnOnce(&Snapshot) -> Snapshot) {
 }
 
 /// Takes a module off the list and gives back its memory.
+#[optimize(size)]
 fn unlist(module: &Arc<Module>) {
     tracing::module_goes(module);
     registry::module_gone(module);
@@ -789,6 +791,7 @@ fn unlist(module: &Arc<Module>) {
 }
 
 /// Unloads a module after its exit function.
+#[optimize(size)]
 pub fn rmmod(name: &str) -> Result<(), Failure> {
     let module = find_loaded(name)?;
     let name = module.name.as_str();
@@ -875,12 +878,14 @@ pub fn relink(module: &Module) -> Result<Vec<u8>, String> {
 
 /// Refuses to bind a loaded module's symbols again, with so many bytes besides, if
 /// that takes more heap than there is.
+#[optimize(size)]
 fn ask_to_look(module: &Module, besides: u64) -> Result<(), String> {
     let need = Need::of(module.object()).with(&module.layout).again(module.linked().missing.len());
     ask_for(need.bytes() + besides).map_err(|error| format!("{}: {error}", module.name))
 }
 
 /// Looks at a loaded module's relocations, with the bindings of its load.
+#[optimize(size)]
 pub fn with_lens<R>(module: &Module, look: impl FnOnce(&Lens<'_, '_>) -> R) -> Result<R, String> {
     ask_to_look(module, 0)?;
     let (bound, abi) = (AsLoaded::new(module), kernel_abi());

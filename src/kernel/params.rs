@@ -32,6 +32,7 @@ const GET: i64 = 16;
 
 /// Stores the given values that the kernel knows how to store; those that it does
 /// not are left to [`set_own`]: the addresses of their entries, and the values.
+#[optimize(size)]
 pub fn store_given<'g>(
     object: &Object<'_>,
     layout: &Layout,

@@ -663,6 +663,7 @@ struct View {
 }
 
 impl View {
+    #[optimize(size)]
     fn of(kept: &Kept, found: Vec<Found>) -> Self {
         let is_of = |line: &&Line| found.iter().any(|cpu| cpu.ring == line.ring);
         let archive = kept.archive.iter().filter(is_of).cloned().collect();

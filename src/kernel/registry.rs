@@ -193,6 +193,7 @@ fn collide(a: &Entry, b: &Entry) -> bool {
 
 /// As [`add`], as C functions answer.
 #[inline(never)]
+#[optimize(size)]
 fn added(kind: u8, at: u64) -> i64 {
     let kind = Kind::ALL[usize::from(kind)];
     match add(kind, Vaddr(at)) {

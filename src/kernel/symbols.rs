@@ -48,6 +48,7 @@ struct Found {
     size: u64,
 }
 
+#[optimize(size)]
 fn find(at: Vaddr) -> Option<Found> {
     let (image, image_end) = boot::image();
     if at >= image && at < image_end {
@@ -107,6 +108,7 @@ fn find_redirect(at: Vaddr) -> Option<Found> {
 
 /// The stub that contains an address: the module that it serves, its kind, and the
 /// name of what it leads to.
+#[optimize(size)]
 pub fn stub(at: Vaddr) -> Option<(String, StubKind, String)> {
     if livepatch::is_redirect_stub(at) {
         let (sites, stub) = tracing::redirect_stub_at(at)?;
@@ -187,6 +189,7 @@ pub fn qualified(at: Vaddr) -> String {
 pub const KERNEL: &str = "kernel";
 
 /// Every function with that name: who has it, and its global entry.
+#[optimize(size)]
 pub fn candidates(symbol: &SymbolName) -> Vec<(Option<String>, Vaddr)> {
     let mut found = Vec::new();
     if symbol.module.as_deref().is_none_or(|module| module == KERNEL) {
@@ -213,6 +216,7 @@ pub fn candidates(symbol: &SymbolName) -> Vec<(Option<String>, Vaddr)> {
 
 /// The one function that a name means; the error says why there is none, or which
 /// there are.
+#[optimize(size)]
 pub fn resolve(symbol: &SymbolName) -> Result<(Option<String>, Vaddr), String> {
     let SymbolName { module, name } = symbol;
     let mut found = candidates(symbol);

@@ -330,6 +330,7 @@ pub fn own_rows(filter: &Filter) -> Vec<Shown> {
 pub type NamedRow = (Arc<Module>, String, Row);
 
 /// The rows of all sites that a filter means, with module and function.
+#[optimize(size)]
 pub fn rows(filter: Option<&Filter>) -> Result<Vec<NamedRow>, String> {
     let functions = Loaded::now();
     let sites = SITES.lock();
@@ -360,6 +361,7 @@ fn named_rows(sites: &SiteTable, functions: &Loaded, chosen: &[Run]) -> Vec<Name
 /// only the name.
 pub type Shown = (String, Row);
 
+#[optimize(size)]
 fn shown(sites: &SiteTable, functions: &Loaded, chosen: &[Run]) -> Vec<Shown> {
     let all: Vec<Row> =
         chosen.iter().flat_map(|run| run.sites()).filter_map(|site| sites.row(site)).collect();

@@ -88,6 +88,7 @@ pub enum Fault {
 }
 
 impl fmt::Display for Refusal {
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Malformed(fault) => fault.fmt(f),
@@ -141,6 +142,7 @@ impl fmt::Display for Refusal {
 }
 
 impl fmt::Display for Fault {
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let object = |module: &Option<String>| match module {
             Some(name) => alloc::format!("module {name}"),

@@ -391,12 +391,14 @@ pub enum ExportFault {
 }
 
 impl fmt::Display for Place {
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}+{:#x}", self.section, self.offset)
     }
 }
 
 impl fmt::Display for LoadError {
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NotElf => f.write_str("not an ELF file; give a .ko that the compiler or the linker wrote"),
@@ -507,6 +509,7 @@ fn fmt_unresolved(f: &mut fmt::Formatter<'_>, names: &[String], more: usize) -> 
 }
 
 impl fmt::Display for Part {
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Header => "the ELF header",
@@ -516,6 +519,7 @@ impl fmt::Display for Part {
 }
 
 impl fmt::Display for SectionFault {
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const DAMAGED: &str = "the file is damaged, build it again";
         match self {
@@ -568,6 +572,7 @@ impl fmt::Display for SectionFault {
 }
 
 impl fmt::Display for SymbolFault {
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const DAMAGED: &str = "the file is damaged, build it again";
         match self {
@@ -597,6 +602,7 @@ impl fmt::Display for SymbolFault {
 }
 
 impl fmt::Display for RelocFault {
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Unknown => f.write_str(
@@ -669,6 +675,7 @@ impl fmt::Display for RelocFault {
 }
 
 impl fmt::Display for ExportFault {
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::PartialEntry { size } => {
@@ -687,6 +694,7 @@ impl fmt::Display for ExportFault {
 pub struct Cut<'t>(pub &'t str);
 
 impl fmt::Display for Cut<'_> {
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         const MAX: usize = 80;
         let cut = self.0.floor_char_boundary(MAX);
@@ -699,6 +707,7 @@ impl fmt::Display for Cut<'_> {
 struct Signed(i64);
 
 impl fmt::Display for Signed {
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = if self.0 < 0 { "-" } else { "" };
         write!(f, "{sign}{:#x}", self.0.unsigned_abs())

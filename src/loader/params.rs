@@ -264,6 +264,7 @@ impl Memory<'_> {
 ///
 /// # Errors
 /// [`ParamFault::BadTable`] if an entry's name is no text of the module.
+#[cfg_attr(target_os = "none", optimize(size))]
 pub fn list_params<'a>(
     object: &Object<'a>,
     layout: &Layout,
@@ -361,6 +362,7 @@ struct Plan<'p> {
 }
 
 impl Plan<'_> {
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn value(
         &self,
         ops: Vaddr,
@@ -456,6 +458,7 @@ struct Show<'p> {
 }
 
 impl Show<'_> {
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn value(&self, ops: Vaddr, arg: Vaddr, out: &mut String) -> Result<(), ParamFault> {
         let kind = (self.type_of)(ops).ok_or(ParamFault::UnknownType { ops })?;
         let bad = || ParamFault::BadTable;
@@ -529,6 +532,7 @@ impl Show<'_> {
 
 /// The little-endian bytes of a number: decimal, `0x` hexadecimal, or octal
 /// after a leading `0`; a sign where the type has one.
+#[cfg_attr(target_os = "none", optimize(size))]
 fn number(text: &str, width: u32, signed: bool) -> Result<Vec<u8>, ParamFault> {
     let bits = width * 8;
     let (min, max) = if signed {
@@ -591,12 +595,14 @@ fn with_nul(text: &str, max: usize) -> Result<Vec<u8>, ParamFault> {
 }
 
 impl fmt::Display for ParamError {
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "parameter {}: {}", self.name, self.fault)
     }
 }
 
 impl fmt::Display for ParamFault {
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoSuch => f.write_str("the module has none of this name; see modinfo"),

@@ -103,6 +103,7 @@ pub enum Arg {
 
 impl Arg {
     /// Reads one argument.
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn parse(word: &Word) -> Result<Self, Problem> {
         if word.quoted {
             return Ok(Self::Text(word.bytes.clone()));
@@ -168,6 +169,7 @@ pub struct SymbolName {
 
 impl SymbolName {
     /// Splits at the first colon that stands alone: Rust's paths have two.
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn parse(word: &[u8]) -> Result<Self, Problem> {
         let text = error::name("SYMBOL", word)?;
         let alone = |&(at, byte): &(usize, u8)| {

@@ -155,6 +155,7 @@ impl Batch {
     /// Takes note of how a command ended.
     ///
     /// `name` is the command's first word, `text` the whole statement.
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn settle(&mut self, name: &[u8], text: &[u8], negated: bool, outcome: Outcome) -> Flow {
         self.forget_verdict();
         let mut line = |text: fmt::Arguments<'_>| {
@@ -233,6 +234,7 @@ impl Batch {
     }
 
     /// Runs the statements of `script` until the rules say stop.
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn run(&mut self, script: &[u8], host: &mut impl Host) -> Ending {
         for statement in statements(script) {
             let (statement, fault) = match statement {

@@ -121,12 +121,14 @@ pub enum Problem {
 }
 
 impl fmt::Display for Refusal {
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}: {}", Shown(&self.command), self.problem)
     }
 }
 
 impl fmt::Display for Problem {
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Lex(error) => error.fmt(f),
@@ -186,6 +188,7 @@ impl fmt::Display for Problem {
 pub struct Shown<'a>(pub &'a [u8]);
 
 impl fmt::Display for Shown<'_> {
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for chunk in self.0.utf8_chunks() {
             for c in chunk.valid().chars() {

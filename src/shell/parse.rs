@@ -39,6 +39,7 @@ pub fn parse(words: &[Word]) -> (bool, Result<Command, Refusal>) {
     }
 }
 
+#[cfg_attr(target_os = "none", optimize(size))]
 fn command(words: &[Word], negated: bool) -> Result<Command, Refusal> {
     let (name, rest) = match words {
         [first, rest @ ..] => (first.bytes.as_slice(), rest),
@@ -143,6 +144,7 @@ impl<'a> Words<'a> {
     }
 
     /// Behind the options: a function's name, and every word left as its arguments.
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn function(&mut self) -> Result<(SymbolName, Vec<Arg>), Problem> {
         match self.peek() {
             Some(word) if word.bytes.starts_with(b"-") => {
@@ -185,6 +187,7 @@ fn param(word: &[u8]) -> Result<Param, Problem> {
     })
 }
 
+#[cfg_attr(target_os = "none", optimize(size))]
 pub(super) fn insmod(words: &mut Words<'_>) -> Result<Command, Problem> {
     let mut module = None;
     let (mut link_only, mut force) = (false, false);
@@ -226,6 +229,7 @@ pub(super) fn modinfo(words: &mut Words<'_>) -> Result<Command, Problem> {
     Ok(Command::Modinfo { module })
 }
 
+#[cfg_attr(target_os = "none", optimize(size))]
 pub(super) fn modprobe(words: &mut Words<'_>) -> Result<Command, Problem> {
     Ok(Command::Modprobe { module: words.module("NAME")?, params: words.params()? })
 }
@@ -234,6 +238,7 @@ pub(super) fn sym(words: &mut Words<'_>) -> Result<Command, Problem> {
     words.target().map(Command::Sym)
 }
 
+#[cfg_attr(target_os = "none", optimize(size))]
 pub(super) fn call(words: &mut Words<'_>) -> Result<Command, Problem> {
     let (mut cpu, mut background, mut seconds) = (None, false, None);
     let mut count = 1;
@@ -254,6 +259,7 @@ pub(super) fn call(words: &mut Words<'_>) -> Result<Command, Problem> {
     Ok(Command::Call(CallRequest { cpu, background, seconds, count, symbol, args }))
 }
 
+#[cfg_attr(target_os = "none", optimize(size))]
 pub(super) fn step(words: &mut Words<'_>) -> Result<Command, Problem> {
     let (mut all, mut seconds, mut lines) = (false, None, None);
     loop {
@@ -348,6 +354,7 @@ fn globs(words: &mut Words<'_>) -> Result<Vec<String>, Problem> {
     globs.map(|word| error::name("GLOB", &word.bytes)).collect()
 }
 
+#[cfg_attr(target_os = "none", optimize(size))]
 pub(super) fn trace(words: &mut Words<'_>) -> Result<Command, Problem> {
     Ok(Command::Trace(match words.need("on")? {
         b"on" => TraceAction::On(globs(words)?),
@@ -369,6 +376,7 @@ pub(super) fn trace(words: &mut Words<'_>) -> Result<Command, Problem> {
     }))
 }
 
+#[cfg_attr(target_os = "none", optimize(size))]
 pub(super) fn livepatch(words: &mut Words<'_>) -> Result<Command, Problem> {
     Ok(Command::Livepatch(match words.need("enable")? {
         b"enable" => LivepatchAction::Enable(words.module("MOD")?),
@@ -386,6 +394,7 @@ pub(super) fn registered(words: &mut Words<'_>) -> Result<Command, Problem> {
 }
 
 /// `VERB [-d] NAME ARG...`, with `required` arguments and up to `most`.
+#[cfg_attr(target_os = "none", optimize(size))]
 fn verb(
     words: &mut Words<'_>,
     verb: Verb,
@@ -498,6 +507,7 @@ pub(super) fn cat(words: &mut Words<'_>) -> Result<Command, Problem> {
     words.name("FILE").map(|file| Command::Cat { file })
 }
 
+#[cfg_attr(target_os = "none", optimize(size))]
 pub(super) fn echo(words: &mut Words<'_>) -> Result<Command, Problem> {
     let mut text = Vec::new();
     let mut to = None;
@@ -526,6 +536,7 @@ pub(super) fn echo(words: &mut Words<'_>) -> Result<Command, Problem> {
     Ok(Command::Echo { text, to })
 }
 
+#[cfg_attr(target_os = "none", optimize(size))]
 pub(super) fn repeat(words: &mut Words<'_>) -> Result<Command, Problem> {
     let mut quiet = words.option("-q");
     let until = if words.option("-t") {

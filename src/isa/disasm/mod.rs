@@ -152,6 +152,7 @@ impl Disassembly {
         Named { insn: self, name }
     }
 
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn write(&self, f: &mut fmt::Formatter<'_>, name: Option<&Namer>) -> fmt::Result {
         let Some(row) = self.row else {
             return write!(f, ".long {:#x}", self.word);

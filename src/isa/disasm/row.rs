@@ -118,6 +118,7 @@ impl Row {
     }
 
     /// True if the word is this row's instruction.
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn fits(&self, word: u32) -> bool {
         // Most rows are out by their fixed ones, which cost no mask.
         word & self.word == self.word
@@ -126,6 +127,7 @@ impl Row {
     }
 
     /// Writes the mnemonic, without what pads it.
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub(super) fn write_name(&self, insn: &Disassembly, text: &mut Text<'_, '_>) -> fmt::Result {
         let word = insn.word;
         let mut name = Counted { f: text.f, len: 0 };

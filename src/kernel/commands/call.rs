@@ -66,6 +66,7 @@ pub struct Prepared {
 }
 
 /// Looks up a function that may be called, and makes its arguments.
+#[optimize(size)]
 pub fn prepare(symbol: &SymbolName, args: &[Arg]) -> Result<Prepared, Failure> {
     let (owner, entry) = symbols::resolve(symbol)?;
     let module = owner.as_deref().and_then(modules::find);
@@ -130,6 +131,7 @@ pub fn call(request: &CallRequest, timebase_hz: u64) -> Done {
 }
 
 /// Waits for a job and prints what came of it.
+#[optimize(size)]
 fn told(number: u32) -> Done {
     let job = jobs::wait(number)?;
     match &job.state {
@@ -139,6 +141,7 @@ fn told(number: u32) -> Done {
 }
 
 /// Prints a result and the buffers that were to be shown.
+#[optimize(size)]
 pub fn tell(name: &str, end: &CallEnd, shown: &[usize], buffers: &[(usize, Block)]) -> Done {
     let value = match end {
         CallEnd::Returned(value) => value,
@@ -165,6 +168,7 @@ fn print_buffer(number: usize, block: &Block) {
 }
 
 /// Lists jobs.
+#[optimize(size)]
 pub fn jobs() -> Done {
     jobs::lines().iter().for_each(|line| kprintln!("{line}"));
     Ok(())

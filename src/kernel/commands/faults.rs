@@ -49,6 +49,7 @@ const KINDS: [Kind; 21] = [
 ];
 
 /// Makes the kernel go wrong; without a kind, lists them.
+#[optimize(size)]
 pub fn fault(kind: Option<&str>) -> Done {
     if kind == Some("reset") {
         return reset();

@@ -17,6 +17,7 @@ use crate::shell::command::{Place, Target};
 use crate::trace::filter::Filter;
 
 /// Name to address, or address to name.
+#[optimize(size)]
 pub fn sym(target: &Target) -> Done {
     match target {
         Target::Addr(at) => {
@@ -40,6 +41,7 @@ pub fn sym(target: &Target) -> Done {
 }
 
 /// Dumps memory, 16 bytes a line.
+#[optimize(size)]
 pub fn examine(place: &Place, len: Option<u64>) -> Done {
     let (at, len) = match place {
         Place::Addr(at) => (*at, len.unwrap_or(64)),
@@ -58,6 +60,7 @@ pub fn examine(place: &Place, len: Option<u64>) -> Done {
 }
 
 /// Lists a module's stubs: address, kind, where it leads.
+#[optimize(size)]
 pub fn stubs(word: &str) -> Done {
     let module = find_loaded(word)?;
     for entry in module.linked().stubs.iter() {
@@ -85,6 +88,7 @@ pub fn stubs(word: &str) -> Done {
 }
 
 /// Lists call sites: address, function, kind, state; then why others are none.
+#[optimize(size)]
 pub fn sites(glob: Option<&str>) -> Done {
     let filter = match glob {
         Some(word) => Some(Filter::parse([word]).map_err(|error| error.to_string())?),
@@ -137,6 +141,7 @@ pub fn cpus() -> Done {
 }
 
 /// Shows a PACA: offset, field, value.
+#[optimize(size)]
 pub fn paca(which: Option<u32>) -> Done {
     if let Some(number) = which.filter(|number| *number != 0) {
         return Err(format!("CPU {number} is not running (see cpus)").into());
@@ -150,6 +155,7 @@ pub fn paca(which: Option<u32>) -> Done {
 
 /// Shows what may be done at each address, as the live tables say: range, rights,
 /// what lies there. What is not listed cannot be reached.
+#[optimize(size)]
 pub fn maps() -> Done {
     let known = places();
     let Some(kind) = mmu::kind() else {
@@ -236,6 +242,7 @@ fn places() -> Vec<(Vaddr, Vaddr, String)> {
 
 /// Shows used and free memory in bytes: what of the first range of RAM is used at
 /// all, and for what.
+#[optimize(size)]
 pub fn mem() -> Done {
     let usage = memory::usage();
     let (blocks, block_bytes) = heap::usage();

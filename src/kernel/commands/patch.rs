@@ -19,6 +19,7 @@ use crate::patch::plan::{Batch, ColdEdit, Edit, NotLive};
 ///
 /// `rewrite` then stores the words of call sites once more, each over itself: for a
 /// CPU that memory is right for, and that does something else (docs/testing.md).
+#[optimize(size)]
 pub fn audit(verbose: bool, rewrite: bool) -> Done {
     let faults = audit::all(Some(verbose), &mut |line| kprintln!("{line}"));
     if !faults.is_empty() {
@@ -35,6 +36,7 @@ pub fn audit(verbose: bool, rewrite: bool) -> Done {
 }
 
 /// Shows the last changes of text.
+#[optimize(size)]
 pub fn journal(timebase_hz: u64) -> Done {
     for (number, entry) in text::journal() {
         let micros = u128::from(entry.time) * 1_000_000 / u128::from(timebase_hz.max(1));
@@ -65,6 +67,7 @@ const TESTS: [Test; 5] = [
 ];
 
 /// Runs self-tests.
+#[optimize(size)]
 pub fn selftest(only: Option<&str>) -> Done {
     if let Some(name) = only
         && TESTS.iter().all(|(known, ..)| *known != name)
@@ -91,6 +94,7 @@ fn registers() -> Result<(), String> {
 
 /// Publishes more pages of code than can be written at once, changes a word in
 /// each, and looks for ways to write it.
+#[optimize(size)]
 fn alias() -> Result<(), String> {
     let count = mmu::windows() + 1;
     let pages = memory::Pages::take(count * PAGE).ok_or("no memory for pages of code")?;
@@ -123,6 +127,7 @@ fn alias() -> Result<(), String> {
 }
 
 /// Walks the live tables before, while and after the window lies on a page of text.
+#[optimize(size)]
 fn rights() -> Result<(), String> {
     if mmu::kind().is_none() {
         return Ok(());
@@ -171,6 +176,7 @@ fn check_rights(text: Vaddr, window: bool) -> Result<(), String> {
     }
 }
 
+#[optimize(size)]
 fn pages() -> Result<(), String> {
     let before = memory::usage().pages_free;
     let taken: Vec<_> = (1..20).filter_map(|n| memory::Pages::take(n * 5000)).collect();
@@ -185,6 +191,7 @@ fn pages() -> Result<(), String> {
     }
 }
 
+#[optimize(size)]
 fn heap() -> Result<(), String> {
     let before = memory::usage().heap_used;
     let mut blocks: Vec<_> = (0..50).filter_map(|n| memory::Block::take(n * 37)).collect();

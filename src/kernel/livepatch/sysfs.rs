@@ -33,6 +33,7 @@ fn object_name(object: &ObjectDesc) -> &str {
 }
 
 /// Every path, without the leading slash; a directory ends with one.
+#[optimize(size)]
 pub fn paths() -> Vec<String> {
     let patches = PATCHES.lock();
     let mut paths = Vec::new();
@@ -52,6 +53,7 @@ pub fn paths() -> Vec<String> {
 }
 
 /// What a file says, by its path behind [`DIR`].
+#[optimize(size)]
 pub fn read(path: &str) -> Option<String> {
     let (name, file) = path.split_once('/')?;
     let patches = PATCHES.lock();
@@ -74,6 +76,7 @@ pub fn read(path: &str) -> Option<String> {
 }
 
 /// Writes to a file; `None` if there is none of that path.
+#[optimize(size)]
 pub fn write(path: &str, word: &str) -> Option<Result<(), Failure>> {
     let (name, file) = path.split_once('/')?;
     Some(match (file, word) {

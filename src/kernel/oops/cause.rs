@@ -35,6 +35,7 @@ pub const SYSTEM_RESET: u64 = 0x100;
 pub struct Cause<'a>(pub &'a TrapFrame);
 
 impl fmt::Display for Cause<'_> {
+    #[optimize(size)]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let frame = self.0;
         match frame.vector {

@@ -61,6 +61,7 @@ fn write_place(f: &mut fmt::Formatter<'_>, name: Option<Cow<'_, str>>, at: Vaddr
 }
 
 impl<N: Names + ?Sized> EventText<'_, N> {
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn write_value(&self, f: &mut fmt::Formatter<'_>, field: &Field, site: Vaddr) -> fmt::Result {
         let value = match &field.from {
             From::Record => self.record.parent.0,
@@ -94,6 +95,7 @@ impl<N: Names + ?Sized> EventText<'_, N> {
 }
 
 /// Between quotes, on one line whatever is in it.
+#[cfg_attr(target_os = "none", optimize(size))]
 fn write_text(f: &mut fmt::Formatter<'_>, text: &[u8]) -> fmt::Result {
     f.write_char('"')?;
     for chunk in text.utf8_chunks() {

@@ -10,6 +10,7 @@
 //!
 //! Files are made when they are read; a name that is not here is not a file.
 
+use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
@@ -224,10 +225,10 @@ fn kallsyms() {
 }
 
 /// Writes text to a control file.
-#[optimize(size)]
 pub fn write(path: &str, text: &[u8], append: bool) -> Result<(), Failure> {
     let name = path.trim_start_matches('/');
-    let text = String::from_utf8_lossy(text);
+    let whole = core::str::from_utf8(text).map(Cow::Borrowed);
+    let text = whole.unwrap_or_else(|_| String::from_utf8_lossy(text));
     if let Some(file) = tracing_file(name) {
         let written = tracefs::write(file, &text, append);
         return Ok(written.map_err(|why| format!("{path}: {why}"))?);

@@ -115,6 +115,7 @@ pub fn start(cpu: u16, work: Work, buffers: Vec<(usize, Block)>) -> u32 {
 }
 
 /// What every CPU but the first does for ever.
+#[optimize(size)]
 pub fn secondary() -> ! {
     loop {
         match take(smp::this_cpu()) {

@@ -21,7 +21,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::fmt;
+use core::fmt::{self, Write as _};
 
 use super::{exports, graph, ksyms, modules, own, records, symbols, tracing};
 use crate::loader::Name;
@@ -429,30 +429,36 @@ pub fn write(text: &str, append: bool) -> Result<(), String> {
 
 /// The events, as `kprobe_events` lists them.
 pub fn listed() -> String {
-    STATE.lock().events.iter().map(|event| format!("{}\n", event.probe)).collect()
+    let mut text = String::new();
+    for event in &STATE.lock().events {
+        let _ = writeln!(text, "{}", event.probe); // to a text, which does not fail
+    }
+    text
 }
 
 /// Hits and misses, as `kprobe_profile` lists them.
 pub fn profile() -> String {
-    let line = |event: &Event| {
+    let mut text = String::new();
+    for event in &STATE.lock().events {
         let (hits, missed) = event.counts();
-        format!("  {:<44} {hits:>15} {missed:>15}\n", event.probe.event)
-    };
-    STATE.lock().events.iter().map(line).collect()
+        let _ = writeln!(text, "  {:<44} {hits:>15} {missed:>15}", event.probe.event);
+    }
+    text
 }
 
 /// The last refusals, each with a mark under what was wrong, as `error_log` shows them.
 #[optimize(size)]
 pub fn error_log(clock: Clock) -> String {
-    let shown = |refusal: &Refusal| {
-        let (seconds, micros) = clock.seconds(refusal.ticks);
-        let Refusal { line, error, .. } = refusal;
-        format!(
-            "[{seconds:5}.{micros:06}] trace_kprobe: error: {}\n  Command: {line}\n           {:2$}^\n",
+    let mut text = String::new();
+    for Refusal { ticks, line, error } in &STATE.lock().refusals {
+        let (seconds, micros) = clock.seconds(*ticks);
+        let _ = writeln!(
+            text,
+            "[{seconds:5}.{micros:06}] trace_kprobe: error: {}\n  Command: {line}\n           {:2$}^",
             error.why, "", error.at
-        )
-    };
-    STATE.lock().refusals.iter().map(shown).collect()
+        );
+    }
+    text
 }
 
 /// Forgets them.

@@ -18,7 +18,7 @@
 //!   traced, it would write over what it reads.
 
 use alloc::borrow::Cow;
-use alloc::collections::{BTreeMap, VecDeque};
+use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
@@ -34,6 +34,7 @@ use crate::machine::lock::Mutex;
 use crate::machine::smp::{self, Cpu};
 use crate::machine::spr::timebase;
 use crate::machine::{hooks, paca, probes as blocks};
+use crate::sorted::SortedMap;
 use crate::trace::decode::{
     BufferStarted, Clock, Flags, FunctionLine, Header, LostEvents, Merge, NOTE, Names, Prefix,
     Stats, Task,
@@ -207,6 +208,7 @@ impl Kept {
     }
 
     /// Makes what lies beside the rings, if there are probes.
+    #[optimize(size)]
     fn make_planes(&mut self) -> Result<(), String> {
         if !self.planes {
             return Ok(());
@@ -234,6 +236,7 @@ impl Kept {
     }
 
     /// Forgets what all CPUs recorded, or one.
+    #[optimize(size)]
     fn forget(&mut self, only: Option<u16>) {
         for (index, ring) in self.rings.iter().enumerate() {
             if only.is_none_or(|cpu| cpu == ring.cpu.number)
@@ -360,9 +363,9 @@ pub fn begin_anew(tool: Tool) {
 /// up costs some ten thousand instructions if it is the kernel's: each is asked for once.
 struct Machine<'k> {
     notes: &'k VecDeque<(u64, String)>,
-    functions: RefCell<BTreeMap<Vaddr, Option<String>>>,
-    hooked: RefCell<BTreeMap<Vaddr, Option<String>>>,
-    qualified: RefCell<BTreeMap<Vaddr, Option<String>>>,
+    functions: Known,
+    hooked: Known,
+    qualified: Known,
     /// Whose record is shown: the CPU's PACA.
     paca: Cell<Vaddr>,
 }
@@ -375,27 +378,36 @@ impl<'k> Machine<'k> {
     }
 }
 
+/// What is known of addresses.
+type Known = RefCell<SortedMap<Vaddr, Option<String>>>;
+
 /// What is known of an address, or is found out now.
-fn once<'n>(
-    known: &RefCell<BTreeMap<Vaddr, Option<String>>>,
-    at: Vaddr,
-    find: impl FnOnce() -> Option<String>,
-) -> Option<Cow<'n, str>> {
-    known.borrow_mut().entry(at).or_insert_with(find).clone().map(Cow::Owned)
+#[inline(never)]
+fn once<'n>(known: &Known, at: Vaddr, find: &dyn Fn() -> Option<String>) -> Option<Cow<'n, str>> {
+    let mut known = known.borrow_mut();
+    let name = match known.get(&at) {
+        Some(name) => name.clone(),
+        None => {
+            let name = find();
+            known.insert(at, name.clone());
+            name
+        }
+    };
+    name.map(Cow::Owned)
 }
 
 impl Names for Machine<'_> {
     fn function_at(&self, at: Vaddr) -> Option<Cow<'_, str>> {
-        once(&self.functions, at, || symbols::function(at))
+        once(&self.functions, at, &|| symbols::function(at))
     }
 
     fn hooked_function(&self, ip: Vaddr) -> Option<Cow<'_, str>> {
         let found = || tracing::hooked(ip).map(|(name, _)| name);
-        once(&self.hooked, ip, || found().or_else(|| symbols::function(ip)))
+        once(&self.hooked, ip, &|| found().or_else(|| symbols::function(ip)))
     }
 
     fn hooked_with_module(&self, ip: Vaddr) -> Option<Cow<'_, str>> {
-        once(&self.qualified, ip, || match tracing::hooked(ip) {
+        once(&self.qualified, ip, &|| match tracing::hooked(ip) {
             Some((name, Some(module))) => Some(format!("{name} [{}]", module.name)),
             Some((name, None)) => Some(name),
             None => symbols::name(ip),

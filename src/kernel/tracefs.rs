@@ -144,9 +144,17 @@ enum Found {
     Event(String),
 }
 
-#[optimize(size)]
 fn find(path: &str) -> Result<Found, &'static str> {
-    let found = if let Some(name) = path.strip_prefix("options/") {
+    if let Some(file) = FILES.iter().find(|file| file.name == path) {
+        return Ok(Found::Plain(file));
+    }
+    found_below(path).ok_or("no such file (see ls)")
+}
+
+#[optimize(size)]
+#[inline(never)] // the tracer is switched on without it
+fn found_below(path: &str) -> Option<Found> {
+    if let Some(name) = path.strip_prefix("options/") {
         Options::named(name).map(Found::Switch)
     } else if let Some(rest) = path.strip_prefix("events/") {
         probes::read(rest).map(|_| Found::Event(rest.to_string()))
@@ -157,9 +165,8 @@ fn find(path: &str) -> Result<Found, &'static str> {
             Some(Found::OfCpu(cpu.number, file))
         })
     } else {
-        FILES.iter().find(|file| file.name == path).map(Found::Plain)
-    };
-    found.ok_or("no such file (see ls)")
+        None
+    }
 }
 
 /// Hands over the paths of all files, below [`DIRECTORY`].
@@ -188,7 +195,6 @@ pub fn read(path: &str, out: Out<'_>) -> Done {
 }
 
 /// Writes to a file what stood behind `echo`.
-#[optimize(size)]
 pub fn write(path: &str, text: &str, append: bool) -> Done {
     match find(path)? {
         Found::Plain(file) => file.write.ok_or("cannot be written")?(text, append),

@@ -270,6 +270,7 @@ impl Functions {
 
 impl Pattern {
     /// Reads one word.
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn parse(word: &str) -> Result<Self, FilterError> {
         let refuse = |why| FilterError::new(word, why);
         if word.len() > WORD_MAX {
@@ -397,6 +398,7 @@ impl Filter {
     pub const EVERYTHING: Self = Self(Vec::new());
 
     /// Reads a list of words; none at all means every function.
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn parse<'w>(words: impl IntoIterator<Item = &'w str>) -> Result<Self, FilterError> {
         words.into_iter().map(Pattern::parse).collect::<Result<_, _>>().map(Self)
     }

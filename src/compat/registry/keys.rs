@@ -51,6 +51,7 @@ impl Key {
 }
 
 impl fmt::Display for Key {
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.name() {
             Some(name) if name.starts_with("BTN_") => f.write_str(name),

@@ -14,15 +14,19 @@ pub const WRITE: u8 = 2;
 /// Longest name.
 const NAME: usize = 9;
 
+/// A number has so many bits.
+const NUMBER: u32 = 10;
+
 struct Spr {
-    number: u16,
-    how: u8,
-    len: u8,
+    /// [`READ`] and [`WRITE`] above the number.
+    word: u16,
+    /// Zeros behind it.
     name: [u8; NAME],
 }
 
 const fn spr(number: u16, how: u8, name: &str) -> Spr {
-    let mut spr = Spr { number, how, len: name.len() as u8, name: [0; NAME] };
+    assert!(number >> NUMBER == 0, "the number does not fit");
+    let mut spr = Spr { word: number | (how as u16) << NUMBER, name: [0; NAME] };
     let mut i = 0;
     while i < name.len() {
         spr.name[i] = name.as_bytes()[i];
@@ -38,8 +42,12 @@ pub const fn number(word: u32) -> u32 {
 
 /// The register's name, to read or to write it.
 pub fn name(number: u32, how: u8) -> Option<&'static str> {
-    let spr = SPRS.iter().find(|spr| u32::from(spr.number) == number && spr.how & how != 0)?;
-    core::str::from_utf8(spr.name.get(..spr.len.into())?).ok()
+    let is_it = |spr: &&Spr| {
+        let word = u32::from(spr.word);
+        word & ((1 << NUMBER) - 1) == number && word >> NUMBER & u32::from(how) != 0
+    };
+    let name = &SPRS.iter().find(is_it)?.name;
+    core::str::from_utf8(name).ok().map(|name| name.trim_end_matches('\0'))
 }
 
 /// By number. SPRG0 to SPRG3 (272 on) are a row of their own.

@@ -152,8 +152,9 @@ impl Kernel {
 impl Kernel {
     /// Runs a command and says how long it took; it ends as the command does.
     fn time(&self, command: Option<&Command>) -> Done {
-        let ns =
-            |ticks: u64| u128::from(ticks) * 1_000_000_000 / u128::from(self.timebase_hz.max(1));
+        let ns = |ticks: u64| {
+            (u128::from(ticks) * 1_000_000_000 / u128::from(self.timebase_hz.max(1))) as u64
+        };
         let start = timebase();
         let Some(command) = command else {
             let ticks = start - boot::entered();

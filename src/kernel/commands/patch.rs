@@ -39,7 +39,7 @@ pub fn audit(verbose: bool, rewrite: bool) -> Done {
 #[optimize(size)]
 pub fn journal(timebase_hz: u64) -> Done {
     for (number, entry) in text::journal() {
-        let micros = u128::from(entry.time) * 1_000_000 / u128::from(timebase_hz.max(1));
+        let micros = (u128::from(entry.time) * 1_000_000 / u128::from(timebase_hz.max(1))) as u64;
         kprintln!(
             "{number} {}.{:06} {} {} {} words {}..{} {}",
             micros / 1_000_000,

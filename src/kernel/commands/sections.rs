@@ -52,6 +52,7 @@ struct Row<'m> {
 }
 
 impl Row<'_> {
+    #[optimize(size)]
     fn print(&self, module: &Module, offset: u64, piece: &mut [u8]) -> Result<(), String> {
         let Self { number, name, size } = self;
         let at = module.linked().base.offset(offset.cast_signed());

@@ -150,6 +150,7 @@ pub fn before_patch(patch: &str, only: Option<&str>) -> Result<(), Failure> {
 
 /// Calls one kind of callback of every object that has begun, or only of the module
 /// `only`; what the first fault was.
+#[optimize(size)]
 pub fn notify(patch: &str, only: Option<&str>, when: When) -> Option<String> {
     let mut oops = None;
     for object in objects_of(patch).into_iter().filter(|object| object.begun) {

@@ -267,6 +267,7 @@ pub fn destination(target: &Target, replacement: Option<Vaddr>) -> Vaddr {
 
 /// Whether all that the steps would change is as it should be: the words of the
 /// sites, the target words of live stubs. Nothing is made for it.
+#[optimize(size)]
 pub fn check(steps: &[PlanStep]) -> Result<(), String> {
     let one = |target: &Target, from: Option<Vaddr>| {
         let (_, row) = tracing::site_at(target.site).ok_or(SITE_GONE)?;
@@ -394,6 +395,7 @@ impl Aimed {
     }
 
     /// Takes all back. For stubs that no site was led to.
+    #[optimize(size)]
     pub fn undo(mut self, who: &str) {
         while let Some(mut edits) = self.stored.pop() {
             for edit in &mut edits {

@@ -79,6 +79,7 @@ pub extern "C" fn klp_get_state(patch: u64, id: u64) -> u64 {
 
 /// `klp_get_prev_state(id)`: that of the patch enabled last before the one that is being
 /// enabled or disabled, or null.
+#[optimize(size)]
 pub extern "C" fn klp_get_prev_state(id: u64) -> u64 {
     let Some(now) = callbacks::called() else { return 0 };
     let patches = PATCHES.lock().before(&now);

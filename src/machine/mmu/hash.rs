@@ -155,6 +155,7 @@ impl Translation for Hash {
 
     /// Reads the whole table back, four entries a call: what the processor finds,
     /// also where nobody meant it to.
+    #[optimize(size)]
     fn regions(&self, visit: &mut dyn FnMut(Region)) {
         let (keeper, groups) = kept();
         let mut found: Vec<(u64, (u64, u64))> = Vec::new();

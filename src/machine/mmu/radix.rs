@@ -311,6 +311,7 @@ impl Translation for Radix {
         change(start, len, None)
     }
 
+    #[optimize(size)]
     fn regions(&self, visit: &mut dyn FnMut(Region)) {
         let tree = TREE.lock();
         radix::walk(&*tree, tree.kernel_root, &mut |leaf| {

@@ -23,6 +23,7 @@ struct Laid<'a> {
 }
 
 /// Lays out a packet.
+#[optimize(size)]
 fn lay<'a>(room: &mut Room, bytes: &'a [u8], info: &Arg) -> Result<Laid<'a>, Failure> {
     let none = || String::from("no whole IP packet");
     let packet = Packet::parse(bytes).ok_or_else(none)?;
@@ -33,6 +34,7 @@ fn lay<'a>(room: &mut Room, bytes: &'a [u8], info: &Arg) -> Result<Laid<'a>, Fai
 
 /// What of that kind and `NAME[/REVISION]` is for packets of this family.
 #[inline(never)]
+#[optimize(size)]
 fn find(kind: Kind, name: &str, family: u8) -> Option<Used> {
     let mut parts = name.split('/');
     let (name, revision) = (parts.next()?, parts.next());
@@ -92,6 +94,7 @@ pub fn target(room: &mut Room, name: &str, info: &Arg, packet: &Arg) -> Done {
 /// `match` or `target(skb, xt_action_param)`, with `checkentry` before and `destroy`
 /// after it: the verdict, and whether the packet is to be dropped at once.
 #[inline(never)]
+#[optimize(size)]
 fn act(
     room: &mut Room,
     used: &Used,

@@ -201,7 +201,6 @@ fn hex(digits: &[u8; 8]) -> Option<usize> {
 }
 
 /// The first entry, whether it is a regular file, and what follows.
-#[cfg_attr(target_os = "none", optimize(size))]
 fn entry(bytes: &[u8]) -> Option<(File<'_>, bool, &[u8])> {
     if !bytes.starts_with(MAGIC) {
         return None;

@@ -182,7 +182,14 @@ static KEPT: Mutex<Kept> = Mutex::new(Kept {
 });
 
 impl Kept {
+    /// There is a ring for each CPU, and nothing beside it is wanted.
+    fn is_made(&self) -> bool {
+        let is_right = |ring: &CpuRing| ring.words.len() == self.size * WORDS;
+        !self.planes && self.rings.first().is_some_and(is_right)
+    }
+
     /// Makes a ring for each CPU, if there are none of the right size.
+    #[optimize(size)]
     fn make(&mut self) -> Result<(), String> {
         let size = self.size * WORDS;
         if self.rings.first().is_some_and(|ring| ring.words.len() == size) {
@@ -283,7 +290,9 @@ pub fn init(timebase_hz: u64) {
 /// Makes the rings, if there are none, and starts recording on every CPU.
 pub fn start() -> Result<(), String> {
     let mut kept = KEPT.lock();
-    kept.make()?;
+    if !kept.is_made() {
+        kept.make()?;
+    }
     (kept.started, kept.traced) = (true, true);
     kept.apply();
     Ok(())

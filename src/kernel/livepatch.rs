@@ -51,7 +51,7 @@ pub mod sysfs;
 mod transition;
 
 pub use islands::{is_redirect_stub, islands};
-pub use transition::{init, is_changing, nobody_in, settle};
+pub use transition::{init, is_changing, nobody_in, nobody_in_hooks, settle};
 
 static PATCHES: Mutex<LivePatches> = Mutex::new(LivePatches::new());
 /// Why the last `klp_enable_patch` refused: for the command that led to it.

@@ -26,6 +26,7 @@ use core::cell::{Cell, RefCell};
 use core::num::NonZeroU64;
 use core::sync::atomic::{Ordering, fence};
 
+use super::livepatch::nobody_in_hooks;
 use super::pool::{Pool, Words};
 use super::{probes, symbols, tracing};
 use crate::addr::Vaddr;
@@ -231,6 +232,16 @@ impl Kept {
         Ok(())
     }
 
+    /// Gives the rings another size, while nothing is recorded; or leaves all as it was.
+    fn remake(&mut self, size: usize) -> Result<(), String> {
+        let before = core::mem::replace(&mut self.size, size);
+        let made = self.make();
+        if made.is_err() {
+            self.size = before;
+        }
+        made
+    }
+
     /// Has every CPU record, or none: as it was asked for.
     fn apply(&self) {
         for ring in &self.rings {
@@ -342,18 +353,21 @@ pub fn resize(kib: usize) -> Result<(), String> {
     let Some(wanted) = wanted else {
         return Err(format!("a ring has 1 to {} KiB", most * SIZE / 1024));
     };
-    archive();
-    let mut kept = KEPT.lock();
-    let before = kept.size;
-    kept.size = wanted.next_power_of_two().max(least);
-    if !kept.rings.is_empty() {
-        if let Err(reason) = kept.make() {
-            kept.size = before;
-            return Err(reason);
-        }
-        kept.apply();
+    let size = wanted.next_power_of_two().max(least);
+    if KEPT.lock().rings.is_empty() {
+        KEPT.lock().size = size;
+        return Ok(());
     }
-    Ok(())
+    // A hook under way knows where one ring is, and may be about to read how large
+    // another is: so nothing is recorded until every CPU has been seen outside.
+    let recording = recording();
+    set_recording(false);
+    let made = nobody_in_hooks().and_then(|()| {
+        archive();
+        KEPT.lock().remake(size)
+    });
+    set_recording(recording);
+    made
 }
 
 /// Forgets what all CPUs recorded, or one.

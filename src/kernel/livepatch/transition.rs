@@ -327,7 +327,17 @@ pub fn module_gone(module: &str) {
 /// Whether no CPU is in a module or on the way there; else who is, and where.
 pub fn nobody_in(module: &modules::Module) -> Result<(), String> {
     let end = module.pages.start().offset(module.pages.size().cast_signed() - 1);
-    stacks::about(Kind::Going, alloc::vec![(module.pages.start(), end)], stubs());
+    nobody(alloc::vec![(module.pages.start(), end)], stubs())
+}
+
+/// Whether no CPU is in what call sites run through, or has left it since this was
+/// asked; else who is, and where.
+pub fn nobody_in_hooks() -> Result<(), String> {
+    nobody(Vec::new(), Vec::new())
+}
+
+fn nobody(code: Vec<stacks::Range>, stubs: Vec<stacks::Range>) -> Result<(), String> {
+    stacks::about(Kind::Going, code, stubs);
     quiesce::ask(Kind::Going, 0);
     let gone = wait(Kind::Going, tick::timebase_hz() / 5);
     let late = if gone { Vec::new() } else { blockers(Kind::Going) };

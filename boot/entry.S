@@ -24,15 +24,7 @@ _start:
            `tdi 0,r0,0x48`, a trap that is never taken. */
         .long   0x08000048
         b       entry_le
-        /* From here to rfid: instructions for a big-endian CPU, bytes swapped. */
-        .long   0x05009f42              /* bcl    20,31,.+4 */
-        .long   0xa602487d              /* mflr   r10 */
-        .long   0x1c004a39              /* addi   r10,r10,28 */
-        .long   0xa600607d              /* mfmsr  r11 */
-        .long   0x01006b69              /* xori   r11,r11,1 (MSR[LE]) */
-        .long   0xa6035a7d              /* mtsrr0 r10 */
-        .long   0xa6037b7d              /* mtsrr1 r11 */
-        .long   0x2400004c              /* rfid */
+        turn_little_endian
 entry_le:
         /* 64-bit mode, before any address is computed. */
         li      %r16, 1

@@ -59,14 +59,7 @@ firmware_here:
         mtsrr1  %r9
         rfid
 firmware_return:
-        .long   0x05009f42              /* bcl    20,31,.+4  (big-endian bytes) */
-        .long   0xa602487d              /* mflr   r10 */
-        .long   0x1c004a39              /* addi   r10,r10,28 */
-        .long   0xa600607d              /* mfmsr  r11 */
-        .long   0x01006b69              /* xori   r11,r11,1 */
-        .long   0xa6035a7d              /* mtsrr0 r10 */
-        .long   0xa6037b7d              /* mtsrr1 r11 */
-        .long   0x2400004c              /* rfid */
+        turn_little_endian
         clrldi  %r1, %r1, 32
         ld      %r9, 192(%r1)
         mtmsrd  %r9

@@ -47,14 +47,7 @@ opal_here:
         mtsrr1  %r9
         rfid
 opal_return:
-        .long   0x05009f42              /* bcl    20,31,.+4  (big-endian bytes) */
-        .long   0xa602487d              /* mflr   r10 */
-        .long   0x1c004a39              /* addi   r10,r10,28 */
-        .long   0xa600607d              /* mfmsr  r11 */
-        .long   0x01006b69              /* xori   r11,r11,1 */
-        .long   0xa6035a7d              /* mtsrr0 r10 */
-        .long   0xa6037b7d              /* mtsrr1 r11 */
-        .long   0x2400004c              /* rfid */
+        turn_little_endian
         ld      %r9, 48(%r1)
         mtmsrd  %r9
         isync
@@ -87,14 +80,7 @@ opal_return:
 opal_secondary_start:
         .long   0x08000048              /* as in boot/entry.S: either endianness */
         b       opal_secondary_le
-        .long   0x05009f42              /* bcl    20,31,.+4 (big-endian bytes) */
-        .long   0xa602487d              /* mflr   r10 */
-        .long   0x1c004a39              /* addi   r10,r10,28 */
-        .long   0xa600607d              /* mfmsr  r11 */
-        .long   0x01006b69              /* xori   r11,r11,1 */
-        .long   0xa6035a7d              /* mtsrr0 r10 */
-        .long   0xa6037b7d              /* mtsrr1 r11 */
-        .long   0x2400004c              /* rfid */
+        turn_little_endian
 opal_secondary_le:
         bcl     20, 31, opal_secondary_here
 opal_secondary_here:

@@ -88,10 +88,7 @@ pub struct Seal {
 #[must_use]
 pub fn seal(archive: &[u8]) -> Option<Seal> {
     let (file, true, next) = entry(archive)? else { return None };
-    let number = |at: usize| {
-        let digits = core::str::from_utf8(file.data.get(at..at + 8)?).ok()?;
-        u32::from_str_radix(digits, 16).ok()
-    };
+    let number = |at: usize| Some(hex(file.data.get(at..)?.first_chunk()?)? as u32);
     let len = archive.len() - next.len();
     (file.path == SEAL).then_some(Seal { total: number(0)?.into(), sum: number(8)?, len })
 }

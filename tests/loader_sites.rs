@@ -283,6 +283,22 @@ fn code_without_a_toc_pointer_crosses_to_code_with_one_and_back() {
     }
 }
 
+#[test]
+fn what_is_no_function_takes_one_slot_as_anything_else_does() {
+    let file = assemble("numbers.S", "sites-numbers.o");
+    let loaded = Module::load(&file, &KERNEL, &LinkOptions::default()).unwrap();
+    // One slot for each target, in the order of the symbols, and none left over.
+    let slots = loaded.linked.stubs.iter().map(|stub| stub.at.since(MODULE_BASE) as u64);
+    let first = loaded.layout.stubs.offset;
+    assert_eq!(slots.collect::<Vec<_>>(), [first, first + 32, first + 64]);
+    assert_eq!(loaded.layout.slots, 3);
+    for name in ["far_function", "far_other"] {
+        let label = if name == "far_other" { "to_other" } else { "to_far" };
+        let target = KERNEL.address_of(name).0;
+        assert_eq!(stub_of(&loaded, self::label(&loaded, label)), (StubKind::Notoc, target));
+    }
+}
+
 /// The doubleword that the prefixed load at `at` reads: `pld rt,d(0),1`.
 fn loaded_by(loaded: &Loaded, at: u32) -> Vaddr {
     let (prefix, suffix) = (word(loaded, at), word(loaded, at + 4));

@@ -165,6 +165,7 @@ pub(super) fn bind(linker: &mut Linker) -> Result<Bindings, LoadError> {
     } else {
         merged.extend(object.outside().iter().chain(&layout.more));
         merged.sort_unstable();
+        merged.dedup(); // a number may have needs, too
         &merged
     };
     for &index in served {

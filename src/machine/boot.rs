@@ -79,7 +79,9 @@ unsafe extern "C" {
 }
 
 global_asm!(
+    include_str!("../../boot/endian.S"),
     include_str!("../../boot/entry.S"),
+    ".purgem turn_little_endian",
     LINK_BASE_HIGH = const LINK_BASE >> 16,
     R_PPC64_RELATIVE = const 22,
     boot_stack = sym BOOT_STACK,

@@ -19,7 +19,9 @@ use super::{mmu, tick};
 use crate::addr::Vaddr;
 
 global_asm!(
+    include_str!("../../boot/endian.S"),
     include_str!("../../boot/smp.S"),
+    ".purgem turn_little_endian",
     SPRG0 = const SPRG0,
     KERNEL_TOC = const offset_of!(Paca, kernel_toc),
     STACK_HIGH = const offset_of!(Paca, stack_high),

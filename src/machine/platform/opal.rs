@@ -12,7 +12,9 @@ use crate::addr::Vaddr;
 use crate::machine::spr::{msr, number::PIR};
 
 global_asm!(
+    include_str!("../../../boot/endian.S"),
     include_str!("../../../boot/opal.S"),
+    ".purgem turn_little_endian",
     MSR_OFF = const msr::LE | msr::IR | msr::DR,
     PIR = const PIR,
     started = sym super::powernv::STARTED,

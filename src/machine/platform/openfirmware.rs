@@ -28,7 +28,9 @@ const FRAME: usize = 208;
 const _: () = assert!(FRAME.is_multiple_of(16) && FRAME >= 200);
 
 global_asm!(
+    include_str!("../../../boot/endian.S"),
     include_str!("../../../boot/firmware.S"),
+    ".purgem turn_little_endian",
     FRAME = const FRAME,
     MSR_KEEP = const msr::ME | msr::FP,
 );

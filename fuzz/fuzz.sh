@@ -58,7 +58,8 @@ seeds() {
         'NR % 3 == 1 { print > (to NR); close(to NR) }'
     printf '_RNvMs_NtCs9DzdQh44P4I_10rust_hello6moduleNtB4_4Line5print' >"$to/words/rust"
     printf 'scsi_* !vscsi_?[a-z]* crc16:crc* :mod:demo\n' >"$to/words/filter"
-    (cd "$to/words" && ls | head -3 | cpio -o -H newc --quiet >../archive && mv ../archive .)
+    (cd "$to/words" && some=(*) && printf '%s\n' "${some[@]:0:3}" |
+        cpio -o -H newc --quiet >../archive && mv ../archive .)
     touch "$to/complete"
 }
 

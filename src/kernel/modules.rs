@@ -734,7 +734,7 @@ fn link<'f, 'g>(
     }
     let mut left = Vec::new();
     if !options.link_only {
-        left = tables::settle(&object, &layout, base, pages.bytes_mut(), true);
+        left = tables::settle(&object, &layout, base, pages.bytes_mut(), &linked.sites, true);
     }
     let own = params::store_given(&object, &layout, base, given).map_err(|reason| {
         compat::param::forget(base, layout.size);
@@ -846,7 +846,7 @@ pub fn relink(module: &Module) -> Result<Vec<u8>, String> {
         format!("{}: no memory to link it again: {size} bytes (see mem)", module.name)
     })?;
     image.resize(size, 0);
-    loader::relocate::link(
+    let linked = loader::relocate::link(
         object,
         layout,
         base,
@@ -857,7 +857,7 @@ pub fn relink(module: &Module) -> Result<Vec<u8>, String> {
     )
     .map_err(|error| format!("{}: {error}", module.name))?;
     if !module.options.link_only {
-        tables::settle(object, layout, base, &mut image, false);
+        tables::settle(object, layout, base, &mut image, &linked.sites, false);
     }
     Ok(image)
 }

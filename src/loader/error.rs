@@ -352,6 +352,8 @@ pub enum RelocFault {
     },
     /// A conditional branch leaves the module: stubs are for `b` and `bl`.
     ConditionalLeaves,
+    /// An earlier relocation has made the branch another one.
+    Changed,
     /// Nowhere to restore r2 after a call that may change it.
     NoTocSlot {
         /// The function that calls.
@@ -662,6 +664,9 @@ impl fmt::Display for RelocFault {
                 f,
                 "branch to {} from the start of a function outside the module; branch to its start",
                 Signed(*addend)
+            ),
+            Self::Changed => f.write_str(
+                "an earlier relocation made this branch another one; relocate each word once",
             ),
             Self::ConditionalLeaves => f.write_str(
                 "a conditional branch cannot leave the module, for no stub is made for it; branch around a call, or to a b",

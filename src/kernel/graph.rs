@@ -19,12 +19,13 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use super::pool::{Pool, Words};
 use super::{records, tracing};
 use crate::addr::Vaddr;
-use crate::machine::hooks::{self, Tool};
+use crate::machine::hooks::{self, Return, Tool};
 use crate::machine::lock::Mutex;
 use crate::machine::paca::GRAPH_ENTRIES;
 use crate::machine::probes::{self, Blocks};
 use crate::machine::smp;
 use crate::trace::filter::Filter;
+use crate::trace::options::Options;
 use crate::trace::sites::SiteId;
 use crate::trace::tools::{self, Entry, Special};
 
@@ -48,6 +49,8 @@ struct Setup {
     /// `set_graph_function` and `set_graph_notrace`, by [`Which`].
     words: [Vec<String>; 2],
     probed: Vec<Probed>,
+    /// Those of [`Options::RECORDING`].
+    options: Options,
     /// The tables that are used, one for each CPU, and those that were.
     tables: Vec<Words>,
     retired: Pool,
@@ -59,6 +62,7 @@ static SETUP: Mutex<Setup> = Mutex::new(Setup {
     depth: 0,
     words: [const { Vec::new() }; 2],
     probed: Vec::new(),
+    options: Options::OVERWRITE,
     tables: Vec::new(),
     retired: Pool::EMPTY,
 });
@@ -79,7 +83,31 @@ impl Setup {
     /// What calls are to meet.
     fn wanted(&self) -> Tool {
         let listed = self.graph && !self.words.iter().all(Vec::is_empty);
-        Tool { graph: self.graph, many: listed || !self.probed.is_empty() }
+        // The plain hooks neither look whether there is room, nor at arguments.
+        let args = self.graph && self.options.contains(Options::GRAPH_ARGS);
+        let full = !self.options.contains(Options::OVERWRITE);
+        Tool { graph: self.graph, many: listed || args || full || !self.probed.is_empty() }
+    }
+
+    /// Makes tables, if there are any to be made, and puts the wanted tool in its place.
+    #[optimize(size)]
+    fn renew(&mut self) -> Result<(), String> {
+        if self.tool.many || self.wanted().many {
+            self.tabulate(false)?;
+        }
+        self.put()
+    }
+
+    /// Has calls return by the way that is wanted.
+    fn aim_returns(&self, seed: bool) {
+        let plain =
+            self.options & (Options::OVERWRITE | Options::GRAPH_RETVAL) == Options::OVERWRITE;
+        let way = match (seed, plain) {
+            (true, _) => Return::Seed,
+            (false, true) => Return::Plain,
+            (false, false) => Return::Wide,
+        };
+        smp::cpus().iter().for_each(|cpu| hooks::set_graph_return(cpu.paca, way));
     }
 
     fn put(&mut self) -> Result<(), String> {
@@ -96,6 +124,7 @@ impl Setup {
     }
 
     /// What is special about which hook, and its probes' first; by rising hook.
+    #[optimize(size)]
     fn entries(&self, strict: bool) -> Result<Vec<(Vaddr, Special, Option<Blocks>)>, String> {
         let mut entries: Vec<(Vaddr, Special, Option<Blocks>)> = Vec::new();
         for (words, special) in self.words.iter().zip([Special::ROOT, Special::MUTE]) {
@@ -145,6 +174,7 @@ impl Setup {
 
     /// Makes the tables that lists and probes want and puts them into use. `strict`
     /// wants every word to mean something.
+    #[optimize(size)]
     fn tabulate(&mut self, strict: bool) -> Result<(), String> {
         let entries = self.entries(strict)?;
         let usual = match tracing::is_on() {
@@ -192,11 +222,7 @@ pub fn choose(graph: bool) -> Result<(), String> {
     }
     let before = setup.graph;
     setup.graph = graph;
-    let mut done = Ok(());
-    if setup.wanted().many {
-        done = setup.tabulate(false);
-    }
-    let done = done.and_then(|()| setup.put());
+    let done = setup.renew();
     if done.is_err() {
         setup.graph = before;
     }
@@ -208,11 +234,7 @@ pub fn set_probed(probed: Vec<Probed>) -> Result<(), String> {
     let mut setup = SETUP.lock();
     probed.iter().for_each(|it| probes::chain(&it.probes));
     let before = core::mem::replace(&mut setup.probed, probed);
-    let mut done = Ok(());
-    if setup.tool.many || setup.wanted().many {
-        done = setup.tabulate(false);
-    }
-    let done = done.and_then(|()| setup.put());
+    let done = setup.renew();
     if done.is_err() {
         before.iter().for_each(|it| probes::chain(&it.probes));
         setup.probed = before;
@@ -222,7 +244,24 @@ pub fn set_probed(probed: Vec<Probed>) -> Result<(), String> {
 
 /// Has calls return by the way that the seed's kernel had, or by ours.
 pub fn set_seed_return(wrong: bool) {
-    smp::cpus().iter().for_each(|cpu| hooks::set_graph_return(cpu.paca, wrong));
+    SETUP.lock().aim_returns(wrong);
+}
+
+/// Sets the switches of `trace_options`, all or none.
+#[optimize(size)]
+pub fn set_options(options: Options) -> Result<(), String> {
+    let before = records::options();
+    records::set_options(options)?;
+    let mut setup = SETUP.lock();
+    setup.options = options & Options::RECORDING;
+    let done = setup.renew();
+    if done.is_err() {
+        setup.options = before & Options::RECORDING;
+        // There was room for what it was.
+        let _ = records::set_options(before);
+    }
+    setup.aim_returns(false);
+    done
 }
 
 /// What `current_tracer` calls it while it is on.
@@ -251,6 +290,7 @@ pub fn words(which: Which) -> Vec<String> {
 }
 
 /// Writes words to a list, or adds them; all, or none if one means nothing.
+#[optimize(size)]
 pub fn set_words(which: Which, text: &str, append: bool) -> Result<(), String> {
     let mut setup = SETUP.lock();
     let before = setup.words.clone();

@@ -206,8 +206,7 @@ pub fn write(path: &str, text: &str, append: bool) -> Done {
         Found::Switch(option) => {
             let mut options = records::options();
             options.set(option, switch(text)?);
-            records::set_options(options);
-            Ok(())
+            graph::set_options(options)
         }
         Found::Event(path) => probes::set_on(&path, switch(text)?).unwrap_or(Ok(())),
     }
@@ -305,12 +304,15 @@ fn mark(text: &str, _: bool) -> Done {
     records::note(format!("tracing_mark_write: {text}{end}"))
 }
 
-fn set_option(text: &str, _: bool) -> Done {
-    let word = text.trim();
-    let options = records::options().with(word);
-    let refused = || format!("no such option: {word} (see cat trace_options)");
-    records::set_options(options.ok_or_else(refused)?);
-    Ok(())
+/// Switches the options that words name on, or off, all or none: `trace_options`.
+#[optimize(size)]
+pub fn set_option(text: &str, _: bool) -> Done {
+    let mut options = records::options();
+    for word in text.split_ascii_whitespace() {
+        let refused = || format!("no such option: {word} (see cat trace_options)");
+        options = options.with(word).ok_or_else(refused)?;
+    }
+    graph::set_options(options)
 }
 
 /// As Linux prints it: the function, how many use its site, and a letter for each

@@ -32,6 +32,7 @@ fn target(triggers: bool) -> Vaddr {
 }
 
 /// Aims a module's profiling stubs; an error if there are none that can be aimed.
+#[optimize(size)]
 pub fn aim(module: &Arc<Module>, triggers: bool) -> Result<(), String> {
     let (from, to) = (target(!triggers).0, target(triggers).0);
     let (start, end) = module.range(module.layout.targets);
@@ -66,6 +67,7 @@ pub fn expected(module: &Module, linked: u64) -> u64 {
 
 /// A call at a site of a module in which there are triggers; true if it is to be
 /// recorded.
+#[optimize(size)]
 pub fn entered(ip: Vaddr, parent: Vaddr, r1: Vaddr) -> bool {
     let Some((actions, wanted)) = tracing::fire(ip, records::recording()) else { return false };
     for action in actions {
@@ -82,6 +84,7 @@ pub fn entered(ip: Vaddr, parent: Vaddr, r1: Vaddr) -> bool {
 }
 
 /// Who led to a call, from its caller on, as Linux writes it.
+#[optimize(size)]
 fn stack(ip: Vaddr, parent: Vaddr, r1: Vaddr) -> String {
     let mut text = String::from("<stack trace>\n");
     for frame in unwind::back_trace(ip, parent, r1).iter().skip(1) {

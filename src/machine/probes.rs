@@ -27,6 +27,7 @@ use crate::addr::Vaddr;
 use crate::trace::probes::Special;
 use crate::trace::probes::program::{self, Machine, Step};
 use crate::trace::record::{self, PAYLOAD_WORDS, payload_place};
+use crate::trace::ring;
 
 global_asm!(
     include_str!("../../boot/probe.S"),
@@ -292,7 +293,10 @@ extern "C" fn fired(block: &Block, registers: &Registers, ring: u64) {
     let slots = read!(ring_mask) as usize + 1;
     let planes = read!(payload);
     let head = paca::ring_head_of(paca::r13());
-    let index = head.fetch_add(1, Ordering::Relaxed);
+    let Some(index) = ring::reserve(head, read!(ring_limit)) else {
+        paca::ring_limit_of(paca::r13()).1.fetch_add(1, Ordering::Relaxed);
+        return;
+    };
     fence(Ordering::Release);
     let slot = index as usize & (slots - 1);
     let store = |base: u64, word: usize, value: u64| {

@@ -71,8 +71,8 @@ const SHN_LIVEPATCH: u16 = 0xff20;
 #[derive(Debug)]
 pub struct Object<'a> {
     sections: Vec<Section<'a>>,
-    /// A bit for each [`name_bit`] that a section's name has.
-    names: u64,
+    /// The first section whose name has a [`name_digest`], by that; 0 if none has.
+    firsts: [u16; DIGESTS],
     relocations: Vec<Relocations<'a>>,
     symbols: &'a [[u8; ENTRY]],
     /// The first symbol that is not local; `symbols.len()` if all are.
@@ -116,10 +116,13 @@ impl<'a> Object<'a> {
             None => (&[][..], 0, &[][..]),
         };
         let relocations = parse_relocations(&sections, table)?;
-        let names = sections.iter().fold(0, |bits, section| bits | name_bit(section.name));
+        let mut firsts = [0; DIGESTS];
+        for (index, section) in sections.iter().enumerate().rev() {
+            firsts[name_digest(section.name)] = index as u16; // as many as e_shnum
+        }
         let mut object = Self {
             sections,
-            names,
+            firsts,
             relocations,
             symbols,
             first_global,
@@ -156,11 +159,14 @@ impl<'a> Object<'a> {
     /// The first section called `name`, with its index.
     #[must_use]
     pub fn section(&self, name: &str) -> Option<(usize, &Section<'a>)> {
-        // Most that are asked for are not there.
-        if self.names & name_bit(name) == 0 {
-            return None;
-        }
-        self.sections.iter().enumerate().find(|(_, section)| section.name == name)
+        // Most that are asked for are not there, and the others nearly at once.
+        let first = match self.firsts[name_digest(name)] {
+            0 => return None,
+            first => usize::from(first),
+        };
+        let rest = self.sections.get(first..)?;
+        let index = first + rest.iter().position(|section| section.name == name)?;
+        Some((index, &self.sections[index]))
     }
 
     /// The relocation sections whose targets are loaded, in file order.
@@ -764,10 +770,13 @@ fn refuse_section(sections: &[Section], index: usize, fault: SectionFault) -> Lo
     LoadError::Section { index: index as u32, name: sections[index].name.into(), fault }
 }
 
-/// One bit of 64, of which equal names have the same and others mostly another.
-fn name_bit(name: &str) -> u64 {
+/// How many digests names have.
+const DIGESTS: usize = 64;
+
+/// A small number that equal names have in common and others mostly have not.
+fn name_digest(name: &str) -> usize {
     let last = name.as_bytes().last().copied().unwrap_or(0);
-    1 << ((name.len() * 7 + usize::from(last)) % 64)
+    (name.len() * 7 + usize::from(last)) % DIGESTS
 }
 
 /// True if a part of a table of names begins with `name` and its NUL.

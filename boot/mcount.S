@@ -385,6 +385,7 @@ hook_many_look:                         /* r10 is where r9 is in the table */
 hook_many_usual:
         addi    %r9, %r9, -{TOOL_ENTRY} /* what holds of all others is kept as an entry */
         lwz     %r10, {TOOL_FLAGS}(%r9)
+        b       hook_many_each          /* cr0 holds no flags here, but XER's overflow */
 
 /* r9 is the entry, r10 its flags; from here on r8 is in use too. */
 hook_many_more:
@@ -450,7 +451,26 @@ hook_many_return:
         ld      %r10, {BLOCK_FLAGS}(%r8)
         mtocrf  0x80, %r10
         bf      0, hook_many_pushed
+        bt      2, hook_many_limited
         PUSH_PROBE %r8, %r11, %r10, hook_many_missed
+        b       hook_many_pushed
+hook_many_limited:                      /* so many calls at once only, on all CPUs */
+        ld      %r10, {PROBE_SP}(%r13)
+        ld      %r11, {PROBE_LIMIT}(%r13)
+        cmpld   %r10, %r11
+        bge-    hook_many_missed        /* before one is taken, which would not come back */
+        ld      %r11, {BLOCK_POOL}(%r8)
+hook_many_take:
+        ldarx   %r10, 0, %r11
+        cmpdi   %r10, 0
+        beq     hook_many_missed
+        addi    %r10, %r10, -1
+        stdcx.  %r10, 0, %r11
+        bne-    hook_many_take
+        PUSH_PROBE %r8, %r11, %r10, hook_many_missed
+        ld      %r10, {PROBE_R1}-{PROBE_ENTRY}(%r11)
+        addi    %r10, %r10, {PROBE_TAKEN}
+        std     %r10, {PROBE_R1}-{PROBE_ENTRY}(%r11)
         b       hook_many_pushed
 hook_many_drop_probe:
         BUMP    {RING_DROPPED}, %r10, %r11
@@ -730,6 +750,10 @@ probe_return_known:
         std     %r11, {RECORD_SEQ}(%r9)
         .global probe_return_out
 probe_return_out:
+        ld      %r10, {PROBE_R1}-{PROBE_ENTRY}(%r12)
+        andi.   %r10, %r10, {PROBE_TAKEN}
+        bne-    probe_return_give
+probe_return_given:
         addi    %r12, %r12, -{PROBE_ENTRY}
         std     %r12, {PROBE_SP}(%r13)
         ld      %r10, -16(%r1)
@@ -738,6 +762,15 @@ probe_return_out:
 probe_return_drop:
         BUMP    {RING_DROPPED}, %r10, %r11
         b       probe_return_out
+probe_return_give:                      /* back, if the block is still that probe's */
+        ld      %r10, {PROBE_BLOCK}-{PROBE_ENTRY}(%r12)
+        ld      %r0, {PROBE_IP}-{PROBE_ENTRY}(%r12)
+        ld      %r11, {BLOCK_IP}(%r10)
+        cmpd    %r0, %r11
+        bne     probe_return_given
+        ld      %r10, {BLOCK_POOL}(%r10)
+        COUNT   %r10, %r11
+        b       probe_return_given
 probe_return_deeper:                    /* other probes wait: the caller is behind them */
         mr      %r11, %r12
 probe_return_look:

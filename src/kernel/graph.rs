@@ -51,6 +51,9 @@ struct Setup {
     probed: Vec<Probed>,
     /// Those of [`Options::RECORDING`].
     options: Options,
+    /// CPUs whose calls alone the tracers record, each by the number of what runs there;
+    /// none means all: `set_ftrace_pid`.
+    pids: Vec<u32>,
     /// The tables that are used, one for each CPU, and those that were.
     tables: Vec<Words>,
     retired: Pool,
@@ -63,6 +66,7 @@ static SETUP: Mutex<Setup> = Mutex::new(Setup {
     words: [const { Vec::new() }; 2],
     probed: Vec::new(),
     options: Options::OVERWRITE,
+    pids: Vec::new(),
     tables: Vec::new(),
     retired: Pool::EMPTY,
 });
@@ -86,7 +90,8 @@ impl Setup {
         // The plain hooks neither look whether there is room, nor at arguments.
         let args = self.graph && self.options.contains(Options::GRAPH_ARGS);
         let full = !self.options.contains(Options::OVERWRITE);
-        Tool { graph: self.graph, many: listed || args || full || !self.probed.is_empty() }
+        let some = listed || args || full || !self.pids.is_empty() || !self.probed.is_empty();
+        Tool { graph: self.graph, many: some }
     }
 
     /// Makes tables, if there are any to be made, and puts the wanted tool in its place.
@@ -139,7 +144,7 @@ impl Setup {
                 entries.extend(hooks.into_iter().map(|hook| (hook, special, None)));
             }
         }
-        entries.sort_by_key(|(hook, ..)| *hook);
+        entries.sort_unstable_by_key(|(hook, ..)| *hook);
         entries.dedup_by(|next, kept| {
             let same = next.0 == kept.0;
             if same {
@@ -186,14 +191,14 @@ impl Setup {
         let rooted = !self.words[Which::Roots as usize].is_empty();
         let mut tables = Vec::new();
         for (place, cpu) in smp::cpus().iter().enumerate() {
-            let entries: Vec<Entry> = entries
-                .iter()
-                .map(|(hook, special, blocks)| {
-                    let block = blocks.map_or(0, |blocks| probes::address(blocks, place));
-                    Entry { hook: *hook, special: *special, block }
-                })
-                .collect();
-            let words = tools::table(&entries, usual).ok_or(none)?;
+            let is_meant = self.pids.is_empty() || self.pids.contains(&(u32::from(cpu.number) + 1));
+            let tracers = if is_meant { Special::all() } else { Special::TRACERS.complement() };
+            let mut own = Vec::with_capacity(entries.len());
+            for (hook, special, blocks) in &entries {
+                let block = blocks.map_or(0, |blocks| probes::address(blocks, place));
+                own.push(Entry { hook: *hook, special: *special & tracers, block });
+            }
+            let words = tools::table(&own, usual & tracers).ok_or(none)?;
             let table = self.retired.take(words.len()).ok_or(none)?;
             table.iter().zip(words).for_each(|(to, word)| to.store(word, Ordering::Relaxed));
             hooks::set_tools(cpu.paca, table, rooted);
@@ -242,6 +247,36 @@ pub fn set_probed(probed: Vec<Probed>) -> Result<(), String> {
     done
 }
 
+/// True if the tracer is the graph tracer, whether it is on or not.
+pub fn is_chosen() -> bool {
+    SETUP.lock().graph
+}
+
+/// Whose calls alone are traced, a line each: `set_ftrace_pid`.
+pub fn pids() -> String {
+    let pids: Vec<String> = SETUP.lock().pids.iter().map(ToString::to_string).collect();
+    if pids.is_empty() { "no pid".to_string() } else { pids.join("\n") }
+}
+
+/// Sets that, or adds to it; all of it or nothing.
+#[optimize(size)]
+pub fn set_pids(text: &str, append: bool) -> Result<(), String> {
+    let mut setup = SETUP.lock();
+    let mut pids = if append { setup.pids.clone() } else { Vec::new() };
+    for word in text.split_ascii_whitespace() {
+        let pid = word.parse().ok();
+        let is_there = |pid: &u32| smp::cpus().iter().any(|cpu| u32::from(cpu.number) + 1 == *pid);
+        let pid = pid.filter(is_there);
+        pids.push(pid.ok_or_else(|| alloc::format!("no such pid: {word} (see saved_cmdlines)"))?);
+    }
+    let before = core::mem::replace(&mut setup.pids, pids);
+    let done = setup.renew();
+    if done.is_err() {
+        setup.pids = before;
+    }
+    done
+}
+
 /// Has calls return by the way that the seed's kernel had, or by ours.
 pub fn set_seed_return(wrong: bool) {
     SETUP.lock().aim_returns(wrong);
@@ -261,6 +296,10 @@ pub fn set_options(options: Options) -> Result<(), String> {
         let _ = records::set_options(before);
     }
     setup.aim_returns(false);
+    drop(setup);
+    if (options ^ before).contains(Options::STACK_TRACE) {
+        tracing::set_stacks(options.contains(Options::STACK_TRACE));
+    }
     done
 }
 

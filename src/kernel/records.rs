@@ -24,6 +24,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
+use core::fmt::Write as _;
 use core::num::NonZeroU64;
 use core::sync::atomic::{Ordering, fence};
 
@@ -602,7 +603,7 @@ impl Lines<'_> {
             self.names.shown.set(place);
             let mut count = 1;
             let mut line = String::new();
-            let task = Task { name: if cpu == 0 { "shell" } else { "job" }, pid: cpu + 1 };
+            let task = Task { name: blocks::task_of(cpu as u16), pid: cpu + 1 };
             let flags = Flags::CALL;
             match (record.kind(), tool) {
                 (Kind::Probe, tool) => {
@@ -611,9 +612,8 @@ impl Lines<'_> {
                     if tool.graph {
                         let _ = self.screen.comment(&style, cpu, time, &text, &mut line);
                     } else {
-                        line = Prefix { task, cpu, flags, time, clock, options }.to_string();
-                        line.push_str(&text);
-                        line.push('\n');
+                        let prefix = Prefix { task, cpu, flags, time, clock, options };
+                        let _ = writeln!(line, "{prefix}{text}");
                     }
                 }
                 (Kind::Function, tool) if tool.graph && self.is_mark(&record) => {
@@ -625,7 +625,7 @@ impl Lines<'_> {
                 (Kind::Function, _) => {
                     let names = &self.names;
                     let shown = FunctionLine { record, task, cpu, flags, clock, options, names };
-                    line = shown.to_string();
+                    let _ = write!(line, "{shown}");
                 }
                 (Kind::GraphEntry | Kind::GraphReturn, tool) if tool.graph => {
                     let next = merge.peek_of(cpu).copied();
@@ -826,6 +826,16 @@ pub fn take(only: Option<u16>, out: &mut dyn FnMut(&str)) {
 /// Writes a line into this CPU's ring, between what is recorded there. An error if
 /// nothing is recorded now.
 pub fn note(text: String) -> Result<(), String> {
+    put(NOTE, Some(text), Vaddr::default())
+}
+
+/// Writes a call as the function tracer does.
+pub fn call(ip: Vaddr, parent: Vaddr) -> Result<(), String> {
+    put(ip, None, parent)
+}
+
+#[optimize(size)]
+fn put(ip: Vaddr, note: Option<String>, mut parent: Vaddr) -> Result<(), String> {
     let mut kept = KEPT.lock();
     if !kept.recording {
         return Err("nothing is recorded (tracing_on is 0)".to_string());
@@ -835,14 +845,16 @@ pub fn note(text: String) -> Result<(), String> {
     let cpu_ring = kept.rings.iter().find(|ring| ring.cpu.number == this).copied();
     let (cpu_ring, ring) =
         cpu_ring.and_then(|it| Some((it, it.ring()?))).ok_or("this CPU has no ring")?;
-    kept.noted += 1;
-    let number = kept.noted;
-    kept.notes.push_back((number, text));
-    if kept.notes.len() > NOTES {
-        kept.notes.pop_front();
+    if let Some(text) = note {
+        kept.noted += 1;
+        parent = Vaddr(kept.noted);
+        kept.notes.push_back((parent.0, text));
+        if kept.notes.len() > NOTES {
+            kept.notes.pop_front();
+        }
     }
     let (limit, dropped) = paca::ring_limit_of(cpu_ring.cpu.paca);
-    if !ring.write_below(limit.load(Ordering::Relaxed), timebase(), NOTE, Vaddr(number)) {
+    if !ring.write_below(limit.load(Ordering::Relaxed), timebase(), ip, parent) {
         dropped.fetch_add(1, Ordering::Relaxed);
         return Err("the ring is full (see trace_pipe, options/overwrite)".to_string());
     }

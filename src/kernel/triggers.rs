@@ -18,7 +18,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::modules::Module;
-use super::{records, symbols, tracing, unwind};
+use super::{graph, records, symbols, tracing, unwind};
 use crate::addr::Vaddr;
 use crate::machine::memory::read_u64;
 use crate::machine::{hooks, text, trigger};
@@ -69,8 +69,8 @@ pub fn expected(module: &Module, linked: u64) -> u64 {
 /// recorded.
 #[optimize(size)]
 pub fn entered(ip: Vaddr, parent: Vaddr, r1: Vaddr) -> bool {
-    let Some((actions, wanted)) = tracing::fire(ip, records::recording()) else { return false };
-    for action in actions {
+    let Some(fired) = tracing::fire(ip, records::recording()) else { return false };
+    for action in fired.actions {
         match action {
             Action::Traceon => records::set_recording(true),
             Action::Traceoff => records::set_recording(false),
@@ -80,7 +80,12 @@ pub fn entered(ip: Vaddr, parent: Vaddr, r1: Vaddr) -> bool {
             }
         }
     }
-    wanted
+    if !fired.stack || graph::is_chosen() {
+        return fired.wanted;
+    }
+    // The call's own line comes first, so the hook is spared it.
+    let _ = records::call(ip, parent).and_then(|()| records::note(stack(ip, parent, r1)));
+    false
 }
 
 /// Who led to a call, from its caller on, as Linux writes it.

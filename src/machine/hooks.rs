@@ -6,7 +6,7 @@ use core::arch::global_asm;
 use core::mem::{offset_of, size_of};
 use core::sync::atomic::AtomicU64;
 
-use super::boot;
+use super::{boot, trigger};
 use crate::addr::Vaddr;
 use crate::isa::patch_class::PatchClass;
 use crate::machine::paca::{self, GRAPH_BYTES, GraphEntry, Paca, ProbeEntry, ShadowEntry};
@@ -74,6 +74,7 @@ global_asm!(
     BLOCK_FLAGS = const offset_of!(Block, flags),
     BLOCK_MISSED = const offset_of!(Block, missed),
     BLOCK_NEXT = const offset_of!(Block, next),
+    BLOCK_POOL = const offset_of!(Block, pool),
     PAYLOAD = const offset_of!(Paca, payload),
     PAYLOAD_OWNER = const record::OWNER_WORD % record::WORDS * 8,
     PLANE = const offset_of!(Paca, plane),
@@ -84,6 +85,7 @@ global_asm!(
     PROBE_LR = const offset_of!(ProbeEntry, lr),
     PROBE_R1 = const offset_of!(ProbeEntry, r1),
     PROBE_BLOCK = const offset_of!(ProbeEntry, block),
+    PROBE_TAKEN = const paca::PROBE_TAKEN,
     PROBE_IP = const offset_of!(ProbeEntry, ip),
     TOOL_ROOT = const Special::ROOT.bits(),
     TOOL_MUTE = const Special::MUTE.bits(),
@@ -108,7 +110,10 @@ global_asm!(
 pub fn contains(at: Vaddr) -> bool {
     let (start, end) = (hook_text_start as *const () as u64, hook_text_end as *const () as u64);
     let (stubs, stubs_end) = boot::stubs();
-    (start..end).contains(&at.0) || is_probe(at) || (stubs..stubs_end).contains(&at)
+    (start..end).contains(&at.0)
+        || is_probe(at)
+        || trigger::contains(at)
+        || (stubs..stubs_end).contains(&at)
 }
 
 /// True if the address lies in what asks the kernel for a probe.

@@ -121,13 +121,17 @@ pub struct GraphEntry {
 pub struct ProbeEntry {
     /// Where the call returns to.
     pub lr: u64,
-    /// r1 of the caller: names the frame for the unwinder.
+    /// r1 of the caller: names the frame for the unwinder. [`PROBE_TAKEN`] may be set.
     pub r1: u64,
     /// Address of the probe's block ([`crate::machine::probes`]).
     pub block: u64,
     /// What the block said of its probe when the call began.
     pub ip: u64,
 }
+
+/// Of [`ProbeEntry::r1`], which is a multiple of 16: the call counts among those that its
+/// probe may wait for, and is to be given back.
+pub const PROBE_TAKEN: u64 = 1;
 
 /// Entries of one CPU's stack of probes.
 pub const PROBE_ENTRIES: usize = 256;
@@ -610,7 +614,7 @@ pub fn probe_entries() -> impl Iterator<Item = ProbeEntry> + Clone {
         let field = |offset: usize| memory::read_u64(entry.offset(offset as i64));
         Some(ProbeEntry {
             lr: field(offset_of!(ProbeEntry, lr))?,
-            r1: field(offset_of!(ProbeEntry, r1))?,
+            r1: field(offset_of!(ProbeEntry, r1))? & !PROBE_TAKEN,
             block: field(offset_of!(ProbeEntry, block))?,
             ip: field(offset_of!(ProbeEntry, ip))?,
         })
@@ -627,7 +631,13 @@ pub fn probe_mark() -> u64 {
 /// does whoever has taken the ring away.
 #[inline(always)]
 pub fn rewind_probes(mark: u64) {
-    write!(probe_sp, if mark == 0 { read!(probe_base) } else { mark });
+    let mark = if mark == 0 { read!(probe_base) } else { mark };
+    let mut place = read!(probe_sp);
+    while place > mark {
+        place -= size_of::<ProbeEntry>() as u64;
+        super::probes::forget(Vaddr(place));
+    }
+    write!(probe_sp, mark);
     write!(ring_base, read!(ring_wanted));
 }
 

@@ -6,6 +6,7 @@
 //!   annotate      ##### CPU ...       sym-addr     name <00000000040210c8>
 //!   raw           numbers, no names   markers      trace_marker may be written
 //!   overwrite     a full ring takes the newest and forgets the oldest
+//!   func_stack_trace   who led to each call
 //!   funcgraph-*   columns of function_graph; -args and -retval record more, too
 //! ```
 //!
@@ -43,6 +44,8 @@ bitflags! {
         const MARKERS = 1 << 7;
         /// A full ring gives up its oldest records, not the newest ones.
         const OVERWRITE = 1 << 8;
+        /// Behind each call of the function tracer, who led there.
+        const STACK_TRACE = 1 << 17;
         /// The column of the CPU.
         const GRAPH_CPU = 1 << 9;
         /// The mark for what took long.
@@ -63,7 +66,7 @@ bitflags! {
 }
 
 /// Every switch with its name, in Linux's order.
-const NAMES: [(Options, &str); 17] = [
+const NAMES: [(Options, &str); 18] = [
     (Options::PRINT_PARENT, "print-parent"),
     (Options::SYM_OFFSET, "sym-offset"),
     (Options::SYM_ADDR, "sym-addr"),
@@ -73,6 +76,7 @@ const NAMES: [(Options, &str); 17] = [
     (Options::OVERWRITE, "overwrite"),
     (Options::IRQ_INFO, "irq-info"),
     (Options::MARKERS, "markers"),
+    (Options::STACK_TRACE, "func_stack_trace"),
     (Options::GRAPH_CPU, "funcgraph-cpu"),
     (Options::GRAPH_OVERHEAD, "funcgraph-overhead"),
     (Options::GRAPH_DURATION, "funcgraph-duration"),
@@ -150,7 +154,7 @@ mod tests {
         assert_eq!(
             Options::default().listed(),
             "print-parent\nnosym-offset\nnosym-addr\nnoraw\nannotate\ncontext-info\noverwrite\n\
-             irq-info\nmarkers\nfuncgraph-cpu\nfuncgraph-overhead\nfuncgraph-duration\n\
+             irq-info\nmarkers\nnofunc_stack_trace\nfuncgraph-cpu\nfuncgraph-overhead\nfuncgraph-duration\n\
              nofuncgraph-abstime\nnofuncgraph-tail\nnofuncgraph-retval\n\
              nofuncgraph-retval-hex\nnofuncgraph-args\n"
         );

@@ -330,7 +330,7 @@ graph_hook_full:
  * wanted, or not every CPU's calls: the plain hooks ask for nothing of that.
  *
  * A function that has one probe and no other tool comes first, and is through after
- * some fifty instructions.
+ * some fifty instructions; not while the ring may be full, for nobody looks there.
  */
         .balign 16
         .global hook_many
@@ -353,22 +353,18 @@ hook_many_found:
         ld      %r9, {TOOL_BLOCK}(%r9)
         bt      1, hook_many_wide
         bt      2, hook_many_all
-        PROBE_RECORD 0, 0, hook_many_drop
+        PROBE_RECORD 0, 0
         UNSPILL
         bctr
 hook_many_wide:
-        PROBE_RECORD 1, 0, hook_many_drop
+        PROBE_RECORD 1, 0
         UNSPILL
         bctr
 hook_many_all:
-        PROBE_RECORD 1, 1, hook_many_drop
+        PROBE_RECORD 1, 1
 hook_many_out:
         UNSPILL
         bctr
-hook_many_drop:
-        BUMP    {RING_DROPPED}, %r10, %r11
-        mflr    %r0
-        b       hook_many_out
 
 hook_many_look:                         /* r10 is where r9 is in the table */
         subf    %r9, %r10, %r9

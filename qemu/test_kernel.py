@@ -110,6 +110,41 @@ class ManyTools(Booted):
         self.every_order("trace graph demo:answer")
 
 
+class FullRings(Booted):
+    """Rings that stop when they are full, while three CPUs write and one reads."""
+
+    def test_what_was_read_and_what_was_dropped_are_all(self):
+        calls = 100000
+        jobs = [f"call -c {cpu} -b -n {calls} demo:nine 1 2 3 4 5 6 7 8 9" for cpu in (1, 2, 3)]
+        pipes = ["cat /sys/kernel/tracing/trace_pipe"] * 8
+        stats = [f"cat /sys/kernel/tracing/per_cpu/cpu{cpu}/stats" for cpu in (1, 2, 3)]
+        for tracer in ("trace on", "trace graph"):
+            commands = ["insmod demo", "echo 64 > /sys/kernel/tracing/buffer_size_kb",
+                        "trace set nooverwrite", f"{tracer} demo:nine", *jobs, *pipes, "wait",
+                        "set -x", *stats]
+            _, _, lines = self.boot("\n".join(commands), SMP="4", TIMEOUT="120")
+            self.assertEqual(lines[-1], "tocsin: ok")
+            found = {}
+            for line in lines[lines.index("> " + stats[0]):]:
+                name, _, count = line.partition(": ")
+                if count.isdigit():
+                    found.setdefault(name, []).append(int(count))
+            self.assertEqual(found["overrun"], [0, 0, 0])
+            for cpu in range(3):
+                there, read, dropped = (found[name][cpu] for name in
+                                        ("entries", "read events", "dropped events"))
+                self.assertGreater(dropped, 0)
+                self.assertLessEqual(there, 2048)
+                if tracer == "trace on":
+                    self.assertEqual(there + read + dropped, calls)
+                else:
+                    # A call whose beginning was dropped has no end; one that began may
+                    # find the ring full at its end.
+                    self.assertGreaterEqual(there + read + dropped, calls)
+                    self.assertLessEqual(there + read + dropped, 2 * calls)
+            self.assertGreater(sum(found["read events"]), 0)
+
+
 class Verdicts(Booted):
     """How a run ends is said by its last line and by its status, alike."""
 

@@ -144,6 +144,7 @@ impl Setup {
                 entries.extend(hooks.into_iter().map(|hook| (hook, special, None)));
             }
         }
+        let overwrites = self.options.contains(Options::OVERWRITE);
         entries.sort_unstable_by_key(|(hook, ..)| *hook);
         entries.dedup_by(|next, kept| {
             let same = next.0 == kept.0;
@@ -157,7 +158,8 @@ impl Setup {
             let special = match wanted {
                 true if self.graph => Special::GRAPH | Special::PROBES,
                 true => Special::FUNCTION | Special::PROBES,
-                false if probes.len() == 1 => *alone,
+                // Whoever is alone does not look whether the ring is full.
+                false if probes.len() == 1 && overwrites => *alone,
                 false => Special::PROBES,
             };
             let first = probes.first().copied();

@@ -14,6 +14,7 @@
 use alloc::borrow::ToOwned;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::fmt::Write as _;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::pool::{Pool, Words};
@@ -51,9 +52,9 @@ struct Setup {
     probed: Vec<Probed>,
     /// Those of [`Options::RECORDING`].
     options: Options,
-    /// CPUs whose calls alone the tracers record, each by the number of what runs there;
-    /// none means all: `set_ftrace_pid`.
-    pids: Vec<u32>,
+    /// CPUs whose calls alone the tracers record, a bit each; 0 means all:
+    /// `set_ftrace_pid`.
+    pids: u64,
     /// The tables that are used, one for each CPU, and those that were.
     tables: Vec<Words>,
     retired: Pool,
@@ -66,7 +67,7 @@ static SETUP: Mutex<Setup> = Mutex::new(Setup {
     words: [const { Vec::new() }; 2],
     probed: Vec::new(),
     options: Options::OVERWRITE,
-    pids: Vec::new(),
+    pids: 0,
     tables: Vec::new(),
     retired: Pool::EMPTY,
 });
@@ -90,7 +91,7 @@ impl Setup {
         // The plain hooks neither look whether there is room, nor at arguments.
         let args = self.graph && self.options.contains(Options::GRAPH_ARGS);
         let full = !self.options.contains(Options::OVERWRITE);
-        let some = listed || args || full || !self.pids.is_empty() || !self.probed.is_empty();
+        let some = listed || args || full || self.pids != 0 || !self.probed.is_empty();
         Tool { graph: self.graph, many: some }
     }
 
@@ -193,7 +194,7 @@ impl Setup {
         let rooted = !self.words[Which::Roots as usize].is_empty();
         let mut tables = Vec::new();
         for (place, cpu) in smp::cpus().iter().enumerate() {
-            let is_meant = self.pids.is_empty() || self.pids.contains(&(u32::from(cpu.number) + 1));
+            let is_meant = self.pids == 0 || self.pids >> (place % 64) & 1 != 0;
             let tracers = if is_meant { Special::all() } else { Special::TRACERS.complement() };
             let mut own = Vec::with_capacity(entries.len());
             for (hook, special, blocks) in &entries {
@@ -255,21 +256,26 @@ pub fn is_chosen() -> bool {
 }
 
 /// Whose calls alone are traced, a line each: `set_ftrace_pid`.
+#[optimize(size)]
 pub fn pids() -> String {
-    let pids: Vec<String> = SETUP.lock().pids.iter().map(ToString::to_string).collect();
-    if pids.is_empty() { "no pid".to_string() } else { pids.join("\n") }
+    let (pids, mut text) = (SETUP.lock().pids, String::new());
+    for pid in (1..=u64::BITS).filter(|pid| pids >> (pid - 1) & 1 != 0) {
+        let _ = writeln!(text, "{pid}"); // to a text, which does not fail
+    }
+    if pids == 0 { "no pid\n".to_string() } else { text }
 }
 
 /// Sets that, or adds to it; all of it or nothing.
 #[optimize(size)]
 pub fn set_pids(text: &str, append: bool) -> Result<(), String> {
     let mut setup = SETUP.lock();
-    let mut pids = if append { setup.pids.clone() } else { Vec::new() };
+    let most = smp::cpus().len().min(u64::BITS as usize);
+    let mut pids = if append { setup.pids } else { 0 };
     for word in text.split_ascii_whitespace() {
-        let pid = word.parse().ok();
-        let is_there = |pid: &u32| smp::cpus().iter().any(|cpu| u32::from(cpu.number) + 1 == *pid);
-        let pid = pid.filter(is_there);
-        pids.push(pid.ok_or_else(|| alloc::format!("no such pid: {word} (see saved_cmdlines)"))?);
+        match word.parse::<usize>() {
+            Ok(pid) if pid > 0 && pid <= most => pids |= 1 << (pid - 1),
+            _ => return Err(alloc::format!("no such pid: {word} (see saved_cmdlines)")),
+        }
     }
     let before = core::mem::replace(&mut setup.pids, pids);
     let done = setup.renew();

@@ -328,8 +328,12 @@ impl State {
         if self.events.iter().any(|event| event.used && is_gone(event)) {
             records::archive(); // as long as their names are known
         }
-        self.events.retain(|event| !is_gone(event));
-        SHAPES.lock().retain(|id, _| !gone.contains(id));
+        while let Some(place) = self.events.iter().position(is_gone) {
+            self.events.remove(place);
+        }
+        for id in gone {
+            SHAPES.lock().remove(id);
+        }
     }
 
     /// Keeps a refusal; what is said of it.

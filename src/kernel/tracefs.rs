@@ -99,7 +99,7 @@ static FILES: &[File] = &[
     set("set_ftrace_notrace", "functions not to trace, whatever the filter says",
         |out| filter(out, Which::Notrace), |text, append| write_filter(Which::Notrace, text, append)),
     set("set_ftrace_pid", "whose calls alone are traced (numbers of saved_cmdlines); nothing: all",
-        |out| line(out, &graph::pids()), graph::set_pids),
+        |out| out(&graph::pids()), graph::set_pids),
     set("set_graph_function", "where alone function_graph begins; nothing means everywhere",
         |out| out(&graph_words(List::Roots, ALL)), |text, append| graph::set_words(List::Roots, text, append)),
     set("set_graph_notrace", "functions that function_graph leaves out, with what they call",

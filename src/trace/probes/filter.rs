@@ -388,6 +388,8 @@ mod tests {
             (format!("!{no} && !(!{yes}||{no})"), true),
             (format!("{yes}&&{yes}&&{no}"), false),
             (format!("{no}||{no}||{yes}"), true),
+            (format!("{yes}||{yes}"), true),
+            (format!("{yes}&&{yes}"), true),
         ] {
             assert_eq!(keeps_or_not(&text, false), kept, "{text}");
         }

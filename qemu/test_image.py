@@ -122,6 +122,18 @@ class Tracing(unittest.TestCase):
         # The test can fail: behind the guard there is plenty.
         self.assertNotEqual(self.traceable(self.image.reached([guard], stop=back)), [])
 
+    def test_triggers_take_the_ring_away_before_anything_that_can_be_traced(self):
+        symbols = self.image.symbols
+        guard = symbols["trigger_guarded"]
+        before = self.image.reached([symbols["trigger_hook"]], stop={guard})
+        self.assertEqual(self.traceable(before), [])
+        self.assertRegex(self.image.words[guard - 4], r"^std\s+r3,\d+\(r13\)$")
+        self.assertRegex(self.image.words[guard - 8], r"^li\s+r3,0$")
+        self.assertIn(guard - 4, before)
+        # The test can fail: behind the guard there is plenty.
+        behind = self.image.reached([guard], stop={symbols["_mcount"]})
+        self.assertNotEqual(self.traceable(behind), [])
+
     def test_exceptions_reach_the_guard_before_anything_that_can_be_traced(self):
         symbols = self.image.symbols
         roots = [symbols[name] for name in ("trap_vector", "trap_low", "trap_entry")]

@@ -8,6 +8,7 @@ once or a few times; with VOF that takes a quarter of a second.
 The spoiled files come from a fixed seed: every run tries the same ones.
 """
 
+import itertools
 import os
 import random
 import re
@@ -60,6 +61,88 @@ class Booted(unittest.TestCase):
             return cases.find_module(name)
         except cases.Skipped as why:
             self.skipTest(str(why))
+
+
+class ManyTools(Booted):
+    """Tools at one function have their turns in one order (docs/tracing.md), whichever
+    was switched on or off before which."""
+
+    # Short and long forms of switching each tool on and off.
+    TOOLS = {
+        "in": ("trace probe :in demo:answer", "trace unprobe in"),
+        "out": ("trace return :out demo:answer", "trace unprobe out"),
+        "call": ("trace on demo:answer", "trace off"),
+        "patch": ("livepatch enable demo_fix", "livepatch disable demo_fix"),
+    }
+    # What lines of `trace` tell of, in the order in which it happens.
+    LINE = re.compile(r"\b(in): \(|\b(out): \(|\b(answer) (?:<-|\[demo\]\(\);)")
+
+    def every_order(self, tracer):
+        tools = self.TOOLS | {"call": (tracer, "trace off")}
+        orders = list(itertools.permutations(tools))
+        commands, wanted = ["insmod demo"], []
+        # Each order of switching on with another one of switching off.
+        for on, off in zip(orders, orders[7:] + orders[:7]):
+            there = set()
+            for step, tool in enumerate(on + off):
+                commands.append(tools[tool][step >= len(on)])
+                there ^= {tool}
+                commands += ["trace clear", "call demo:call_answer", "trace show"]
+                wanted.append("= 0x2a" if "patch" in there else "= 0x29")
+                names = {"in": "in", "call": "answer", "out": "out"}
+                wanted += [names[tool] for tool in names if tool in there]
+        _, _, lines = self.boot("\n".join(commands), TIMEOUT="120")
+        self.assertEqual(lines[-1], "tocsin: ok")
+        found = []
+        for line in lines:
+            tells = self.LINE.search(line)
+            if tells:
+                found.append(next(filter(None, tells.groups())))
+            elif line.startswith("= "):
+                found.append(line)
+        self.assertEqual(len(orders), 24)
+        self.assertEqual(found, wanted)
+
+    def test_every_order_with_the_function_tracer(self):
+        self.every_order("trace on demo:answer")
+
+    def test_every_order_with_the_graph_tracer(self):
+        self.every_order("trace graph demo:answer")
+
+
+class FullRings(Booted):
+    """Rings that stop when they are full, while three CPUs write and one reads."""
+
+    def test_what_was_read_and_what_was_dropped_are_all(self):
+        calls = 100000
+        jobs = [f"call -c {cpu} -b -n {calls} demo:nine 1 2 3 4 5 6 7 8 9" for cpu in (1, 2, 3)]
+        pipes = ["cat /sys/kernel/tracing/trace_pipe"] * 8
+        stats = [f"cat /sys/kernel/tracing/per_cpu/cpu{cpu}/stats" for cpu in (1, 2, 3)]
+        for tracer in ("trace on", "trace graph"):
+            commands = ["insmod demo", "echo 64 > /sys/kernel/tracing/buffer_size_kb",
+                        "trace set nooverwrite", f"{tracer} demo:nine", *jobs, *pipes, "wait",
+                        "set -x", *stats]
+            _, _, lines = self.boot("\n".join(commands), SMP="4", TIMEOUT="120")
+            self.assertEqual(lines[-1], "tocsin: ok")
+            found = {}
+            for line in lines[lines.index("> " + stats[0]):]:
+                name, _, count = line.partition(": ")
+                if count.isdigit():
+                    found.setdefault(name, []).append(int(count))
+            self.assertEqual(found["overrun"], [0, 0, 0])
+            for cpu in range(3):
+                there, read, dropped = (found[name][cpu] for name in
+                                        ("entries", "read events", "dropped events"))
+                self.assertGreater(dropped, 0)
+                self.assertLessEqual(there, 2048)
+                if tracer == "trace on":
+                    self.assertEqual(there + read + dropped, calls)
+                else:
+                    # A call whose beginning was dropped has no end; one that began may
+                    # find the ring full at its end.
+                    self.assertGreaterEqual(there + read + dropped, calls)
+                    self.assertLessEqual(there + read + dropped, 2 * calls)
+            self.assertGreater(sum(found["read events"]), 0)
 
 
 class Verdicts(Booted):

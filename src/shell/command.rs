@@ -325,6 +325,8 @@ pub enum TraceAction {
     Return(Vec<String>),
     /// Take an event away, or all for `*`.
     Unprobe(String),
+    /// Switch options, or list them if none is named.
+    Set(Vec<String>),
     /// Stop tracing; what was recorded stays.
     Off,
     /// Print what was recorded.

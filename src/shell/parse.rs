@@ -368,6 +368,7 @@ pub(super) fn trace(words: &mut Words<'_>) -> Result<Command, Problem> {
         b"probe" => TraceAction::Probe(globs(words)?),
         b"return" => TraceAction::Return(globs(words)?),
         b"unprobe" => TraceAction::Unprobe(words.name("EVENT")?),
+        b"set" => TraceAction::Set(globs(words)?),
         b"off" => TraceAction::Off,
         b"show" => TraceAction::Show,
         b"clear" => TraceAction::Clear,

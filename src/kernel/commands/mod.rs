@@ -18,7 +18,7 @@ mod step;
 use alloc::string::String;
 
 use super::modules::Failure;
-use super::{files, graph, livepatch, probes, records, tracing};
+use super::{files, graph, livepatch, probes, records, tracefs, tracing};
 use crate::addr::Vaddr;
 use crate::kprint;
 use crate::kprintln;
@@ -193,6 +193,8 @@ fn trace(action: &TraceAction) -> Done {
             let count = probes::remove(word)?;
             kprintln!("{count} probes taken away");
         }
+        TraceAction::Set(words) if words.is_empty() => kprint!("{}", records::options().listed()),
+        TraceAction::Set(words) => tracefs::set_option(&words.join(" "), false)?,
         TraceAction::Off => tracing::off()?,
         TraceAction::Show => tracing::show(None, &mut |text| kprint!("{text}")),
         TraceAction::Clear => records::clear(None),

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! /proc/{cmdline,exports,kallsyms,meminfo,modules}
-//! /sys/module/M/{refcnt,coresize,sections/S,parameters/P}
+//! /sys/module/M/{refcnt,coresize,initstate,version,holders/H/,sections/S,parameters/P}
 //! /sys/kernel/tracing/*              see tracefs.rs
 //! /sys/kernel/livepatch/P/{enabled,transition,force,replace,stack_order,OBJ/patched}
 //! /lib/modules/*                     out of the initrd
@@ -10,7 +10,6 @@
 //!
 //! Files are made when they are read; a name that is not here is not a file.
 
-use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
@@ -23,6 +22,8 @@ use super::tracefs::{self, DIRECTORY as TRACING};
 use super::{console, exports, initrd, ksyms, livepatch, params};
 use crate::addr::Vaddr;
 use crate::kprintln;
+use crate::loader::Modinfo;
+use crate::shell::error::Shown;
 
 /// Every path that there is now, without the leading slash.
 #[optimize(size)]
@@ -39,8 +40,15 @@ fn paths() -> Vec<String> {
     tracefs::paths(&mut |file| add(format_args!("{TRACING}/{file}")));
     for module in modules::all() {
         let name = &module.name;
-        add(format_args!("sys/module/{name}/refcnt"));
-        add(format_args!("sys/module/{name}/coresize"));
+        for file in ["refcnt", "coresize", "initstate", "holders/", "sections/"] {
+            add(format_args!("sys/module/{name}/{file}"));
+        }
+        if version(&module).is_some() {
+            add(format_args!("sys/module/{name}/version"));
+        }
+        for user in module.users() {
+            add(format_args!("sys/module/{name}/holders/{user}/"));
+        }
         for (section, _) in section_files(&module) {
             add(format_args!("sys/module/{name}/sections/{section}"));
         }
@@ -72,7 +80,7 @@ pub fn list(dir: &str) -> Result<(), String> {
         };
         return Err(format!("/{dir}: {reason}"));
     }
-    names.for_each(|name| kprintln!("{name}"));
+    names.for_each(|name| kprintln!("{}", Shown(name.as_bytes())));
     Ok(())
 }
 
@@ -107,9 +115,26 @@ pub fn print(path: &str) -> Result<(), String> {
         (_, Some(text)) => {
             console::write_bytes(text.as_bytes());
         }
-        (_, None) => return Err(format!("{path}: no such file (see ls)")),
+        (_, None) => return Err(format!("{path}: {}", no_file(name))),
     }
     Ok(())
+}
+
+/// Why a path is none of a file.
+#[optimize(size)]
+fn no_file(name: &str) -> &'static str {
+    let name = name.trim_end_matches('/');
+    let inside = |path: &String| path.strip_prefix(name).is_some_and(|it| it.starts_with('/'));
+    if name.is_empty() || paths().iter().any(inside) {
+        "a directory (see ls)"
+    } else {
+        "no such file (see ls)"
+    }
+}
+
+/// What a module says of its version.
+fn version(module: &Module) -> Option<&str> {
+    Modinfo::of(module.object()).get("version")
 }
 
 /// The sections of a module that have a file, with their addresses: as on Linux those
@@ -162,6 +187,9 @@ fn content(name: &str) -> Option<String> {
             match rest {
                 "refcnt" => Some(format!("{}\n", module.users().len())),
                 "coresize" => Some(format!("{}\n", module.size())),
+                "initstate" if module.options.link_only => Some("link only\n".into()),
+                "initstate" => Some("live\n".into()),
+                "version" => Some(format!("{}\n", version(&module)?)),
                 _ => {
                     let wanted = rest.strip_prefix("sections/")?;
                     let files = section_files(&module);
@@ -227,10 +255,10 @@ fn kallsyms() {
 /// Writes text to a control file.
 pub fn write(path: &str, text: &[u8], append: bool) -> Result<(), Failure> {
     let name = path.trim_start_matches('/');
-    let whole = core::str::from_utf8(text).map(Cow::Borrowed);
-    let text = whole.unwrap_or_else(|_| String::from_utf8_lossy(text));
+    let text = core::str::from_utf8(text)
+        .map_err(|_| format!("{path}: these bytes are no text; write UTF-8"))?;
     if let Some(file) = tracing_file(name) {
-        let written = tracefs::write(file, &text, append);
+        let written = tracefs::write(file, text, append);
         return Ok(written.map_err(|why| format!("{path}: {why}"))?);
     }
     if let Some(rest) = name.strip_prefix(livepatch::sysfs::DIR)
@@ -240,7 +268,7 @@ pub fn write(path: &str, text: &[u8], append: bool) -> Result<(), Failure> {
     }
     if let Some((module, parameter)) = parameter(name)
         && let Some(written) =
-            params::write(&module, parameter, text.strip_suffix('\n').unwrap_or(&text))
+            params::write(&module, parameter, text.strip_suffix('\n').unwrap_or(text))
     {
         let refused = |why| Failure::Refused(format!("{path}: {why}"));
         return written.map_err(|failure| match failure {
@@ -250,9 +278,9 @@ pub fn write(path: &str, text: &[u8], append: bool) -> Result<(), Failure> {
     }
     let reason =
         if content(name).is_some() || shown_by(name).is_some() || initrd::find(name).is_some() {
-            "cannot be written"
+            "cannot be written (it is there to be read: see cat)"
         } else {
-            "no such file (see ls)"
+            no_file(name)
         };
     Err(format!("{path}: {reason}").into())
 }

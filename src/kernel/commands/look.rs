@@ -8,10 +8,10 @@ use super::{Done, read_memory};
 use crate::addr::Vaddr;
 use crate::kernel::compat::heap;
 use crate::kernel::modules::{self, find_loaded};
-use crate::kernel::{jobs, livepatch, own, symbols, tracing};
+use crate::kernel::{exports, jobs, livepatch, own, symbols, tracing};
 use crate::kprintln;
 use crate::loader::stubs::StubKind;
-use crate::loader::{Group, SiteKind};
+use crate::loader::{Group, Name, SiteKind};
 use crate::machine::{boot, memory, mmu, paca as cpu, smp, spr};
 use crate::shell::command::{Place, Target};
 use crate::trace::filter::Filter;
@@ -63,9 +63,15 @@ pub fn examine(place: &Place, len: Option<u64>) -> Done {
 #[optimize(size)]
 pub fn stubs(word: &str) -> Done {
     let module = find_loaded(word)?;
+    let (mut none, name) = (true, &module.name);
     for entry in module.linked().stubs.iter() {
+        none = false;
         let owner = module.readable_name(entry.owner);
         match modules::identify_stub(&module, entry.at) {
+            // One of several names of an address (kfree, vfree): the one that it called.
+            Some((_, Some(target), _)) if exports::find(&Name::new(&owner)) == Some(target) => {
+                kprintln!("{} {} -> {owner}", entry.at, entry.kind);
+            }
             Some((_, Some(target), _)) => {
                 kprintln!("{} {} -> {}", entry.at, entry.kind, symbols::qualified(target));
             }
@@ -75,6 +81,7 @@ pub fn stubs(word: &str) -> Done {
     }
     // Those that live patches gave it; they stay when the patch goes.
     for (stub, row) in tracing::redirect_stubs(module.sites) {
+        none = false;
         let kind = StubKind::Redirect;
         match modules::identify_redirect(&module, stub) {
             Some(target) => kprintln!("{stub} {kind} -> {}", symbols::qualified(target)),
@@ -84,21 +91,30 @@ pub fn stubs(word: &str) -> Done {
             }
         }
     }
+    if none {
+        kprintln!("{name}: no stubs: no call leaves it");
+    }
     Ok(())
 }
 
 /// Lists call sites: address, function, kind, state; then why others are none.
 #[optimize(size)]
 pub fn sites(glob: Option<&str>) -> Done {
-    let filter = match glob {
-        Some(word) => Some(Filter::parse([word]).map_err(|error| error.to_string())?),
-        None => None,
-    };
+    let parse = |word: &str| Filter::parse([word]).map_err(|error| error.to_string());
+    let mut filter = glob.map(parse).transpose()?;
     let own = filter.as_ref().map(tracing::own_rows).unwrap_or_default();
+    let mut rows = tracing::rows(filter.as_ref());
+    // No function of that name, but a module.
+    if rows.is_err()
+        && let Some(module) = glob.and_then(modules::find)
+    {
+        filter = Some(parse(&format!("{}:*", module.name))?);
+        rows = tracing::rows(filter.as_ref());
+    }
     for (name, row) in own {
         kprintln!("{} {}:{name} patchable {}", row.at, own::NAME, row.state);
     }
-    for (module, name, row) in tracing::rows(filter.as_ref())? {
+    for (module, name, row) in rows? {
         let kind = match row.kind {
             SiteKind::Profile => "profile",
             SiteKind::ProfileStd => "profile-std",
@@ -113,7 +129,7 @@ pub fn sites(glob: Option<&str>) -> Done {
     for module in modules::all() {
         if tracing::counts(Some(module.sites)).sites == 0 && !module.linked().functions.is_empty() {
             kprintln!(
-                "{}: no call sites: built without -mprofile-kernel or patchable entries",
+                "{}: no call sites in its file: compiled without -mprofile-kernel or patchable entries",
                 module.name
             );
         }

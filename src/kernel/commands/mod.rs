@@ -133,7 +133,7 @@ impl Kernel {
             Command::Echo { text, to: Some(to) } => files::write(&to.file, text, to.append),
             Command::Help(None) => {
                 for entry in table::TABLE {
-                    kprintln!("{:<12} {}", entry.name, entry.help);
+                    kprintln!("{:<12} {}", entry.name, entry.help.split('\n').next().unwrap_or(""));
                 }
                 Ok(())
             }

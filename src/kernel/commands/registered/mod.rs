@@ -26,7 +26,8 @@ use crate::addr::Vaddr;
 use crate::compat::errno;
 use crate::compat::registry::Kind;
 use crate::kernel::call::{self, CallEnd};
-use crate::kernel::modules::{Failure, Module};
+use crate::kernel::initrd;
+use crate::kernel::modules::{self, Failure, Module};
 use crate::kernel::registry::{self, Entry};
 use crate::kernel::symbols;
 use crate::kprintln;
@@ -42,6 +43,9 @@ pub fn list(what: Option<&str>) -> Done {
         && Kind::named(what).is_none()
     {
         return Err(nothing(what));
+    }
+    if entries.is_empty() {
+        kprintln!("nothing registered yet (insmod a module that does)");
     }
     for entry in entries {
         let module = entry.module().map_or(String::new(), |module| module.name.clone());
@@ -76,11 +80,20 @@ pub fn put_to_use(request: &UseRequest) -> Done {
     }
 }
 
+#[optimize(size)]
 fn nothing(what: &str) -> Failure {
-    format!(
-        "{what}: nothing of that kind or name is registered (see registered; insmod its module)"
-    )
-    .into()
+    // A module file here that may register it, by the names that Linux gives them.
+    let mut remedy = String::from("insmod its module");
+    let name = what.to_ascii_lowercase();
+    for (before, after) in
+        [("", ""), ("", "_generic"), ("nls_", ""), ("ts_", ""), ("xt_", ""), ("em_", "")]
+    {
+        let module = format!("{before}{name}{after}");
+        if initrd::find_module(&module).is_some() && modules::find(&module).is_none() {
+            remedy = format!("perhaps modprobe {module}");
+        }
+    }
+    format!("{what}: nothing of that kind or name is registered (see registered; {remedy})").into()
 }
 
 /// Something registered, while it is used: its module stays.

@@ -374,8 +374,8 @@ class Examples(Booted):
     """The example of each command's help runs, in one boot."""
 
     # What an example needs to be done before, and what must be undone after it.
-    BEFORE = {"insmod": "", "rmmod": "insmod demo", "modprobe": "", "wait": "call -b msleep 1",
-              "stop": "call -b msleep 60000", "x": "buf key 32", "nls": "insmod charset",
+    BEFORE = {"insmod": "", "rmmod": "", "modprobe": "", "wait": "call -b -c 1 msleep 1",
+              "stop": "call -b -c 1 msleep 60000", "x": "buf key 32", "nls": "insmod charset",
               "call": "insmod hello"}
     AFTER = {"insmod": "rmmod hello", "rmmod": "insmod demo", "livepatch": "livepatch disable demo_fix",
              "set": "set -e", "call": "rmmod hello"}

@@ -11,10 +11,10 @@
 //! Files are made when they are read; a name that is not here is not a file.
 
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::fmt::{self, Write as _};
+use core::fmt::Write as _;
 
 use super::compat::seq;
 use super::modules::{self, Failure, Module};
@@ -25,35 +25,41 @@ use crate::kprintln;
 use crate::loader::Modinfo;
 use crate::shell::error::Shown;
 
+#[inline(never)]
+fn add(paths: &mut Vec<String>, parts: &[&str]) {
+    paths.push(parts.concat());
+}
+
 /// Every path that there is now, without the leading slash.
 #[optimize(size)]
 fn paths() -> Vec<String> {
     let mut paths = livepatch::sysfs::paths();
-    let mut add = |path: fmt::Arguments<'_>| paths.push(path.to_string());
-    initrd::all().for_each(|file| add(format_args!("{}", file.path)));
+    initrd::all().for_each(|file| paths.push(file.path.into()));
     for file in ["cmdline", "exports", "kallsyms", "meminfo", "modules"] {
-        add(format_args!("proc/{file}"));
+        add(&mut paths, &["proc/", file]);
     }
     // Directories that are there when nothing is in them.
-    add(format_args!("sys/module/"));
-    add(format_args!("sys/kernel/livepatch/"));
-    tracefs::paths(&mut |file| add(format_args!("{TRACING}/{file}")));
+    add(&mut paths, &["sys/module/"]);
+    add(&mut paths, &["sys/kernel/livepatch/"]);
+    tracefs::paths(&mut |file| paths.push(format!("{TRACING}/{file}")));
     for module in modules::all() {
-        let name = &module.name;
-        for file in ["refcnt", "coresize", "initstate", "holders/", "sections/"] {
-            add(format_args!("sys/module/{name}/{file}"));
+        let mut own = |directory: &str, file: &str| {
+            add(&mut paths, &["sys/module/", &module.name, directory, file]);
+        };
+        for file in ["/refcnt", "/coresize", "/initstate", "/holders/", "/sections/"] {
+            own(file, "");
         }
         if version(&module).is_some() {
-            add(format_args!("sys/module/{name}/version"));
+            own("/version", "");
         }
         for user in module.users() {
-            add(format_args!("sys/module/{name}/holders/{user}/"));
+            own("/holders/", &(user + "/"));
         }
         for (section, _) in section_files(&module) {
-            add(format_args!("sys/module/{name}/sections/{section}"));
+            own("/sections/", section);
         }
         for parameter in params::files(&module) {
-            add(format_args!("sys/module/{name}/parameters/{parameter}"));
+            own("/parameters/", parameter);
         }
     }
     paths
@@ -140,6 +146,8 @@ fn version(module: &Module) -> Option<&str> {
 /// The sections of a module that have a file, with their addresses: as on Linux those
 /// that a running module has bytes of. One that is read from the file and not kept in
 /// memory (`__mcount_loc`, notes) has the address 0.
+#[inline(never)]
+#[optimize(size)]
 fn section_files(module: &Module) -> Vec<(&str, Vaddr)> {
     let placed = module.sections().filter(|section| section.size != 0);
     let mut files: Vec<_> = placed.map(|section| (section.name, section.addr)).collect();
@@ -253,6 +261,7 @@ fn kallsyms() {
 }
 
 /// Writes text to a control file.
+#[optimize(size)]
 pub fn write(path: &str, text: &[u8], append: bool) -> Result<(), Failure> {
     let name = path.trim_start_matches('/');
     let text = core::str::from_utf8(text)

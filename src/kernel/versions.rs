@@ -16,6 +16,7 @@ use crate::shell::args::module_name_eq;
 use crate::unpack::Pack;
 
 /// Refuses a module by its vermagic, or says what should be known of it.
+#[optimize(size)]
 pub fn check_kernel(word: &str, object: &Object<'_>) -> Result<(), String> {
     if Modinfo::of(object).licence().is_empty() {
         kprintln!("{word}: no MODULE_LICENSE, so exports for GPL-compatible modules are not for it");
@@ -68,6 +69,7 @@ fn mismatch<'a>(object: &Object<'a>, owners: &[Arc<Module>]) -> Option<(Mismatch
 
 /// Refuses a module called `name` that was built against others than those it was
 /// linked to, or uses what they keep for others.
+#[optimize(size)]
 pub fn check_imports(
     word: &str,
     name: &str,
@@ -87,6 +89,7 @@ pub fn check_imports(
     }
 }
 
+#[optimize(size)]
 fn check_namespaces(
     word: &str,
     name: &str,

@@ -85,7 +85,7 @@ pub static TABLE: &[Entry] = &[
     entry("wait", parse::wait, "wait [JOB]",
         "wait for a job and print its result, or for all jobs", "wait 1"),
     entry("stop", parse::stop, "stop JOB",
-        "end a job at its next tick", "stop 1"),
+        "end a job at its next tick", "stop 2"),
     entry("buf", parse::buf, "buf NAME SIZE|\"text\"|hex:00ff",
         "make a buffer that stays; &NAME is its address", "buf key hex:000102ff"),
     entry("x", parse::examine, "x ADDR|&NAME [LEN]",
@@ -198,6 +198,7 @@ pub fn find(name: &[u8]) -> Option<&'static Entry> {
 /// The command that `word` is perhaps a slip of: one edit away, or two if the
 /// name has more than four letters.
 #[must_use]
+#[cfg_attr(target_os = "none", optimize(size))]
 pub fn suggest(word: &[u8]) -> Option<&'static str> {
     let near = TABLE.iter().map(|entry| (edits(word, entry.name.as_bytes()), entry.name));
     near.filter(|&(edits, name)| edits <= 1 + usize::from(name.len() > 4) && edits < name.len())
@@ -210,6 +211,7 @@ const LONGEST: usize = 15;
 
 /// How many letters must be put in, taken out, replaced or swapped with their
 /// neighbour to make `name` of `word` (optimal string alignment).
+#[cfg_attr(target_os = "none", optimize(size))]
 fn edits(word: &[u8], name: &[u8]) -> usize {
     if name.len() > LONGEST || word.len() > LONGEST + 2 {
         return usize::MAX;

@@ -35,7 +35,7 @@ fn add(paths: &mut Vec<String>, parts: &[&str]) {
 fn paths() -> Vec<String> {
     let mut paths = livepatch::sysfs::paths();
     initrd::all().for_each(|file| paths.push(file.path.into()));
-    for file in ["cmdline", "exports", "kallsyms", "meminfo", "modules"] {
+    for file in &["cmdline", "exports", "kallsyms", "meminfo", "modules"] {
         add(&mut paths, &["proc/", file]);
     }
     // Directories that are there when nothing is in them.
@@ -46,7 +46,7 @@ fn paths() -> Vec<String> {
         let mut own = |directory: &str, file: &str| {
             add(&mut paths, &["sys/module/", &module.name, directory, file]);
         };
-        for file in ["/refcnt", "/coresize", "/initstate", "/holders/", "/sections/"] {
+        for file in &["/refcnt", "/coresize", "/initstate", "/holders/", "/sections/"] {
             own(file, "");
         }
         if version(&module).is_some() {
@@ -65,27 +65,35 @@ fn paths() -> Vec<String> {
     paths
 }
 
+/// The names in a directory, an empty one too if it is kept for them.
+#[inline(never)]
+#[optimize(size)]
+fn inside<'p>(paths: &'p [String], dir: &str) -> Option<Vec<&'p str>> {
+    let within = |path: &'p String| match dir {
+        "" => Some(path.as_str()),
+        _ => path.strip_prefix(dir)?.strip_prefix('/'),
+    };
+    let parts = paths.iter().filter_map(within);
+    let mut names: Vec<_> = parts.filter_map(|path| path.split('/').next()).collect();
+    names.sort_unstable();
+    names.dedup();
+    (!names.is_empty()).then_some(names)
+}
+
 /// Prints the names in a directory.
 #[optimize(size)]
 pub fn list(dir: &str) -> Result<(), String> {
     let dir = dir.trim_matches('/');
-    let prefix = if dir.is_empty() { String::new() } else { format!("{dir}/") };
     let paths = paths();
-    let mut names: Vec<&str> = paths
-        .iter()
-        .filter_map(|path| path.strip_prefix(prefix.as_str())?.split('/').next())
-        .collect();
-    names.sort_unstable();
-    names.dedup();
-    let (names, found) = (names.iter().filter(|name| !name.is_empty()), !names.is_empty());
-    if !found {
+    let Some(names) = inside(&paths, dir) else {
         let reason = if paths.iter().any(|path| path == dir) {
             "a file (see cat)"
         } else {
             "no such directory (see ls /)"
         };
         return Err(format!("/{dir}: {reason}"));
-    }
+    };
+    let names = names.iter().filter(|name| !name.is_empty());
     names.for_each(|name| kprintln!("{}", Shown(name.as_bytes())));
     Ok(())
 }
@@ -129,9 +137,7 @@ pub fn print(path: &str) -> Result<(), String> {
 /// Why a path is none of a file.
 #[optimize(size)]
 fn no_file(name: &str) -> &'static str {
-    let name = name.trim_end_matches('/');
-    let inside = |path: &String| path.strip_prefix(name).is_some_and(|it| it.starts_with('/'));
-    if name.is_empty() || paths().iter().any(inside) {
+    if inside(&paths(), name.trim_matches('/')).is_some() {
         "a directory (see ls)"
     } else {
         "no such file (see ls)"

@@ -18,9 +18,6 @@ use crate::unpack::Pack;
 /// Refuses a module by its vermagic, or says what should be known of it.
 #[optimize(size)]
 pub fn check_kernel(word: &str, object: &Object<'_>) -> Result<(), String> {
-    if Modinfo::of(object).licence().is_empty() {
-        kprintln!("{word}: no MODULE_LICENSE, so exports for GPL-compatible modules are not for it");
-    }
     let vermagic = Modinfo::of(object).get("vermagic");
     match versions::judge(vermagic) {
         Fit::Fits => {}
@@ -81,7 +78,12 @@ pub fn check_imports(
     let owners: Vec<_> = used.cloned().collect();
     check_namespaces(word, name, object, &owners)?;
     match mismatch(object, &owners) {
-        None => Ok(()),
+        None => {
+            if Modinfo::of(object).licence().is_empty() {
+                kprintln!("{word}: no MODULE_LICENSE, so no exports for GPL-compatible modules");
+            }
+            Ok(())
+        }
         Some((Mismatch { name, wanted, found }, owner)) => Err(format!(
             "{word}: built with version {wanted:#010x} of {name}, but {owner} has {found:#010x}; \
              build both for one kernel, or use --force"

@@ -13,6 +13,7 @@ use crate::kprintln;
 use crate::loader::stubs::StubKind;
 use crate::loader::{Group, Name, SiteKind};
 use crate::machine::{boot, memory, mmu, paca as cpu, smp, spr};
+use crate::shell::args::SymbolName;
 use crate::shell::command::{Place, Target};
 use crate::trace::filter::Filter;
 
@@ -100,21 +101,21 @@ pub fn stubs(word: &str) -> Done {
 /// Lists call sites: address, function, kind, state; then why others are none.
 #[optimize(size)]
 pub fn sites(glob: Option<&str>) -> Done {
-    let parse = |word: &str| Filter::parse([word]).map_err(|error| error.to_string());
-    let mut filter = glob.map(parse).transpose()?;
+    // A module's name, if no function has it, means all of the module.
+    let whole = glob.filter(|word| {
+        let name = SymbolName { module: None, name: (*word).into() };
+        modules::find(word).is_some() && symbols::candidates(&name).is_empty()
+    });
+    let whole = whole.map(|word| format!("{word}:*"));
+    let filter = match whole.as_deref().or(glob) {
+        Some(word) => Some(Filter::parse([word]).map_err(|error| error.to_string())?),
+        None => None,
+    };
     let own = filter.as_ref().map(tracing::own_rows).unwrap_or_default();
-    let mut rows = tracing::rows(filter.as_ref());
-    // No function of that name, but a module.
-    if rows.is_err()
-        && let Some(module) = glob.and_then(modules::find)
-    {
-        filter = Some(parse(&format!("{}:*", module.name))?);
-        rows = tracing::rows(filter.as_ref());
-    }
     for (name, row) in own {
         kprintln!("{} {}:{name} patchable {}", row.at, own::NAME, row.state);
     }
-    for (module, name, row) in rows? {
+    for (module, name, row) in tracing::rows(filter.as_ref())? {
         let kind = match row.kind {
             SiteKind::Profile => "profile",
             SiteKind::ProfileStd => "profile-std",

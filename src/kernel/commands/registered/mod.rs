@@ -27,9 +27,10 @@ use crate::compat::errno;
 use crate::compat::registry::Kind;
 use crate::kernel::call::{self, CallEnd};
 use crate::kernel::initrd;
-use crate::kernel::modules::{self, Failure, Module};
+use crate::kernel::modules::{Failure, Module};
 use crate::kernel::registry::{self, Entry};
 use crate::kernel::symbols;
+use crate::initrd::File;
 use crate::kprintln;
 use crate::machine::memory::{self, Block};
 use crate::shell::args::Arg;
@@ -45,7 +46,7 @@ pub fn list(what: Option<&str>) -> Done {
         return Err(nothing(what));
     }
     if entries.is_empty() {
-        kprintln!("nothing registered yet (insmod a module that does)");
+        kprintln!("none is registered (insmod a module that registers one)");
     }
     for entry in entries {
         let module = entry.module().map_or(String::new(), |module| module.name.clone());
@@ -82,18 +83,21 @@ pub fn put_to_use(request: &UseRequest) -> Done {
 
 #[optimize(size)]
 fn nothing(what: &str) -> Failure {
-    // A module file here that may register it, by the names that Linux gives them.
-    let mut remedy = String::from("insmod its module");
-    let name = what.to_ascii_lowercase();
-    for (before, after) in
-        [("", ""), ("", "_generic"), ("nls_", ""), ("ts_", ""), ("xt_", ""), ("em_", "")]
-    {
-        let module = format!("{before}{name}{after}");
-        if initrd::find_module(&module).is_some() && modules::find(&module).is_none() {
-            remedy = format!("perhaps modprobe {module}");
-        }
-    }
-    format!("{what}: nothing of that kind or name is registered (see registered; {remedy})").into()
+    // A module file here that is called so, but for what Linux puts before or after it.
+    let named = |file: &File<'_>| {
+        let name = file.base_name().as_bytes();
+        let name = match name {
+            [b'a'..=b'z', b'a'..=b'z', b'_', rest @ ..] => rest,
+            _ => name.strip_prefix(b"nls_").unwrap_or(name),
+        };
+        name.split_at_checked(what.len()).is_some_and(|(name, rest)| {
+            name.eq_ignore_ascii_case(what.as_bytes())
+                && (rest.starts_with(b".ko") || rest.starts_with(b"_generic"))
+        })
+    };
+    let file = initrd::all().find(named).map_or("its module", |file| file.base_name());
+    format!("{what}: nothing of that kind or name is registered (see registered; modprobe {file})")
+        .into()
 }
 
 /// Something registered, while it is used: its module stays.

@@ -27,7 +27,11 @@ use crate::shell::error::Shown;
 
 #[inline(never)]
 fn add(paths: &mut Vec<String>, parts: &[&str]) {
-    paths.push(parts.concat());
+    let mut path = String::new();
+    for part in parts {
+        path += part;
+    }
+    paths.push(path);
 }
 
 /// Every path that there is now, without the leading slash.
@@ -69,12 +73,12 @@ fn paths() -> Vec<String> {
 #[inline(never)]
 #[optimize(size)]
 fn inside<'p>(paths: &'p [String], dir: &str) -> Option<Vec<&'p str>> {
-    let within = |path: &'p String| match dir {
-        "" => Some(path.as_str()),
-        _ => path.strip_prefix(dir)?.strip_prefix('/'),
-    };
-    let parts = paths.iter().filter_map(within);
-    let mut names: Vec<_> = parts.filter_map(|path| path.split('/').next()).collect();
+    let mut names = Vec::new();
+    for path in paths {
+        let Some(rest) = path.strip_prefix(dir) else { continue };
+        let rest = if dir.is_empty() { Some(rest) } else { rest.strip_prefix('/') };
+        names.extend(rest.and_then(|rest| rest.split('/').next()));
+    }
     names.sort_unstable();
     names.dedup();
     (!names.is_empty()).then_some(names)
@@ -137,7 +141,7 @@ pub fn print(path: &str) -> Result<(), String> {
 /// Why a path is none of a file.
 #[optimize(size)]
 fn no_file(name: &str) -> &'static str {
-    if inside(&paths(), name.trim_matches('/')).is_some() {
+    if inside(&paths(), name.strip_suffix('/').unwrap_or(name)).is_some() {
         "a directory (see ls)"
     } else {
         "no such file (see ls)"

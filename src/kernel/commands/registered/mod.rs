@@ -30,7 +30,6 @@ use crate::kernel::initrd;
 use crate::kernel::modules::{Failure, Module};
 use crate::kernel::registry::{self, Entry};
 use crate::kernel::symbols;
-use crate::initrd::File;
 use crate::kprintln;
 use crate::machine::memory::{self, Block};
 use crate::shell::args::Arg;
@@ -84,18 +83,20 @@ pub fn put_to_use(request: &UseRequest) -> Done {
 #[optimize(size)]
 fn nothing(what: &str) -> Failure {
     // A module file here that is called so, but for what Linux puts before or after it.
-    let named = |file: &File<'_>| {
-        let name = file.base_name().as_bytes();
-        let name = match name {
-            [b'a'..=b'z', b'a'..=b'z', b'_', rest @ ..] => rest,
-            _ => name.strip_prefix(b"nls_").unwrap_or(name),
+    let mut file = "its module";
+    for other in initrd::all() {
+        let name = match other.base_name().as_bytes() {
+            [b'n', b'l', b's', b'_', rest @ ..] => rest,
+            [_, _, b'_', rest @ ..] => rest,
+            name => name,
         };
-        name.split_at_checked(what.len()).is_some_and(|(name, rest)| {
-            name.eq_ignore_ascii_case(what.as_bytes())
-                && (rest.starts_with(b".ko") || rest.starts_with(b"_generic"))
-        })
-    };
-    let file = initrd::all().find(named).map_or("its module", |file| file.base_name());
+        if let Some((name, rest)) = name.split_at_checked(what.len())
+            && name.eq_ignore_ascii_case(what.as_bytes())
+            && (rest.starts_with(b".ko") || rest.starts_with(b"_generic"))
+        {
+            file = other.base_name();
+        }
+    }
     format!("{what}: nothing of that kind or name is registered (see registered; modprobe {file})")
         .into()
 }

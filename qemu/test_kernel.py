@@ -459,6 +459,12 @@ class Told(Booted):
         self.assertIn("unresolved: " + "a" * 200 + "..., " + "b" * 200 + "..., ", refusal)
         self.assertLess(len(refusal), 2500)
 
+    def test_a_stub_is_said_to_lead_to_the_name_that_its_module_calls(self):
+        # Here kfree and vfree are one function.
+        lines = self.boot("insmod isofs --link-only; stubs isofs", MODULES=self.debian("isofs"))[2]
+        for name in "kfree", "vfree":
+            self.assertEqual([line.split()[2:] for line in lines].count(["->", name]), 1, lines)
+
     def test_a_module_whose_sections_are_empty_has_their_directory(self):
         text = "\n.section .modinfo,\"a\"\n.asciz \"license=GPL\"\n.text\n.abiversion 2\n"
         subprocess.run(["powerpc64le-linux-gnu-as", "-o", os.path.join(self.dir, "empty.ko"), "-"],

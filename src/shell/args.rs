@@ -246,9 +246,21 @@ mod tests {
 
     #[test]
     fn what_is_not_all_digits_is_no_integer() {
-        for word in
-            ["", "-", "U+", "u+1", "0x", "-0x", "--1", "+1", "1a", "0xg", "0X1", " 1", "99999999999999999999x"]
-        {
+        for word in [
+            "",
+            "-",
+            "U+",
+            "u+1",
+            "0x",
+            "-0x",
+            "--1",
+            "+1",
+            "1a",
+            "0xg",
+            "0X1",
+            " 1",
+            "99999999999999999999x",
+        ] {
             assert_eq!(parse_int(word.as_bytes()), Err(IntError::NotAnInteger), "{word:?}");
         }
     }

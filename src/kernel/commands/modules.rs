@@ -35,7 +35,9 @@ pub fn insmod(
         wrong_profile_stubs: stubs == StubChoice::Wrong,
     };
     if options.wrong_profile_stubs {
-        kprintln!("{word}: its profiling calls will spoil r2 (--stubs=wrong), for tests of just that");
+        kprintln!(
+            "{word}: its profiling calls will spoil r2 (--stubs=wrong), for tests of just that"
+        );
     }
     told(word, |word| modules::insmod(word, options, params))
 }
@@ -86,7 +88,8 @@ fn probe(word: &str, params: &[Param], path: &mut Vec<String>) -> Done {
         return if params.is_empty() {
             Ok(())
         } else {
-            Err(format!("{word}: loaded already, so its parameters cannot be set (rmmod it first)").into())
+            Err(format!("{word}: loaded already, so its parameters cannot be set (rmmod it first)")
+                .into())
         };
     }
     if path.iter().any(|seen| seen == word) {

@@ -49,7 +49,10 @@ fn insmod_takes_options_in_any_place_and_parameters_after_the_name() {
     assert_eq!(ok(r#"insmod --stubs=seed a-b p=1=2 --link-only --force q= r="x y""#), expected);
     let Command::Insmod { params, .. } = ok("insmod a p q=") else { panic!() };
     assert_eq!(params, [Param { name: "p".into(), value: None }, param("q", "")]);
-    assert_eq!(ok("modprobe a p"), Command::Modprobe { module: "a".into(), params: params[..1].into() });
+    assert_eq!(
+        ok("modprobe a p"),
+        Command::Modprobe { module: "a".into(), params: params[..1].into() }
+    );
     assert!(refusal("modprobe a --force").starts_with("modprobe: --force: not an option here"));
     assert!(refusal("insmod a =1").contains("write name=value"));
     assert!(refusal("insmod a --stubs=best").contains("--stubs=default|seed|linux|wrong"));
@@ -198,10 +201,7 @@ fn repeat_takes_one_quoted_script_or_the_words_of_one_command() {
     let words = r#"call f "a \"b\";" -1 """#;
     let line = format!("repeat -q -t 60 {words}");
     assert_eq!(ok(&line), repeat(Until::Seconds(60), true, words));
-    assert_eq!(
-        refusal("repeat 0 mem"),
-        "repeat: COUNT 0: out of range (use 1 or more)"
-    );
+    assert_eq!(refusal("repeat 0 mem"), "repeat: COUNT 0: out of range (use 1 or more)");
     assert!(refusal("repeat -t 0 mem").contains("SECONDS 0: out of range"));
     assert!(refusal("repeat -z 1 mem").contains("-z: not an option"));
     assert_eq!(ok("repeat -t 60 -q mem"), repeat(Until::Seconds(60), true, "mem"));
@@ -211,7 +211,9 @@ fn repeat_takes_one_quoted_script_or_the_words_of_one_command() {
 
 #[test]
 fn nls_reads_characters_as_it_prints_them() {
-    let Command::Use(UseRequest { args, .. }) = ok("nls cp437 U+00C7 0xc7 U+00e7") else { panic!() };
+    let Command::Use(UseRequest { args, .. }) = ok("nls cp437 U+00C7 0xc7 U+00e7") else {
+        panic!()
+    };
     assert_eq!(args, [Arg::Int(0xc7), Arg::Int(0xc7), Arg::Int(0xe7)]);
     assert!(refusal("nls cp437 U+").starts_with("nls: U+: not an argument"));
     let Command::Use(UseRequest { args, .. }) = ok("nls cp437 \"U+00C7\"") else { panic!() };

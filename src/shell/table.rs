@@ -61,7 +61,7 @@ pub static TABLE: &[Entry] = &[
         "load a module: relocate it, make its stubs, run its init function\n\
          --link-only: missing names become traps, and nothing of it ever runs\n\
          --force: also if its vermagic, checksums or namespaces do not fit\n\
-         --stubs: default ones can be aimed elsewhere; as in the thread of 2016; as Linux's; wrong: profiling calls spoil r2, for tests\n\
+         --stubs=seed|linux: shaped as in the thread of 2016 or as Linux's, to compare; wrong: profiling calls spoil r2, for tests\n\
          param: see modinfo; a bare name is true",
         "insmod hello times=2"),
     entry("rmmod", parse::rmmod, "rmmod MOD",

@@ -444,11 +444,116 @@ class Output(Booted):
         listed = [line.split()[0] for line in self.boot("help")[2][1:-1]]
         self.assertIn("insmod", listed)
         lines = self.boot("; ".join(f"help {name}" for name in listed))[2][1:-1]
-        self.assertEqual(len(lines), 3 * len(listed))
-        for name, about, usage, example in zip(listed, lines[::3], lines[1::3], lines[2::3]):
-            self.assertRegex(about, rf"^{name}: \S")
-            self.assertRegex(usage, rf"^usage: {name}($| )")
-            self.assertRegex(example, rf"^example: {name}($| )")
+        for name in listed:
+            self.assertRegex(lines[0], rf"^{name}: \S")
+            usage = next(n for n, line in enumerate(lines) if line.startswith("usage: "))
+            self.assertRegex(lines[usage], rf"^usage: {name}($| )")
+            self.assertRegex(lines[usage + 1], rf"^example: {name}($| )")
+            lines = lines[usage + 2:]
+        self.assertEqual(lines, [])
+
+
+class Examples(Booted):
+    """The example of each command's help runs, in one boot."""
+
+    # What an example needs to be done before, and what must be undone after it.
+    BEFORE = {"insmod": "", "rmmod": "", "modprobe": "", "wait": "call -b -c 1 msleep 1",
+              "stop": "call -b -c 1 msleep 60000", "x": "buf key 32", "nls": "insmod charset",
+              "call": "insmod hello"}
+    AFTER = {"insmod": "rmmod hello", "rmmod": "insmod demo", "livepatch": "livepatch disable demo_fix",
+             "set": "set -e", "call": "rmmod hello"}
+    # Debian's modules, those that are needed first before the others.
+    DEBIAN = {"hash": ["sha512_generic"], "cipher": ["twofish_common", "twofish_generic"],
+              "compress": ["lz4_compress", "lz4"], "keymap": ["rc-hauppauge"],
+              "search": ["ts_kmp"], "match": ["xt_length"], "target": ["xt_mark"]}
+    # The machine is no more.
+    ENDS = {"reboot", "exit", "quit", "poweroff", "selftest"}
+
+    def examples(self):
+        listed = [line.split()[0] for line in self.boot("help")[2][1:-1]]
+        lines = self.boot("; ".join(f"help {name}" for name in listed))[2]
+        found = [line.removeprefix("example: ") for line in lines if line.startswith("example: ")]
+        self.assertEqual(len(found), len(listed))
+        return dict(zip(listed, found))
+
+    def test_those_that_need_nothing_of_debians(self):
+        commands = ["insmod demo"]
+        for name, example in self.examples().items():
+            if name not in self.ENDS | self.DEBIAN.keys():
+                commands += [self.BEFORE.get(name, ""), example, self.AFTER.get(name, "")]
+        lines = self.boot("\n".join(commands), SMP="2")[2]
+        self.assertEqual(lines[-1], "tocsin: ok", lines[-3:])
+        self.assertIn("U+0048 U+0065 U+006c U+006c U+006f", lines)
+
+    def test_those_that_need_debians(self):
+        files = {word: self.debian(word) for words in self.DEBIAN.values() for word in words}
+        examples, commands = self.examples(), []
+        for name, modules in self.DEBIAN.items():
+            self.assertIn(f"needs Debian's {modules[-1]}", "\n".join(self.boot(f"help {name}")[2]))
+            # Without its module, the refusal says which.
+            commands += [f"! {examples[name]}", f"modprobe {modules[-1]}", examples[name]]
+        lines = self.boot("\n".join(commands), MODULES=" ".join(files.values()))[2]
+        self.assertEqual(lines[-1], "tocsin: ok", lines)
+        for name, modules in self.DEBIAN.items():
+            self.assertEqual([line for line in lines if line.startswith(f"{name}: ")],
+                             [f"{name}: {examples[name].split()[1]}: nothing of that kind or name is "
+                              f"registered (see registered; modprobe {modules[-1]}.ko)"])
+
+
+class Told(Booted):
+    """What is said of a module that is not quite as it should be."""
+
+    def write(self, file, data):
+        with open(os.path.join(self.dir, file), "wb") as out:
+            out.write(data)
+
+    def sample(self, name):
+        return read(os.path.join(ROOT, "target", "modules", name + ".ko"))
+
+    def told(self, cmd):
+        return self.boot(cmd, MODULES=self.dir)[2][1:]
+
+    def test_of_another_kernel_and_under_another_name(self):
+        data = self.sample("refuses")
+        old = b"vermagic=tocsin ppc64le elfv2\0"
+        self.assertIn(old, data)
+        self.write("other.ko", data.replace(old, b"vermagic=5.9.0 SMP mod_unload".ljust(len(old), b"\0")))
+        self.assertEqual(self.told("! insmod other"), [
+            "other: built for Linux 5.9.0, but structures are laid out here as in 6.1; loaded all the "
+            "same (should it fault, build it for 6.1)",
+            "insmod: other: refuses: its init function returned -19 (ENODEV), so it was unloaded",
+            "tocsin: ok"])
+
+    def test_without_a_licence(self):
+        self.write("free.ko", self.sample("hello").replace(b"license=", b"licence="))
+        self.assertEqual(self.told("insmod free; rmmod hello")[0],
+                         "free: no MODULE_LICENSE, so no exports for GPL-compatible modules")
+
+    def test_a_parameters_name_stays_on_its_line(self):
+        self.write("lines.ko", self.sample("params").replace(b"\0p_few\0", b"\0p\nfew\0"))
+        self.assertIn(r"p\x0afew", self.told("insmod lines; ls /sys/module/params/parameters"))
+
+    def test_names_of_thousands_of_bytes_are_cut(self):
+        text = "\n.section .modinfo,\"a\"\n.asciz \"license=GPL\"\n.text\n.abiversion 2\n"
+        text += "".join(f"bl {letter * 2046}\nnop\n" for letter in "abcdefgh")
+        subprocess.run(["powerpc64le-linux-gnu-as", "-o", os.path.join(self.dir, "names.ko"), "-"],
+                       input=text, check=True, encoding="utf-8")
+        refusal = self.told("! insmod names")[0]
+        self.assertIn("unresolved: " + "a" * 200 + "..., " + "b" * 200 + "..., ", refusal)
+        self.assertLess(len(refusal), 2500)
+
+    def test_a_stub_is_said_to_lead_to_the_name_that_its_module_calls(self):
+        # Here kfree and vfree are one function.
+        lines = self.boot("insmod isofs --link-only; stubs isofs", MODULES=self.debian("isofs"))[2]
+        for name in "kfree", "vfree":
+            self.assertEqual([line.split()[2:] for line in lines].count(["->", name]), 1, lines)
+
+    def test_a_module_whose_sections_are_empty_has_their_directory(self):
+        text = "\n.section .modinfo,\"a\"\n.asciz \"license=GPL\"\n.text\n.abiversion 2\n"
+        subprocess.run(["powerpc64le-linux-gnu-as", "-o", os.path.join(self.dir, "empty.ko"), "-"],
+                       input=text, check=True, encoding="utf-8")
+        self.assertEqual(self.told("insmod empty; ls /sys/module/empty/sections; stubs empty"),
+                         ["empty: no stubs: no call leaves it", "tocsin: ok"])
 
 
 class Long(Booted):
@@ -673,7 +778,9 @@ class Spoiled(Booted):
             with self.subTest(name):
                 blocks = self.blocks(name)
                 loads = [block for block in blocks if block[0].startswith("> insmod")]
-                refusals = [block[1:] for block in loads if block[1:]]
+                # That it states no licence is a note, and no refusal.
+                told = [[it for it in block[1:] if "no MODULE_LICENSE" not in it] for block in loads]
+                refusals = [lines for lines in told if lines]
                 for lines in refusals:
                     self.assertEqual(len(lines), 1, lines)
                     # A thing, a reason, a remedy.
@@ -690,8 +797,8 @@ class Spoiled(Booted):
         with open(os.path.join(self.dir, "forged.ko"), "wb") as file:
             file.write(data)
         self.assertEqual(self.boot("! insmod forged", MODULES=self.dir)[2][1:], [
-            r"insmod: forged: unresolved: \x0atocsin; no module here exports them, and Tocsin has "
-            "not all that Linux has, so use --link-only", "tocsin: ok"])
+            r"insmod: forged: unresolved: \x0atocsin; no module here exports it, and Tocsin has "
+            "not all that Linux has; insmod --link-only takes it to be looked at, but never run", "tocsin: ok"])
 
 
 if __name__ == "__main__":

@@ -16,11 +16,14 @@ use crate::shell::args::module_name_eq;
 use crate::unpack::Pack;
 
 /// Refuses a module by its vermagic, or says what should be known of it.
+#[optimize(size)]
 pub fn check_kernel(word: &str, object: &Object<'_>) -> Result<(), String> {
     let vermagic = Modinfo::of(object).get("vermagic");
     match versions::judge(vermagic) {
         Fit::Fits => {}
-        Fit::Note(note) => kprintln!("{word}: {note}"),
+        Fit::Note(note) => {
+            kprintln!("{word}: {note}; loaded all the same (should it fault, build it for 6.1)");
+        }
         Fit::Unfit(why) => return Err(format!("{word}: {why}, or use --force")),
     }
     let ours = vermagic.is_none_or(|vermagic| vermagic.starts_with("tocsin"));
@@ -63,6 +66,7 @@ fn mismatch<'a>(object: &Object<'a>, owners: &[Arc<Module>]) -> Option<(Mismatch
 
 /// Refuses a module called `name` that was built against others than those it was
 /// linked to, or uses what they keep for others.
+#[optimize(size)]
 pub fn check_imports(
     word: &str,
     name: &str,
@@ -74,7 +78,12 @@ pub fn check_imports(
     let owners: Vec<_> = used.cloned().collect();
     check_namespaces(word, name, object, &owners)?;
     match mismatch(object, &owners) {
-        None => Ok(()),
+        None => {
+            if Modinfo::of(object).licence().is_empty() {
+                kprintln!("{word}: no MODULE_LICENSE, so no exports for GPL-compatible modules");
+            }
+            Ok(())
+        }
         Some((Mismatch { name, wanted, found }, owner)) => Err(format!(
             "{word}: built with version {wanted:#010x} of {name}, but {owner} has {found:#010x}; \
              build both for one kernel, or use --force"
@@ -82,6 +91,7 @@ pub fn check_imports(
     }
 }
 
+#[optimize(size)]
 fn check_namespaces(
     word: &str,
     name: &str,
@@ -141,7 +151,7 @@ pub fn refusal(word: &str, error: LoadError, object: &Object<'_>) -> String {
     let LoadError::Unresolved { names, more } = &error else {
         return format!("{word}: {error}");
     };
-    let mut text = format!("{word}: unresolved: {}", names.join(", "));
+    let mut text = format!("{word}: unresolved: {}", listed(&mut names.iter().map(String::as_str)));
     if *more > 0 {
         text += &format!(" and {more} more");
     }
@@ -160,21 +170,40 @@ pub fn refusal(word: &str, error: LoadError, object: &Object<'_>) -> String {
             let bytes = unpacked.as_ref().map_or(file.data, ModuleFile::bytes);
             let has = hunt.look_into(bytes);
             if !has.is_empty() {
-                text += &format!("; modprobe {module}, which has {}", has.join(", "));
+                text += &format!("; modprobe {module}, which has {}", listed(&mut has.into_iter()));
             }
         }
     }
     if !hunt.missing.is_empty() {
-        let all = hunt.missing.len() == names.len();
-        let which = if all { "them".into() } else { hunt.missing.join(", ") };
+        let which = match (names.len(), hunt.missing.len()) {
+            (1, _) => "it".into(),
+            (all, missing) if all == missing => "them".into(),
+            _ => listed(&mut hunt.missing.iter().copied()),
+        };
         let but = match (hunt.packed, hunt.left) {
             (_, 0) => " (not all were looked into)",
             (true, _) => " (compressed ones were not looked into)",
             (false, _) => "",
         };
         text += &format!(
-            "; no module here exports {which}{but}, and Tocsin has not all that Linux has, so use --link-only"
+            "; no module here exports {which}{but}, and Tocsin has not all that Linux has; insmod --link-only takes it to be looked at, but never run"
         );
+    }
+    text
+}
+
+/// Longest name that is shown whole.
+const SHOWN_MAX: usize = 200;
+
+/// Names in a line: those of mangled symbols may have thousands of bytes.
+#[optimize(size)]
+fn listed(names: &mut dyn Iterator<Item = &str>) -> String {
+    let mut text = String::new();
+    for name in names {
+        text += if text.is_empty() { "" } else { ", " };
+        let shown = &name[..name.floor_char_boundary(SHOWN_MAX)];
+        text += shown;
+        text += if shown.len() < name.len() { "..." } else { "" };
     }
     text
 }

@@ -133,7 +133,9 @@ impl Kernel {
             Command::Echo { text, to: Some(to) } => files::write(&to.file, text, to.append),
             Command::Help(None) => {
                 for entry in table::TABLE {
-                    kprintln!("{:<12} {}", entry.name, entry.help);
+                    let end = entry.help.bytes().position(|byte| byte == b'\n');
+                    let line = entry.help.get(..end.unwrap_or(entry.help.len()));
+                    kprintln!("{:<12} {}", entry.name, line.unwrap_or_default());
                 }
                 Ok(())
             }

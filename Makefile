@@ -52,7 +52,7 @@ CORPUS_LINK  = target/debug/corpus-link
 SPOIL        = target/debug/tocsin-spoil
 
 .PHONY: help deps run debug test test-host test-qemu test-matrix test-media image stress corpus fuzz \
-         sanitize lint kernel module modules bad-modules debian-modules newer-modules grub-modules ko \
+         sanitize lint kernel module template modules bad-modules debian-modules newer-modules grub-modules ko \
          trace-summary trace-json trace-folded patch flame picture bench book clean FORCE
 
 help: ## list the targets
@@ -203,10 +203,16 @@ $(SPOIL): FORCE
 target/tocsin: $(KERNEL_ELF) $(KSYMS) tools/kernel-image.sh
 	@tools/kernel-image.sh $(KSYMS) $(KERNEL_ELF) $@
 
-module: ## build a module of yours: SRC="x.c ..." OUT=x.ko, for Linux's headers or ours
+module: ## build a module of yours: SRC="x.c ..." OUT=x.ko (C as for Linux, assembly), or SRC=x.rs
 	@tools/deps.sh build
 	@$(MAKE) --no-print-directory -C modules module SRC='$(SRC)' OUT='$(OUT)' CALLER='$(CALLER)' \
 	  MODULE_FLAGS='$(MODULE_FLAGS)'
+
+# LANG is also what the environment calls a person's language: only a word of this
+# command line counts.
+template: ## write a module to begin with: NAME=x LANG=c or rust
+	@$(MAKE) --no-print-directory -C modules template NAME='$(NAME)' CALLER='$(CALLER)' \
+	  LANGUAGE='$(if $(filter command%,$(origin LANG)),$(LANG),c)'
 
 patch: ## make a live patch of two sources of a module: OLD=a.c NEW=b.c OUT=p.ko [MODULE=a]
 	@tools/deps.sh build

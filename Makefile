@@ -70,7 +70,7 @@ run: kernel modules $(if $(MEDIUM),image) ## boot in QEMU: the demo and a shell,
 	@tools/deps.sh run
 	@exec qemu/run.sh
 
-debug: kernel modules ## the same, stopped at its first instruction, under gdb
+debug: kernel modules ## the same under gdb, which knows modules, sites and stubs: GDBFLAGS="-ex 'break answer'"
 	@tools/deps.sh run debug
 	@exec tools/debug.sh
 
@@ -82,7 +82,7 @@ image: kernel modules ## make boot media in target/image: disk, ISO, network, GR
 # --- testing ---------------------------------------------------------------
 
 test: kernel bad-modules debian-modules $(CORPUS_LINK) $(SPOIL) ## every host test and every QEMU test, with a minute of stress
-	@tools/deps.sh run test media
+	@tools/deps.sh run test media debug
 	@$(with_debian) exec tools/test.sh host qemu
 
 test-host: modules debian-modules ## tests of the pure code and of the scripts
@@ -90,7 +90,7 @@ test-host: modules debian-modules ## tests of the pure code and of the scripts
 	@$(with_debian) exec tools/test.sh host
 
 test-qemu: kernel bad-modules debian-modules $(CORPUS_LINK) $(SPOIL) ## console transcripts (qemu/cases); CASES='name ...' for some
-	@tools/deps.sh run test media
+	@tools/deps.sh run test media debug
 	@$(with_debian) exec tools/test.sh qemu
 
 # Both translations, on every CPU that has them, with 1 to 8 CPUs; once with SLOF;

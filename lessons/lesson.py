@@ -1,0 +1,369 @@
+#!/usr/bin/env python3
+"""The lessons: their sessions replayed, their exercises handed out and graded.
+
+    lesson.py show N        what to read and do; hands out the exercise (make lesson N=3)
+    lesson.py grade N       is the exercise done? (make grade N=3)
+    lesson.py replay [N]    types what the pages show, and compares every line
+    lesson.py test [N]      the same, and: each exercise as handed out fails, each
+                            solution passes; ends with `N passed, N failed`
+    lesson.py record N      puts into a page what its commands print now
+
+    docs/lessons/03-words.md      the page
+    lessons/03-words/             the exercise as it is handed out, and check.py
+    lessons/solutions/03-words/   one way to do it
+    exercises/03-words/           yours: what `show` makes and `grade` reads
+
+A page's blocks that begin with ```console are one session, each line `> COMMAND` and
+then what it prints. `...` is any lines. A long number in hex (0x and 7 digits or more)
+is an address: another build may have another one, but it has to be the same one
+everywhere on the page; one in a command is replaced by this build's. `…` is anything
+within a line. All else is compared as it stands. The comment
+`<!-- session MMU=off modules=a,b -->` has variables of qemu/run.sh, and modules.
+"""
+
+import concurrent.futures
+import difflib
+import importlib.util
+import os
+import re
+import shutil
+import subprocess
+import sys
+import threading
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(HERE)
+PAGES = os.path.join(ROOT, "docs", "lessons")
+YOURS = os.path.join(ROOT, "exercises")
+BUILT = os.path.join(ROOT, "target", "lessons")
+sys.path[:0] = [HERE, os.path.join(ROOT, "qemu")]
+
+import cases  # noqa: E402  (qemu/cases.py: where modules are found)
+
+# `make module` remembers who exports what: one at a time.
+BUILDING = threading.Lock()
+# Below are the kernel's own functions and data, each of which may move by itself.
+MODULES_FROM = 0x10000000
+ADDRESS = re.compile(r"0x[0-9a-f]{7,16}\b")
+
+
+def names():
+    """The lessons, in order: 01-entry, ..."""
+    return sorted(name[:-3] for name in os.listdir(PAGES) if re.match(r"\d\d-.*\.md$", name))
+
+
+def lesson(number):
+    for name in names():
+        if number.isdecimal() and int(name[:2]) == int(number):
+            return name
+    sys.exit(f"lesson: {number or 'N'}: there are lessons 1 to {len(names())}: make lesson N=1")
+
+
+# --- pages ------------------------------------------------------------------
+
+
+class Page:
+    """A lesson's page: its title, its session, and where that stands."""
+
+    def __init__(self, name):
+        self.path = os.path.join(PAGES, name + ".md")
+        with open(self.path, encoding="utf-8") as file:
+            self.lines = file.read().split("\n")
+        self.title = self.lines[0].lstrip("# ")
+        self.settings, self.modules = [], []
+        for line in self.lines:
+            found = re.fullmatch(r"<!-- session (.*) -->", line)
+            for word in found[1].split() if found else []:
+                if word.startswith("modules="):
+                    self.modules = word[8:].split(",")
+                else:
+                    self.settings.append(word)
+
+    def session(self):
+        """(number of the line, the line) of what is typed and printed."""
+        inside = False
+        for number, line in enumerate(self.lines):
+            if line.startswith("```"):
+                inside = line == "```console"
+            elif inside:
+                yield number, line
+
+    def steps(self, here):
+        """(command, what the page says that it prints), with this build's addresses."""
+        steps = []
+        for _, line in self.session():
+            if line.startswith("> "):
+                steps.append((ADDRESS.sub(lambda found: moved(found[0], here), line[2:]), []))
+            else:
+                steps[-1][1].append(line)
+        return steps
+
+
+def moved(address, here):
+    """This build's address for one of the page's: that of its neighbour tells.
+
+    A module's image moves as a whole, so what lies near has moved as far.
+    """
+    at = int(address, 16)
+    near = min(here, key=lambda known: abs(known - at), default=None)
+    if near is None or abs(near - at) > 0x10000:
+        return address
+    return f"{here[near] + at - near:#x}"
+
+
+def fits(expected, line, here):
+    """The addresses known afterwards if a line is what the page says; or None."""
+    pieces = re.split(f"({ADDRESS.pattern}|…)", expected)
+    regex = "".join(
+        re.escape(piece) if number % 2 == 0 else ".*" if piece == "…" else "(0x[0-9a-f]+)"
+        for number, piece in enumerate(pieces)
+    )
+    found = re.fullmatch(regex, line)
+    if not found:
+        return None
+    known = dict(here)
+    for page, live in zip((piece for piece in pieces[1::2] if piece != "…"), found.groups()):
+        at, is_at = int(page, 16), int(live, 16)
+        if known.setdefault(at, is_at) != is_at or not alike(at, is_at, known):
+            return None
+    return known
+
+
+def alike(at, is_at, known):
+    """Whether an address of a module or stack lies where its neighbours say."""
+    if at < MODULES_FROM:
+        return True
+    return all(known[a] - a == is_at - at for a in known if abs(a - at) < 0x1000 and a >= MODULES_FROM)
+
+
+def all_fit(expected, lines, here):
+    """The same for all that a command prints; `...` takes as few lines as it can."""
+    if not expected:
+        return here if not lines else None
+    if expected[0] == "...":
+        for skipped in range(len(lines) + 1):
+            known = all_fit(expected[1:], lines[skipped:], here)
+            if known is not None:
+                return known
+        return None
+    known = fits(expected[0], lines[0], here) if lines else None
+    return None if known is None else all_fit(expected[1:], lines[1:], known)
+
+
+def follow(steps, answers):
+    """(what is wrong, addresses by the page's) of a session."""
+    here = {}
+    for (command, expected), got in zip(steps, answers):
+        known = all_fit(expected, got, here)
+        if known is None:
+            return [f"> {command}"] + [row for row in difflib.ndiff(expected, got) if row[0] != "?"], here
+        here = known
+    if len(answers) < len(steps):
+        return [f"> {steps[len(answers)][0]}", "  was not reached"], here
+    return [], here
+
+
+def cut(commands, lines):
+    """What each command printed; those that were not reached are missing."""
+    answers, current = [], None
+    for line in lines[:-1]:  # the last is the verdict
+        if len(answers) < len(commands) and line == "> " + commands[len(answers)]:
+            current = []
+            answers.append(current)
+        elif current is not None:
+            current.append(line)
+    return answers
+
+
+def replay(name):
+    """What is wrong with a page's session, as lines; [] if nothing."""
+    page, lab, here = Page(name), Lab(name), {}
+    settings = dict(word.split("=", 1) for word in page.settings)
+    wrong = ["no session"]
+    # Commands with addresses: the first run says where things are in this build.
+    for _ in range(3):
+        steps = page.steps(here)
+        commands = [command for command, _ in steps]
+        lines, _ = lab.run(commands, page.modules, **settings)
+        wrong, known = follow(steps, cut(commands, lines))
+        if not wrong or page.steps(known) == steps:
+            break
+        here = known
+    return wrong + (["the console:", *("  " + line for line in lines)] if wrong else [])
+
+
+def record(name):
+    """Puts what is printed now behind each command of the page."""
+    page = Page(name)
+    commands = [line[2:] for _, line in page.session() if line.startswith("> ")]
+    settings = dict(word.split("=", 1) for word in page.settings)
+    lines, _ = Lab(name).run(commands, page.modules, **settings)
+    answers = cut(commands, lines)
+    out, inside, skipping = [], False, False
+    for line in page.lines:
+        if line.startswith("```"):
+            inside, skipping = line == "```console", False
+        if inside and line.startswith("> "):
+            out += [line, *(answers.pop(0) if answers else [])]
+            skipping = True
+        elif not (inside and skipping):
+            out.append(line)
+    with open(page.path, "w", encoding="utf-8") as file:
+        file.write("\n".join(out))
+
+
+# --- exercises --------------------------------------------------------------
+
+
+class NotYet(Exception):
+    """What is still missing, said to the person who does the exercise."""
+
+
+class Lab:
+    """What checks work with: a compiler, a machine, a file of answers."""
+
+    def __init__(self, name, folder=None):
+        self.name = name
+        self.folder = folder
+        whose = os.path.basename(os.path.dirname(folder)) if folder else "page"
+        self.work = os.path.join(BUILT, whose, name)
+        os.makedirs(self.work, exist_ok=True)
+
+    def path(self, name):
+        return os.path.join(self.folder, name)
+
+    def text(self, name):
+        with open(self.path(name), encoding="utf-8") as file:
+            return file.read()
+
+    def answers(self, name="answers.txt"):
+        """The lines `key = value`; a value that is still empty is not yet."""
+        found = {}
+        for line in self.text(name).splitlines():
+            key, mark, value = line.partition("=")
+            if mark and not line.startswith("#"):
+                found[key.strip()] = value.strip()
+        for key, value in found.items():
+            if not value:
+                raise NotYet(f"{name}: {key}: no answer yet")
+        return found
+
+    def expect(self, answers, key, right, hint):
+        given = answers.get(key, "").lower()
+        if given.replace(",", " ").split() != str(right).lower().split():
+            raise NotYet(f"{key} = {given}: no. {hint}")
+
+    def module(self, name, *sources, flags="-Werror"):
+        """Builds `name`.ko as `make module` does; its path."""
+        out = os.path.join(self.work, name + ".ko")
+        command = ["make", "-s", "--no-print-directory", "-C", os.path.join(ROOT, "modules"), "module",
+                   f"SRC={' '.join(self.path(s) for s in sources)}", f"OUT={out}", f"MODULE_FLAGS={flags}"]
+        with BUILDING:
+            done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, check=False)
+        if done.returncode:
+            raise NotYet(f"{', '.join(sources)}: does not compile:\n{done.stdout.decode()}")
+        return out
+
+    def run(self, commands, modules=(), **settings):
+        """Types the commands; (the lines that the machine printed, the verdict)."""
+        files = [m if os.path.isabs(m) else cases.find_module(m) for m in modules]
+        env = {k: v for k, v in os.environ.items() if k not in ("GDB", "CALLER", "MEDIUM")}
+        env.update({"FIRMWARE": "vof", "TIMEOUT": "60", **settings})
+        env["CMD"] = "\n".join(["set +e", "set -x", *commands])
+        env["MODULES"] = " ".join(f'"{file}"' for file in files)
+        env["CONSOLE_LOG"] = os.path.join(self.work, "console.log")
+        done = subprocess.run(
+            [os.path.join(ROOT, "qemu", "run.sh")], env=env, stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, check=False,
+        )
+        lines = done.stdout.decode("utf-8", "replace").splitlines()
+        return lines, lines[-1] if lines else "tocsin: nothing was printed"
+
+    def after(self, lines, command):
+        """What was printed behind a command."""
+        try:
+            begin = lines.index("> " + command) + 1
+        except ValueError:
+            raise NotYet(f"the machine did not get as far as `{command}`:\n" + "\n".join(lines[-12:])) from None
+        end = next((i for i, l in enumerate(lines[begin:], begin) if l.startswith(("> ", "tocsin: "))), len(lines))
+        return lines[begin:end]
+
+
+def grade(name, folder):
+    """None if the exercise in the folder is done, or what is missing."""
+    path = os.path.join(HERE, name, "check.py")
+    spec = importlib.util.spec_from_file_location("check_" + name.replace("-", "_"), path)
+    check = importlib.util.module_from_spec(spec)
+    check.NotYet = NotYet
+    spec.loader.exec_module(check)
+    try:
+        check.check(Lab(name, folder))
+    except NotYet as why:
+        return str(why)
+    return None
+
+
+def hand_out(name):
+    """The person's own copy of an exercise; what is there already stays."""
+    folder = os.path.join(YOURS, name)
+    os.makedirs(folder, exist_ok=True)
+    for file in sorted(os.listdir(os.path.join(HERE, name))):
+        if file != "check.py" and not file.startswith("__") and not os.path.exists(os.path.join(folder, file)):
+            shutil.copy(os.path.join(HERE, name, file), folder)
+    return folder
+
+
+def show(name):
+    page = Page(name)
+    folder = hand_out(name)
+    print(f"{page.title}\n")
+    print(f"  read      {os.path.relpath(page.path)}   (or the book: make book)")
+    print(f"  type      the session there, at the prompt of: make run {' '.join(page.settings)}".rstrip())
+    print(f"  do        {os.path.relpath(folder)}: " + ", ".join(sorted(os.listdir(folder))))
+    print(f"  then      make grade N={int(name[:2])}")
+    print(f"  if stuck  lessons/solutions/{name}")
+
+
+def trial(job):
+    """Runs one test: (its name, what is wrong as lines)."""
+    what, name = job
+    if what == "session":
+        return f"{name}: its session is what the page shows", replay(name)
+    if what == "handed out":
+        missing = grade(name, os.path.join(HERE, name))
+        return f"{name}: the exercise as handed out is not done", [] if missing else ["it is done already"]
+    missing = grade(name, os.path.join(HERE, "solutions", name))
+    return f"{name}: the solution is right", [missing] if missing else []
+
+
+def test(jobs):
+    """Runs tests, two at a time."""
+    failed = 0
+    with concurrent.futures.ThreadPoolExecutor(cases.AT_ONCE) as pool:
+        for name, wrong in pool.map(trial, jobs):
+            failed += bool(wrong)
+            print("\n     ".join([f"{'FAIL' if wrong else 'ok  '} {name}", *wrong]), flush=True)
+    print(f"{len(jobs) - failed} passed, {failed} failed")
+    return 1 if failed else 0
+
+
+def main(words):
+    verb, *rest = words or ["help"]
+    if verb in ("show", "grade", "record") and len(rest) <= 1:
+        name = lesson(rest[0] if rest else "")
+        if verb == "show":
+            return show(name)
+        if verb == "record":
+            return record(name)
+        missing = grade(name, hand_out(name))
+        print(f"lesson {int(name[:2])}: " + ("done" if missing is None else f"not yet: {missing}"))
+        return 0 if missing is None else 1
+    if verb in ("replay", "test"):
+        kinds = ["session"] if verb == "replay" else ["session", "handed out", "solution"]
+        return test([(kind, name) for name in [lesson(n) for n in rest] or names() for kind in kinds])
+    print(__doc__)
+    return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

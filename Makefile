@@ -51,7 +51,7 @@ KSYMS        = target/debug/ksyms
 CORPUS_LINK  = target/debug/corpus-link
 SPOIL        = target/debug/tocsin-spoil
 
-.PHONY: help deps run debug test test-host test-qemu test-matrix test-media image stress corpus fuzz \
+.PHONY: help deps run debug lesson grade test test-host test-qemu test-matrix test-media image stress corpus fuzz \
          sanitize lint kernel module template modules bad-modules debian-modules newer-modules grub-modules ko \
          trace-summary trace-json trace-folded patch flame picture bench book clean FORCE
 
@@ -78,6 +78,16 @@ debug: kernel modules ## the same under gdb, which knows modules, sites and stub
 image: kernel modules ## make boot media in target/image: disk, ISO, network, GRUB; CMD= MODULES= WORDS=
 	@tools/deps.sh media
 	@exec tools/image.sh
+
+# --- learning --------------------------------------------------------------
+
+# lessons/lesson.py says how pages, exercises and checks belong together.
+lesson: ## begin a lesson: N=3; hands out its exercise
+	@lessons/lesson.py show '$(N)'
+
+grade: kernel modules ## is the exercise of a lesson done? N=3
+	@tools/deps.sh run
+	@lessons/lesson.py grade '$(N)'
 
 # --- testing ---------------------------------------------------------------
 

@@ -16,9 +16,10 @@
 A page's blocks that begin with ```console are one session, each line `> COMMAND` and
 then what it prints. `...` is any lines. A long number in hex (0x and 7 digits or more)
 is an address: another build may have another one, but it has to be the same one
-everywhere on the page; one in a command is replaced by this build's. `…` is anything
-within a line. All else is compared as it stands. The comment
-`<!-- session MMU=off modules=a,b -->` has variables of qemu/run.sh, and modules.
+everywhere on the page; one in a command is replaced by this build's. Times are any
+times, and `…` is anything within a line. All else is compared as it stands. The comment
+`<!-- session MMU=off modules=a,b build=m:x.c,y.S -->` has variables of qemu/run.sh,
+modules, and modules to be built of the exercise's files.
 """
 
 import concurrent.futures
@@ -38,12 +39,15 @@ YOURS = os.path.join(ROOT, "exercises")
 BUILT = os.path.join(ROOT, "target", "lessons")
 sys.path[:0] = [HERE, os.path.join(ROOT, "qemu")]
 
+sys.dont_write_bytecode = True
 import cases  # noqa: E402  (qemu/cases.py: where modules are found)
 
 # `make module` remembers who exports what: one at a time.
 BUILDING = threading.Lock()
 # Below are the kernel's own functions and data, each of which may move by itself.
 MODULES_FROM = 0x10000000
+# What may be another one each time: times and durations in a trace, and `…`.
+ANYTHING = (r"\b[0-9]+\.[0-9]{6}\b", r"\) [ +!#*@$] *[0-9.]+ us *\|", "…")
 ADDRESS = re.compile(r"0x[0-9a-f]{7,16}\b")
 
 
@@ -70,14 +74,21 @@ class Page:
         with open(self.path, encoding="utf-8") as file:
             self.lines = file.read().split("\n")
         self.title = self.lines[0].lstrip("# ")
-        self.settings, self.modules = [], []
+        self.settings, self.modules, self.build = [], [], []
         for line in self.lines:
             found = re.fullmatch(r"<!-- session (.*) -->", line)
             for word in found[1].split() if found else []:
                 if word.startswith("modules="):
                     self.modules = word[8:].split(",")
+                elif word.startswith("build="):
+                    self.build.append(word[6:].split(":"))
                 else:
                     self.settings.append(word)
+
+    def all_modules(self, name):
+        """The modules that the session needs, built where they are the lesson's own."""
+        lab = Lab(name, os.path.join(HERE, name))
+        return self.modules + [lab.module(out, *sources.split(",")) for out, sources in self.build]
 
     def session(self):
         """(number of the line, the line) of what is typed and printed."""
@@ -113,16 +124,19 @@ def moved(address, here):
 
 def fits(expected, line, here):
     """The addresses known afterwards if a line is what the page says; or None."""
-    pieces = re.split(f"({ADDRESS.pattern}|…)", expected)
-    regex = "".join(
-        re.escape(piece) if number % 2 == 0 else ".*" if piece == "…" else "(0x[0-9a-f]+)"
-        for number, piece in enumerate(pieces)
-    )
+    pieces = re.split(f"({ADDRESS.pattern}|{'|'.join(ANYTHING)})", expected)
+    regex = ""
+    for number, piece in enumerate(pieces):
+        kind = next((kind for kind in ANYTHING if re.fullmatch(kind, piece)), None)
+        if number % 2 == 0:
+            regex += re.escape(piece)
+        else:
+            regex += "(0x[0-9a-f]+)" if kind is None else ".*" if kind == "…" else kind
     found = re.fullmatch(regex, line)
     if not found:
         return None
     known = dict(here)
-    for page, live in zip((piece for piece in pieces[1::2] if piece != "…"), found.groups()):
+    for page, live in zip((piece for piece in pieces[1::2] if ADDRESS.fullmatch(piece)), found.groups()):
         at, is_at = int(page, 16), int(live, 16)
         if known.setdefault(at, is_at) != is_at or not alike(at, is_at, known):
             return None
@@ -178,13 +192,14 @@ def cut(commands, lines):
 def replay(name):
     """What is wrong with a page's session, as lines; [] if nothing."""
     page, lab, here = Page(name), Lab(name), {}
+    modules = page.all_modules(name)
     settings = dict(word.split("=", 1) for word in page.settings)
     wrong = ["no session"]
     # Commands with addresses: the first run says where things are in this build.
     for _ in range(3):
         steps = page.steps(here)
         commands = [command for command, _ in steps]
-        lines, _ = lab.run(commands, page.modules, **settings)
+        lines, _ = lab.run(commands, modules, **settings)
         wrong, known = follow(steps, cut(commands, lines))
         if not wrong or page.steps(known) == steps:
             break
@@ -197,7 +212,7 @@ def record(name):
     page = Page(name)
     commands = [line[2:] for _, line in page.session() if line.startswith("> ")]
     settings = dict(word.split("=", 1) for word in page.settings)
-    lines, _ = Lab(name).run(commands, page.modules, **settings)
+    lines, _ = Lab(name).run(commands, page.all_modules(name), **settings)
     answers = cut(commands, lines)
     out, inside, skipping = [], False, False
     for line in page.lines:
@@ -300,6 +315,8 @@ def grade(name, folder):
         check.check(Lab(name, folder))
     except NotYet as why:
         return str(why)
+    except (AttributeError, IndexError, KeyError, ValueError) as why:
+        return f"the machine or the answers are not as they were expected ({why!r})"
     return None
 
 
@@ -318,7 +335,15 @@ def show(name):
     folder = hand_out(name)
     print(f"{page.title}\n")
     print(f"  read      {os.path.relpath(page.path)}   (or the book: make book)")
-    print(f"  type      the session there, at the prompt of: make run {' '.join(page.settings)}".rstrip())
+    run = ["make run", *page.settings]
+    files = [os.path.relpath(cases.find_module(module)) for module in page.modules]
+    for out, sources in page.build:
+        here = os.path.relpath(folder)
+        files.append(f"{here}/{out}.ko")
+        print(f"  build     make module SRC=\"{' '.join(f'{here}/{s}' for s in sources.split(','))}\" OUT={files[-1]}")
+    if files:
+        run.append(f'MODULES="{" ".join(files)}"')
+    print(f"  type      the session there, at the prompt of: {' '.join(run)}")
     print(f"  do        {os.path.relpath(folder)}: " + ", ".join(sorted(os.listdir(folder))))
     print(f"  then      make grade N={int(name[:2])}")
     print(f"  if stuck  lessons/solutions/{name}")

@@ -4,7 +4,7 @@
 #   host      cargo test and the tests of the scripts under qemu/ and bench/
 #   qemu      the console transcripts of qemu/cases, qemu/test_image.py, qemu/test_kernel.py,
 #             test_registered.py, test_text.py, test_debug.py, test_spoiled.py and test_many.py there, one boot medium,
-#             a sample of `make corpus`, and a minute of qemu/stress.py
+#             the lessons, a sample of `make corpus`, and a minute of qemu/stress.py
 #   media     qemu/test_media.py: every boot medium, on three processors
 #   powerN    the same on that CPU
 #   powerN-MMU-SMP[-FIRMWARE]   the transcripts on that machine: power9-hash-4;
@@ -71,6 +71,7 @@ for what in "$@"; do
             count registered of_unittest python3 qemu/test_registered.py
             count text of_unittest python3 qemu/test_text.py
             count debug of_unittest python3 qemu/test_debug.py
+            count lessons of_cases lessons/lesson.py test
             count spoiled of_unittest python3 qemu/test_spoiled.py
             count many of_unittest python3 qemu/test_many.py
             MEDIA=mbr-vscsi CPUS=power9 count media of_unittest python3 qemu/test_media.py Client Media

@@ -53,7 +53,7 @@ SPOIL        = target/debug/tocsin-spoil
 
 .PHONY: help deps run debug lesson grade test test-host test-qemu test-matrix test-media image stress corpus fuzz \
          sanitize lint kernel module template modules bad-modules debian-modules newer-modules grub-modules ko \
-         trace-summary trace-json trace-folded patch flame picture bench book clean FORCE
+         trace-summary trace-json trace-folded patch flame picture figures bench book clean FORCE
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -255,9 +255,13 @@ picture: kernel modules ## draw docs/flame.svg anew, from a run of Tocsin
 	@cargo build --quiet --locked --bin tocsin-trace >&2
 	@exec tools/picture.sh docs/flame.svg
 
+figures: kernel modules ## draw docs/figures anew, from a run of Tocsin
+	@tools/deps.sh run
+	@exec tools/figures/figures.py docs/figures
+
 # mdBook comes from crates.io: Debian 12 has no package. A few minutes, once.
 MDBOOK = $(or $(shell command -v mdbook),target/tools/bin/mdbook)
-book: ## build docs/ into target/book with mdBook
+book: ## build docs/ (the book, the lessons, a page on each part) into target/book
 	@tools/deps.sh build
 	@[ -n "$$(command -v $(MDBOOK))" ] || cargo install mdbook --version 0.5.4 --locked \
 	  --no-default-features --features search --root target/tools --target-dir target/tools/build >&2

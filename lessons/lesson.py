@@ -3,12 +3,13 @@
 
     lesson.py show N        what to read and do; hands out the exercise (make lesson N=3)
     lesson.py grade N       is the exercise done? (make grade N=3)
-    lesson.py replay [N]    types what the pages show, and compares every line
+    lesson.py replay [N]    types what the pages show, and compares every line; also
+                            those of the book's chapters (N is reader/03-toc)
     lesson.py test [N]      the same, and: each exercise as handed out fails, each
                             solution passes; ends with `N passed, N failed`
-    lesson.py record N      puts into a page what its commands print now
+    lesson.py record N      puts into a page what its commands print now, where that differs
 
-    docs/lessons/03-words.md      the page
+    docs/lessons/03-words.md      the page (docs/reader/*.md: the book's chapters)
     lessons/03-words/             the exercise as it is handed out, and check.py
     lessons/solutions/03-words/   one way to do it
     exercises/03-words/           yours: what `show` makes and `grade` reads
@@ -34,7 +35,8 @@ import threading
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(HERE)
-PAGES = os.path.join(ROOT, "docs", "lessons")
+DOCS = os.path.join(ROOT, "docs")
+PAGES = os.path.join(DOCS, "lessons")
 YOURS = os.path.join(ROOT, "exercises")
 BUILT = os.path.join(ROOT, "target", "lessons")
 sys.path[:0] = [HERE, os.path.join(ROOT, "qemu")]
@@ -60,17 +62,30 @@ def lesson(number):
     for name in names():
         if number.isdecimal() and int(name[:2]) == int(number):
             return name
+    if number in chapters():
+        return number
     sys.exit(f"lesson: {number or 'N'}: there are lessons 1 to {len(names())}: make lesson N=1")
 
 
 # --- pages ------------------------------------------------------------------
 
 
+def chapters():
+    """The chapters of the book that have a session: reader/03-toc, ..."""
+    folder = os.path.join(DOCS, "reader")
+    found = []
+    for file in sorted(os.listdir(folder)):
+        with open(os.path.join(folder, file), encoding="utf-8") as text:
+            if "\n```console\n" in text.read():
+                found.append("reader/" + file.removesuffix(".md"))
+    return found
+
+
 class Page:
-    """A lesson's page: its title, its session, and where that stands."""
+    """A page of a lesson or of the book: its title, its session, and where that stands."""
 
     def __init__(self, name):
-        self.path = os.path.join(PAGES, name + ".md")
+        self.path = os.path.join(DOCS if "/" in name else PAGES, name + ".md")
         with open(self.path, encoding="utf-8") as file:
             self.lines = file.read().split("\n")
         self.title = self.lines[0].lstrip("# ")
@@ -208,18 +223,23 @@ def replay(name):
 
 
 def record(name):
-    """Puts what is printed now behind each command of the page."""
+    """Puts what is printed now behind each command; what fits already stays, with its `...`."""
     page = Page(name)
-    commands = [line[2:] for _, line in page.session() if line.startswith("> ")]
     settings = dict(word.split("=", 1) for word in page.settings)
+    steps = page.steps({})
+    commands = [command for command, _ in steps]
     lines, _ = Lab(name).run(commands, page.all_modules(name), **settings)
-    answers = cut(commands, lines)
+    here, new = {}, []
+    for (_, expected), got in zip(steps, cut(commands, lines)):
+        known = all_fit(expected, got, here)
+        new.append(got if known is None else expected)
+        here = here if known is None else known
     out, inside, skipping = [], False, False
     for line in page.lines:
         if line.startswith("```"):
             inside, skipping = line == "```console", False
         if inside and line.startswith("> "):
-            out += [line, *(answers.pop(0) if answers else [])]
+            out += [line, *(new.pop(0) if new else [])]
             skipping = True
         elif not (inside and skipping):
             out.append(line)
@@ -376,6 +396,8 @@ def main(words):
     verb, *rest = words or ["help"]
     if verb in ("show", "grade", "record") and len(rest) <= 1:
         name = lesson(rest[0] if rest else "")
+        if "/" in name and verb != "record":
+            return main([])
         if verb == "show":
             return show(name)
         if verb == "record":
@@ -385,7 +407,8 @@ def main(words):
         return 0 if missing is None else 1
     if verb in ("replay", "test"):
         kinds = ["session"] if verb == "replay" else ["session", "handed out", "solution"]
-        return test([(kind, name) for name in [lesson(n) for n in rest] or names() for kind in kinds])
+        which = [lesson(n) for n in rest] or names() + chapters()
+        return test([(kind, name) for name in which for kind in kinds if "/" not in name or kind == "session"])
     print(__doc__)
     return 2
 

@@ -219,7 +219,7 @@ def replay(name):
         if not wrong or page.steps(known) == steps:
             break
         here = known
-    return wrong + (["the console:", *("  " + line for line in lines)] if wrong else [])
+    return wrong + ([f"the console: {os.path.relpath(lab.work, ROOT)}/console.log"] if wrong else [])
 
 
 def record(name):

@@ -56,30 +56,30 @@ fn local_entry(entry: Vaddr) -> Vaddr {
     if sets_toc { entry.offset(8) } else { entry }
 }
 
-/// The functions that begin with a nop, by rising address, each with its stub. To be
-/// asked for as long as none is on.
-fn listed() -> impl Iterator<Item = OwnSite> {
-    let image = boot::image().0;
-    let symbols = Table::parse(boot::ksyms()).unwrap_or(Table::EMPTY).packed();
-    let functions = symbols.filter(|symbol| symbol.kind == Kind::Text);
+/// Visits the functions that begin with a nop, by rising address, each with its stub. To
+/// be asked for as long as none is on.
+fn each(visit: &mut dyn FnMut(OwnSite)) {
+    let (image, mut stub) = (boot::image().0, boot::stubs().0);
     let mut before = None;
-    let entries = functions.filter_map(move |function| {
+    for function in Table::parse(boot::ksyms()).unwrap_or(Table::EMPTY).packed() {
         let entry = image.offset(function.offset.into());
-        let site = local_entry(entry);
         // Functions with equal bodies are one, under several names.
-        let other = before.replace(entry) != Some(entry);
-        (other && word(site) == Insn::NOP).then_some((entry, site))
-    });
-    let first = boot::stubs().0;
-    let stubs = (0..).map(move |index| first.offset(index * STUB_BYTES));
-    entries.zip(stubs).map(|((entry, site), stub)| OwnSite { site, entry, stub })
+        if function.kind != Kind::Text || before.replace(entry) == Some(entry) {
+            continue;
+        }
+        let site = local_entry(entry);
+        if word(site) == Insn::NOP {
+            visit(OwnSite { site, entry, stub });
+            stub = stub.offset(STUB_BYTES);
+        }
+    }
 }
 
 /// Writes the stub of every site. Called once, while nothing is protected yet.
 pub fn make_stubs() {
     let (start, end) = boot::stubs();
     let mcount = hooks::mcount_address();
-    for OwnSite { site, stub, .. } in listed() {
+    each(&mut |OwnSite { site, stub, .. }| {
         let words = [
             Ok(MFLR_R0),
             branch::bl(stub.offset(4), mcount),
@@ -93,12 +93,14 @@ pub fn make_stubs() {
             // nobody runs them before the first site is on.
             unsafe { (at.0 as *mut u32).write_volatile(word.0) };
         }
-    }
+    });
     memory::publish_code(start, end.since(start).cast_unsigned());
 }
 
 /// Every function that can be traced, by rising address of its site. (The table
 /// refuses sites in another order.)
 pub fn sites() -> Vec<OwnSite> {
-    listed().collect()
+    let mut sites = Vec::new();
+    each(&mut |site| sites.push(site));
+    sites
 }

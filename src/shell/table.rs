@@ -61,7 +61,7 @@ pub static TABLE: &[Entry] = &[
         "load a module: relocate it, make its stubs, run its init function\n\
          --link-only: missing names become traps, and nothing of it ever runs\n\
          --force: also if its vermagic, checksums or namespaces do not fit\n\
-         --stubs=seed|linux: shaped as in the thread of 2016 or as Linux's, to compare; wrong: profiling calls spoil r2, for tests\n\
+         --stubs=seed|linux: older shapes (docs/loading.md); wrong: spoils r2, for tests\n\
          param: see modinfo; a bare name is true",
         "insmod hello times=2"),
     entry("rmmod", parse::rmmod, "rmmod MOD",
@@ -116,37 +116,36 @@ pub static TABLE: &[Entry] = &[
         "replace functions of loaded modules by those of a patch module",
         "livepatch enable demo_fix"),
     entry("registered", parse::registered, "registered [KIND|NAME]",
-        "list what modules have registered; for a kind or a name, with its fields and functions\n\
-         (hash, cipher, compress ... use it; which module has it: docs/registered.md)",
+        "list what modules have registered; for a kind or a name, with its fields and functions",
         "registered hash"),
     entry("hash", parse::hash, "hash NAME DATA [KEY]",
         "digest of \"text\", hex:00ff, @SIZE zeros or &NAME by a registered hash\n\
-         the example needs Debian's sha512_generic",
+         needs Debian's sha512_generic",
         "hash sha512 \"abc\""),
     entry("cipher", parse::cipher, "cipher [-d] NAME KEY DATA",
         "encrypt (-d: decrypt) whole blocks, each by itself, by a registered cipher\n\
-         the example needs Debian's twofish_generic (modprobe)",
+         needs Debian's twofish_generic (modprobe)",
         "cipher twofish hex:00000000000000000000000000000000 @16"),
     entry("compress", parse::compress, "compress [-d] NAME DATA",
         "compress (-d: decompress) by a registered compressor\n\
-         the example needs Debian's lz4 (modprobe)", "compress lz4 @4096"),
+         needs Debian's lz4 (modprobe)", "compress lz4 @4096"),
     entry("nls", parse::nls, "nls CHARSET DATA | nls CHARSET CODE...",
-        "bytes of a registered charset to Unicode, or Unicode (U+00e7, 231) to bytes; - where there is none\n\
-         the example needs the sample charset; Debian's are nls_*",
+        "bytes of a registered charset to Unicode, or Unicode (U+00e7, 231) to bytes\n\
+         Debian's are nls_*",
         "nls rot13 \"Uryyb\""),
     entry("keymap", parse::keymap, "keymap NAME",
         "list a registered remote control: scan codes and keys\n\
-         the example needs Debian's rc-hauppauge", "keymap rc-hauppauge"),
+         needs Debian's rc-hauppauge", "keymap rc-hauppauge"),
     entry("search", parse::search, "search NAME PATTERN DATA",
-        "find a pattern in a text by a registered algorithm: each place, none inside another\n\
-         the example needs Debian's ts_kmp", "search kmp \"ana\" \"banana\""),
+        "find a pattern in a text by a registered algorithm\n\
+         needs Debian's ts_kmp", "search kmp \"ana\" \"banana\""),
     entry("match", parse::matches, "match NAME[/REVISION] INFO PACKET",
-        "does an IP packet match? INFO is what iptables gives a match, the data of an ematch\n\
-         the example needs Debian's xt_length",
+        "does an IP packet match? INFO: what iptables gives it\n\
+         needs Debian's xt_length",
         "match length hex:1400ffff00000000 hex:4500001400000000401100000000000000000000"),
     entry("target", parse::target, "target NAME[/REVISION] INFO PACKET",
-        "do to an IP packet what a target does: the verdict, mark and priority, the packet after it\n\
-         the example needs Debian's xt_mark",
+        "do to an IP packet what a target does: verdict, mark, priority, packet\n\
+         needs Debian's xt_mark",
         "target MARK hex:05000000ffffffff hex:4500001400000000401100000000000000000000"),
     entry("cpus", parse::cpus, "cpus",
         "list CPUs and what each is doing", "cpus"),

@@ -143,6 +143,9 @@ struct Kept {
     /// The tracer is on, and `tracing_on` is 1.
     started: bool,
     recording: bool,
+    /// The rings are about to get another size: nothing is recorded meanwhile, whatever
+    /// a trigger or a tracer sets.
+    resizing: bool,
     /// A probe is on, or was: there are planes beside the rings.
     probing: bool,
     planes: bool,
@@ -167,6 +170,7 @@ static KEPT: Mutex<Kept> = Mutex::new(Kept {
     size: RING_RECORDS,
     started: false,
     recording: true,
+    resizing: false,
     probing: false,
     planes: false,
     traced: false,
@@ -244,8 +248,9 @@ impl Kept {
 
     /// Has every CPU record, or none: as it was asked for.
     fn apply(&self) {
+        let on = (self.started || self.probing) && self.recording && !self.resizing;
         for ring in &self.rings {
-            if (self.started || self.probing) && self.recording {
+            if on {
                 hooks::ring_on(ring.cpu.paca, ring.words, ring.planes);
             } else {
                 hooks::ring_off(ring.cpu.paca);
@@ -360,14 +365,19 @@ pub fn resize(kib: usize) -> Result<(), String> {
     }
     // A hook under way knows where one ring is, and may be about to read how large
     // another is: so nothing is recorded until every CPU has been seen outside.
-    let recording = recording();
-    set_recording(false);
+    set_resizing(true);
     let made = nobody_in_hooks().and_then(|()| {
         archive();
         KEPT.lock().remake(size)
     });
-    set_recording(recording);
+    set_resizing(false);
     made
+}
+
+fn set_resizing(on: bool) {
+    let mut kept = KEPT.lock();
+    kept.resizing = on;
+    kept.apply();
 }
 
 /// Forgets what all CPUs recorded, or one.

@@ -6,7 +6,7 @@ use core::arch::global_asm;
 use core::mem::{offset_of, size_of};
 use core::sync::atomic::AtomicU64;
 
-use super::boot;
+use super::{boot, trigger};
 use crate::addr::Vaddr;
 use crate::isa::patch_class::PatchClass;
 use crate::machine::paca::{self, GRAPH_BYTES, GraphEntry, Paca, ProbeEntry, ShadowEntry};
@@ -102,7 +102,10 @@ global_asm!(
 pub fn contains(at: Vaddr) -> bool {
     let (start, end) = (hook_text_start as *const () as u64, hook_text_end as *const () as u64);
     let (stubs, stubs_end) = boot::stubs();
-    (start..end).contains(&at.0) || is_probe(at) || (stubs..stubs_end).contains(&at)
+    (start..end).contains(&at.0)
+        || is_probe(at)
+        || trigger::contains(at)
+        || (stubs..stubs_end).contains(&at)
 }
 
 /// True if the address lies in what asks the kernel for a probe.

@@ -26,6 +26,7 @@ unsafe extern "C" {
     fn probe_return();
     fn probe_text_start();
     fn probe_text_end();
+    fn probe_asked();
     fn graph_return();
     fn graph_return_root();
     fn graph_return_seed();
@@ -163,6 +164,11 @@ pub fn set_graph_return(paca: Vaddr, wrong: bool) {
 /// Where functions return to while a probe waits for that.
 pub fn probe_return_address() -> Vaddr {
     Vaddr(probe_return as *const () as u64)
+}
+
+/// Where the kernel's answer to a probe returns to.
+pub fn probe_asked_address() -> Vaddr {
+    Vaddr(probe_asked as *const () as u64)
 }
 
 /// True for an address that stands for an entry of the graph stack.

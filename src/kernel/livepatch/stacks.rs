@@ -96,14 +96,8 @@ fn inside(ranges: &[Range], at: Vaddr) -> bool {
 
 /// Sees a return address, unless it is one that stands for another.
 fn returns(to: Vaddr, see: &mut dyn FnMut(Vaddr)) {
-    let stands = [
-        hooks::shadow_return_address(),
-        hooks::graph_return_address(),
-        hooks::probe_return_address(),
-        step::return_address(),
-        call::return_address(),
-    ];
-    if !stands.contains(&to) {
+    let stands = [hooks::shadow_return_address(), step::return_address(), call::return_address()];
+    if !hooks::is_hook_return(to) && !stands.contains(&to) {
         see(to);
     }
 }

@@ -184,6 +184,7 @@ fn make_stacks(depth: usize) -> Result<(), String> {
 /// Makes the graph tracer, or the function tracer, what hooked calls meet from now on.
 pub fn choose(graph: bool) -> Result<(), String> {
     let mut setup = SETUP.lock();
+    set_return(false);
     if !graph && !setup.graph && !setup.tool.many {
         return Ok(());
     }
@@ -220,8 +221,18 @@ pub fn set_probed(probed: Vec<Probed>) -> Result<(), String> {
     done
 }
 
-/// Has calls return by the way that the seed's kernel had, or by ours.
-pub fn set_seed_return(wrong: bool) {
+/// Has calls return by the way that the seed's kernel had, until the tracer is chosen
+/// again, or a list is written: there is only one such way, and a list's functions have
+/// returns of their own.
+pub fn set_seed_return() -> Result<(), String> {
+    if !SETUP.lock().words.iter().all(Vec::is_empty) {
+        return Err("--return=seed: empty set_graph_function and set_graph_notrace first".into());
+    }
+    set_return(true);
+    Ok(())
+}
+
+fn set_return(wrong: bool) {
     smp::cpus().iter().for_each(|cpu| hooks::set_graph_return(cpu.paca, wrong));
 }
 
@@ -253,6 +264,7 @@ pub fn words(which: Which) -> Vec<String> {
 /// Writes words to a list, or adds them; all, or none if one means nothing.
 pub fn set_words(which: Which, text: &str, append: bool) -> Result<(), String> {
     let mut setup = SETUP.lock();
+    set_return(false);
     let before = setup.words.clone();
     let list = &mut setup.words[which as usize];
     if !append {

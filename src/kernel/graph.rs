@@ -172,6 +172,14 @@ impl Setup {
         self.retired.put(core::mem::replace(&mut self.tables, tables));
         Ok(())
     }
+
+    /// Makes the tables anew, if they are used. Without memory the old ones stay, which
+    /// know what there was.
+    fn tabulate_again(&mut self) {
+        if self.wanted().many {
+            let _ = self.tabulate(false);
+        }
+    }
 }
 
 /// Gives every CPU a graph stack.
@@ -200,6 +208,7 @@ pub fn choose(graph: bool) -> Result<(), String> {
     let done = done.and_then(|()| setup.put());
     if done.is_err() {
         setup.graph = before;
+        setup.tabulate_again();
     }
     done
 }
@@ -217,6 +226,7 @@ pub fn set_probed(probed: Vec<Probed>) -> Result<(), String> {
     if done.is_err() {
         before.iter().for_each(|it| probes::chain(&it.probes));
         setup.probed = before;
+        setup.tabulate_again();
     }
     done
 }
@@ -274,6 +284,7 @@ pub fn set_words(which: Which, text: &str, append: bool) -> Result<(), String> {
     let done = setup.tabulate(true).and_then(|()| setup.put());
     if done.is_err() {
         setup.words = before;
+        setup.tabulate_again();
     }
     done
 }
@@ -284,9 +295,5 @@ pub fn refresh() {
     if !MANY.load(Ordering::Relaxed) {
         return;
     }
-    let mut setup = SETUP.lock();
-    if setup.wanted().many {
-        // Without memory the old one stays, which knows what there was.
-        let _ = setup.tabulate(false);
-    }
+    SETUP.lock().tabulate_again();
 }

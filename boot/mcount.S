@@ -494,7 +494,7 @@ mcount_late:
         SPILL
         .global mcount_late_door
 mcount_late_door:
-        nop                             /* or b graph_late */
+        nop                             /* or b graph_late, graph_late_many */
         RECORD  %r0
 mcount_late_out:
         UNSPILL
@@ -503,9 +503,24 @@ mcount_late_out:
         .size   mcount_late, . - mcount_late
 
 /*
- * graph_late - behind the door of mcount_late; r8 is the caller's r1.
+ * graph_late - behind the door of mcount_late; r8 is the caller's r1. graph_late_many
+ * stands there while there is a table of tools, of which these functions are no part:
+ * they are silent where all is, and while the tracer has not begun.
  */
         .balign 16
+        .global graph_late_many
+        .type   graph_late_many, @function
+graph_late_many:
+        ld      %r9, {GRAPH_MUTE}(%r13)
+        cmpdi   %r9, 0
+        bne     mcount_late_out
+        ld      %r9, {GRAPH_ROOTED}(%r13)
+        cmpdi   %r9, 0
+        beq     graph_late
+        ld      %r9, {GRAPH_GATE}(%r13)
+        cmpdi   %r9, 0
+        beq     mcount_late_out
+        .size   graph_late_many, . - graph_late_many
         .global graph_late
         .type   graph_late, @function
 graph_late:

@@ -96,6 +96,7 @@ impl Setup {
     }
 
     /// What is special about which hook, and its probes' first; by rising hook.
+    #[optimize(size)]
     fn entries(&self, strict: bool) -> Result<Vec<(Vaddr, Special, Option<Blocks>)>, String> {
         let mut entries: Vec<(Vaddr, Special, Option<Blocks>)> = Vec::new();
         for (words, special) in self.words.iter().zip([Special::ROOT, Special::MUTE]) {
@@ -145,6 +146,7 @@ impl Setup {
 
     /// Makes the tables that lists and probes want and puts them into use. `strict`
     /// wants every word to mean something.
+    #[optimize(size)]
     fn tabulate(&mut self, strict: bool) -> Result<(), String> {
         let entries = self.entries(strict)?;
         let usual = match tracing::is_on() {

@@ -20,6 +20,7 @@ use super::{graph, own, probes, records, triggers};
 use crate::addr::Vaddr;
 use crate::ksyms::readable::readable;
 use crate::loader::Name;
+use crate::loader::callsites::SiteKind;
 use crate::loader::stubs::StubKind;
 use crate::machine::hooks::{self, Tool};
 use crate::machine::lock::{Mutex, briefly};
@@ -558,15 +559,30 @@ pub fn fire(ip: Vaddr, recording: bool) -> Option<(Vec<Action>, bool)> {
     Some((actions, probed || tracer.wants(site)))
 }
 
-/// What the hooks of the sites that a filter means leave in their records; the words
-/// have to mean something, if `all` have to.
+/// What the hooks of the sites that a filter means leave in their records. If `all` have
+/// to, the words have to mean something, and no site behind a prologue: its hook looks
+/// into no table.
+#[optimize(size)]
 pub fn hooks_of(filter: &Filter, all: bool) -> Result<Vec<Vaddr>, String> {
+    let functions = Loaded::now();
     let sites = SITES.lock();
-    let selection = sites.select(filter, &Loaded::now());
+    let selection = sites.select(filter, &functions);
     if let Some(miss) = selection.misses.first().filter(|_| all) {
         return Err(miss.to_string());
     }
-    Ok(selection.sites().flat_map(|site| sites.hooks_of(site)).flatten().collect())
+    let mut hooks = Vec::new();
+    for site in selection.sites() {
+        if sites.row(site).is_none_or(|row| row.kind != SiteKind::Late) {
+            hooks.extend(sites.hooks_of(site).into_iter().flatten());
+        } else if all {
+            let name = shown(&sites, &functions, &[site.into()]).pop().map(|(name, _)| name);
+            let name = name.unwrap_or_default();
+            return Err(format!(
+                "{name}: its call site is behind the prologue (leave it out with !)"
+            ));
+        }
+    }
+    Ok(hooks)
 }
 
 /// Puts one tool in another's place at every site that is on; what was recorded is

@@ -655,7 +655,10 @@ pub fn write_filter(which: Which, text: &str, append: bool) -> Result<(), String
         }
         if let Some(new) = triggers {
             // All is refused together, so this comes first.
-            aim_stubs(&new, &functions, true)?;
+            if let Err(why) = aim_stubs(&new, &functions, true) {
+                let _ = aim_stubs(&tracer.triggers, &functions, false);
+                return Err(why);
+            }
             tracer.triggers = new;
             triggered = true;
         }

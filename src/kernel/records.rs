@@ -350,8 +350,8 @@ pub fn size_kib() -> usize {
     KEPT.lock().size * SIZE / 1024
 }
 
-/// Gives every CPU's ring at least so many KiB: a power of two of records. What was
-/// recorded is kept as text.
+/// Gives every CPU's ring at least so many KiB: a power of two of records. Of what was
+/// recorded, [`ARCHIVE_LINES`] are kept as text; all of it if the size is as it was.
 pub fn resize(kib: usize) -> Result<(), String> {
     let (least, most) = RING_LIMITS;
     let wanted = kib.checked_mul(1024 / SIZE).filter(|wanted| *wanted > 0 && *wanted <= most);
@@ -359,9 +359,12 @@ pub fn resize(kib: usize) -> Result<(), String> {
         return Err(format!("a ring has 1 to {} KiB", most * SIZE / 1024));
     };
     let size = wanted.next_power_of_two().max(least);
-    if KEPT.lock().rings.is_empty() {
-        KEPT.lock().size = size;
-        return Ok(());
+    {
+        let mut kept = KEPT.lock();
+        if kept.size == size || kept.rings.is_empty() {
+            kept.size = size;
+            return Ok(());
+        }
     }
     // A hook under way knows where one ring is, and may be about to read how large
     // another is: so nothing is recorded until every CPU has been seen outside.

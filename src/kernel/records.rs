@@ -473,6 +473,9 @@ struct Found {
     /// Which of the rings.
     ring: usize,
     cpu: u16,
+    /// How many there are, and the time of the first: also if they are not taken along.
+    count: u64,
+    oldest: Option<u64>,
     records: Vec<Record>,
     /// What probes have put beside some of them, by their numbers, ascending.
     payloads: Vec<(u64, Payload)>,
@@ -482,18 +485,36 @@ struct Found {
     next: u64,
 }
 
+/// Which records are wanted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Want {
+    All,
+    /// Of each ring the last [`ARCHIVE_LINES`]; those before count as lost.
+    Latest,
+    /// Only how many there are.
+    Count,
+}
+
 /// What is in the rings of all CPUs, or of one.
-fn records(kept: &Kept, only: Option<u16>) -> Vec<Found> {
+fn records(kept: &Kept, only: Option<u16>, want: Want) -> Vec<Found> {
     let rings = kept.rings.iter().zip(&kept.accounts).enumerate();
     let rings = rings.filter(|(_, (ring, _))| only.is_none_or(|cpu| cpu == ring.cpu.number));
     let found = rings.filter_map(|(index, (cpu_ring, account))| {
-        let mut reader = Reader::new(cpu_ring.ring()?, account.start);
         let (mut records, mut payloads) = (Vec::new(), Vec::new());
+        let (mut count, mut oldest) = (0, None);
         // Up to what is there now: a CPU that goes on may write faster than this reads.
         let end = cpu_ring.written();
+        let last = if want == Want::Latest { ARCHIVE_LINES as u64 } else { u64::MAX };
+        let start = account.start.max(end.saturating_sub(last));
+        let mut reader = Reader::new(cpu_ring.ring()?, start);
         while reader.position() < end {
             match reader.next_record() {
                 Next::Record(record) => {
+                    count += 1;
+                    oldest.get_or_insert(record.time);
+                    if want == Want::Count {
+                        continue;
+                    }
                     if record.kind() == Kind::Probe
                         && let Some(payload) = cpu_ring.payload(&record)
                     {
@@ -506,9 +527,9 @@ fn records(kept: &Kept, only: Option<u16>) -> Vec<Found> {
                 Next::Empty => break,
             }
         }
-        let (lost, next) = (reader.lost(), reader.position());
+        let (lost, next) = (start - account.start + reader.lost(), reader.position());
         let Cpu { number: cpu, paca, .. } = cpu_ring.cpu;
-        Some(Found { ring: index, cpu, records, payloads, paca, lost, next })
+        Some(Found { ring: index, cpu, count, oldest, records, payloads, paca, lost, next })
     });
     found.collect()
 }
@@ -627,14 +648,14 @@ pub fn archive() {
     quietly(|| {
         let mut kept = KEPT.lock();
         let kept = &mut *kept;
-        let found = records(kept, None);
+        // Those that the archive has no room for need not become text.
+        let found = records(kept, None, Want::Latest);
         for cpu in &found {
             if let Some(account) = kept.accounts.get_mut(cpu.ring) {
                 account.start = cpu.next;
                 account.lost += cpu.lost;
             }
         }
-        // Those that the archive has no room for need not become text.
         let fresh: usize = found.iter().map(|cpu| cpu.records.len()).sum();
         let archive = &mut kept.archive;
         let lines = Lines {
@@ -660,7 +681,7 @@ pub fn archive() {
 pub fn counts() -> (u64, u64) {
     quietly(|| {
         let kept = KEPT.lock();
-        count(&kept, &records(&kept, None))
+        count(&kept, &records(&kept, None, Want::Count))
     })
 }
 
@@ -675,9 +696,9 @@ fn stats_of(kept: &Kept, found: &Found) -> Stats {
     let account = kept.accounts.get(found.ring).copied().unwrap_or_default();
     let archived = || kept.archive.iter().filter(|line| line.ring == found.ring);
     let oldest = archived().next().map(|line| line.time);
-    let oldest = oldest.or_else(|| found.records.first().map(|record| record.time));
+    let oldest = oldest.or(found.oldest);
     let lines: u64 = archived().map(|line| line.records).sum();
-    let entries = lines + found.records.len() as u64;
+    let entries = lines + found.count;
     Stats {
         entries,
         overrun: account.lost + found.lost,
@@ -693,7 +714,7 @@ fn stats_of(kept: &Kept, found: &Found) -> Stats {
 pub fn stats(cpu: u16) -> String {
     quietly(|| {
         let kept = KEPT.lock();
-        let found = records(&kept, Some(cpu));
+        let found = records(&kept, Some(cpu), Want::Count);
         let stats = found.first().map(|found| stats_of(&kept, found));
         let none = || Stats { now: timebase(), ..Stats::default() };
         stats.unwrap_or_else(none).shown(kept.manner.clock)
@@ -739,7 +760,7 @@ pub fn show(on: bool, only: Option<u16>, out: &mut dyn FnMut(&str)) {
     quietly(|| {
         let (view, (in_buffer, written)) = {
             let kept = KEPT.lock();
-            let found = records(&kept, only);
+            let found = records(&kept, only, Want::All);
             let counts = count(&kept, &found);
             (View::of(&kept, found), counts)
         };
@@ -774,7 +795,7 @@ pub fn take(only: Option<u16>, out: &mut dyn FnMut(&str)) {
         let mut untold = Vec::new();
         let view = {
             let mut kept = KEPT.lock();
-            let found = records(&kept, only);
+            let found = records(&kept, only, Want::All);
             for cpu in &found {
                 let archived = kept.archive.iter().filter(|line| line.ring == cpu.ring);
                 let archived: u64 = archived.map(|line| line.records).sum();

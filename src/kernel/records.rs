@@ -795,19 +795,32 @@ pub fn take(only: Option<u16>, out: &mut dyn FnMut(&str)) {
         let mut untold = Vec::new();
         let view = {
             let mut kept = KEPT.lock();
-            let found = records(&kept, only, Want::All);
+            let kept = &mut *kept;
+            let found = records(kept, only, Want::All);
             for cpu in &found {
-                let archived = kept.archive.iter().filter(|line| line.ring == cpu.ring);
-                let archived: u64 = archived.map(|line| line.records).sum();
                 let Some(account) = kept.accounts.get_mut(cpu.ring) else { continue };
+                // Told before the next line of that CPU; if there is none, another time.
+                let tell = |account: &mut Account| {
+                    let count = account.lost - account.told;
+                    account.told = account.lost;
+                    LostEvents { cpu: cpu.cpu.into(), count }
+                };
+                let mut archived = kept.archive.iter_mut().filter(|line| line.ring == cpu.ring);
+                if let Some(first) = archived.next() {
+                    let lost = tell(account);
+                    if lost.count > 0 {
+                        first.text.insert_str(0, &lost.to_string());
+                    }
+                    account.read += first.records + archived.map(|line| line.records).sum::<u64>();
+                }
                 account.start = cpu.next;
                 account.lost += cpu.lost;
-                account.read += archived + cpu.records.len() as u64;
-                let count = account.lost - account.told;
-                untold.push(LostEvents { cpu: cpu.cpu.into(), count });
-                account.told = account.lost;
+                account.read += cpu.count;
+                if cpu.count > 0 {
+                    untold.push(tell(account));
+                }
             }
-            let view = View::of(&kept, found);
+            let view = View::of(kept, found);
             kept.archive.retain(|line| view.found.iter().all(|cpu| cpu.ring != line.ring));
             view
         };

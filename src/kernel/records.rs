@@ -741,12 +741,12 @@ impl View {
         Self { found, archive, notes, screen, traced, manner }
     }
 
-    fn make(self, mark: Mark<'_>, out: &mut dyn FnMut(&str)) {
+    fn make(mut self, mark: Mark<'_>, out: &mut dyn FnMut(&str)) {
         self.archive.iter().for_each(|line| out(&line.text));
         let lines = Lines {
             manner: self.manner,
             names: Machine::with(&self.notes),
-            screen: &mut self.screen.clone(),
+            screen: &mut self.screen,
             skip: 0,
         };
         lines.make(self.found, mark, &mut |_, _, _, text| out(text));

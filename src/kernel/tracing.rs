@@ -64,6 +64,13 @@ impl Tracer {
         }
     }
 
+    const fn choice(&self, which: Which) -> &Choice {
+        match which {
+            Which::Filter => &self.filter,
+            Which::Notrace => &self.notrace,
+        }
+    }
+
     /// True if calls at a site are recorded.
     fn wants(&self, site: SiteId) -> bool {
         let unsaid = !own::is(site.module());
@@ -415,15 +422,6 @@ pub fn triggers() -> Vec<(String, Action, Limit)> {
         named.extend(function.map(|(function, _)| (function, action, limit)));
     }
     named
-}
-
-impl Tracer {
-    const fn choice(&self, which: Which) -> &Choice {
-        match which {
-            Which::Filter => &self.filter,
-            Which::Notrace => &self.notrace,
-        }
-    }
 }
 
 fn parse(words: &[String]) -> Result<Filter, String> {

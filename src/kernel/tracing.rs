@@ -5,7 +5,8 @@
 //!
 //! # Invariants
 //! - The site table's lock is taken before the text engine's, never after, and
-//!   neither is held while module code runs.
+//!   neither is held while module code runs. That of the records comes before both:
+//!   names are looked up under it.
 //! - While the tracer is on, its filter also holds for modules that come later.
 
 use alloc::borrow::{Cow, ToOwned};
@@ -437,8 +438,10 @@ pub fn on(words: &[String]) -> Result<usize, String> {
 }
 
 fn switch_to(filter: Filter, words: &[String]) -> Result<usize, String> {
+    let choice = Choice::of_filter(filter, &SITES.lock(), &Loaded::now())?;
+    records::start()?;
+    // The same sites as before: modules come and go on this CPU alone.
     let mut sites = SITES.lock();
-    let choice = Choice::of_filter(filter, &sites, &Loaded::now())?;
     {
         let mut tracer = TRACER.lock();
         tracer.filter = choice;
@@ -449,6 +452,7 @@ fn switch_to(filter: Filter, words: &[String]) -> Result<usize, String> {
 
 /// Traces what the filters mean, as they were left.
 pub fn on_again() -> Result<usize, String> {
+    records::start()?;
     let count = switch(&mut SITES.lock(), true)?;
     graph::refresh();
     Ok(count)
@@ -487,8 +491,8 @@ pub fn hooks_at(site: SiteId) -> [Option<Vaddr>; 2] {
     SITES.lock().hooks_of(site)
 }
 
-/// Switches sites on that the filters mean, if the tracer is to be on, and those with
-/// triggers or probes; and all others off. How many the filters mean.
+/// Switches sites on that the filters mean, if the tracer is to be on (then there are
+/// rings), and those with triggers or probes; and all others off. How many the filters mean.
 fn switch(sites: &mut SiteTable, on: bool) -> Result<usize, String> {
     let (mut wanted, count) = {
         let tracer = TRACER.lock();
@@ -502,9 +506,6 @@ fn switch(sites: &mut SiteTable, on: bool) -> Result<usize, String> {
         }
         (wanted, count)
     };
-    if on {
-        records::start()?;
-    }
     let there = wanted.iter().map(|run| run.count()).sum();
     let others = (sites.counts(None).traced > 0).then(|| sites.traced_beside(&wanted));
     if there > 0 {

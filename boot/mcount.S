@@ -80,17 +80,15 @@
         .endm
 
 /*
- * GRAPH_ENTRY - puts a call on the graph stack and records that it began.
+ * GRAPH_PUSH - puts a call on the graph stack.
  *
- *   In        r12     the ring's first record
- *             ctr     address behind the call in the site or stub
- *             LR      the address that the function returns to, in r0 too
+ *   In        r0      the address that the function returns to
  *             stack   register with r1 of the function's caller
- *   Out       LR and r0 graph_return
- *   Clobbers  r9 r10 r11 r12 cr0
+ *   Out       r11     the place behind the entry
+ *   Clobbers  r10 cr0
  *   Order     reserve, then write: an interrupt may nest
  */
-        .macro  GRAPH_ENTRY full, stack
+        .macro  GRAPH_PUSH full, stack
         ld      %r11, {GRAPH_SP}(%r13)
         ld      %r10, {GRAPH_LIMIT}(%r13)
         cmpld   %r11, %r10
@@ -99,6 +97,20 @@
         std     %r11, {GRAPH_SP}(%r13)
         std     %r0, {GRAPH_LR}-{GRAPH_ENTRY}(%r11)
         std     \stack, {GRAPH_R1}-{GRAPH_ENTRY}(%r11)
+        .endm
+
+/*
+ * GRAPH_ENTRY - puts a call on the graph stack and records that it began.
+ *
+ *   In        r12     the ring's first record
+ *             ctr     address behind the call in the site or stub
+ *             LR      the address that the function returns to, in r0 too
+ *             stack   register with r1 of the function's caller
+ *   Out       LR and r0 graph_return; r11 the place behind the entry
+ *   Clobbers  r9 r10 r12 cr0
+ */
+        .macro  GRAPH_ENTRY full, stack
+        GRAPH_PUSH \full, \stack
         mfctr   %r9
         addi    %r9, %r9, {KIND_RETURN}
         rldimi  %r9, %r11, 32, 0        /* the depth, as the place on the stack */
@@ -146,7 +158,7 @@
  *   Out       goes on at LR with LR = r0: as r0 was, or graph_return
  *   Clobbers  r12 ctr cr0
  *   Keeps     all else; r3-r11 hold arguments and the static chain
- *   Stack     24 bytes below r1
+ *   Stack     24 bytes below r1; behind the door up to 48 (hook_many)
  *   Context   any; does not call anything
  *   Spec      gcc -mprofile-kernel; ELFv2 ABI, "Protected Zone"
  */
@@ -279,6 +291,15 @@ graph_hook_full:
  *
  * A function that has one probe and no other tool comes first, and is through after
  * some fifty instructions.
+ *
+ *   In        as _mcount, and ctr where to go on; LR and r0 where the function returns
+ *             to; r12 the ring's first record
+ *   Out       goes on at ctr with LR = r0: as it was, or a return of a tool's
+ *   Clobbers  r12 cr0
+ *   Keeps     all else, ctr too
+ *   Stack     48 bytes below r1: r9-r11 and r8 of the function, the table's entry, a
+ *             probe's block; probe_slow has a frame
+ *   Context   as _mcount; in probe_slow the kernel is asked
  */
         .balign 16
         .global hook_many
@@ -445,14 +466,7 @@ hook_many_done:
         mflr    %r0
         bctr
 hook_many_mute:
-        ld      %r11, {GRAPH_SP}(%r13)
-        ld      %r10, {GRAPH_LIMIT}(%r13)
-        cmpld   %r11, %r10
-        bge-    hook_many_deep
-        addi    %r11, %r11, {GRAPH_ENTRY}
-        std     %r11, {GRAPH_SP}(%r13)
-        std     %r0, {GRAPH_LR}-{GRAPH_ENTRY}(%r11)
-        std     %r1, {GRAPH_R1}-{GRAPH_ENTRY}(%r11)
+        GRAPH_PUSH hook_many_deep, %r1
         std     %r11, {GRAPH_MUTE}(%r13)
         ld      %r12, {GRAPH_RETURN}(%r13)
         addi    %r0, %r12, graph_return_mute - graph_return
@@ -534,20 +548,22 @@ graph_late_full:
 
 /*
  * graph_return - where a function that the graph tracer has entered returns to.
+ * graph_return_root - the same for one at which the tracer has begun: it ends.
+ * graph_return_mute - for one that silences: it ends, and there is no record.
  *
  *   In        r13     PACA; the top of its graph stack is the call that ends
  *   Out       returns to the caller
- *   Clobbers  r0 r11 r12 cr0
+ *   Clobbers  r0 r11 r12 cr0; graph_return_mute r0 r12
  *   Keeps     all else: r3-r10 hold results; r2 is not looked at. It is the
  *             callee's or the caller's, and whoever called across modules has
  *             `ld r2,24(r1)` at the place that this returns to
- *   Stack     16 bytes below r1
+ *   Stack     16 bytes below r1; graph_return_mute none
  *   Context   any. Read, then release: an interrupt may nest
  */
         .balign 16
         .global graph_return_mute
         .type   graph_return_mute, @function
-graph_return_mute:                      /* of a function that silences: no record */
+graph_return_mute:
         li      %r0, 0
         std     %r0, {GRAPH_MUTE}(%r13)
         ld      %r12, {GRAPH_SP}(%r13)
@@ -559,7 +575,7 @@ graph_return_mute:                      /* of a function that silences: no recor
         .size   graph_return_mute, . - graph_return_mute
         .global graph_return_root
         .type   graph_return_root, @function
-graph_return_root:                      /* of a function at which it begins */
+graph_return_root:
         li      %r0, 0
         std     %r0, {GRAPH_GATE}(%r13)
         .size   graph_return_root, . - graph_return_root

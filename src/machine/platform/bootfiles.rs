@@ -95,7 +95,7 @@ pub struct Found {
 pub fn find(firmware: &OpenFirmware, bootpath: &[u8], from: Vaddr, ram_end: u64) -> Found {
     let mut found = Found::default();
     let Some(device) = Path::of(&[media::device(bootpath)]) else { return found };
-    let Some(node) = firmware.find_path(device.c_str()) else { return found };
+    let Some(node) = firmware.find(device.c_str()) else { return found };
     let kind = match firmware.property::<16>(node, c"device_type") {
         Some((bytes, len)) if bytes[..len].starts_with(b"block") => Kind::Block,
         Some((bytes, len)) if bytes[..len].starts_with(b"network") => Kind::Network,

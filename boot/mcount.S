@@ -101,22 +101,16 @@
         .endm
 
 /*
- * GRAPH_ENTRY - puts a call on the graph stack and records that it began.
+ * GRAPH_PUSH - puts a call on the graph stack.
  *
- *   In        r12     the ring's first record
- *             ctr     address behind the call in the site or stub
- *             LR      the address that the function returns to, in r0 too
+ *   In        r0      the address that the function returns to
  *             stack   register with r1 of the function's caller
  *             full    where to go if the graph stack has no room
- *             drop    where to go if the ring has none, with r11 as below
- *             args    place below r1 of the function's r8, if r3-r8 are to lie beside
- *                     the record, where there is room for that
  *   Out       r11     behind the call's entry on the graph stack
- *             LR and r0 graph_return
- *   Clobbers  r9 r10 r11 r12 cr0
+ *   Clobbers  r10 cr0
  *   Order     reserve, then write: an interrupt may nest
  */
-        .macro  GRAPH_ENTRY full, stack, drop, args
+        .macro  GRAPH_PUSH full, stack
         ld      %r11, {GRAPH_SP}(%r13)
         ld      %r10, {GRAPH_LIMIT}(%r13)
         cmpld   %r11, %r10
@@ -125,6 +119,23 @@
         std     %r11, {GRAPH_SP}(%r13)
         std     %r0, {GRAPH_LR}-{GRAPH_ENTRY}(%r11)
         std     \stack, {GRAPH_R1}-{GRAPH_ENTRY}(%r11)
+        .endm
+
+/*
+ * GRAPH_ENTRY - puts a call on the graph stack and records that it began.
+ *
+ *   In        r12     the ring's first record
+ *             ctr     address behind the call in the site or stub
+ *             LR      the address that the function returns to, in r0 too
+ *             full, stack     as GRAPH_PUSH
+ *             drop    where to go if the ring has no room, with r11 as below
+ *             args    place below r1 of the function's r8, if r3-r8 are to lie beside
+ *                     the record, where there is room for that
+ *   Out       LR and r0 graph_return; r11 behind the entry
+ *   Clobbers  r9 r10 r12 cr0
+ */
+        .macro  GRAPH_ENTRY full, stack, drop, args
+        GRAPH_PUSH \full, \stack
         mfctr   %r9
         addi    %r9, %r9, {KIND_RETURN}
         rldimi  %r9, %r11, 32, 0        /* the depth, as the place on the stack */
@@ -197,7 +208,7 @@
  *   Out       goes on at LR with LR = r0: as r0 was, or graph_return
  *   Clobbers  r12 ctr cr0
  *   Keeps     all else; r3-r11 hold arguments and the static chain
- *   Stack     24 bytes below r1
+ *   Stack     24 bytes below r1; behind the door up to 48 (hook_many)
  *   Context   any; does not call anything
  *   Spec      gcc -mprofile-kernel; ELFv2 ABI, "Protected Zone"
  */
@@ -331,6 +342,15 @@ graph_hook_full:
  *
  * A function that has one probe and no other tool comes first, and is through after
  * some fifty instructions; not while the ring may be full, for nobody looks there.
+ *
+ *   In        as _mcount, and ctr where to go on; LR and r0 where the function returns
+ *             to; r12 the ring's first record
+ *   Out       goes on at ctr with LR = r0: as it was, or a return of a tool's
+ *   Clobbers  r12 cr0
+ *   Keeps     all else, ctr too
+ *   Stack     48 bytes below r1: r9-r11 and r8 of the function, the table's entry, a
+ *             probe's block; probe_slow has a frame
+ *   Context   as _mcount; in probe_slow the kernel is asked
  */
         .balign 16
         .global hook_many
@@ -526,14 +546,7 @@ hook_many_done:
         mflr    %r0
         bctr
 hook_many_mute:
-        ld      %r11, {GRAPH_SP}(%r13)
-        ld      %r10, {GRAPH_LIMIT}(%r13)
-        cmpld   %r11, %r10
-        bge-    hook_many_deep
-        addi    %r11, %r11, {GRAPH_ENTRY}
-        std     %r11, {GRAPH_SP}(%r13)
-        std     %r0, {GRAPH_LR}-{GRAPH_ENTRY}(%r11)
-        std     %r1, {GRAPH_R1}-{GRAPH_ENTRY}(%r11)
+        GRAPH_PUSH hook_many_deep, %r1
         std     %r11, {GRAPH_MUTE}(%r13)
         ld      %r12, {GRAPH_RETURN}(%r13)
         addi    %r0, %r12, graph_return_mute - graph_return
@@ -578,7 +591,7 @@ mcount_late:
         SPILL
         .global mcount_late_door
 mcount_late_door:
-        nop                             /* or b graph_late */
+        nop                             /* or b graph_late, graph_late_many */
         RECORD  %r0, mcount_late_drop
 mcount_late_out:
         UNSPILL
@@ -590,9 +603,24 @@ mcount_late_drop:
         .size   mcount_late, . - mcount_late
 
 /*
- * graph_late - behind the door of mcount_late; r8 is the caller's r1.
+ * graph_late - behind the door of mcount_late; r8 is the caller's r1. graph_late_many
+ * stands there while there is a table of tools, of which these functions are no part:
+ * they are silent where all is, and while the tracer has not begun.
  */
         .balign 16
+        .global graph_late_many
+        .type   graph_late_many, @function
+graph_late_many:
+        ld      %r9, {GRAPH_MUTE}(%r13)
+        cmpdi   %r9, 0
+        bne     mcount_late_out
+        ld      %r9, {GRAPH_ROOTED}(%r13)
+        cmpdi   %r9, 0
+        beq     graph_late
+        ld      %r9, {GRAPH_GATE}(%r13)
+        cmpdi   %r9, 0
+        beq     mcount_late_out
+        .size   graph_late_many, . - graph_late_many
         .global graph_late
         .type   graph_late, @function
 graph_late:
@@ -613,11 +641,11 @@ graph_late_full:
  *
  *   In        r13     PACA; the top of its graph stack is the call that ends
  *   Out       returns to the caller
- *   Clobbers  r0 r11 r12 cr0
+ *   Clobbers  r0 r11 r12 cr0; graph_return_mute r0 r12
  *   Keeps     all else: r3-r10 hold results; r2 is not looked at. It is the
  *             callee's or the caller's, and whoever called across modules has
  *             `ld r2,24(r1)` at the place that this returns to
- *   Stack     16 bytes below r1
+ *   Stack     16 bytes below r1; graph_return_mute none
  *   Context   any. Read, then release: an interrupt may nest
  *
  * Each is one of three, at the same distances: _mute of a function that silences

@@ -20,7 +20,8 @@
  *   Spec      ELFv2 ABI, "The Stack Frame"
  *
  * The Rust function takes the address to go on at, the return address and r1, and
- * answers 0 if the call is not to be recorded.
+ * answers 0 if the call is not to be recorded. Meanwhile only the frame here knows of
+ * the function that is entered, and of its caller (machine::trigger::goes_on).
  */
         .section .text.trigger, "ax", @progbits
         .balign 16
@@ -31,7 +32,7 @@ trigger_text_start:
 trigger_hook:
         mflr    %r12
         stdu    %r1, -160(%r1)
-        std     %r0, 32(%r1)
+        std     %r0, {TRIGGER_PARENT}(%r1)
         std     %r2, 40(%r1)
         std     %r3, 48(%r1)
         std     %r4, 56(%r1)
@@ -42,7 +43,7 @@ trigger_hook:
         std     %r9, 96(%r1)
         std     %r10, 104(%r1)
         std     %r11, 112(%r1)
-        std     %r12, 120(%r1)
+        std     %r12, {TRIGGER_LR}(%r1)
         mfcr    %r3
         mfxer   %r4
         std     %r3, 128(%r1)
@@ -56,6 +57,8 @@ trigger_guarded:
         mr      %r4, %r0
         addi    %r5, %r1, 160
         bl      {entered}
+        .global trigger_asked
+trigger_asked:
         nop
         std     %r3, 144(%r1)
 trigger_give_back:                      /* as probe_ask does */
@@ -69,9 +72,9 @@ trigger_give_back:                      /* as probe_ask does */
         ld      %r4, 136(%r1)
         mtcrf   0xff, %r3
         mtxer   %r4
-        ld      %r12, 120(%r1)
+        ld      %r12, {TRIGGER_LR}(%r1)
         mtlr    %r12
-        ld      %r0, 32(%r1)
+        ld      %r0, {TRIGGER_PARENT}(%r1)
         ld      %r2, 40(%r1)
         ld      %r3, 48(%r1)
         ld      %r4, 56(%r1)

@@ -210,6 +210,14 @@ impl Setup {
         self.retired.put(core::mem::replace(&mut self.tables, tables));
         Ok(())
     }
+
+    /// Makes the tables anew, if they are used. Without memory the old ones stay, which
+    /// know what there was.
+    fn tabulate_again(&mut self) {
+        if self.wanted().many {
+            let _ = self.tabulate(false);
+        }
+    }
 }
 
 /// Gives every CPU a graph stack.
@@ -222,6 +230,7 @@ fn make_stacks(depth: usize) -> Result<(), String> {
 /// Makes the graph tracer, or the function tracer, what hooked calls meet from now on.
 pub fn choose(graph: bool) -> Result<(), String> {
     let mut setup = SETUP.lock();
+    setup.aim_returns(false);
     if !graph && !setup.graph && !setup.tool.many {
         return Ok(());
     }
@@ -233,6 +242,7 @@ pub fn choose(graph: bool) -> Result<(), String> {
     let done = setup.renew();
     if done.is_err() {
         setup.graph = before;
+        setup.tabulate_again();
     }
     done
 }
@@ -246,6 +256,7 @@ pub fn set_probed(probed: Vec<Probed>) -> Result<(), String> {
     if done.is_err() {
         before.iter().for_each(|it| probes::chain(&it.probes));
         setup.probed = before;
+        setup.tabulate_again();
     }
     done
 }
@@ -285,9 +296,16 @@ pub fn set_pids(text: &str, append: bool) -> Result<(), String> {
     done
 }
 
-/// Has calls return by the way that the seed's kernel had, or by ours.
-pub fn set_seed_return(wrong: bool) {
-    SETUP.lock().aim_returns(wrong);
+/// Has calls return by the way that the seed's kernel had, until the tracer is chosen
+/// again, or a list is written: there is only one such way, and a list's functions have
+/// returns of their own.
+pub fn set_seed_return() -> Result<(), String> {
+    let setup = SETUP.lock();
+    if !setup.words.iter().all(Vec::is_empty) {
+        return Err("--return=seed: empty set_graph_function and set_graph_notrace first".into());
+    }
+    setup.aim_returns(true);
+    Ok(())
 }
 
 /// Sets the switches of `trace_options`, all or none.
@@ -340,6 +358,7 @@ pub fn words(which: Which) -> Vec<String> {
 #[optimize(size)]
 pub fn set_words(which: Which, text: &str, append: bool) -> Result<(), String> {
     let mut setup = SETUP.lock();
+    setup.aim_returns(false);
     let before = setup.words.clone();
     let list = &mut setup.words[which as usize];
     if !append {
@@ -349,6 +368,7 @@ pub fn set_words(which: Which, text: &str, append: bool) -> Result<(), String> {
     let done = setup.tabulate(true).and_then(|()| setup.put());
     if done.is_err() {
         setup.words = before;
+        setup.tabulate_again();
     }
     done
 }
@@ -359,9 +379,5 @@ pub fn refresh() {
     if !MANY.load(Ordering::Relaxed) {
         return;
     }
-    let mut setup = SETUP.lock();
-    if setup.wanted().many {
-        // Without memory the old one stays, which knows what there was.
-        let _ = setup.tabulate(false);
-    }
+    SETUP.lock().tabulate_again();
 }

@@ -155,6 +155,9 @@ struct Kept {
     /// The tracer is on, and `tracing_on` is 1.
     started: bool,
     recording: bool,
+    /// The rings are about to get another size: nothing is recorded meanwhile, whatever
+    /// a trigger or a tracer sets.
+    resizing: bool,
     /// A probe is on, or was: there are planes beside the rings.
     probing: bool,
     planes: bool,
@@ -179,6 +182,7 @@ static KEPT: Mutex<Kept> = Mutex::new(Kept {
     size: RING_RECORDS,
     started: false,
     recording: true,
+    resizing: false,
     probing: false,
     planes: false,
     traced: false,
@@ -267,11 +271,12 @@ impl Kept {
     /// Has every CPU record, or none: as it was asked for.
     fn apply(&self) {
         let overwrites = self.manner.options.contains(Options::OVERWRITE);
+        let on = (self.started || self.probing) && self.recording && !self.resizing;
         for (index, ring) in self.rings.iter().enumerate() {
             let limit = if overwrites { u64::MAX } else { self.limit(index) };
             paca::ring_limit_of(ring.cpu.paca).0.store(limit, Ordering::Release);
             let is_whole = !self.planes || ring.planes.is_some();
-            if (self.started || self.probing) && self.recording && is_whole {
+            if on && is_whole {
                 hooks::ring_on(ring.cpu.paca, ring.words, ring.planes);
             } else {
                 hooks::ring_off(ring.cpu.paca);
@@ -372,8 +377,8 @@ pub fn size_kib() -> usize {
     KEPT.lock().size * SIZE / 1024
 }
 
-/// Gives every CPU's ring at least so many KiB: a power of two of records. What was
-/// recorded is kept as text.
+/// Gives every CPU's ring at least so many KiB: a power of two of records. Of what was
+/// recorded, [`ARCHIVE_LINES`] are kept as text; all of it if the size is as it was.
 pub fn resize(kib: usize) -> Result<(), String> {
     let (least, most) = RING_LIMITS;
     let wanted = kib.checked_mul(1024 / SIZE).filter(|wanted| *wanted > 0 && *wanted <= most);
@@ -381,20 +386,28 @@ pub fn resize(kib: usize) -> Result<(), String> {
         return Err(format!("a ring has 1 to {} KiB", most * SIZE / 1024));
     };
     let size = wanted.next_power_of_two().max(least);
-    if KEPT.lock().rings.is_empty() {
-        KEPT.lock().size = size;
-        return Ok(());
+    {
+        let mut kept = KEPT.lock();
+        if kept.size == size || kept.rings.is_empty() {
+            kept.size = size;
+            return Ok(());
+        }
     }
     // A hook under way knows where one ring is, and may be about to read how large
     // another is: so nothing is recorded until every CPU has been seen outside.
-    let recording = recording();
-    set_recording(false);
+    set_resizing(true);
     let made = nobody_in_hooks().and_then(|()| {
         archive();
         KEPT.lock().remake(size)
     });
-    set_recording(recording);
+    set_resizing(false);
     made
+}
+
+fn set_resizing(on: bool) {
+    let mut kept = KEPT.lock();
+    kept.resizing = on;
+    kept.apply();
 }
 
 /// Forgets what all CPUs recorded, or one.
@@ -498,6 +511,9 @@ struct Found {
     /// Which of the rings.
     ring: usize,
     cpu: u16,
+    /// How many there are, and the time of the first: also if they are not taken along.
+    count: u64,
+    oldest: Option<u64>,
     records: Vec<Record>,
     /// What lies beside some of them.
     payloads: Payloads,
@@ -507,20 +523,38 @@ struct Found {
     next: u64,
 }
 
+/// Which records are wanted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Want {
+    All,
+    /// Of each ring the last [`ARCHIVE_LINES`]; those before count as lost.
+    Latest,
+    /// Only how many there are.
+    Count,
+}
+
 /// What is in the rings of all CPUs, or of one.
 #[optimize(size)]
-fn records(kept: &Kept, only: Option<u16>) -> Vec<Found> {
+fn records(kept: &Kept, only: Option<u16>, want: Want) -> Vec<Found> {
     let rings = kept.rings.iter().zip(&kept.accounts).enumerate();
     let rings = rings.filter(|(_, (ring, _))| only.is_none_or(|cpu| cpu == ring.cpu.number));
     let values = kept.manner.options.intersects(Options::VALUES);
     let found = rings.filter_map(|(index, (cpu_ring, account))| {
-        let mut reader = Reader::new(cpu_ring.ring()?, account.start);
         let (mut records, mut payloads) = (Vec::new(), Vec::new());
+        let (mut count, mut oldest) = (0, None);
         // Up to what is there now: a CPU that goes on may write faster than this reads.
         let end = cpu_ring.written();
+        let last = if want == Want::Latest { ARCHIVE_LINES as u64 } else { u64::MAX };
+        let start = account.start.max(end.saturating_sub(last));
+        let mut reader = Reader::new(cpu_ring.ring()?, start);
         while reader.position() < end {
             match reader.next_record() {
                 Next::Record(record) => {
+                    count += 1;
+                    oldest.get_or_insert(record.time);
+                    if want == Want::Count {
+                        continue;
+                    }
                     if (record.kind() == Kind::Probe || values && record.kind() != Kind::Function)
                         && let Some(payload) = cpu_ring.payload(&record)
                     {
@@ -533,9 +567,9 @@ fn records(kept: &Kept, only: Option<u16>) -> Vec<Found> {
                 Next::Empty => break,
             }
         }
-        let (lost, next) = (reader.lost(), reader.position());
+        let (lost, next) = (start - account.start + reader.lost(), reader.position());
         let Cpu { number: cpu, paca, .. } = cpu_ring.cpu;
-        Some(Found { ring: index, cpu, records, payloads, paca, lost, next })
+        Some(Found { ring: index, cpu, count, oldest, records, payloads, paca, lost, next })
     });
     found.collect()
 }
@@ -650,14 +684,14 @@ pub fn archive() {
     quietly(|| {
         let mut kept = KEPT.lock();
         let kept = &mut *kept;
-        let found = records(kept, None);
+        // Those that the archive has no room for need not become text.
+        let found = records(kept, None, Want::Latest);
         for cpu in &found {
             if let Some(account) = kept.accounts.get_mut(cpu.ring) {
                 account.start = cpu.next;
                 account.lost += cpu.lost;
             }
         }
-        // Those that the archive has no room for need not become text.
         let fresh: usize = found.iter().map(|cpu| cpu.records.len()).sum();
         let archive = &mut kept.archive;
         let lines = Lines {
@@ -683,7 +717,7 @@ pub fn archive() {
 pub fn counts() -> (u64, u64) {
     quietly(|| {
         let kept = KEPT.lock();
-        count(&kept, &records(&kept, None))
+        count(&kept, &records(&kept, None, Want::Count))
     })
 }
 
@@ -699,10 +733,10 @@ fn stats_of(kept: &Kept, found: &Found) -> Stats {
     let account = kept.accounts.get(found.ring).copied().unwrap_or_default();
     let archived = || kept.archive.iter().filter(|line| line.ring == found.ring);
     let oldest = archived().next().map(|line| line.time);
-    let oldest = oldest.or_else(|| found.records.first().map(|record| record.time));
+    let oldest = oldest.or(found.oldest);
     let lines: u64 = archived().map(|line| line.records).sum();
     let dropped = kept.rings.get(found.ring).map_or(account.dropped, CpuRing::dropped);
-    let entries = lines + found.records.len() as u64;
+    let entries = lines + found.count;
     Stats {
         entries,
         overrun: account.lost + found.lost,
@@ -718,7 +752,7 @@ fn stats_of(kept: &Kept, found: &Found) -> Stats {
 pub fn stats(cpu: u16) -> String {
     quietly(|| {
         let kept = KEPT.lock();
-        let found = records(&kept, Some(cpu));
+        let found = records(&kept, Some(cpu), Want::Count);
         let stats = found.first().map(|found| stats_of(&kept, found));
         let none = || Stats { now: timebase(), ..Stats::default() };
         stats.unwrap_or_else(none).shown(kept.manner.clock)
@@ -745,12 +779,12 @@ impl View {
         Self { found, archive, notes, screen, traced, manner }
     }
 
-    fn make(self, mark: Mark<'_>, out: &mut dyn FnMut(&str)) {
+    fn make(mut self, mark: Mark<'_>, out: &mut dyn FnMut(&str)) {
         self.archive.iter().for_each(|line| out(&line.text));
         let lines = Lines {
             manner: self.manner,
             names: Machine::with(&self.notes),
-            screen: &mut self.screen.clone(),
+            screen: &mut self.screen,
             skip: 0,
         };
         lines.make(self.found, mark, &mut |_, _, _, text| out(text));
@@ -764,7 +798,7 @@ pub fn show(on: bool, only: Option<u16>, out: &mut dyn FnMut(&str)) {
     quietly(|| {
         let (view, (in_buffer, written)) = {
             let kept = KEPT.lock();
-            let found = records(&kept, only);
+            let found = records(&kept, only, Want::All);
             let counts = count(&kept, &found);
             (View::of(&kept, found), counts)
         };
@@ -799,19 +833,32 @@ pub fn take(only: Option<u16>, out: &mut dyn FnMut(&str)) {
         let mut untold = Vec::new();
         let view = {
             let mut kept = KEPT.lock();
-            let found = records(&kept, only);
+            let kept = &mut *kept;
+            let found = records(kept, only, Want::All);
             for cpu in &found {
-                let archived = kept.archive.iter().filter(|line| line.ring == cpu.ring);
-                let archived: u64 = archived.map(|line| line.records).sum();
                 let Some(account) = kept.accounts.get_mut(cpu.ring) else { continue };
+                // Told before the next line of that CPU; if there is none, another time.
+                let tell = |account: &mut Account| {
+                    let count = account.lost - account.told;
+                    account.told = account.lost;
+                    LostEvents { cpu: cpu.cpu.into(), count }
+                };
+                let mut archived = kept.archive.iter_mut().filter(|line| line.ring == cpu.ring);
+                if let Some(first) = archived.next() {
+                    let lost = tell(account);
+                    if lost.count > 0 {
+                        first.text.insert_str(0, &lost.to_string());
+                    }
+                    account.read += first.records + archived.map(|line| line.records).sum::<u64>();
+                }
                 account.start = cpu.next;
                 account.lost += cpu.lost;
-                account.read += archived + cpu.records.len() as u64;
-                let count = account.lost - account.told;
-                untold.push(LostEvents { cpu: cpu.cpu.into(), count });
-                account.told = account.lost;
+                account.read += cpu.count;
+                if cpu.count > 0 {
+                    untold.push(tell(account));
+                }
             }
-            let view = View::of(&kept, found);
+            let view = View::of(kept, found);
             kept.archive.retain(|line| view.found.iter().all(|cpu| cpu.ring != line.ring));
             view
         };

@@ -68,7 +68,7 @@ static FILES: &[File] = &[
         tracing::everything().iter().for_each(|(name, _)| line(out, name));
     }),
     shown("available_tracers", "the words that current_tracer takes", |out| out("function_graph function nop\n")),
-    set("buffer_size_kb", "KiB of each CPU's ring; what is in it stays",
+    set("buffer_size_kb", "KiB of each CPU's ring; another size keeps the latest 8192 lines",
         |out| line(out, &records::size_kib()), |text, _| records::resize(number(text)?)),
     set("current_tracer", "what records: function, function_graph or nop", |out| {
         line(out, &if tracing::is_on() { graph::tracer_name() } else { "nop" });

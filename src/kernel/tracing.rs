@@ -5,7 +5,8 @@
 //!
 //! # Invariants
 //! - The site table's lock is taken before the text engine's, never after, and
-//!   neither is held while module code runs.
+//!   neither is held while module code runs. That of the records comes before both:
+//!   names are looked up under it.
 //! - While the tracer is on, its filter also holds for modules that come later.
 
 use alloc::borrow::{Cow, ToOwned};
@@ -20,6 +21,7 @@ use super::{graph, own, probes, records, triggers};
 use crate::addr::Vaddr;
 use crate::ksyms::readable::readable;
 use crate::loader::Name;
+use crate::loader::callsites::SiteKind;
 use crate::loader::stubs::StubKind;
 use crate::machine::hooks::{self, Tool};
 use crate::machine::lock::{Mutex, briefly};
@@ -63,6 +65,13 @@ impl Tracer {
             stacks: false,
             probed: Vec::new(),
             on: false,
+        }
+    }
+
+    const fn choice(&self, which: Which) -> &Choice {
+        match which {
+            Which::Filter => &self.filter,
+            Which::Notrace => &self.notrace,
         }
     }
 
@@ -424,15 +433,6 @@ pub fn triggers() -> Vec<(String, Action, Limit)> {
     named
 }
 
-impl Tracer {
-    const fn choice(&self, which: Which) -> &Choice {
-        match which {
-            Which::Filter => &self.filter,
-            Which::Notrace => &self.notrace,
-        }
-    }
-}
-
 fn parse(words: &[String]) -> Result<Filter, String> {
     Filter::parse(words.iter().map(String::as_str)).map_err(|error| error.to_string())
 }
@@ -446,8 +446,10 @@ pub fn on(words: &[String]) -> Result<usize, String> {
 }
 
 fn switch_to(filter: Filter, words: &[String]) -> Result<usize, String> {
+    let choice = Choice::of_filter(filter, &SITES.lock(), &Loaded::now())?;
+    records::start()?;
+    // The same sites as before: modules come and go on this CPU alone.
     let mut sites = SITES.lock();
-    let choice = Choice::of_filter(filter, &sites, &Loaded::now())?;
     {
         let mut tracer = TRACER.lock();
         tracer.filter = choice;
@@ -458,6 +460,7 @@ fn switch_to(filter: Filter, words: &[String]) -> Result<usize, String> {
 
 /// Traces what the filters mean, as they were left.
 pub fn on_again() -> Result<usize, String> {
+    records::start()?;
     let count = switch(&mut SITES.lock(), true)?;
     graph::refresh();
     Ok(count)
@@ -496,8 +499,8 @@ pub fn hooks_at(site: SiteId) -> [Option<Vaddr>; 2] {
     SITES.lock().hooks_of(site)
 }
 
-/// Switches sites on that the filters mean, if the tracer is to be on, and those with
-/// triggers or probes; and all others off. How many the filters mean.
+/// Switches sites on that the filters mean, if the tracer is to be on (then there are
+/// rings), and those with triggers or probes; and all others off. How many the filters mean.
 fn switch(sites: &mut SiteTable, on: bool) -> Result<usize, String> {
     let (mut wanted, count) = {
         let tracer = TRACER.lock();
@@ -511,9 +514,6 @@ fn switch(sites: &mut SiteTable, on: bool) -> Result<usize, String> {
         }
         (wanted, count)
     };
-    if on {
-        records::start()?;
-    }
     let there = wanted.iter().map(|run| run.count()).sum();
     let others = (sites.counts(None).traced > 0).then(|| sites.traced_beside(&wanted));
     if there > 0 {
@@ -589,19 +589,28 @@ pub fn fire(ip: Vaddr, recording: bool) -> Option<Fired> {
     Some(Fired { actions, wanted: probed || wants, stack: tracer.stacks && wants })
 }
 
-/// What the hooks of the sites that a filter means leave in their records; the words
-/// have to mean something, if `all` have to.
+/// What the hooks of the sites that a filter means leave in their records. If `all` have
+/// to, the words have to mean something, and no site behind a prologue: its hook looks
+/// into no table.
+#[optimize(size)]
 pub fn hooks_of(filter: &Filter, all: bool) -> Result<Vec<Vaddr>, String> {
+    let functions = Loaded::now();
     let sites = SITES.lock();
-    let selection = sites.select(filter, &Loaded::now());
+    let selection = sites.select(filter, &functions);
     if let Some(miss) = selection.misses.first().filter(|_| all) {
         return Err(miss.to_string());
     }
     let mut hooks = Vec::new();
     for site in selection.sites() {
-        let [own, redirect] = sites.hooks_of(site);
-        hooks.extend(own);
-        hooks.extend(redirect);
+        if sites.row(site).is_none_or(|row| row.kind != SiteKind::Late) {
+            hooks.extend(sites.hooks_of(site).into_iter().flatten());
+        } else if all {
+            let name = shown(&sites, &functions, &[site.into()]).pop().map(|(name, _)| name);
+            let name = name.unwrap_or_default();
+            return Err(format!(
+                "{name}: its call site is behind the prologue (leave it out with !)"
+            ));
+        }
     }
     Ok(hooks)
 }
@@ -679,7 +688,10 @@ pub fn write_filter(which: Which, text: &str, append: bool) -> Result<(), String
         }
         if let Some(new) = triggers {
             // All is refused together, so this comes first.
-            aim_stubs(&new.sites(), &functions, true)?;
+            if let Err(why) = aim_stubs(&new.sites(), &functions, true) {
+                let _ = aim_stubs(&tracer.triggers.sites(), &functions, false);
+                return Err(why);
+            }
             tracer.triggers = new;
             triggered = true;
         }

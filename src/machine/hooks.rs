@@ -22,10 +22,12 @@ unsafe extern "C" {
     fn mcount_late_door();
     fn graph_hook();
     fn graph_late();
+    fn graph_late_many();
     fn hook_many();
     fn probe_return();
     fn probe_text_start();
     fn probe_text_end();
+    fn probe_asked();
     fn graph_return();
     fn graph_return_root();
     fn graph_return_seed();
@@ -134,16 +136,17 @@ pub struct Tool {
 /// The words that put one tool in another's place: the doors of early and of late
 /// sites. Those that stay are left out.
 pub fn change_tool(from: Tool, to: Tool) -> impl Iterator<Item = Edit> {
-    let [hook, many, late] =
-        [graph_hook as *const (), hook_many as *const (), graph_late as *const ()];
+    let [hook, many] = [graph_hook as *const (), hook_many as *const ()];
+    let [late, late_many] = [graph_late as *const (), graph_late_many as *const ()];
     let early_word = move |door, tool: Tool| match tool {
         Tool { many: true, .. } => to_hook(door, many),
         Tool { graph: true, .. } => to_hook(door, hook),
         Tool { .. } => PatchClass::NOP,
     };
-    let late_word = move |door, tool: Tool| match tool.graph {
-        true => to_hook(door, late),
-        false => PatchClass::NOP,
+    let late_word = move |door, tool: Tool| match tool {
+        Tool { graph: false, .. } => PatchClass::NOP,
+        Tool { many: true, .. } => to_hook(door, late_many),
+        Tool { .. } => to_hook(door, late),
     };
     let door = Vaddr(mcount_door as *const () as u64);
     let early = Edit::new(door, early_word(door, from), early_word(door, to));
@@ -189,6 +192,11 @@ const _: () = assert!(record::GRAPH_ARGS == 6 && record::OWNER_WORD / record::WO
 /// Where functions return to while a probe waits for that.
 pub fn probe_return_address() -> Vaddr {
     Vaddr(probe_return as *const () as u64)
+}
+
+/// Where the kernel's answer to a probe returns to.
+pub fn probe_asked_address() -> Vaddr {
+    Vaddr(probe_asked as *const () as u64)
 }
 
 /// True for an address that stands for an entry of the graph stack.

@@ -417,10 +417,11 @@ pub fn begins_with(facts: &MachineFacts, start: Vaddr, len: u64, magic: &[u8]) -
     copied == magic.len() && found == magic
 }
 
-/// Bytes that the firmware loaded and that nobody writes: the initrd.
+/// Bytes that the firmware loaded, or that were read from the boot medium, and that
+/// nobody writes.
 ///
-/// The range must be the one in [`MachineFacts::initrd`]; it is checked to be RAM
-/// that lies behind the image and before the heap.
+/// The range must be the one in [`MachineFacts::initrd`], or one of `bootfiles`; it is
+/// checked to be RAM that lies behind the image and before the heap.
 pub fn initrd_bytes(start: Vaddr, len: u64) -> &'static [u8] {
     let (_, image_end) = super::boot::image();
     let heap = HEAP.heap.lock().bottom() as u64;
@@ -428,14 +429,6 @@ pub fn initrd_bytes(start: Vaddr, len: u64) -> &'static [u8] {
     // SAFETY: RAM between the image and the heap, which no allocator owns, so
     // it is never written while the kernel runs.
     unsafe { core::slice::from_raw_parts(start.0 as *const u8, len as usize) }
-}
-
-/// Bytes that were read from the boot medium and that nobody writes.
-///
-/// The range must be one of `bootfiles`; it is checked to be RAM that lies behind the
-/// image and before the heap.
-pub fn loaded_bytes(start: Vaddr, len: u64) -> &'static [u8] {
-    initrd_bytes(start, len)
 }
 
 /// Module memory: whole pages with one owner, given back when dropped.

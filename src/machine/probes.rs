@@ -225,11 +225,12 @@ pub fn counts(blocks: Blocks) -> (u64, u64) {
 }
 
 /// Where the function goes on, and where it returns to, whose probe asks the kernel with
-/// the frame at `stack`, to which `at` returns; `None` if that is no such frame.
+/// the frame at `stack`, to which `at` returns; `None` if that is no such frame, or one
+/// that is not filled in yet.
 pub fn goes_on(at: Vaddr, stack: Vaddr) -> Option<[Vaddr; 2]> {
     let field = |offset: usize| memory::read_u64(stack.offset(offset as i64)).map(Vaddr);
     let places = || Some([field(offset_of!(Frame, ctr))?, field(offset_of!(Frame, lr))?]);
-    hooks::is_probe(at).then(places).flatten()
+    (at == hooks::probe_asked_address()).then(places).flatten()
 }
 
 /// Bytes of texts that a CPU keeps.

@@ -96,14 +96,12 @@ impl Clock {
         };
         if micros >= 1_000_000 { (seconds.saturating_add(1), 0) } else { (seconds, micros) }
     }
-}
 
-impl Clock {
-    /// Nanoseconds.
+    /// Nanoseconds in so many ticks, at most all that there is room for.
     #[must_use]
     pub fn nanos(self, ticks: u64) -> u64 {
         let nanos = u128::from(ticks) * 1_000_000_000 / u128::from(self.ticks_per_second.get());
-        nanos as u64
+        u64::try_from(nanos).unwrap_or(u64::MAX)
     }
 }
 

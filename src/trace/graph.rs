@@ -75,12 +75,6 @@ const MARKS: [(u64, char); 6] = [
     (10_000, '+'),
 ];
 
-/// Nanoseconds in so many ticks.
-fn nanoseconds(ticks: u64, clock: Clock) -> u64 {
-    let wide = u128::from(ticks) * 1_000_000_000 / u128::from(clock.ticks_per_second.get());
-    u64::try_from(wide).unwrap_or(u64::MAX)
-}
-
 /// Digits of the largest of so many CPUs' numbers.
 fn digits(cpus: u32) -> usize {
     cpus.saturating_sub(1).checked_ilog10().unwrap_or(0) as usize + 1
@@ -239,7 +233,7 @@ impl<'a, N: Names + ?Sized> Style<'a, N> {
         let Some(ticks) = ticks else {
             return out.write_str("              |  ");
         };
-        let took = nanoseconds(ticks, self.clock);
+        let took = self.clock.nanos(ticks);
         let mark = MARKS.iter().find(|(above, _)| took > *above).map_or(' ', |(_, mark)| *mark);
         let marked = self.options.contains(Options::GRAPH_OVERHEAD);
         write!(out, "{} ", if marked { mark } else { ' ' })?;

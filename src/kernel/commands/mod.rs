@@ -177,8 +177,10 @@ fn trace(action: &TraceAction) -> Done {
             // For the tests: what happens when a return believes r2.
             let wrong = words.first().is_some_and(|word| graph && word == "--return=seed");
             graph::choose(graph)?;
-            graph::set_seed_return(wrong);
             let sites = tracing::on(words.get(usize::from(wrong)..).unwrap_or_default())?;
+            if wrong {
+                graph::set_seed_return()?;
+            }
             kprintln!("{sites} sites traced");
         }
         TraceAction::Probe(words) if words.is_empty() => kprint!("{}", probes::listed()),

@@ -14,7 +14,9 @@
  *   Keeps     all else; r3-r11 hold arguments and the static chain, r2 is anybody's
  *   Stack     a frame of 160 bytes, and what the Rust function needs. The function
  *             that is entered has stored nothing below r1 yet
- *   Context   module code: no lock of the kernel's is held
+ *   Context   module code: no lock of the kernel's is held. Meanwhile the ring is taken
+ *             away: what the kernel runs here is not recorded, and that is the
+ *             recursion guard (trigger_guarded)
  *   Spec      ELFv2 ABI, "The Stack Frame"
  *
  * The Rust function takes the address to go on at, the return address and r1, and
@@ -22,6 +24,8 @@
  */
         .section .text.trigger, "ax", @progbits
         .balign 16
+        .global trigger_text_start
+trigger_text_start:
         .global trigger_hook
         .type   trigger_hook, @function
 trigger_hook:
@@ -43,6 +47,10 @@ trigger_hook:
         mfxer   %r4
         std     %r3, 128(%r1)
         std     %r4, 136(%r1)
+        li      %r3, 0
+        std     %r3, {TRIGGER_RING}(%r13)
+        .global trigger_guarded
+trigger_guarded:
         ld      %r2, {TRIGGER_TOC}(%r13)
         mr      %r3, %r12
         mr      %r4, %r0
@@ -50,6 +58,13 @@ trigger_hook:
         bl      {entered}
         nop
         std     %r3, 144(%r1)
+trigger_give_back:                      /* as probe_ask does */
+        ld      %r3, {TRIGGER_WANTED}(%r13)
+        std     %r3, {TRIGGER_RING}(%r13)
+        sync
+        ld      %r4, {TRIGGER_WANTED}(%r13)
+        cmpd    %r3, %r4
+        bne-    trigger_give_back
         ld      %r3, 128(%r1)
         ld      %r4, 136(%r1)
         mtcrf   0xff, %r3
@@ -76,3 +91,5 @@ trigger_hook:
         mtlr    %r0
         bctr
         .size   trigger_hook, . - trigger_hook
+        .global trigger_text_end
+trigger_text_end:

@@ -30,10 +30,11 @@ fn module(name: &str) -> String {
     temporary(name).into_os_string().into_string().expect("a plain path")
 }
 
-/// Assembles a few lines to a file.
+/// Assembles a few lines to a file, with a licence.
 fn assembled(name: &str, source: &str) -> String {
     let (from, to) = (temporary(&format!("{name}.s")), temporary(name));
-    std::fs::write(&from, source).expect("writable");
+    let licence = ".section .modinfo,\"a\"\n.asciz \"license=GPL\"\n";
+    std::fs::write(&from, format!("{source}{licence}")).expect("writable");
     run_tool("as", &["-o", to.to_str().unwrap(), from.to_str().unwrap()]);
     to.into_os_string().into_string().expect("a plain path")
 }
@@ -187,26 +188,36 @@ fn what_a_module_was_built_for_is_told_and_may_be_a_reason() {
     let built_for = |name: &str, vermagic: &str| {
         let code = format!(
             ".abiversion 2\n.text\n.globl f\nf: blr\n\
-             .section .modinfo,\"a\"\n.asciz \"vermagic={vermagic}\"\n.asciz \"license=GPL\"\n"
+             .section .modinfo,\"a\"\n.asciz \"vermagic={vermagic}\"\n"
         );
         assembled(name, &code)
     };
     let other = built_for("ko-other-release.ko", "5.10.0-8-powerpc64le SMP mod_unload ");
-    let note = "built for Linux 5.10.0-8-powerpc64le, but structures are laid out here as in 6.1";
+    let fit = "built for Linux 5.10.0-8-powerpc64le, but structures are laid out here as in 6.1";
+    let note = format!("{fit}; loaded all the same (should it fault, build it for 6.1)");
     let (status, shown) = text(&[&other]);
     assert_eq!(status, Some(0));
     assert!(shown.ends_with(&format!("\nnote: {note}\nwould load\n")), "{shown}");
-    assert_eq!(json(&["check", &other]).1["files"][0]["why"], note);
+    assert_eq!(json(&["check", &other]).1["files"][0]["why"], note.as_str());
     let fits = |file: &str| {
         let info = json(&["info", file]).1;
         let rows = info["info"].as_array().expect("rows").clone();
         rows.into_iter().find(|row| row["key"] == "fits").map(|row| row["value"].clone())
     };
-    assert_eq!(fits(&other), Some(note.into()));
+    assert_eq!(fits(&other), Some(fit.into()));
     let same = built_for("ko-same-release.ko", "6.1.0-50-powerpc64le SMP mod_unload ");
     assert_eq!(fits(&same), Some("built for Linux 6.1, whose layouts are used here".into()));
     assert!(!text(&[&same]).1.contains("note:"));
     assert_eq!(fits(&caller("ko-no-release.ko", "memcpy")), None);
+    let unlicensed = temporary("ko-unlicensed.ko");
+    let licensed = std::fs::read(&same).expect("readable");
+    let at = licensed.windows(8).position(|bytes| bytes == b"license=").expect("there");
+    let mut without = licensed.clone();
+    without[at] = b'L';
+    std::fs::write(&unlicensed, without).expect("writable");
+    let note = "note: no MODULE_LICENSE, so no exports for GPL-compatible modules\nwould load\n";
+    let shown = text(&[unlicensed.to_str().expect("a plain path")]).1;
+    assert!(shown.ends_with(note), "{shown}");
     let random = built_for("ko-random.ko", "6.1.9 SMP mod_unload RANDSTRUCT_0123");
     let (status, refused) = text(&["check", &random]);
     assert_eq!(status, Some(1));
@@ -270,7 +281,7 @@ fn what_comes_first_and_would_not_load_is_told() {
         let told = String::from_utf8_lossy(&output.stderr).into_owned();
         let start = format!(
             "tocsin-ko: --with {lacking}: would not load: unresolved: nobody_has; \
-             load the module that exports it first, or use --link-only, with which its code never runs"
+             load the module that exports it first; insmod --link-only takes this one to be looked at, but never run"
         );
         assert_eq!(told.trim_end(), start);
     }
@@ -428,6 +439,18 @@ fn a_folder_of_real_modules_is_counted_by_reason() {
         let row = rows.find(|row| row["file"].as_str().is_some_and(|file| file.ends_with(name)));
         row.expect("in the package")["loads"].clone()
     };
+    // Those that qemu/test_registered.py runs on the machine, as the README counts them.
+    let listed = include_str!("../qemu/debian-runs.list").lines();
+    let listed: Vec<_> = listed.filter(|line| !line.is_empty() && !line.starts_with('#')).collect();
+    let all = checked["files"].as_array().expect("rows").iter();
+    let mut loading: Vec<_> = all
+        .filter(|row| row["loads"] == true)
+        .filter_map(|row| row["file"].as_str()?.rsplit('/').next()?.strip_suffix(".ko"))
+        .collect();
+    loading.sort_unstable();
+    assert_eq!(loading, listed);
+    let counted = format!("{} find everything\nthat they import", listed.len());
+    assert!(include_str!("../README.md").contains(&counted), "{counted}");
     // Debian's modules that the kernel's own tests load, and one that it cannot.
     assert_eq!((loads("/crc7.ko"), loads("/libarc4.ko")), (true.into(), true.into()));
     assert_eq!(loads("/kvm.ko"), false);

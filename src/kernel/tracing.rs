@@ -46,6 +46,8 @@ struct Tracer {
     /// The words of the filter, as they were given.
     words: Vec<String>,
     triggers: Triggers,
+    /// Who led to a call is told: `func_stack_trace`.
+    stacks: bool,
     /// Where probes stand that are on.
     probed: Vec<Run>,
     on: bool,
@@ -58,6 +60,7 @@ impl Tracer {
             notrace: Choice::NONE,
             words: Vec::new(),
             triggers: Triggers::NONE,
+            stacks: false,
             probed: Vec::new(),
             on: false,
         }
@@ -184,6 +187,11 @@ pub fn module_came(module: &Module) {
             // A refusal here leaves the module untraced, as the journal shows.
             let _ = change(&mut sites, &module.name, wanted, Change::Trace(true));
         }
+    }
+    if has_triggers(module.sites)
+        && let Some(module) = modules::by_sites(module.sites)
+    {
+        let _ = triggers::aim(&module, true);
     }
     graph::refresh();
     probes::module_came(&module.name);
@@ -522,15 +530,27 @@ fn switch(sites: &mut SiteTable, on: bool) -> Result<usize, String> {
 
 /// True if a function of the module has a trigger.
 pub fn has_triggers(module: ModuleId) -> bool {
-    TRACER.lock().triggers.sites().iter().any(|run| run.module() == module)
+    let tracer = TRACER.lock();
+    tracer.stacks || tracer.triggers.sites().iter().any(|run| run.module() == module)
+}
+
+/// Has it told who led to each call of a module, or not any more: modules' stubs are
+/// aimed, where they can be.
+#[optimize(size)]
+pub fn set_stacks(on: bool) {
+    TRACER.lock().stacks = on;
+    for module in Loaded::now().0.iter() {
+        // One whose stubs keep their target in instructions goes on without.
+        let _ = triggers::aim(module, has_triggers(module.sites));
+    }
 }
 
 /// Aims the stubs of all modules as their triggers want it.
-fn aim_stubs(wanted: &Triggers, functions: &Loaded, on: bool) -> Result<(), String> {
-    let wanted = wanted.sites();
+#[inline(never)]
+fn aim_stubs(wanted: &[Run], functions: &Loaded, on: bool) -> Result<(), String> {
     for module in functions.0.iter() {
         let has = wanted.iter().any(|run| run.module() == module.sites);
-        if has == on {
+        if has == on && (on || !TRACER.lock().stacks) {
             triggers::aim(module, on)?;
         }
     }
@@ -544,9 +564,19 @@ pub fn users(site: SiteId) -> usize {
     probes + tracer.triggers.count_at(site) + usize::from(tracer.wants(site))
 }
 
-/// What the triggers of the site whose hook left `ip` want done, and whether its call
-/// is recorded besides. `None` if it is nobody's.
-pub fn fire(ip: Vaddr, recording: bool) -> Option<(Vec<Action>, bool)> {
+/// What is done at a hooked call of a module with triggers.
+pub struct Fired {
+    /// What the triggers of its site want done.
+    pub actions: Vec<Action>,
+    /// The hook is to record it besides.
+    pub wanted: bool,
+    /// Who led there is told behind its line.
+    pub stack: bool,
+}
+
+/// What is done at the site whose hook left `ip`. `None` if it is nobody's.
+#[optimize(size)]
+pub fn fire(ip: Vaddr, recording: bool) -> Option<Fired> {
     let site = SITES.lock().hooked_site(ip)?;
     let mut tracer = TRACER.lock();
     let mut actions = Vec::new();
@@ -555,7 +585,8 @@ pub fn fire(ip: Vaddr, recording: bool) -> Option<(Vec<Action>, bool)> {
         action != Action::Traceoff
     });
     let probed = runs::minus(&[site.into()], &tracer.probed).is_empty();
-    Some((actions, probed || tracer.wants(site)))
+    let wants = tracer.wants(site);
+    Some(Fired { actions, wanted: probed || wants, stack: tracer.stacks && wants })
 }
 
 /// What the hooks of the sites that a filter means leave in their records; the words
@@ -566,7 +597,13 @@ pub fn hooks_of(filter: &Filter, all: bool) -> Result<Vec<Vaddr>, String> {
     if let Some(miss) = selection.misses.first().filter(|_| all) {
         return Err(miss.to_string());
     }
-    Ok(selection.sites().flat_map(|site| sites.hooks_of(site)).flatten().collect())
+    let mut hooks = Vec::new();
+    for site in selection.sites() {
+        let [own, redirect] = sites.hooks_of(site);
+        hooks.extend(own);
+        hooks.extend(redirect);
+    }
+    Ok(hooks)
 }
 
 /// Puts one tool in another's place at every site that is on; what was recorded is
@@ -582,9 +619,12 @@ pub fn choose(from: Tool, to: Tool) -> Result<(), String> {
 /// rising address.
 pub fn planned_words(module: ModuleId) -> Vec<Word> {
     let sites = SITES.lock();
-    let rows = sites.sites_of(module).filter_map(|site| sites.row(site));
-    let words = rows.filter_map(|row| row.plan.words(row.state).ok());
-    let mut words: Vec<_> = words.flatten().flatten().collect();
+    let mut words = Vec::new();
+    for row in sites.sites_of(module).filter_map(|site| sites.row(site)) {
+        if let Ok(own) = row.plan.words(row.state) {
+            words.extend(own.into_iter().flatten());
+        }
+    }
     words.sort_unstable_by_key(|word| word.at);
     words
 }
@@ -639,7 +679,7 @@ pub fn write_filter(which: Which, text: &str, append: bool) -> Result<(), String
         }
         if let Some(new) = triggers {
             // All is refused together, so this comes first.
-            aim_stubs(&new, &functions, true)?;
+            aim_stubs(&new.sites(), &functions, true)?;
             tracer.triggers = new;
             triggered = true;
         }
@@ -662,8 +702,8 @@ pub fn write_filter(which: Which, text: &str, append: bool) -> Result<(), String
         switch(&mut sites, on)?;
     }
     if triggered {
-        let triggers = TRACER.lock().triggers.clone();
-        aim_stubs(&triggers, &functions, false)?;
+        let wanted = TRACER.lock().triggers.sites();
+        aim_stubs(&wanted, &functions, false)?;
     }
     drop(sites);
     if on {

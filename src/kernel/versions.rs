@@ -16,6 +16,7 @@ use crate::shell::args::module_name_eq;
 use crate::unpack::Pack;
 
 /// Refuses a module by its vermagic, or says what should be known of it.
+#[optimize(size)]
 pub fn check_kernel(word: &str, object: &Object<'_>) -> Result<(), String> {
     let notes = versions::notes(object).map_err(|why| format!("{word}: {why}"))?;
     notes.iter().for_each(|note| kprintln!("{word}: {note}"));
@@ -44,6 +45,7 @@ fn mismatch<'a>(object: &Object<'a>, owners: &[Arc<Module>]) -> Option<(Mismatch
 
 /// Refuses a module called `name` that was built against others than those it was
 /// linked to, or uses what they keep for others.
+#[optimize(size)]
 pub fn check_imports(
     word: &str,
     name: &str,
@@ -55,11 +57,17 @@ pub fn check_imports(
     let owners: Vec<_> = used.cloned().collect();
     check_namespaces(word, name, object, &owners)?;
     match mismatch(object, &owners) {
-        None => Ok(()),
+        None => {
+            if let Some(note) = versions::unlicensed(object) {
+                kprintln!("{word}: {note}");
+            }
+            Ok(())
+        }
         Some((mismatch, owner)) => Err(format!("{word}: {}", mismatch.told(&owner))),
     }
 }
 
+#[optimize(size)]
 fn check_namespaces(
     word: &str,
     name: &str,
@@ -99,7 +107,7 @@ pub fn refusal(word: &str, error: LoadError, object: &Object<'_>) -> String {
     let LoadError::Unresolved { names, more } = &error else {
         return format!("{word}: {error}");
     };
-    let mut text = format!("{word}: unresolved: {}", names.join(", "));
+    let mut text = format!("{word}: unresolved: {}", listed(&mut names.iter().map(String::as_str)));
     if *more > 0 {
         text += &format!(" and {more} more");
     }
@@ -118,21 +126,40 @@ pub fn refusal(word: &str, error: LoadError, object: &Object<'_>) -> String {
             let bytes = unpacked.as_ref().map_or(file.data, ModuleFile::bytes);
             let has = hunt.look_into(bytes);
             if !has.is_empty() {
-                text += &format!("; modprobe {module}, which has {}", has.join(", "));
+                text += &format!("; modprobe {module}, which has {}", listed(&mut has.into_iter()));
             }
         }
     }
     if !hunt.missing.is_empty() {
-        let all = hunt.missing.len() == names.len();
-        let which = if all { "them".into() } else { hunt.missing.join(", ") };
+        let which = match (names.len(), hunt.missing.len()) {
+            (1, _) => "it".into(),
+            (all, missing) if all == missing => "them".into(),
+            _ => listed(&mut hunt.missing.iter().copied()),
+        };
         let but = match (hunt.packed, hunt.left) {
             (_, 0) => " (not all were looked into)",
             (true, _) => " (compressed ones were not looked into)",
             (false, _) => "",
         };
         text += &format!(
-            "; no module here exports {which}{but}, and Tocsin has not all that Linux has, so use --link-only"
+            "; no module here exports {which}{but}, and Tocsin has not all that Linux has; insmod --link-only takes it to be looked at, but never run"
         );
+    }
+    text
+}
+
+/// Longest name that is shown whole.
+const SHOWN_MAX: usize = 200;
+
+/// Names in a line: those of mangled symbols may have thousands of bytes.
+#[optimize(size)]
+fn listed(names: &mut dyn Iterator<Item = &str>) -> String {
+    let mut text = String::new();
+    for name in names {
+        text += if text.is_empty() { "" } else { ", " };
+        let shown = &name[..name.floor_char_boundary(SHOWN_MAX)];
+        text += shown;
+        text += if shown.len() < name.len() { "..." } else { "" };
     }
     text
 }

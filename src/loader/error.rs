@@ -354,6 +354,8 @@ pub enum RelocFault {
     },
     /// A conditional branch leaves the module: stubs are for `b` and `bl`.
     ConditionalLeaves,
+    /// An earlier relocation has made the branch another one.
+    Changed,
     /// Nowhere to restore r2 after a call that may change it.
     NoTocSlot {
         /// The function that calls.
@@ -512,7 +514,10 @@ fn fmt_unresolved(f: &mut fmt::Formatter<'_>, names: &[String], more: usize) -> 
         (1, 0) => "module that exports it",
         _ => "modules that export them",
     };
-    write!(f, "; load the {who} first, or use --link-only, with which its code never runs")
+    write!(
+        f,
+        "; load the {who} first; insmod --link-only takes this one to be looked at, but never run"
+    )
 }
 
 impl fmt::Display for Part {
@@ -669,6 +674,9 @@ impl fmt::Display for RelocFault {
                 f,
                 "branch to {} from the start of a function outside the module; branch to its start",
                 Signed(*addend)
+            ),
+            Self::Changed => f.write_str(
+                "an earlier relocation made this branch another one; relocate each word once",
             ),
             Self::ConditionalLeaves => f.write_str(
                 "a conditional branch cannot leave the module, for no stub is made for it; branch around a call, or to a b",

@@ -150,7 +150,9 @@ pub fn notes(object: &Object<'_>) -> Result<Vec<String>, String> {
     let vermagic = Modinfo::of(object).get("vermagic");
     match judge(vermagic) {
         Fit::Fits => {}
-        Fit::Note(note) => notes.push(note),
+        Fit::Note(note) => {
+            notes.push(format!("{note}; loaded all the same (should it fault, build it for 6.1)"))
+        }
         Fit::Unfit(why) => return Err(format!("{why}, or use --force")),
     }
     let ours = vermagic.is_none_or(|vermagic| vermagic.starts_with("tocsin"));
@@ -162,6 +164,13 @@ pub fn notes(object: &Object<'_>) -> Result<Vec<String>, String> {
         notes.push(format!("{what}: {places}"));
     }
     Ok(notes)
+}
+
+/// What is said of a module without a licence.
+#[must_use]
+pub fn unlicensed(object: &Object<'_>) -> Option<&'static str> {
+    let none = Modinfo::of(object).licence().is_empty();
+    none.then_some("no MODULE_LICENSE, so no exports for GPL-compatible modules")
 }
 
 /// What `modinfo` adds to the file's own words, as keys and texts. `mismatch` is the

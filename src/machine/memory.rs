@@ -121,20 +121,14 @@ static HEAP: KernelHeap = KernelHeap {
     start: AtomicUsize::new(0),
 };
 
-// SAFETY: `Heap` hands out disjoint blocks of the range it was given, under a
-// lock; growing adds memory behind it that nobody else has (`init`).
-unsafe impl GlobalAlloc for KernelHeap {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if paca::reporting() {
-            return scratch::alloc(layout);
-        }
-        let mut heap = self.heap.lock();
+impl KernelHeap {
+    /// A block of memory that the heap takes for it; null if there is none.
+    #[cold]
+    #[inline(never)]
+    fn alloc_above(&self, heap: &mut Heap, layout: Layout) -> *mut u8 {
+        let step = layout.size().saturating_add(layout.align()).next_multiple_of(HEAP_STEP);
+        let limit = self.limit.load(Ordering::Relaxed);
         loop {
-            if let Ok(block) = heap.allocate_first_fit(layout) {
-                return block.as_ptr();
-            }
-            let step = layout.size().saturating_add(layout.align()).next_multiple_of(HEAP_STEP);
-            let limit = self.limit.load(Ordering::Relaxed);
             if heap.bottom().is_null() || limit.saturating_sub(heap.top() as usize) < step {
                 return core::ptr::null_mut();
             }
@@ -144,9 +138,26 @@ unsafe impl GlobalAlloc for KernelHeap {
             {
                 return core::ptr::null_mut();
             }
-            // SAFETY: the memory up to `limit` was set aside for the heap,
-            // and is mapped.
+            // SAFETY: the memory up to `limit` was set aside for the heap, and is mapped.
             unsafe { heap.extend(step) };
+            if let Ok(block) = heap.allocate_first_fit(layout) {
+                return block.as_ptr();
+            }
+        }
+    }
+}
+
+// SAFETY: `Heap` hands out disjoint blocks of the range it was given, under a
+// lock; growing adds memory behind it that nobody else has (`init`).
+unsafe impl GlobalAlloc for KernelHeap {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if paca::reporting() {
+            return scratch::alloc(layout);
+        }
+        let mut heap = self.heap.lock();
+        match heap.allocate_first_fit(layout) {
+            Ok(block) => block.as_ptr(),
+            Err(()) => self.alloc_above(&mut heap, layout),
         }
     }
 

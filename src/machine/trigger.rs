@@ -9,11 +9,15 @@ use crate::addr::Vaddr;
 
 unsafe extern "C" {
     fn trigger_hook();
+    fn trigger_text_start();
+    fn trigger_text_end();
 }
 
 global_asm!(
     include_str!("../../boot/trigger.S"),
     TRIGGER_TOC = const offset_of!(Paca, kernel_toc),
+    TRIGGER_RING = const offset_of!(Paca, ring_base),
+    TRIGGER_WANTED = const offset_of!(Paca, ring_wanted),
     entered = sym entered,
 );
 
@@ -30,6 +34,13 @@ pub fn connect(look: OnEntry) {
 
 extern "C" fn entered(ip: u64, parent: u64, r1: u64) -> u64 {
     ON_ENTRY.get().is_none_or(|look| look(Vaddr(ip), Vaddr(parent), Vaddr(r1))).into()
+}
+
+/// True if the address lies in `boot/trigger.S`.
+pub fn contains(at: Vaddr) -> bool {
+    let (start, end) =
+        (trigger_text_start as *const () as u64, trigger_text_end as *const () as u64);
+    (start..end).contains(&at.0)
 }
 
 /// What the module's profiling stubs lead to then.

@@ -25,7 +25,7 @@ use core::fmt;
 use core::num::NonZeroU64;
 
 use super::options::Options;
-use super::record::Record;
+use super::record::{PAYLOAD_WORDS, Record};
 use crate::addr::Vaddr;
 
 /// Longest task name in bytes: Linux's `comm` has 16 with its NUL.
@@ -54,6 +54,11 @@ pub trait Names {
 
     /// The text of a note, with its line end; nothing if it is no longer kept.
     fn note(&self, _number: u64) -> Option<Cow<'_, str>> {
+        None
+    }
+
+    /// What lies beside a record, if anything does, and it is still there.
+    fn values(&self, _record: &Record) -> Option<[u64; PAYLOAD_WORDS]> {
         None
     }
 

@@ -106,6 +106,7 @@ impl File {
         let memory = Memory::Image { base: MODULE_BASE, image: &loaded.image };
         let params = params::list_params(&loaded.object, &loaded.layout, memory);
         params.map_err(|why| Refusal { kind: "parameters", text: why.to_string() })?;
+        notes.extend(versions::unlicensed(&object).map(Into::into));
         notes.extend(self.newer_processor(&loaded.object, world));
         Ok(notes)
     }

@@ -232,12 +232,18 @@ patch: ## make a live patch of two sources of a module: OLD=a.c NEW=b.c OUT=p.ko
 	@$(MAKE) --no-print-directory -C modules patch OLD='$(OLD)' NEW='$(NEW)' OUT='$(OUT)' \
 	  MODULE='$(MODULE)' CALLER='$(CALLER)'
 
-# Relative paths in FILE and ARGS start where make was called.
+# Relative paths in FILE and ARGS start where make was called. FILE is one file or
+# folder, with whatever blanks in its name, or several words, as MODULES above. A module
+# that would not load is a failure to make, whose own status is 2: scripts that want the
+# tool's call target/debug/tocsin-ko.
 export FILE ARGS
-ko: ## what is in a module, and would it load: FILE=x.ko or a folder, ARGS='relocs 1' (ARGS=--help)
+ko: ## what is in modules, and would they load: FILE="x.ko y.ko" or a folder, ARGS='relocs 1' (ARGS=--help)
 	@tools/deps.sh build
 	@cargo build --quiet --locked --bin tocsin-ko >&2
-	@cd "$$CALLER" && $(CURDIR)/target/debug/tocsin-ko $$ARGS $${FILE:+"$$FILE"}
+	@cd "$$CALLER" && files=(); \
+	if [ -e "$$FILE" ]; then files=("$$FILE"); \
+	elif [ -n "$$FILE" ]; then mapfile -t files < <(xargs printf '%s\n' <<<"$$FILE"); fi; \
+	exec "$(CURDIR)/target/debug/tocsin-ko" $$ARGS "$${files[@]}"
 
 # A trace that was captured: make run CMD='...; trace show' > x.txt
 export OUT TITLE

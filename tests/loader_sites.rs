@@ -190,7 +190,7 @@ fn what_is_missing_is_named_or_bound_to_a_trap() {
     assert_eq!(
         refused.to_string(),
         "unresolved: far_data, far_function, far_other; \
-         load the modules that export them first, or use --link-only"
+         load the modules that export them first; insmod --link-only takes this one to be looked at, but never run"
     );
     for stubs in [StubStyle::Default, StubStyle::Seed, StubStyle::Linux] {
         let options = LinkOptions { link_only: true, stubs, ..LinkOptions::default() };

@@ -10,38 +10,17 @@ use super::module_file::ModuleFile;
 use super::modules::Module;
 use super::{initrd, modules};
 use crate::kprintln;
-use crate::loader::versions::{self, Fit, Mismatch};
-use crate::loader::{Linked, LoadError, Modinfo, Object, exports, paca_use};
+use crate::loader::versions::{self, Mismatch};
+use crate::loader::{Linked, LoadError, Modinfo, Object, exports};
 use crate::shell::args::module_name_eq;
 use crate::unpack::Pack;
 
 /// Refuses a module by its vermagic, or says what should be known of it.
 #[optimize(size)]
 pub fn check_kernel(word: &str, object: &Object<'_>) -> Result<(), String> {
-    let vermagic = Modinfo::of(object).get("vermagic");
-    match versions::judge(vermagic) {
-        Fit::Fits => {}
-        Fit::Note(note) => {
-            kprintln!("{word}: {note}; loaded all the same (should it fault, build it for 6.1)");
-        }
-        Fit::Unfit(why) => return Err(format!("{word}: {why}, or use --force")),
-    }
-    let ours = vermagic.is_none_or(|vermagic| vermagic.starts_with("tocsin"));
-    if !ours
-        && paca_use::code_len(object) <= paca_use::LOOKED_AT_MAX
-        && let Some(places) = other_places(object)
-    {
-        kprintln!("{word}: reaches into the per-CPU block where Tocsin keeps its own: {places}");
-    }
+    let notes = versions::notes(object).map_err(|why| format!("{word}: {why}"))?;
+    notes.iter().for_each(|note| kprintln!("{word}: {note}"));
     Ok(())
-}
-
-/// The places that a module uses through r13 and that are not kept free for it.
-#[optimize(size)]
-fn other_places(object: &Object<'_>) -> Option<String> {
-    let places = paca_use::other_places(object);
-    let list: Vec<_> = places.iter().map(|place| format!("{place}")).collect();
-    (!list.is_empty()).then(|| list.join(", "))
 }
 
 /// What the modules whose exports `linked` uses say their versions are.
@@ -79,15 +58,12 @@ pub fn check_imports(
     check_namespaces(word, name, object, &owners)?;
     match mismatch(object, &owners) {
         None => {
-            if Modinfo::of(object).licence().is_empty() {
-                kprintln!("{word}: no MODULE_LICENSE, so no exports for GPL-compatible modules");
+            if let Some(note) = versions::unlicensed(object) {
+                kprintln!("{word}: {note}");
             }
             Ok(())
         }
-        Some((Mismatch { name, wanted, found }, owner)) => Err(format!(
-            "{word}: built with version {wanted:#010x} of {name}, but {owner} has {found:#010x}; \
-             build both for one kernel, or use --force"
-        )),
+        Some((mismatch, owner)) => Err(format!("{word}: {}", mismatch.told(&owner))),
     }
 }
 
@@ -116,30 +92,10 @@ fn check_namespaces(
 /// What `modinfo` adds to the file's own words.
 #[optimize(size)]
 pub fn explain(object: &Object<'_>) {
-    let row = |key: &str, text: String| kprintln!("{key:<15} {text}");
-    let vermagic = Modinfo::of(object).get("vermagic");
-    if vermagic.is_some_and(|vermagic| !vermagic.starts_with("tocsin")) {
-        row(
-            "fits:",
-            match versions::judge(vermagic) {
-                Fit::Fits => "built for Linux 6.1, whose layouts are used here".into(),
-                Fit::Note(note) => note,
-                Fit::Unfit(why) => format!("no: {why}"),
-            },
-        );
-    }
-    let count = versions::imports(object).count();
-    if count > 0 {
-        let text = match mismatch(object, &modules::all()) {
-            None => format!("{count} imports with checksums, none differs from a loaded module's"),
-            Some((Mismatch { name, .. }, owner)) => {
-                format!("{count} imports with checksums; {name} is another than {owner}'s")
-            }
-        };
-        row("versions:", text);
-    }
-    if let Some(places) = other_places(object) {
-        row("paca:", format!("uses places of Tocsin's own: {places}"));
+    let found = mismatch(object, &modules::all());
+    let found = found.as_ref().map(|(mismatch, owner)| (*mismatch, owner.as_str()));
+    for (key, text) in versions::explain(object, found) {
+        kprintln!("{:<15} {text}", format!("{key}:"));
     }
 }
 

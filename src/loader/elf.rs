@@ -533,7 +533,7 @@ pub fn text_at(table: &[u8], offset: u32) -> Option<&str> {
 
 fn parse_header(bytes: &[u8]) -> Result<Header, LoadError> {
     if bytes.get(..4) != Some(ELFMAG) {
-        return Err(LoadError::NotElf);
+        return Err(if bytes.is_empty() { LoadError::Empty } else { LoadError::NotElf });
     }
     let truncated = || LoadError::Truncated {
         part: Part::Header,

@@ -194,12 +194,18 @@ pub fn find(name: &[u8]) -> Option<&'static Entry> {
     TABLE.iter().find(|entry| entry.name.as_bytes() == name)
 }
 
-/// The command that `word` is perhaps a slip of: one edit away, or two if the
-/// name has more than four letters.
+/// The command that `word` is perhaps a slip of.
 #[must_use]
 #[cfg_attr(target_os = "none", optimize(size))]
 pub fn suggest(word: &[u8]) -> Option<&'static str> {
-    let near = TABLE.iter().map(|entry| (edits(word, entry.name.as_bytes()), entry.name));
+    nearest(word, TABLE.iter().map(|entry| entry.name))
+}
+
+/// The one of `names` that `word` is perhaps a slip of: one edit away, or two if the
+/// name has more than four letters.
+#[must_use]
+pub fn nearest<'n>(word: &[u8], names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let near = names.map(|name| (edits(word, name.as_bytes()), name));
     near.filter(|&(edits, name)| edits <= 1 + usize::from(name.len() > 4) && edits < name.len())
         .min_by_key(|&(edits, _)| edits)
         .map(|(_, name)| name)

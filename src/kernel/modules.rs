@@ -32,6 +32,7 @@ use crate::ksyms::readable::{may_be_made, readable};
 use crate::loader::borrow::Borrowed;
 use crate::loader::explain::Lens;
 use crate::loader::modinfo::module_name;
+use crate::loader::recognise::Recognised;
 use crate::loader::stubs::{Stub, StubAbi, StubKind};
 use crate::loader::tables::Left;
 use crate::loader::{
@@ -902,7 +903,12 @@ pub fn identify_stub(module: &Module, at: Vaddr) -> Option<(Stub, Option<Vaddr>,
 /// Where the redirect stub of a module's function at exactly this address leads,
 /// if its words are those of one.
 pub fn identify_redirect(module: &Module, at: Vaddr) -> Option<Vaddr> {
-    let (words, abi) = (words_of_stub(at), stub_abi(module.linked().toc));
-    let found = loader::recognise::recognise(at, &words, &abi, memory::read_u64)?;
+    let found = recognise(module, at)?;
     found.target.filter(|_| found.kind() == StubKind::Redirect)
+}
+
+/// The stub that the words at an address make, if they make one.
+pub fn recognise(module: &Module, at: Vaddr) -> Option<Recognised> {
+    let (words, abi) = (words_of_stub(at), stub_abi(module.linked().toc));
+    loader::recognise::recognise(at, &words, &abi, memory::read_u64)
 }

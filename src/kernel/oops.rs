@@ -17,6 +17,7 @@
 //! - One report at a time (`console::turn`), one verdict (`machine::ending`).
 
 mod cause;
+pub mod last;
 mod report;
 
 use alloc::string::String;
@@ -69,6 +70,7 @@ pub fn on_trap(frame: &mut TrapFrame) -> Outcome {
     }
     let turn = console::turn();
     report::described(frame, &cause);
+    last::note(frame, &cause);
     if let Some(module) = report::blamed(frame) {
         module.mark_faulty();
     }

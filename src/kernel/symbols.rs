@@ -12,6 +12,7 @@ use crate::loader::Name;
 use crate::loader::stubs::StubKind;
 use crate::machine::boot;
 use crate::shell::args::SymbolName;
+use crate::step::story::Owner;
 
 /// Prints an address with what it belongs to, as `0xADDR NAME+0xOFF/0xSIZE [MOD]`.
 pub struct Symbolised(pub Vaddr);
@@ -125,6 +126,15 @@ pub fn stub(at: Vaddr) -> Option<(String, StubKind, String)> {
         None => "?".to_string(),
     };
     Some((module.name.clone(), stub.kind, to))
+}
+
+/// Whose TOC a value of r2 is.
+pub fn toc_owner(r2: u64) -> Owner {
+    if r2 == boot::kernel_toc().0 {
+        return Owner::Kernel;
+    }
+    let module = modules::first(|module| module.linked().toc.0 == r2);
+    module.map_or(Owner::Nobody, |module| Owner::Module(module.name.clone()))
 }
 
 /// The name of the function that contains an address.

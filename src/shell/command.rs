@@ -68,6 +68,15 @@ pub enum Command {
     },
     /// Call a function and show each instruction.
     Step(StepRequest),
+    /// Say why something is as it is.
+    Explain {
+        /// What kind of thing.
+        topic: Topic,
+        /// Where it is; for a relocation, its module.
+        target: Option<Target>,
+        /// The relocation's, from 1.
+        number: u64,
+    },
     /// Make a named buffer that stays.
     Buf {
         /// Its name, without the `&`.
@@ -207,6 +216,8 @@ pub struct CallRequest {
 pub struct StepRequest {
     /// Show the tracer and the kernel's lock-free routines too.
     pub all: bool,
+    /// Show only what changes r2.
+    pub watch: bool,
     /// Seconds after which it is ended.
     pub seconds: Option<u32>,
     /// Most lines of instructions.
@@ -215,6 +226,21 @@ pub struct StepRequest {
     pub symbol: SymbolName,
     /// Its arguments, at most [`super::args::MAX_ARGS`].
     pub args: Vec<Arg>,
+}
+
+/// What `explain` can tell of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Topic {
+    /// A branch, or every call in a function.
+    Call,
+    /// The stub that contains an address.
+    Stub,
+    /// One relocation of a module.
+    Reloc,
+    /// The frame of the last oops, or of this command.
+    Frame,
+    /// The last oops.
+    Oops,
 }
 
 /// What `repeat` was asked for.

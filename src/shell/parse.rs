@@ -10,7 +10,7 @@ use alloc::vec::Vec;
 use super::args::{Arg, MAX_ARGS, SymbolName, parse_int, parse_ranged, parse_size};
 use super::command::{
     BatchFlag, CallRequest, Command, LivepatchAction, Param, Place, Redirect, Repeat, StepRequest,
-    StubChoice, Target, TraceAction, Until, UseRequest, Verb,
+    StubChoice, Target, Topic, TraceAction, Until, UseRequest, Verb,
 };
 use super::error::{self, Problem, Refusal};
 use super::lex::{self, Word};
@@ -269,7 +269,7 @@ pub(super) fn call(words: &mut Words<'_>) -> Result<Command, Problem> {
 }
 
 #[cfg_attr(target_os = "none", optimize(size))]
-pub(super) fn step(words: &mut Words<'_>) -> Result<Command, Problem> {
+fn stepped(words: &mut Words<'_>, watch: bool) -> Result<Command, Problem> {
     let (mut all, mut seconds, mut lines) = (false, None, None);
     loop {
         if words.option("-a") {
@@ -283,7 +283,40 @@ pub(super) fn step(words: &mut Words<'_>) -> Result<Command, Problem> {
         }
     }
     let (symbol, args) = words.function()?;
-    Ok(Command::Step(StepRequest { all, seconds, lines, symbol, args }))
+    Ok(Command::Step(StepRequest { all, watch, seconds, lines, symbol, args }))
+}
+
+pub(super) fn step(words: &mut Words<'_>) -> Result<Command, Problem> {
+    stepped(words, false)
+}
+
+/// `step`, but only what changes r2 is shown; the word `call` reads well.
+pub(super) fn watch(words: &mut Words<'_>) -> Result<Command, Problem> {
+    if !words.option("r2") {
+        return Err(Problem::Missing { what: "r2", usage: words.usage });
+    }
+    words.option("call");
+    stepped(words, true)
+}
+
+/// What `explain` can tell of.
+const TOPICS: [(&str, Topic); 5] = [
+    ("call", Topic::Call),
+    ("stub", Topic::Stub),
+    ("reloc", Topic::Reloc),
+    ("frame", Topic::Frame),
+    ("oops", Topic::Oops),
+];
+
+#[cfg_attr(target_os = "none", optimize(size))]
+pub(super) fn explain(words: &mut Words<'_>) -> Result<Command, Problem> {
+    let Some((_, topic)) = TOPICS.iter().find(|(name, _)| words.option(name)) else {
+        return Err(Problem::Missing { what: "call", usage: words.usage });
+    };
+    let about = !matches!(topic, Topic::Frame | Topic::Oops);
+    let target = if about { Some(words.target()?) } else { None };
+    let number = if *topic == Topic::Reloc { words.ranged("N", 1, u64::MAX)? } else { 0 };
+    Ok(Command::Explain { topic: *topic, target, number })
 }
 
 pub(super) fn jobs(_: &mut Words<'_>) -> Result<Command, Problem> {

@@ -15,6 +15,8 @@
 //!
 //! r2 is set up by two instructions. In between it is nobody's; that is told only
 //! if it is still so after the second.
+//!
+//! `watch r2` tells less: the lines of what changed r2, each with whose it is then.
 
 use alloc::format;
 use alloc::string::String;
@@ -112,26 +114,40 @@ pub struct Story {
     toc: Option<Owner>,
     /// r2 was nobody's at the last stop already.
     was_nobodys: bool,
+    /// Only what changes r2 is told.
+    watch: bool,
     open: Option<Open>,
 }
 
 impl Default for Story {
     fn default() -> Self {
-        Self::new()
+        Self::new(false)
     }
 }
 
 impl Story {
-    /// Nothing yet.
+    /// Nothing yet; `watch`: only what changes r2 is to be told.
     #[must_use]
-    pub const fn new() -> Self {
-        Self { place: None, toc: None, was_nobodys: false, open: None }
+    pub const fn new(watch: bool) -> Self {
+        Self { place: None, toc: None, was_nobodys: false, watch, open: None }
     }
 
     /// Ends the line that is open, and marks what was crossed on the way to
     /// `place`, unless what comes is `told` as a whole.
     pub fn arrive(&mut self, now: &Registers, place: Place, r2: Owner, told: bool) -> Vec<String> {
         let mut lines = Vec::new();
+        if self.watch {
+            let toc = now.gpr[2];
+            match self.open.take() {
+                Some(Open { head, before }) if before.gpr[2] != toc => {
+                    lines.push(format!("{head:<CHANGES_AT$} r2={toc:#x} ({r2})"));
+                }
+                None if self.toc.is_none() => lines.push(format!("at the call r2={toc:#x} ({r2})")),
+                _ => {}
+            }
+            self.toc = Some(r2);
+            return lines;
+        }
         if let Some(Open { head, before }) = self.open.take() {
             let line = format!("{head:<CHANGES_AT$} {}", before.changes(now));
             lines.push(line.trim_end().into());
@@ -199,7 +215,7 @@ mod tests {
 
     #[test]
     fn a_line_tells_what_ran_and_what_it_changed() {
-        let mut story = Story::new();
+        let mut story = Story::new(false);
         assert_eq!(story.arrive(&with(0), demo(), of_demo(), false), ["-> [demo] (r2: demo's)"]);
         story.instruction(Vaddr(0x2280), "answer [demo]", "li      r3,41", &with(0));
         let head = "0x2280 answer [demo]                      li      r3,41";
@@ -213,7 +229,7 @@ mod tests {
 
     #[test]
     fn crossings_are_marked_but_not_those_into_what_is_told_as_a_whole() {
-        let mut story = Story::new();
+        let mut story = Story::new(false);
         story.arrive(&with(0), demo(), of_demo(), false);
         let kind = StubKind::Profile;
         let stub = Place::Stub { of: "demo".into(), kind, to: "_mcount".into() };
@@ -232,7 +248,7 @@ mod tests {
 
     #[test]
     fn half_of_a_toc_is_not_told_and_a_lost_one_is() {
-        let mut story = Story::new();
+        let mut story = Story::new(false);
         let at = |story: &mut Story, owner| story.arrive(&with(0), demo(), owner, false);
         at(&mut story, Owner::Kernel);
         assert!(at(&mut story, Owner::Nobody).is_empty());
@@ -245,8 +261,32 @@ mod tests {
     }
 
     #[test]
+    fn when_r2_is_watched_only_what_changed_it_is_told() {
+        let mut story = Story::new(true);
+        let toc = |r2| {
+            let mut registers = with(7);
+            registers.gpr[2] = r2;
+            registers
+        };
+        let lines = story.arrive(&toc(0x10), demo(), Owner::Kernel, false);
+        assert_eq!(lines, ["at the call r2=0x10 (kernel's)"]);
+        story.instruction(Vaddr(0x2280), "f [demo]", "addis   r2,r12,1", &toc(0x10));
+        let head = "0x2280 f [demo]                           addis   r2,r12,1";
+        let lines = story.arrive(&toc(0x11), demo(), Owner::Nobody, false);
+        assert_eq!(lines, [format!("{head:<84} r2=0x11 (nobody's)")]);
+        // Another register changes, another place is come to: nothing.
+        story.instruction(Vaddr(0x2284), "f+0x4 [demo]", "li      r3,7", &with(0));
+        assert!(story.arrive(&with(7), Place::Kernel, of_demo(), false).is_empty());
+        story.kernel("strlen", &toc(0x11));
+        let lines = story.arrive(&toc(0x20), demo(), of_demo(), true);
+        assert_eq!(lines, [format!("{:<84} r2=0x20 (demo's)", "kernel: strlen")]);
+        story.instruction(Vaddr(0x2288), "f+0x8 [demo]", "trap", &toc(0x20));
+        assert!(story.interrupted().is_some());
+    }
+
+    #[test]
     fn a_line_that_was_interrupted_has_no_changes_and_is_told_once() {
-        let mut story = Story::new();
+        let mut story = Story::new(false);
         story.instruction(Vaddr(0x10), "f [m]", "trap", &with(0));
         story.add(" ; a note");
         assert_eq!(

@@ -24,8 +24,9 @@ use crate::shell::command::Target;
 /// Instructions from an address, if no count is given.
 const COUNT: u64 = 16;
 
-/// Disassembles a function, or `count` instructions from its start or an address.
-pub fn dis(target: &Target, count: Option<u64>) -> Done {
+/// Where a function begins and ends, or an address and no end; refused if no
+/// instruction can be there.
+pub fn extent(target: &Target) -> Result<(Vaddr, Option<Vaddr>), String> {
     let (start, end) = match target {
         Target::Symbol(symbol) => {
             let (_, entry) = symbols::resolve(symbol)?;
@@ -34,8 +35,14 @@ pub fn dis(target: &Target, count: Option<u64>) -> Done {
         Target::Addr(at) => (*at, None),
     };
     if !start.is_aligned(4) {
-        return Err(format!("{start}: instructions lie at multiples of 4").into());
+        return Err(format!("{start}: instructions lie at multiples of 4"));
     }
+    Ok((start, end))
+}
+
+/// Disassembles a function, or `count` instructions from its start or an address.
+pub fn dis(target: &Target, count: Option<u64>) -> Done {
+    let (start, end) = extent(target)?;
     let end = if count.is_some() { None } else { end };
     let mut left = if end.is_some() { u64::MAX } else { count.unwrap_or(COUNT) };
     let mut at = start;
@@ -47,7 +54,7 @@ pub fn dis(target: &Target, count: Option<u64>) -> Done {
 }
 
 /// Prints the instruction at an address; where the next one lies.
-fn line(at: Vaddr) -> Result<Vaddr, String> {
+pub fn line(at: Vaddr) -> Result<Vaddr, String> {
     let word = memory::read_u32(at).ok_or_else(|| format!("{at}: no memory there (see maps)"))?;
     let next = memory::read_u32(at.offset(4)).map(Insn);
     let insn = disassemble(at, Insn(word), next);

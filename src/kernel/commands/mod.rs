@@ -6,6 +6,7 @@
 
 mod call;
 mod dis;
+mod explain;
 mod faults;
 mod look;
 mod modules;
@@ -91,6 +92,9 @@ impl Kernel {
             Command::Sym(target) => look::sym(target),
             Command::Call(request) => call::call(request, self.timebase_hz),
             Command::Step(request) => step::step(request, self.timebase_hz),
+            Command::Explain { topic, target, number } => {
+                explain::explain(*topic, target.as_ref(), *number)
+            }
             Command::Jobs => call::jobs(),
             Command::Wait { job } => call::wait(*job),
             Command::Stop { job } => call::stop(*job),
@@ -100,7 +104,7 @@ impl Kernel {
             Command::Stubs { module } => look::stubs(module),
             Command::Sections { module } => sections::sections(module),
             Command::Relocs { module, first: Some(number), last: None } => {
-                relocs::explain(module, *number)
+                relocs::explain(module, *number, false)
             }
             Command::Relocs { module, first, last } => relocs::list(module, *first, *last),
             Command::Sites { glob } => look::sites(glob.as_deref()),

@@ -57,9 +57,10 @@ pub fn list(word: &str, first: Option<u64>, last: Option<u64>) -> Done {
     Ok(())
 }
 
-/// Explains one relocation: what went into its field, what came out, what is there.
+/// Explains one relocation: what went into its field, what came out, what is there;
+/// `why`: and why it is of its type.
 #[optimize(size)]
-pub fn explain(word: &str, number: u64) -> Done {
+pub fn explain(word: &str, number: u64, why: bool) -> Done {
     let module = find_loaded(word)?;
     let home = module.name.clone();
     let name = move |to: Vaddr, f: &mut fmt::Formatter<'_>| {
@@ -71,6 +72,9 @@ pub fn explain(word: &str, number: u64) -> Done {
             return Err(format!("{word}: relocation {number}: there are {}", lens.len()));
         };
         kprintln!("{}", explained.lines(&name, &modules::name_by_number));
+        if why {
+            kprintln!("why      {}", explained.reason());
+        }
         let linked = explained.after.as_ref().map_or(&explained.before, |after| after);
         let width = explained.width().min(linked.len());
         if explained.kept && module.is_gone_at(explained.p) {

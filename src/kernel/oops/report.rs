@@ -7,7 +7,7 @@
 //! ```
 
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::sync::Arc;
 
 use super::cause::{Cause, is_wild_jump};
@@ -15,7 +15,7 @@ use crate::addr::Vaddr;
 use crate::isa::Insn;
 use crate::isa::disasm::disassemble;
 use crate::kernel::modules::{self, Module};
-use crate::kernel::symbols::{Plain, Symbolised};
+use crate::kernel::symbols::{self, Plain, Symbolised};
 use crate::kernel::unwind::{self, End, Frame};
 use crate::kernel::{console, initrd, livepatch};
 use crate::kprintln;
@@ -23,6 +23,7 @@ use crate::loader::Group;
 use crate::machine::faults::{self, Place};
 use crate::machine::trap::TrapFrame;
 use crate::machine::{boot, call, ending, hooks, memory, paca, smp};
+use crate::step::story::Owner;
 
 /// Low memory that holds the exception vectors.
 const VECTORS: core::ops::Range<u64> = 0x100..0x3000;
@@ -144,40 +145,39 @@ pub fn blamed(frame: &TrapFrame) -> Option<Arc<Module>> {
 }
 
 /// Whose TOC r2 holds, and whether it is that of the code that ran.
-fn toc_owner(frame: &TrapFrame) -> String {
+#[inline(never)]
+#[optimize(size)]
+pub fn toc_owner(frame: &TrapFrame) -> String {
     let (nip, toc) = (Vaddr(frame.nip), frame.gpr[2]);
-    let kernels = toc == boot::kernel_toc().0;
-    let owner = if kernels {
-        "the kernel's TOC".to_string()
-    } else {
-        match modules::first(|module| module.linked().toc.0 == toc) {
-            Some(module) => format!("the TOC of {}", module.name),
-            None => "nobody's TOC".to_string(),
-        }
+    let owner = symbols::toc_owner(toc);
+    let (the, whose) = match &owner {
+        Owner::Kernel => ("the kernel's TOC", ""),
+        Owner::Module(name) => ("the TOC of ", name.as_str()),
+        Owner::Nobody => ("nobody's TOC", ""),
     };
-    if is_wild_jump(frame) {
-        return owner;
-    }
     let (start, end) = boot::text();
-    match modules::containing(nip) {
-        Some(module) if module.linked().toc.0 == toc => {
-            format!("{owner}, which fits the code that ran")
-        }
+    let ran = modules::containing(nip);
+    let (and, who, what) = match &ran {
+        _ if is_wild_jump(frame) => ("", "", ""),
+        Some(module) if module.name == whose => (FITS, "", ""),
         Some(module) if !module.sets_toc(nip) => {
-            format!("{owner}, and the function of {} that ran uses none", module.name)
+            (", and the function of ", module.name.as_str(), " that ran uses none")
         }
-        Some(module) => format!("{owner}, but {} ran", module.name),
-        None if !(start..end).contains(&nip) => owner,
-        None if kernels => format!("{owner}, which fits the code that ran"),
+        Some(module) => (", but ", module.name.as_str(), " ran"),
+        None if !(start..end).contains(&nip) => ("", "", ""),
+        None if owner == Owner::Kernel => (FITS, "", ""),
         None if hooks::contains(nip) || memory::is_mem_routine(nip) => {
-            format!("{owner}, and the routine of the kernel that ran uses none")
+            (", and the routine of the kernel that ran uses none", "", "")
         }
-        None => format!("{owner}, but the kernel ran"),
-    }
+        None => (", but the kernel ran", "", ""),
+    };
+    format!("{the}{whose}{and}{who}{what}")
 }
 
+const FITS: &str = ", which fits the code that ran";
+
 /// The address that a storage or alignment exception is about.
-fn accessed(frame: &TrapFrame) -> Option<Vaddr> {
+pub fn accessed(frame: &TrapFrame) -> Option<Vaddr> {
     match frame.vector {
         0x300 | 0x380 | 0x600 => Some(Vaddr(frame.dar)),
         0x400 | 0x480 => Some(Vaddr(frame.nip)),
@@ -186,7 +186,7 @@ fn accessed(frame: &TrapFrame) -> Option<Vaddr> {
 }
 
 /// What lies at an address.
-fn place_of(at: Vaddr) -> Option<String> {
+pub fn place_of(at: Vaddr) -> Option<String> {
     let within = |(start, end): (Vaddr, Vaddr)| at >= start && at < end;
     if VECTORS.contains(&at.0) {
         return Some("the exception vectors".into());

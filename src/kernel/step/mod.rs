@@ -35,7 +35,7 @@ use crate::machine::{boot, cstring, hooks, memory};
 use crate::step::decide::{Code, Decider, Next};
 use crate::step::registers::{Registers, WATCHED};
 use crate::step::sequence::{self, Sequence};
-use crate::step::story::{Owner, Place, Story};
+use crate::step::story::{Place, Story};
 use copies::Copies;
 
 /// Instructions that are shown if no count is given.
@@ -60,15 +60,27 @@ pub fn connect() {
     step::on_step(Stepper { stop, interrupted });
 }
 
-/// Calls the function whose global entry is `entry` and shows what it does, at most
-/// `lines` instructions of it; `limit` as for [`call::run_limited`].
+/// What is shown of a call.
+#[derive(Clone, Copy)]
+pub struct How {
+    /// The kernel's lock-free routines and what call sites run through, too.
+    pub all: bool,
+    /// Only what changes r2.
+    pub watch: bool,
+    /// Most instructions.
+    pub lines: u64,
+}
+
+/// Calls the function whose global entry is `entry` and shows what it does; `limit` as
+/// for [`call::run_limited`].
 ///
 /// With `all`, or if the function itself is the kernel's, the kernel's lock-free
 /// routines and what call sites run through are shown too.
-pub fn run(entry: Vaddr, args: &[u64], limit: Option<u64>, all: bool, lines: u64) -> CallEnd {
+pub fn run(entry: Vaddr, args: &[u64], limit: Option<u64>, how: How) -> CallEnd {
+    let How { all, watch, lines } = how;
     *SESSION.lock() = Some(Session {
         decider: Decider::new(all || in_kernel(entry)),
-        story: Story::new(),
+        story: Story::new(watch),
         copies: Copies::new(),
         lines,
         unseen: false,
@@ -112,15 +124,6 @@ fn code_at(at: Vaddr) -> (Code, Place) {
         },
     };
     (Code::Foreign, place)
-}
-
-/// Whose TOC a value of r2 is.
-fn owner(r2: u64) -> Owner {
-    if r2 == boot::kernel_toc().0 {
-        return Owner::Kernel;
-    }
-    let module = modules::all().into_iter().find(|module| module.linked().toc.0 == r2);
-    module.map_or(Owner::Nobody, |module| Owner::Module(module.name.clone()))
 }
 
 fn word(at: Vaddr) -> Option<Insn> {
@@ -183,7 +186,7 @@ impl Session {
         if !(self.unseen && next == (Next::Step { shown: false })) {
             let now = watched(frame);
             let told = next != Next::Step { shown: true };
-            let lines = self.story.arrive(&now, place, owner(now.gpr[2]), told);
+            let lines = self.story.arrive(&now, place, symbols::toc_owner(now.gpr[2]), told);
             lines.iter().for_each(|line| say(line));
             if next != Next::Finish && self.lines == 0 {
                 say("step: that was the last line; the rest runs without steps (-n COUNT)");

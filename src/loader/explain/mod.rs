@@ -17,11 +17,12 @@
 //!
 //! [`Lens`] binds a module's symbols as a load does, without an image; the field
 //! goes through the loader's own code ([`super::relocate`]), so an explanation
-//! cannot say anything else than what happens. Formulas: [`formula`].
+//! cannot say anything else than what happens. Formulas: [`formula`]; reasons: [`why`].
 //!
 //! The shell (`relocs MOD N`) and the host tool (`ko relocs FILE N`) show the same.
 
 pub mod formula;
+pub mod why;
 
 use alloc::vec::Vec;
 use core::fmt::{self, Display, Write as _};

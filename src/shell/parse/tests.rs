@@ -61,7 +61,7 @@ fn insmod_takes_options_in_any_place_and_parameters_after_the_name() {
 
 #[test]
 fn step_has_options_of_its_own_and_the_arguments_of_call() {
-    let Command::Step(StepRequest { all, seconds, lines, symbol, args }) =
+    let Command::Step(StepRequest { all, watch: false, seconds, lines, symbol, args }) =
         ok("step -n 1 -a -t 86400 m:f -1 @4")
     else {
         panic!()
@@ -73,6 +73,40 @@ fn step_has_options_of_its_own_and_the_arguments_of_call() {
     assert!(refusal("step -t 86401 f").starts_with("step: SECONDS"));
     assert!(refusal("step -c 1 f").starts_with("step: -c: not an option here"));
     assert!(refusal("step -a").starts_with("step: NAME is missing"));
+}
+
+#[test]
+fn watch_is_step_with_only_what_changes_r2_and_call_may_stand_in_it() {
+    for line in ["watch r2 call -n 7 demo:f 1", "watch r2 -n 7 demo:f 1"] {
+        let Command::Step(StepRequest { all: false, watch: true, lines, args, .. }) = ok(line)
+        else {
+            panic!("{line}");
+        };
+        assert_eq!((lines, args.len()), (Some(7), 1));
+    }
+    assert_eq!(refusal("watch r3 f"), refusal("watch"));
+    assert!(refusal("watch r2").contains("NAME is missing"));
+}
+
+#[test]
+fn explain_takes_what_each_topic_needs_and_no_more() {
+    let Command::Explain { topic: Topic::Reloc, target, number: 7 } = ok("explain reloc demo 7")
+    else {
+        panic!();
+    };
+    assert_eq!(target, Some(Target::Symbol(SymbolName { module: None, name: "demo".into() })));
+    let addr = Some(Target::Addr(Vaddr(16)));
+    assert_eq!(
+        ok("explain stub 16"),
+        Command::Explain { topic: Topic::Stub, target: addr, number: 0 }
+    );
+    assert_eq!(
+        ok("explain oops"),
+        Command::Explain { topic: Topic::Oops, target: None, number: 0 }
+    );
+    assert!(refusal("explain reloc demo").contains("N is missing"));
+    assert!(refusal("explain frame 1").contains("1"));
+    assert!(refusal("explain calls f").contains("call is missing"));
 }
 
 #[test]

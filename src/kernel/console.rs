@@ -2,10 +2,10 @@
 
 use alloc::collections::VecDeque;
 use core::fmt::{self, Write as _};
-use core::sync::atomic::{AtomicBool, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use crate::machine::lock::{Mutex, Turn, TurnGuard};
-use crate::machine::{paca, platform, smp, tick};
+use crate::machine::lock::{Mutex, Turn, TurnGuard, pause};
+use crate::machine::{call, paca, platform, smp, tick};
 
 /// Bytes of console output that `dmesg` can show again.
 const LOG_BYTES: usize = 32 * 1024;
@@ -62,6 +62,52 @@ pub fn interactive() -> bool {
     INTERACTIVE.load(Ordering::Relaxed)
 }
 
+/// Lines that a person sees before being asked whether to go on.
+const PAGE: u32 = 23;
+
+/// Lines of the page that are left, and one more; 0 if nobody is asked.
+static LEFT: AtomicU32 = AtomicU32::new(0);
+
+/// The person has seen enough of the command that runs.
+static ENOUGH: AtomicBool = AtomicBool::new(false);
+
+/// Says whether what commands print stops at each page, until the next call.
+pub fn set_pager(on: bool) {
+    LEFT.store(if on { PAGE + 1 } else { 0 }, Ordering::Relaxed);
+    ENOUGH.store(false, Ordering::Relaxed);
+}
+
+/// True if what is printed is a command's own: not that of a module's code, of another
+/// CPU, or of a fault, which wait for nobody.
+fn may_wait() -> bool {
+    smp::this_cpu() == 0 && !call::job_runs() && !paca::reporting()
+}
+
+/// Asks at the end of a page whether to go on: a blank for a page, Enter for a line,
+/// `q` or Ctrl-C for no more. False if no more is wanted.
+#[cold]
+#[inline(never)]
+#[optimize(size)]
+fn page_ends(platform: &dyn platform::Platform) -> bool {
+    platform.console_write(b"--more--");
+    let mut keys = [0; 16];
+    while read(&mut keys) == 0 {
+        pause();
+    }
+    platform.console_write(b"\r\x1b[K");
+    LEFT.store(if keys[0] == b'\r' { 2 } else { PAGE + 1 }, Ordering::Relaxed);
+    let enough = matches!(keys[0], b'q' | INTERRUPT);
+    ENOUGH.store(enough, Ordering::Relaxed);
+    !enough
+}
+
+/// Tells of a mistake: in red, if a person sees it.
+#[optimize(size)]
+pub fn complain(line: &str) {
+    let (red, plain) = if interactive() { ("\x1b[31m", "\x1b[0m") } else { ("", "") };
+    crate::kprintln!("{red}{line}{plain}");
+}
+
 /// Writes bytes, and keeps them for `dmesg`.
 pub fn write_bytes(bytes: &[u8]) {
     // Jobs on other CPUs are not the shell's commands.
@@ -77,9 +123,20 @@ pub fn write_plain(bytes: &[u8]) {
     let _turn = turn();
     AT_EDGE.store(false, Ordering::Relaxed); // a fault may come half-way
     if interactive() {
+        if ENOUGH.load(Ordering::Relaxed) && may_wait() {
+            return;
+        }
         for (index, line) in bytes.split(|&byte| byte == b'\n').enumerate() {
+            let mut left = LEFT.load(Ordering::Relaxed);
             if index > 0 {
                 platform.console_write(b"\r\n");
+                if left > 1 {
+                    left -= 1;
+                    LEFT.store(left, Ordering::Relaxed);
+                }
+            }
+            if left == 1 && !line.is_empty() && may_wait() && !page_ends(platform) {
+                break;
             }
             platform.console_write(line);
         }

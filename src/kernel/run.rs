@@ -32,6 +32,8 @@ use crate::shell::batch::{Batch, Ending, Outcome, Verdict};
 use crate::shell::edit::{Editor, Event};
 
 const PROMPT: &[u8] = b"tocsin> ";
+/// The same for a person: bold.
+const BOLD_PROMPT: &[u8] = b"\x1b[1mtocsin>\x1b[0m ";
 
 /// Splits the boot arguments at the first word that is exactly `--`: the words
 /// before it, and the commands after it, if there is such a word.
@@ -146,7 +148,9 @@ fn prompt(platform: &dyn Platform, kernel: &mut Kernel) -> ! {
     let mut editor = Editor::new();
     let mut batch = Batch::new();
     let mut echo = |bytes: &[u8]| platform.console_write(bytes);
-    echo(PROMPT);
+    let person = console::interactive();
+    let prompt = if person { BOLD_PROMPT } else { PROMPT };
+    echo(prompt);
     loop {
         let mut typed = [0; 16];
         let len = console::read(&mut typed);
@@ -159,7 +163,9 @@ fn prompt(platform: &dyn Platform, kernel: &mut Kernel) -> ! {
                 Event::None => continue,
                 Event::Line => {
                     let line = editor.line().to_vec();
+                    console::set_pager(person);
                     let ending = batch.run(&line, kernel);
+                    console::set_pager(false);
                     if matches!(ending, Ending::Poweroff | Ending::Reboot) {
                         finish(platform, &Verdict::Ok, ending);
                     }
@@ -167,7 +173,7 @@ fn prompt(platform: &dyn Platform, kernel: &mut Kernel) -> ! {
                 Event::Interrupt => {}
                 Event::EndOfInput => finish(platform, &Verdict::Ok, Ending::Poweroff),
             }
-            echo(PROMPT);
+            echo(prompt);
         }
     }
 }

@@ -33,6 +33,11 @@ pub trait Host {
     /// Prints one line; it has no line end.
     fn print_line(&mut self, line: &str);
 
+    /// Prints one line that tells of a mistake.
+    fn complain(&mut self, line: &str) {
+        self.print_line(line);
+    }
+
     /// Carries out `command` and prints its results, but not why it failed.
     /// `Set`, `Repeat`, `Reboot` and `Poweroff` never come here.
     fn run(&mut self, command: &Command) -> Outcome;
@@ -275,11 +280,11 @@ impl Batch {
             };
             // A reason may quote names out of a file, which are any bytes.
             if let Outcome::Failed(why) = &outcome {
-                host.print_line(&format!("{}: {}", Shown(name), Shown(why.as_bytes())));
+                host.complain(&format!("{}: {}", Shown(name), Shown(why.as_bytes())));
             }
             let flow = self.settle(name, statement.text, negated, outcome);
             if let (true, Verdict::Failed(why)) = (negated, &self.verdict) {
-                host.print_line(why);
+                host.complain(why);
             }
             if flow == Flow::Stop {
                 return Ending::Stopped;

@@ -271,6 +271,10 @@ pub(super) fn call(words: &mut Words<'_>) -> Result<Command, Problem> {
 #[cfg_attr(target_os = "none", optimize(size))]
 fn stepped(words: &mut Words<'_>, watch: bool) -> Result<Command, Problem> {
     let (mut all, mut seconds, mut lines) = (false, None, None);
+    if watch {
+        words.option("r2"); // the only one that there is
+        words.option("call");
+    }
     loop {
         if words.option("-a") {
             all = true;
@@ -292,10 +296,6 @@ pub(super) fn step(words: &mut Words<'_>) -> Result<Command, Problem> {
 
 /// `step`, but only what changes r2 is shown; the word `call` reads well.
 pub(super) fn watch(words: &mut Words<'_>) -> Result<Command, Problem> {
-    if !words.option("r2") {
-        return Err(Problem::Missing { what: "r2", usage: words.usage });
-    }
-    words.option("call");
     stepped(words, true)
 }
 

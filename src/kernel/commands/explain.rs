@@ -76,7 +76,7 @@ fn leads(at: Vaddr, to: Vaddr, head: &str) {
     let home = modules::containing(at).filter(|home| home.is_code(to));
     let same =
         if home.is_some() { ": the same TOC, so no stub, and to the local entry" } else { "" };
-    kprintln!("{head}{}{same}", symbols::inside(to).unwrap_or_default());
+    kprintln!("{head}{}{same}", symbols::place(to, None).unwrap_or_default());
 }
 
 /// The module whose stub contains an address, and where that begins.

@@ -51,6 +51,10 @@ impl Host for Kernel {
         kprintln!("{line}");
     }
 
+    fn complain(&mut self, line: &str) {
+        super::console::complain(line);
+    }
+
     fn run(&mut self, command: &Command) -> Outcome {
         super::compat::kernel::update_jiffies();
         tick::forget_asked(); // a Ctrl-C was for the command before

@@ -96,9 +96,9 @@ pub fn explain() {
         kprintln!("a jump led there: ctr = {:#x}, lr = {lr}", frame.ctr);
     } else if let Some(at) = report::accessed(frame).filter(|_| base != 0) {
         let value = frame.gpr[base as usize];
-        let more = at.0.wrapping_sub(value);
-        kprintln!("the address {at} is r{base} = {value:#x} and {more:#x} more");
-        kprintln!("it is in {}", report::place_of(at).as_deref().unwrap_or("no known place"));
+        let (more, place) = (at.0.wrapping_sub(value), report::place_of(at));
+        let place = place.as_deref().unwrap_or("no known place");
+        kprintln!("the address {at} is r{base} = {value:#x} and {more:#x} more, in {place}");
     }
     kprintln!("r2 = {:#x} is {}", frame.gpr[2], report::toc_owner(frame));
 }
@@ -114,15 +114,17 @@ pub fn explain_frame() {
         let r1 = spr::stack_pointer();
         (r1, slots(r1))
     } else {
-        kprintln!("stopped by the last oops: {}", Symbolised(Vaddr(nip)));
-        kprintln!("lr {}: where a function without a frame returns", Symbolised(Vaddr(lr)));
+        let (nip, lr) = (Symbolised(Vaddr(nip)), Symbolised(Vaddr(lr)));
+        kprintln!(
+            "stopped by the last oops: {nip}\nlr {lr}: where a function without a frame returns"
+        );
         (r1, kept)
     };
+    let (up, owner, saved) =
+        (back.wrapping_sub(r1), symbols::toc_owner(toc), Symbolised(Vaddr(saved)));
     kprintln!(
-        "r1 = {r1:#x}: back chain {back:#x}, {} bytes up, is the caller's frame",
-        back.wrapping_sub(r1)
+        "r1 = {r1:#x}: back chain {back:#x}, {up} bytes up, is the caller's frame\n\
+         16 above that, LR save: {saved}\n\
+         24 above r1: TOC save, {toc:#x} ({owner}); written by stubs alone, else left over"
     );
-    kprintln!("16 above that, LR save: {}", Symbolised(Vaddr(saved)));
-    let owner = symbols::toc_owner(toc);
-    kprintln!("24 above r1: TOC save, {toc:#x} ({owner}); written by stubs alone, else left over");
 }

@@ -66,7 +66,7 @@ fn slots(r1: u64) -> [u64; 3] {
 #[inline(never)]
 pub fn note(frame: &TrapFrame, cause: &str) {
     let Some(mut last) = LAST.try_lock() else { return };
-    last.cause_len = cause.floor_char_boundary(CAUSE);
+    last.cause_len = cause.len().min(CAUSE);
     for (to, from) in last.cause.iter_mut().zip(cause.bytes()) {
         *to = from;
     }
@@ -120,10 +120,9 @@ pub fn explain_frame() {
         );
         (r1, kept)
     };
-    let (up, owner, saved) =
-        (back.wrapping_sub(r1), symbols::toc_owner(toc), Symbolised(Vaddr(saved)));
+    let (owner, saved) = (symbols::toc_owner(toc), Symbolised(Vaddr(saved)));
     kprintln!(
-        "r1 = {r1:#x}: back chain {back:#x}, {up} bytes up, is the caller's frame\n\
+        "r1 = {r1:#x}: back chain {back:#x}, the caller's frame\n\
          16 above that, LR save: {saved}\n\
          24 above r1: TOC save, {toc:#x} ({owner}); written by stubs alone, else left over"
     );

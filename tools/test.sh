@@ -3,7 +3,7 @@
 #
 #   host      cargo test and the tests of the scripts under qemu/, lessons/ and bench/
 #   qemu      the console transcripts of qemu/cases, qemu/test_image.py, qemu/test_kernel.py,
-#             test_registered.py, test_text.py, test_debug.py, test_spoiled.py and test_many.py there, one boot medium,
+#             test_shell.py, test_registered.py, test_text.py, test_debug.py, test_spoiled.py and test_many.py there, one boot medium,
 #             the lessons, the figures, a sample of `make corpus`, and a minute of qemu/stress.py
 #   media     qemu/test_media.py: every boot medium, on three processors
 #   powerN    the same on that CPU
@@ -69,6 +69,7 @@ for what in "$@"; do
         if [ -z "${CASES:-}" ]; then
             count image of_unittest python3 qemu/test_image.py
             count kernel of_unittest python3 qemu/test_kernel.py
+            count shell of_unittest python3 qemu/test_shell.py
             count registered of_unittest python3 qemu/test_registered.py
             count text of_unittest python3 qemu/test_text.py
             count debug of_unittest python3 qemu/test_debug.py

@@ -72,7 +72,10 @@ struct Audit<'m, 's> {
 
 impl<'m, 's> Audit<'m, 's> {
     fn new(module: &'m Arc<Module>, say: Say<'s>) -> Self {
-        let planned = tracing::planned_words(module.sites);
+        let mut planned = tracing::planned_words(module.sites);
+        for word in livepatch::burn::words() {
+            planned.insert(planned.partition_point(|other| other.at < word.at), word);
+        }
         Self { module, say, planned, same: 0, patched: 0, fields: 0, written: 0, drifted: 0 }
     }
 
@@ -91,7 +94,8 @@ impl<'m, 's> Audit<'m, 's> {
         let bytes = image.get(span.offset as usize..span.end() as usize).unwrap_or_default();
         for (index, expected) in bytes.as_chunks::<8>().0.iter().enumerate() {
             let at = module.range(span).0.offset(index as i64 * 8);
-            self.target(at, triggers::expected(module, u64::from_le_bytes(*expected)));
+            let linked = triggers::expected(module, u64::from_le_bytes(*expected));
+            self.target(at, livepatch::burn::expected(at, linked));
         }
         for index in 0..module.object().sections().len() {
             self.data(index, &image);
@@ -112,6 +116,7 @@ impl<'m, 's> Audit<'m, 's> {
                 format!("{name}: {fields} fields of data as linked, {written} written since");
             (self.say)(&since);
             self.patched_sites();
+            livepatch::burn::lines(self.module).iter().for_each(|line| (self.say)(line));
         }
     }
 

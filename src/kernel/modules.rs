@@ -321,6 +321,22 @@ impl Module {
         function.is_some_and(|function| function.local_entry(self.object()) != function.at)
     }
 
+    /// Where calls from this module to the function with that global entry arrive.
+    pub fn local_entry(&self, entry: Vaddr) -> Option<Vaddr> {
+        let offset = u32::try_from(entry.since(self.linked().base)).ok()?;
+        let function = self.linked().functions.at(offset).filter(|it| it.at == offset)?;
+        Some(self.address(function.local_entry(self.object())))
+    }
+
+    /// True if ELFv2 promises of the function at `entry` that it returns with the r2 that
+    /// it was called with, and needs no r12: its two entries are one (`st_other` is 0).
+    pub fn keeps_r2(&self, entry: Vaddr) -> bool {
+        let offset = u32::try_from(entry.since(self.linked().base)).unwrap_or(u32::MAX);
+        let function = self.linked().functions.at(offset).filter(|it| it.at == offset);
+        let symbol = function.and_then(|function| self.object().symbol(function.symbol));
+        symbol.is_some_and(|symbol| symbol.st_other >> 5 == 0)
+    }
+
     /// The range of a part of the image.
     pub fn range(&self, span: Span) -> (Vaddr, Vaddr) {
         let start = self.linked().base.offset(span.offset.cast_signed());
@@ -810,6 +826,7 @@ pub fn rmmod(name: &str) -> Result<(), Failure> {
             format!("{name}: its live patch is in transition (see livepatch transition)").into()
         );
     }
+    livepatch::burn::undo()?;
     if livepatch::is_patch(name) && !livepatch::is_enabled(name) {
         livepatch::nobody_in(&module).map_err(|why| format!("{name}: {why}"))?;
     }

@@ -16,7 +16,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use super::modules::{self, Module, Snapshot};
-use super::{graph, own, probes, records, triggers};
+use super::{graph, livepatch, own, probes, records, triggers};
 use crate::addr::Vaddr;
 use crate::ksyms::readable::readable;
 use crate::loader::Name;
@@ -506,6 +506,7 @@ fn switch(sites: &mut SiteTable, on: bool) -> Result<usize, String> {
     if on {
         records::start()?;
     }
+    livepatch::burn::undo()?; // calls that go past their functions' hooks
     let there = wanted.iter().map(|run| run.count()).sum();
     let others = (sites.counts(None).traced > 0).then(|| sites.traced_beside(&wanted));
     if there > 0 {
@@ -670,6 +671,11 @@ pub fn write_filter(which: Which, text: &str, append: bool) -> Result<(), String
         graph::refresh();
     }
     Ok(())
+}
+
+/// True if any site is on, for whatever tool.
+pub fn any_traced() -> bool {
+    SITES.lock().counts(None).traced > 0
 }
 
 /// True while the function tracer is on.

@@ -378,10 +378,18 @@ pub(super) fn trace(words: &mut Words<'_>) -> Result<Command, Problem> {
 
 #[cfg_attr(target_os = "none", optimize(size))]
 pub(super) fn livepatch(words: &mut Words<'_>) -> Result<Command, Problem> {
+    let to_module = |words: &mut Words<'_>, action: fn(String) -> LivepatchAction| {
+        Ok::<_, Problem>(action(words.module("MOD")?))
+    };
     Ok(Command::Livepatch(match words.need("enable")? {
-        b"enable" => LivepatchAction::Enable(words.module("MOD")?),
-        b"disable" => LivepatchAction::Disable(words.module("MOD")?),
-        b"force" => LivepatchAction::Force(words.module("MOD")?),
+        b"enable" => to_module(words, LivepatchAction::Enable)?,
+        b"disable" => to_module(words, LivepatchAction::Disable)?,
+        b"force" => to_module(words, LivepatchAction::Force)?,
+        b"burn" => LivepatchAction::Burn(match words.need("on")? {
+            b"on" => true,
+            b"off" => false,
+            word => return Err(words.no_option(word)),
+        }),
         b"transition" => LivepatchAction::Transition,
         b"list" => LivepatchAction::List,
         b"show" => LivepatchAction::Show(words.optional_name("MOD")?),

@@ -35,6 +35,7 @@ fn store(at: Vaddr, offset: usize, bytes: &[u8]) {
 }
 
 /// Remembers where a patch's structures lie.
+#[optimize(size)]
 pub fn add(patch: &str, at: Vaddr, desc: &PatchDesc) {
     let object = |object: &klp::ObjectDesc| {
         let at = object.callbacks.object;
@@ -49,6 +50,7 @@ pub fn add(patch: &str, at: Vaddr, desc: &PatchDesc) {
 }
 
 /// Forgets them.
+#[optimize(size)]
 pub fn forget(patch: &str) {
     let mut mirrors = MIRRORS.lock();
     mirrors.retain(|mirror| mirror.patch != patch);
@@ -56,6 +58,7 @@ pub fn forget(patch: &str) {
 }
 
 /// `obj->mod`, `func->old_func` of the objects that are there, before they are patched.
+#[optimize(size)]
 pub fn found(patch: &str) {
     for mirror in MIRRORS.lock().iter().filter(|mirror| mirror.patch == patch) {
         for object in &mirror.objects {
@@ -76,6 +79,7 @@ pub fn found(patch: &str) {
 }
 
 /// `obj->patched`, `func->patched` of one module's object, or of all that are there.
+#[optimize(size)]
 pub fn patched(patch: &str, only: Option<&str>, on: bool) {
     for mirror in MIRRORS.lock().iter().filter(|mirror| mirror.patch == patch) {
         for object in &mirror.objects {
@@ -91,6 +95,7 @@ pub fn patched(patch: &str, only: Option<&str>, on: bool) {
 }
 
 /// `patch->enabled` and what goes with it.
+#[optimize(size)]
 pub fn enabled(patch: &str, on: bool) {
     for mirror in MIRRORS.lock().iter().filter(|mirror| mirror.patch == patch) {
         store(mirror.at, klp::PATCH_ENABLED, &[u8::from(on)]);
@@ -99,6 +104,7 @@ pub fn enabled(patch: &str, on: bool) {
 }
 
 /// The patch whose `klp_patch` lies there.
+#[optimize(size)]
 pub fn patch_at(at: Vaddr) -> Option<String> {
     MIRRORS.lock().iter().find(|mirror| mirror.at == at).map(|mirror| mirror.patch.clone())
 }

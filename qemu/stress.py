@@ -393,9 +393,6 @@ def one_run(seed, cpus, multi, toggles, stacked):
     if stacked:
         script.stacked(stacked)
     else:
-        # Before the memory is looked at: what each tool makes at its first use may stay.
-        if not (toggles or multi):
-            script.stacked(10)
         script.memory_before()
         script.set_up()
         if toggles:

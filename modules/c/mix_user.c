@@ -28,20 +28,28 @@ static notrace void count(unsigned int cpu, long answer)
 		tallies[cpu].mixed++;
 }
 
+/* No two rounds of one length: ticks would meet them at the same place again and again. */
+static __always_inline int random_turns(unsigned long *random)
+{
+	*random = *random * 6364136223846793005UL + 1442695040888963407UL;
+	return 200 + (*random >> 55);
+}
+
 /* Outside of what changes for most of the time, also when that is traced, so that a tick
  * soon finds it there and changes come to an end. */
 notrace unsigned long mix_run(void)
 {
+	unsigned long random = 1;
 	unsigned short cpu;
 
 	asm volatile("lhz %0,8(13)" : "=r"(cpu));
 	while (!READ_ONCE(stop)) {
 		count(cpu % CPUS, mix_outer());
-		MIX_LINGER(400);
+		MIX_LINGER(random_turns(&random));
 		count(cpu % CPUS, mix_near());
-		MIX_LINGER(400);
+		MIX_LINGER(random_turns(&random));
 		count(cpu % CPUS, READ_ONCE(pointer)());
-		MIX_LINGER(400);
+		MIX_LINGER(random_turns(&random));
 	}
 	return 0;
 }

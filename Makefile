@@ -37,7 +37,10 @@ unit := $(shell printf '\037')
 blank := $(subst ,, )
 home := $(or $(patsubst %/,%,$(HOME)),/root)
 REMAP = --remap-path-prefix=$(home)=/builder$(unit)--remap-path-prefix=$(or $(CARGO_HOME),$(home)/.cargo)=/cargo$(unit)--remap-path-prefix=$(CURDIR)=/tocsin
-ENCODED_FLAGS = $(subst $(blank),$(unit),$(strip $(RUSTFLAGS)))$(if $(strip $(RUSTFLAGS)),$(unit))$(REMAP)
+# Functions marked #[inline] count as others where LLVM decides what to inline for size:
+# 16 KB less of the image.
+SIZE = -Cllvm-args=-inlinehint-threshold=100
+ENCODED_FLAGS = $(subst $(blank),$(unit),$(strip $(RUSTFLAGS)))$(if $(strip $(RUSTFLAGS)),$(unit))$(REMAP)$(unit)$(SIZE)
 
 # One compiler, whose unstable parts are wanted: a target of our own, and core
 # and alloc built for it. The wrapper makes our own functions patchable.
@@ -51,9 +54,9 @@ KSYMS        = target/debug/ksyms
 CORPUS_LINK  = target/debug/corpus-link
 SPOIL        = target/debug/tocsin-spoil
 
-.PHONY: help deps run debug test test-host test-qemu test-matrix test-media image stress corpus fuzz \
-         sanitize lint kernel module modules bad-modules debian-modules newer-modules grub-modules ko \
-         trace-summary trace-json trace-folded patch flame picture bench book clean FORCE
+.PHONY: help deps run debug lesson grade test test-host test-qemu test-matrix test-media image stress corpus fuzz \
+         sanitize lint kernel module template modules bad-modules debian-modules newer-modules grub-modules ko \
+         trace-summary trace-json trace-folded patch flame picture figures bench book clean FORCE
 
 help: ## list the targets
 	@sed -n 's/^\([a-z-]*\):.*## /\1\t/p' $(MAKEFILE_LIST) | expand -t 18
@@ -70,7 +73,7 @@ run: kernel modules $(if $(MEDIUM),image) ## boot in QEMU: the demo and a shell,
 	@tools/deps.sh run
 	@exec qemu/run.sh
 
-debug: kernel modules ## the same, stopped at its first instruction, under gdb
+debug: kernel modules ## the same under gdb, which knows modules, sites and stubs: GDBFLAGS="-ex 'break answer'"
 	@tools/deps.sh run debug
 	@exec tools/debug.sh
 
@@ -79,10 +82,20 @@ image: kernel modules ## make boot media in target/image: disk, ISO, network, GR
 	@tools/deps.sh media
 	@exec tools/image.sh
 
+# --- learning --------------------------------------------------------------
+
+# lessons/lesson.py says how pages, exercises and checks belong together.
+lesson: ## begin a lesson: N=3; hands out its exercise
+	@lessons/lesson.py show '$(N)'
+
+grade: kernel modules ## is the exercise of a lesson done? N=3
+	@tools/deps.sh run
+	@lessons/lesson.py grade '$(N)'
+
 # --- testing ---------------------------------------------------------------
 
 test: kernel bad-modules debian-modules $(CORPUS_LINK) $(SPOIL) ## every host test and every QEMU test, with a minute of stress
-	@tools/deps.sh run test media
+	@tools/deps.sh run test media debug
 	@$(with_debian) exec tools/test.sh host qemu
 
 test-host: modules debian-modules ## tests of the pure code and of the scripts
@@ -90,7 +103,7 @@ test-host: modules debian-modules ## tests of the pure code and of the scripts
 	@$(with_debian) exec tools/test.sh host
 
 test-qemu: kernel bad-modules debian-modules $(CORPUS_LINK) $(SPOIL) ## console transcripts (qemu/cases); CASES='name ...' for some
-	@tools/deps.sh run test media
+	@tools/deps.sh run test media debug
 	@$(with_debian) exec tools/test.sh qemu
 
 # Both translations, on every CPU that has them, with 1 to 8 CPUs; once with SLOF;
@@ -203,22 +216,34 @@ $(SPOIL): FORCE
 target/tocsin: $(KERNEL_ELF) $(KSYMS) tools/kernel-image.sh
 	@tools/kernel-image.sh $(KSYMS) $(KERNEL_ELF) $@
 
-module: ## build a module of yours: SRC="x.c ..." OUT=x.ko, for Linux's headers or ours
+module: ## build a module of yours: SRC="x.c ..." OUT=x.ko (C as for Linux, assembly), or SRC=x.rs
 	@tools/deps.sh build
 	@$(MAKE) --no-print-directory -C modules module SRC='$(SRC)' OUT='$(OUT)' CALLER='$(CALLER)' \
 	  MODULE_FLAGS='$(MODULE_FLAGS)'
+
+# LANG is also what the environment calls a person's language: only a word of this
+# command line counts.
+template: ## write a module to begin with: NAME=x LANG=c or rust
+	@$(MAKE) --no-print-directory -C modules template NAME='$(NAME)' CALLER='$(CALLER)' \
+	  LANGUAGE='$(if $(filter command%,$(origin LANG)),$(LANG),c)'
 
 patch: ## make a live patch of two sources of a module: OLD=a.c NEW=b.c OUT=p.ko [MODULE=a]
 	@tools/deps.sh build
 	@$(MAKE) --no-print-directory -C modules patch OLD='$(OLD)' NEW='$(NEW)' OUT='$(OUT)' \
 	  MODULE='$(MODULE)' CALLER='$(CALLER)'
 
-# Relative paths in FILE and ARGS start where make was called.
+# Relative paths in FILE and ARGS start where make was called. FILE is one file or
+# folder, with whatever blanks in its name, or several words, as MODULES above. A module
+# that would not load is a failure to make, whose own status is 2: scripts that want the
+# tool's call target/debug/tocsin-ko.
 export FILE ARGS
-ko: ## what is in a module, and would it load: FILE=x.ko or a folder, ARGS='relocs 1' (ARGS=--help)
+ko: ## what is in modules, and would they load: FILE="x.ko y.ko" or a folder, ARGS='relocs 1' (ARGS=--help)
 	@tools/deps.sh build
 	@cargo build --quiet --locked --bin tocsin-ko >&2
-	@cd "$$CALLER" && $(CURDIR)/target/debug/tocsin-ko $$ARGS $${FILE:+"$$FILE"}
+	@cd "$$CALLER" && files=(); \
+	if [ -e "$$FILE" ]; then files=("$$FILE"); \
+	elif [ -n "$$FILE" ]; then mapfile -t files < <(xargs printf '%s\n' <<<"$$FILE"); fi; \
+	exec "$(CURDIR)/target/debug/tocsin-ko" $$ARGS "$${files[@]}"
 
 # A trace that was captured: make run CMD='...; trace show' > x.txt
 export OUT TITLE
@@ -239,9 +264,13 @@ picture: kernel modules ## draw docs/flame.svg anew, from a run of Tocsin
 	@cargo build --quiet --locked --bin tocsin-trace >&2
 	@exec tools/picture.sh docs/flame.svg
 
+figures: kernel modules ## draw docs/figures anew, from a run of Tocsin
+	@tools/deps.sh run
+	@exec tools/figures/figures.py docs/figures
+
 # mdBook comes from crates.io: Debian 12 has no package. A few minutes, once.
 MDBOOK = $(or $(shell command -v mdbook),target/tools/bin/mdbook)
-book: ## build docs/ into target/book with mdBook
+book: ## build docs/ (the book, the lessons, a page on each part) into target/book
 	@tools/deps.sh build
 	@[ -n "$$(command -v $(MDBOOK))" ] || cargo install mdbook --version 0.5.4 --locked \
 	  --no-default-features --features search --root target/tools --target-dir target/tools/build >&2

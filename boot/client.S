@@ -112,11 +112,11 @@ client_damaged:
 client_stop:
         b       client_stop
 
-/* One call with the cells at r16; returns to the caller's caller through lr. */
+/* One call with the cells at r16; the firmware itself returns to who called this. */
 client_call:
         mr      %r3, %r16
         mtctr   %r15
-        bctr                            /* the firmware returns to lr */
+        bctr                            /* lr is the caller's */
         .size   _client, . - _client
 
 client_finddevice: .asciz "finddevice"

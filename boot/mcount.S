@@ -40,16 +40,23 @@
  * RESERVE - takes the next record of this CPU's ring.
  *
  *   In        base    address of the ring's first record
+ *             full    where to go, with base as it was, when the ring takes no more
+ *                     (trace_options nooverwrite); if it is not given nobody looks
  *   Out       base    address of the record; seq its number plus 1
  *   Clobbers  old addr cr0
  *   Order     head (reserved) before the fields, the fields before seq: a reader
  *             on another CPU trusts a record only if seq is its own and head
  *             has not come round to it (trace::ring). `lwsync` goes before seq
  */
-        .macro  RESERVE base, seq, old, addr
+        .macro  RESERVE base, seq, old, addr, full
         addi    \addr, %r13, {RING_HEAD}
 .Lreserve\@:
         ldarx   \old, 0, \addr
+        .ifnb   \full
+        ld      \seq, {RING_LIMIT}(%r13)
+        cmpld   \old, \seq
+        bge-    \full
+        .endif
         addi    \seq, \old, 1
         stdcx.  \seq, 0, \addr
         bne-    .Lreserve\@
@@ -61,6 +68,20 @@
         .endm
 
 /*
+ * BUMP - one more in a counter of this CPU's PACA, whoever interrupts.
+ *
+ *   Clobbers  word addr cr0
+ */
+        .macro  BUMP counter, word, addr
+        addi    \addr, %r13, \counter
+.Lbump\@:
+        ldarx   \word, 0, \addr
+        addi    \word, \word, 1
+        stdcx.  \word, 0, \addr
+        bne-    .Lbump\@
+        .endm
+
+/*
  * RECORD - the function tracer's record.
  *
  *   In        r12     the ring's first record
@@ -68,8 +89,8 @@
  *             parent  register with the address that the function returns to
  *   Clobbers  r9 r10 r11 r12 cr0
  */
-        .macro  RECORD parent
-        RESERVE %r12, %r9, %r10, %r11
+        .macro  RECORD parent, full
+        RESERVE %r12, %r9, %r10, %r11, \full
         mftb    %r10
         std     %r10, {RECORD_TIME}(%r12)
         mfctr   %r10
@@ -80,17 +101,16 @@
         .endm
 
 /*
- * GRAPH_ENTRY - puts a call on the graph stack and records that it began.
+ * GRAPH_PUSH - puts a call on the graph stack.
  *
- *   In        r12     the ring's first record
- *             ctr     address behind the call in the site or stub
- *             LR      the address that the function returns to, in r0 too
+ *   In        r0      the address that the function returns to
  *             stack   register with r1 of the function's caller
- *   Out       LR and r0 graph_return
- *   Clobbers  r9 r10 r11 r12 cr0
+ *             full    where to go if the graph stack has no room
+ *   Out       r11     behind the call's entry on the graph stack
+ *   Clobbers  r10 cr0
  *   Order     reserve, then write: an interrupt may nest
  */
-        .macro  GRAPH_ENTRY full, stack
+        .macro  GRAPH_PUSH full, stack
         ld      %r11, {GRAPH_SP}(%r13)
         ld      %r10, {GRAPH_LIMIT}(%r13)
         cmpld   %r11, %r10
@@ -99,11 +119,46 @@
         std     %r11, {GRAPH_SP}(%r13)
         std     %r0, {GRAPH_LR}-{GRAPH_ENTRY}(%r11)
         std     \stack, {GRAPH_R1}-{GRAPH_ENTRY}(%r11)
+        .endm
+
+/*
+ * GRAPH_ENTRY - puts a call on the graph stack and records that it began.
+ *
+ *   In        r12     the ring's first record
+ *             ctr     address behind the call in the site or stub
+ *             LR      the address that the function returns to, in r0 too
+ *             full, stack     as GRAPH_PUSH
+ *             drop    where to go if the ring has no room, with r11 as below
+ *             args    place below r1 of the function's r8, if r3-r8 are to lie beside
+ *                     the record, where there is room for that
+ *   Out       LR and r0 graph_return; r11 behind the entry
+ *   Clobbers  r9 r10 r12 cr0
+ */
+        .macro  GRAPH_ENTRY full, stack, drop, args
+        GRAPH_PUSH \full, \stack
         mfctr   %r9
         addi    %r9, %r9, {KIND_RETURN}
         rldimi  %r9, %r11, 32, 0        /* the depth, as the place on the stack */
         std     %r9, {GRAPH_IP}-{GRAPH_ENTRY}(%r11)
-        RESERVE %r12, %r9, %r10, %r0
+        RESERVE %r12, %r9, %r10, %r0, \drop
+        .ifnb   \args
+        ld      %r0, {PAYLOAD}(%r13)
+        cmpdi   %r0, 0
+        beq     .Lbare\@
+        add     %r10, %r10, %r0
+        std     %r3, 0(%r10)
+        std     %r4, 8(%r10)
+        std     %r5, 16(%r10)
+        std     %r6, 24(%r10)
+        ld      %r0, {PLANE}(%r13)
+        add     %r10, %r10, %r0
+        std     %r7, 0(%r10)
+        ld      %r0, \args(%r1)
+        std     %r0, 8(%r10)
+        not     %r0, %r9                /* it is this record's */
+        std     %r0, {PAYLOAD_OWNER}(%r10)
+.Lbare\@:
+        .endif
         mftb    %r10
         std     %r10, {GRAPH_TIME}-{GRAPH_ENTRY}(%r11)
         std     %r10, {RECORD_TIME}(%r12)
@@ -116,6 +171,13 @@
         std     %r9, {RECORD_SEQ}(%r12)
         ld      %r0, {GRAPH_RETURN}(%r13)
         mtlr    %r0
+        .endm
+
+/* No room in the ring: the call is off the graph stack again, and goes on. */
+        .macro  GRAPH_DROP
+        addi    %r11, %r11, -{GRAPH_ENTRY}
+        std     %r11, {GRAPH_SP}(%r13)
+        BUMP    {RING_DROPPED}, %r10, %r9
         .endm
 
 /* No room on the graph stack, or deep enough: counted, and the call goes on. */
@@ -146,7 +208,7 @@
  *   Out       goes on at LR with LR = r0: as r0 was, or graph_return
  *   Clobbers  r12 ctr cr0
  *   Keeps     all else; r3-r11 hold arguments and the static chain
- *   Stack     24 bytes below r1
+ *   Stack     24 bytes below r1; behind the door up to 48 (hook_many)
  *   Context   any; does not call anything
  *   Spec      gcc -mprofile-kernel; ELFv2 ABI, "Protected Zone"
  */
@@ -242,9 +304,9 @@ graph_hook_full:
  *             r10     for RECORD_SEQ
  *   Clobbers  r9 r11 r12 cr0
  */
-        .macro  PROBE_RECORD wide, all
+        .macro  PROBE_RECORD wide, all, full
         COUNT   %r9, %r11
-        RESERVE %r12, %r10, %r11, %r0
+        RESERVE %r12, %r10, %r11, %r0, \full
         mftb    %r0
         std     %r0, {RECORD_TIME}(%r12)
         ld      %r0, {BLOCK_IP}(%r9)
@@ -275,10 +337,20 @@ graph_hook_full:
 /*
  * hook_many - behind the door of _mcount, while there is more to know of a function
  * than which tracer is on: probes, where alone the graph tracer begins, where it is
- * silent (trace::tools has the table).
+ * silent (trace::tools has the table); or while the ring may be full, or arguments are
+ * wanted, or not every CPU's calls: the plain hooks ask for nothing of that.
  *
  * A function that has one probe and no other tool comes first, and is through after
- * some fifty instructions.
+ * some fifty instructions; not while the ring may be full, for nobody looks there.
+ *
+ *   In        as _mcount, and ctr where to go on; LR and r0 where the function returns
+ *             to; r12 the ring's first record
+ *   Out       goes on at ctr with LR = r0: as it was, or a return of a tool's
+ *   Clobbers  r12 cr0
+ *   Keeps     all else, ctr too
+ *   Stack     48 bytes below r1: r9-r11 and r8 of the function, the table's entry, a
+ *             probe's block; probe_slow has a frame
+ *   Context   as _mcount; in probe_slow the kernel is asked
  */
         .balign 16
         .global hook_many
@@ -329,6 +401,7 @@ hook_many_look:                         /* r10 is where r9 is in the table */
 hook_many_usual:
         addi    %r9, %r9, -{TOOL_ENTRY} /* what holds of all others is kept as an entry */
         lwz     %r10, {TOOL_FLAGS}(%r9)
+        b       hook_many_each          /* cr0 holds no flags here, but XER's overflow */
 
 /* r9 is the entry, r10 its flags; from here on r8 is in use too. */
 hook_many_more:
@@ -362,13 +435,15 @@ hook_many_probe:
         std     %r8, -48(%r1)
         mr      %r9, %r8
         ld      %r8, -32(%r1)
-        PROBE_RECORD 1, 1
+        PROBE_RECORD 1, 1, hook_many_drop_probe
+hook_many_probed:
         ld      %r8, -48(%r1)
         .global hook_many_next
 hook_many_next:
         ld      %r8, {BLOCK_NEXT}(%r8)
         cmpdi   %r8, 0
         bne     hook_many_probe
+
 
 hook_many_tracer:
         ld      %r9, -40(%r1)
@@ -379,7 +454,8 @@ hook_many_tracer:
         cmpdi   %r12, 0
         beq     hook_many_returns
         mflr    %r8
-        RECORD  %r8
+        RECORD  %r8, hook_many_drop_call
+hook_many_recorded:
         ld      %r9, -40(%r1)
 
 hook_many_returns:
@@ -391,8 +467,33 @@ hook_many_return:
         ld      %r10, {BLOCK_FLAGS}(%r8)
         mtocrf  0x80, %r10
         bf      0, hook_many_pushed
+        bt      2, hook_many_limited
         PUSH_PROBE %r8, %r11, %r10, hook_many_missed
         b       hook_many_pushed
+hook_many_limited:                      /* so many calls at once only, on all CPUs */
+        ld      %r10, {PROBE_SP}(%r13)
+        ld      %r11, {PROBE_LIMIT}(%r13)
+        cmpld   %r10, %r11
+        bge-    hook_many_missed        /* before one is taken, which would not come back */
+        ld      %r11, {BLOCK_POOL}(%r8)
+hook_many_take:
+        ldarx   %r10, 0, %r11
+        cmpdi   %r10, 0
+        beq     hook_many_missed
+        addi    %r10, %r10, -1
+        stdcx.  %r10, 0, %r11
+        bne-    hook_many_take
+        PUSH_PROBE %r8, %r11, %r10, hook_many_missed
+        ld      %r10, {PROBE_R1}-{PROBE_ENTRY}(%r11)
+        addi    %r10, %r10, {PROBE_TAKEN}
+        std     %r10, {PROBE_R1}-{PROBE_ENTRY}(%r11)
+        b       hook_many_pushed
+hook_many_drop_probe:
+        BUMP    {RING_DROPPED}, %r10, %r11
+        b       hook_many_probed
+hook_many_drop_call:
+        BUMP    {RING_DROPPED}, %r10, %r11
+        b       hook_many_recorded
 hook_many_missed:
         ld      %r11, {BLOCK_MISSED}(%r8)
         addi    %r11, %r11, 1
@@ -424,7 +525,7 @@ hook_many_graph:
         ld      %r10, {GRAPH_GATE}(%r13)
         cmpdi   %r10, 0
         bne     hook_many_enter         /* inside of another one */
-        GRAPH_ENTRY hook_many_deep, %r1
+        GRAPH_ENTRY hook_many_deep, %r1, hook_many_drop_graph, -32
         std     %r11, {GRAPH_GATE}(%r13)
         mflr    %r12
         addi    %r0, %r12, graph_return_root - graph_return
@@ -438,25 +539,21 @@ hook_many_inside:
         cmpdi   %r10, 0
         beq     hook_many_done
 hook_many_enter:
-        GRAPH_ENTRY hook_many_deep, %r1
+        GRAPH_ENTRY hook_many_deep, %r1, hook_many_drop_graph, -32
 hook_many_done:
         UNSPILL
         ld      %r8, -32(%r1)
         mflr    %r0
         bctr
 hook_many_mute:
-        ld      %r11, {GRAPH_SP}(%r13)
-        ld      %r10, {GRAPH_LIMIT}(%r13)
-        cmpld   %r11, %r10
-        bge-    hook_many_deep
-        addi    %r11, %r11, {GRAPH_ENTRY}
-        std     %r11, {GRAPH_SP}(%r13)
-        std     %r0, {GRAPH_LR}-{GRAPH_ENTRY}(%r11)
-        std     %r1, {GRAPH_R1}-{GRAPH_ENTRY}(%r11)
+        GRAPH_PUSH hook_many_deep, %r1
         std     %r11, {GRAPH_MUTE}(%r13)
         ld      %r12, {GRAPH_RETURN}(%r13)
         addi    %r0, %r12, graph_return_mute - graph_return
         mtlr    %r0
+        b       hook_many_done
+hook_many_drop_graph:
+        GRAPH_DROP
         b       hook_many_done
 hook_many_deep:
         GRAPH_FULL
@@ -494,23 +591,44 @@ mcount_late:
         SPILL
         .global mcount_late_door
 mcount_late_door:
-        nop                             /* or b graph_late */
-        RECORD  %r0
+        nop                             /* or b graph_late, graph_late_many */
+        RECORD  %r0, mcount_late_drop
 mcount_late_out:
         UNSPILL
         ld      %r8, -32(%r1)
         bctr
+mcount_late_drop:
+        BUMP    {RING_DROPPED}, %r10, %r11
+        b       mcount_late_out
         .size   mcount_late, . - mcount_late
 
 /*
- * graph_late - behind the door of mcount_late; r8 is the caller's r1.
+ * graph_late - behind the door of mcount_late; r8 is the caller's r1. graph_late_many
+ * stands there while there is a table of tools, of which these functions are no part:
+ * they are silent where all is, and while the tracer has not begun.
  */
         .balign 16
+        .global graph_late_many
+        .type   graph_late_many, @function
+graph_late_many:
+        ld      %r9, {GRAPH_MUTE}(%r13)
+        cmpdi   %r9, 0
+        bne     mcount_late_out
+        ld      %r9, {GRAPH_ROOTED}(%r13)
+        cmpdi   %r9, 0
+        beq     graph_late
+        ld      %r9, {GRAPH_GATE}(%r13)
+        cmpdi   %r9, 0
+        beq     mcount_late_out
+        .size   graph_late_many, . - graph_late_many
         .global graph_late
         .type   graph_late, @function
 graph_late:
-        GRAPH_ENTRY graph_late_full, %r8
+        GRAPH_ENTRY graph_late_full, %r8, graph_late_drop
         std     %r0, 16(%r8)
+        b       mcount_late_out
+graph_late_drop:
+        GRAPH_DROP
         b       mcount_late_out
 graph_late_full:
         GRAPH_FULL
@@ -519,20 +637,25 @@ graph_late_full:
 
 /*
  * graph_return - where a function that the graph tracer has entered returns to.
+ * graph_return_wide - the same, while the ring may be full or results are wanted.
  *
  *   In        r13     PACA; the top of its graph stack is the call that ends
  *   Out       returns to the caller
- *   Clobbers  r0 r11 r12 cr0
+ *   Clobbers  r0 r11 r12 cr0; graph_return_mute r0 r12
  *   Keeps     all else: r3-r10 hold results; r2 is not looked at. It is the
  *             callee's or the caller's, and whoever called across modules has
  *             `ld r2,24(r1)` at the place that this returns to
- *   Stack     16 bytes below r1
+ *   Stack     16 bytes below r1; graph_return_mute none
  *   Context   any. Read, then release: an interrupt may nest
+ *
+ * Each is one of three, at the same distances: _mute of a function that silences
+ * leaves no record, _root is of one at which the tracer begins.
  */
+        .macro  GRAPH_RETURNS name, full
         .balign 16
-        .global graph_return_mute
-        .type   graph_return_mute, @function
-graph_return_mute:                      /* of a function that silences: no record */
+        .global \name\()_mute
+        .type   \name\()_mute, @function
+\name\()_mute:
         li      %r0, 0
         std     %r0, {GRAPH_MUTE}(%r13)
         ld      %r12, {GRAPH_SP}(%r13)
@@ -541,25 +664,37 @@ graph_return_mute:                      /* of a function that silences: no recor
         std     %r12, {GRAPH_SP}(%r13)
         mtlr    %r0
         blr
-        .size   graph_return_mute, . - graph_return_mute
-        .global graph_return_root
-        .type   graph_return_root, @function
-graph_return_root:                      /* of a function at which it begins */
+        .size   \name\()_mute, . - \name\()_mute
+        .global \name\()_root
+        .type   \name\()_root, @function
+\name\()_root:
         li      %r0, 0
         std     %r0, {GRAPH_GATE}(%r13)
-        .size   graph_return_root, . - graph_return_root
-        .global graph_return
-        .type   graph_return, @function
-graph_return:
+        .size   \name\()_root, . - \name\()_root
+        .global \name
+        .type   \name, @function
+\name:
         ld      %r12, {GRAPH_SP}(%r13)
         std     %r9, -8(%r1)
         ld      %r0, {GRAPH_LR}-{GRAPH_ENTRY}(%r12)
         ld      %r9, {RING_BASE}(%r13)
         mtlr    %r0
         cmpdi   %r9, 0
-        beq-    graph_return_out        /* nothing is recorded any more */
+        beq-    \name\()_out            /* nothing is recorded any more */
         std     %r10, -16(%r1)
-        RESERVE %r9, %r11, %r10, %r0
+        RESERVE %r9, %r11, %r10, %r0, \full
+        .ifnb   \full
+        ld      %r0, {PAYLOAD}(%r13)
+        cmpdi   %r0, 0
+        beq     \name\()_bare
+        add     %r10, %r10, %r0
+        std     %r3, 0(%r10)
+        ld      %r0, {PLANE}(%r13)
+        add     %r10, %r10, %r0
+        not     %r0, %r11
+        std     %r0, {PAYLOAD_OWNER}(%r10)
+\name\()_bare:
+        .endif
         mftb    %r10
         std     %r10, {RECORD_TIME}(%r9)
         ld      %r10, {GRAPH_IP}-{GRAPH_ENTRY}(%r12)
@@ -568,13 +703,24 @@ graph_return:
         std     %r10, {RECORD_BEGAN}(%r9)
         lwsync
         std     %r11, {RECORD_SEQ}(%r9)
+\name\()_done:
         ld      %r10, -16(%r1)
-graph_return_out:
+\name\()_out:
         addi    %r12, %r12, -{GRAPH_ENTRY}
         std     %r12, {GRAPH_SP}(%r13)
         ld      %r9, -8(%r1)
         blr
-        .size   graph_return, . - graph_return
+        .ifnb   \full
+\full:
+        BUMP    {RING_DROPPED}, %r10, %r9
+        b       \name\()_done
+        .endif
+        .size   \name, . - \name
+        .endm
+
+        GRAPH_RETURNS graph_return
+        GRAPH_RETURNS graph_return_wide, graph_return_wide_full
+
 /*
  * probe_return - where a function with a probe at its return returns to.
  *
@@ -613,7 +759,7 @@ probe_return_known:
         mtocrf  0x80, %r11
         bt      1, probe_return_slow
         COUNT   %r10, %r11
-        RESERVE %r9, %r11, %r10, %r0
+        RESERVE %r9, %r11, %r10, %r0, probe_return_drop
         mftb    %r0
         std     %r0, {RECORD_TIME}(%r9)
         ld      %r0, {PROBE_IP}-{PROBE_ENTRY}(%r12)
@@ -628,11 +774,27 @@ probe_return_known:
         std     %r11, {RECORD_SEQ}(%r9)
         .global probe_return_out
 probe_return_out:
+        ld      %r10, {PROBE_R1}-{PROBE_ENTRY}(%r12)
+        andi.   %r10, %r10, {PROBE_TAKEN}
+        bne-    probe_return_give
+probe_return_given:
         addi    %r12, %r12, -{PROBE_ENTRY}
         std     %r12, {PROBE_SP}(%r13)
         ld      %r10, -16(%r1)
         ld      %r9, -8(%r1)
         blr
+probe_return_drop:
+        BUMP    {RING_DROPPED}, %r10, %r11
+        b       probe_return_out
+probe_return_give:                      /* back, if the block is still that probe's */
+        ld      %r10, {PROBE_BLOCK}-{PROBE_ENTRY}(%r12)
+        ld      %r0, {PROBE_IP}-{PROBE_ENTRY}(%r12)
+        ld      %r11, {BLOCK_IP}(%r10)
+        cmpd    %r0, %r11
+        bne     probe_return_given
+        ld      %r10, {BLOCK_POOL}(%r10)
+        COUNT   %r10, %r11
+        b       probe_return_given
 probe_return_deeper:                    /* other probes wait: the caller is behind them */
         mr      %r11, %r12
 probe_return_look:

@@ -96,6 +96,8 @@ probe_guarded:
         addi    %r4, %r1, {FRAME_GPR}
         ld      %r2, {KERNEL_TOC}(%r13)
         bl      {fired}
+        .global probe_asked
+probe_asked:
         nop
         /* Another CPU may have stopped the recording, or begun it anew: it writes what
            is wanted before what is. */

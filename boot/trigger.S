@@ -14,20 +14,25 @@
  *   Keeps     all else; r3-r11 hold arguments and the static chain, r2 is anybody's
  *   Stack     a frame of 160 bytes, and what the Rust function needs. The function
  *             that is entered has stored nothing below r1 yet
- *   Context   module code: no lock of the kernel's is held
+ *   Context   module code: no lock of the kernel's is held. Meanwhile the ring is taken
+ *             away: what the kernel runs here is not recorded, and that is the
+ *             recursion guard (trigger_guarded)
  *   Spec      ELFv2 ABI, "The Stack Frame"
  *
  * The Rust function takes the address to go on at, the return address and r1, and
- * answers 0 if the call is not to be recorded.
+ * answers 0 if the call is not to be recorded. Meanwhile only the frame here knows of
+ * the function that is entered, and of its caller (machine::trigger::goes_on).
  */
         .section .text.trigger, "ax", @progbits
         .balign 16
+        .global trigger_text_start
+trigger_text_start:
         .global trigger_hook
         .type   trigger_hook, @function
 trigger_hook:
         mflr    %r12
         stdu    %r1, -160(%r1)
-        std     %r0, 32(%r1)
+        std     %r0, {TRIGGER_PARENT}(%r1)
         std     %r2, 40(%r1)
         std     %r3, 48(%r1)
         std     %r4, 56(%r1)
@@ -38,25 +43,38 @@ trigger_hook:
         std     %r9, 96(%r1)
         std     %r10, 104(%r1)
         std     %r11, 112(%r1)
-        std     %r12, 120(%r1)
+        std     %r12, {TRIGGER_LR}(%r1)
         mfcr    %r3
         mfxer   %r4
         std     %r3, 128(%r1)
         std     %r4, 136(%r1)
+        li      %r3, 0
+        std     %r3, {TRIGGER_RING}(%r13)
+        .global trigger_guarded
+trigger_guarded:
         ld      %r2, {TRIGGER_TOC}(%r13)
         mr      %r3, %r12
         mr      %r4, %r0
         addi    %r5, %r1, 160
         bl      {entered}
+        .global trigger_asked
+trigger_asked:
         nop
         std     %r3, 144(%r1)
+trigger_give_back:                      /* as probe_ask does */
+        ld      %r3, {TRIGGER_WANTED}(%r13)
+        std     %r3, {TRIGGER_RING}(%r13)
+        sync
+        ld      %r4, {TRIGGER_WANTED}(%r13)
+        cmpd    %r3, %r4
+        bne-    trigger_give_back
         ld      %r3, 128(%r1)
         ld      %r4, 136(%r1)
         mtcrf   0xff, %r3
         mtxer   %r4
-        ld      %r12, 120(%r1)
+        ld      %r12, {TRIGGER_LR}(%r1)
         mtlr    %r12
-        ld      %r0, 32(%r1)
+        ld      %r0, {TRIGGER_PARENT}(%r1)
         ld      %r2, 40(%r1)
         ld      %r3, 48(%r1)
         ld      %r4, 56(%r1)
@@ -76,3 +94,5 @@ trigger_hook:
         mtlr    %r0
         bctr
         .size   trigger_hook, . - trigger_hook
+        .global trigger_text_end
+trigger_text_end:

@@ -7,7 +7,9 @@
 Folders are searched through; every file is stored under its base name, as it is:
 the kernel unpacks what is compressed. Two files of one name are refused, also if
 they are compressed differently, and `-` and `_` count as one character, because
-module names make no difference there.
+module names make no difference there. Of modules that gzip has compressed, which the
+kernel does not unpack, those in a folder are left out and counted, and a named one
+is refused.
 
 Each file's data begins at a multiple of eight in the archive, so that a loader
 may view ELF structures in place: a name that would misplace it is followed by
@@ -27,6 +29,7 @@ import sys
 import zlib
 
 ENDINGS = (".ko", ".ko.xz", ".ko.zst")
+GZIP = ".ko.gz"
 HEADER_BYTES = 110
 
 
@@ -39,27 +42,35 @@ def ending_of(path):
     return next((e for e in ENDINGS if path.endswith(e)), None)
 
 
-def find_modules(path):
-    """Yields every module at or below `path`, in an order that repeats."""
+def find_modules(path, left_out):
+    """Yields every module at or below `path`, in an order that repeats.
+
+    What a folder has besides and cannot be loaded is appended to `left_out`."""
     if os.path.isdir(path):
         for folder, folders, files in os.walk(path, followlinks=False):
             folders.sort()
             for name in sorted(files):
                 if ending_of(name):
                     yield os.path.join(folder, name)
+                elif name.endswith(GZIP):
+                    left_out.append(os.path.join(folder, name))
     elif not os.path.exists(path):
         raise Refused(f"{path}: no such file or folder")
+    elif path.endswith(GZIP):
+        raise Refused(f"{path}: compressed with gzip, which is not supported; gunzip it")
     elif not ending_of(path):
         raise Refused(f"{path}: not a module ({', '.join(ENDINGS)})")
     else:
         yield path
 
 
-def collect(paths):
-    """Maps each name in the archive to its file; refuses two of one name."""
+def collect(paths, left_out=None):
+    """Maps each name in the archive to its file; refuses two of one name.
+
+    Appends to the list `left_out`, if there is one, the modules that gzip has compressed."""
     found, seen = {}, {}
     for path in paths:
-        for file in find_modules(path):
+        for file in find_modules(path, [] if left_out is None else left_out):
             name = os.path.basename(file)
             key = name[: -len(ending_of(name))].replace("-", "_")
             if key in seen:
@@ -69,6 +80,14 @@ def collect(paths):
             seen[key] = file
             found[name] = file
     return found
+
+
+def told(left_out):
+    """A line on what was left out, if anything was."""
+    if not left_out:
+        return None
+    more = f" and {len(left_out) - 1} more" if len(left_out) > 1 else ""
+    return f"{left_out[0]}{more}: left out, for gzip is not supported; gunzip first"
 
 
 def contents(path):
@@ -139,7 +158,10 @@ def main():
     parser.add_argument("paths", nargs="*")
     args = parser.parse_args()
     try:
-        files = collect(os.path.join(args.base, path) for path in args.paths)
+        left_out = []
+        files = collect((os.path.join(args.base, path) for path in args.paths), left_out)
+        if left_out:
+            print(f"mkinitrd: {told(left_out)}", file=sys.stderr)
         commands = contents(args.commands) if args.commands else None
         with open(args.out, "wb") as out:
             (write_sealed if args.seal else write_archive)(out, files, commands)

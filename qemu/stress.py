@@ -148,23 +148,25 @@ class Script:
 
     def memory_before(self):
         self.do("trace graph *")  # the rings stay, and the graph tracer's stacks
+        self.leave_the_same_behind()
+        self.memory = []
+        self.do("mem", self.memory.extend)
+
+    def leave_the_same_behind(self):
+        """What was there last stays until something else takes its place."""
         self.do("trace on")  # the filter's words
         self.do("trace off")
-        # What probes have stays, and is used again: blocks, and tables of each size.
+        # What probes have: blocks, each with its last program, and tables of each size.
         four = "; ".join(f"trace probe :warm{n} tocsin:{function} +0($arg1)" for n, function in
                          enumerate(["__kmalloc", "kfree", "kmalloc_large", "kfree_sensitive"]))
         self.do(f'repeat 8 "{four}; trace unprobe *"')
-        self.do("trace clear")
-        self.memory = []
-        self.do("mem", self.memory.extend)
+        self.do("trace clear")  # also the lines of modules that are gone
 
     def memory_after(self):
         def same(lines):
             if cases.memory(lines) != cases.memory(self.memory):
                 raise Wrong(f"memory before: {self.memory}\nand after: {lines}")
-        self.do("trace clear")  # the lines of modules that are gone
-        self.do("trace on")  # the filter's words
-        self.do("trace off")
+        self.leave_the_same_behind()
         self.do("mem", same)
 
     def set_up(self):

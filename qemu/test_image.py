@@ -36,6 +36,9 @@ class Image:
             found = re.match(r"^\s*([0-9a-f]+):\s+(.*)$", line)
             if found:
                 self.words[int(found[1], 16)] = found[2].strip()
+        table = run(TOOL + "readelf", "-sW", path).splitlines()
+        rows = [line.split() for line in table if " FUNC " in line]
+        self.functions = {int(row[1], 16) for row in rows}
         self.patchable = self.patchable_sites(path)
 
     def patchable_sites(self, path):
@@ -44,12 +47,12 @@ class Image:
         text = "".join("".join(line[1:].split("  ")[0].split()[1:5]) for line in dump.splitlines()
                        if re.match(r"^ [0-9a-f]+ ", line))
         data = bytes.fromhex(text)
-        sites = set()
-        for place in range(0, len(data), 8):
-            entry = int.from_bytes(data[place:place + 8], "little")
-            toc = self.words.get(entry, "").startswith("addis   r2,r12")
-            sites.add(entry + (8 if toc else 0))
-        return sites
+        entries = range(0, len(data), 8)
+        return {self.local_entry(int.from_bytes(data[at:at + 8], "little")) for at in entries}
+
+    def local_entry(self, entry):
+        toc = self.words.get(entry, "").startswith("addis   r2,r12")
+        return entry + (8 if toc else 0)
 
     def reached(self, roots, stop=()):
         """Every address that code at `roots` can run by branches that name their
@@ -83,6 +86,13 @@ class Tracing(unittest.TestCase):
         self.assertGreater(len(nops), 1000)
         self.assertEqual(len(nops), len(self.image.patchable))
 
+    def test_what_begins_with_a_nop_is_what_the_compiler_lists(self):
+        # The kernel goes by the nops (machine::own).
+        entries = [self.image.local_entry(at) for at in self.image.functions]
+        nops = {at for at in entries if self.image.words.get(at) == "nop"}
+        self.assertEqual(nops, self.image.patchable)
+        self.assertGreater(len(set(entries) - nops), 100)  # those of core, and assembly
+
     def test_hooks_reach_nothing_that_can_be_traced(self):
         symbols = self.image.symbols
         start, end = symbols["hook_text_start"], symbols["hook_text_end"]
@@ -111,6 +121,18 @@ class Tracing(unittest.TestCase):
         self.assertIn(guard - 4, before)
         # The test can fail: behind the guard there is plenty.
         self.assertNotEqual(self.traceable(self.image.reached([guard], stop=back)), [])
+
+    def test_triggers_take_the_ring_away_before_anything_that_can_be_traced(self):
+        symbols = self.image.symbols
+        guard = symbols["trigger_guarded"]
+        before = self.image.reached([symbols["trigger_hook"]], stop={guard})
+        self.assertEqual(self.traceable(before), [])
+        self.assertRegex(self.image.words[guard - 4], r"^std\s+r3,\d+\(r13\)$")
+        self.assertRegex(self.image.words[guard - 8], r"^li\s+r3,0$")
+        self.assertIn(guard - 4, before)
+        # The test can fail: behind the guard there is plenty.
+        behind = self.image.reached([guard], stop={symbols["_mcount"]})
+        self.assertNotEqual(self.traceable(behind), [])
 
     def test_exceptions_reach_the_guard_before_anything_that_can_be_traced(self):
         symbols = self.image.symbols

@@ -8,6 +8,7 @@ once or a few times; with VOF that takes a quarter of a second.
 The spoiled files come from a fixed seed: every run tries the same ones.
 """
 
+import itertools
 import os
 import random
 import re
@@ -60,6 +61,88 @@ class Booted(unittest.TestCase):
             return cases.find_module(name)
         except cases.Skipped as why:
             self.skipTest(str(why))
+
+
+class ManyTools(Booted):
+    """Tools at one function have their turns in one order (docs/tracing.md), whichever
+    was switched on or off before which."""
+
+    # Short and long forms of switching each tool on and off.
+    TOOLS = {
+        "in": ("trace probe :in demo:answer", "trace unprobe in"),
+        "out": ("trace return :out demo:answer", "trace unprobe out"),
+        "call": ("trace on demo:answer", "trace off"),
+        "patch": ("livepatch enable demo_fix", "livepatch disable demo_fix"),
+    }
+    # What lines of `trace` tell of, in the order in which it happens.
+    LINE = re.compile(r"\b(in): \(|\b(out): \(|\b(answer) (?:<-|\[demo\]\(\);)")
+
+    def every_order(self, tracer):
+        tools = self.TOOLS | {"call": (tracer, "trace off")}
+        orders = list(itertools.permutations(tools))
+        commands, wanted = ["insmod demo"], []
+        # Each order of switching on with another one of switching off.
+        for on, off in zip(orders, orders[7:] + orders[:7]):
+            there = set()
+            for step, tool in enumerate(on + off):
+                commands.append(tools[tool][step >= len(on)])
+                there ^= {tool}
+                commands += ["trace clear", "call demo:call_answer", "trace show"]
+                wanted.append("= 0x2a" if "patch" in there else "= 0x29")
+                names = {"in": "in", "call": "answer", "out": "out"}
+                wanted += [names[tool] for tool in names if tool in there]
+        _, _, lines = self.boot("\n".join(commands), TIMEOUT="120")
+        self.assertEqual(lines[-1], "tocsin: ok")
+        found = []
+        for line in lines:
+            tells = self.LINE.search(line)
+            if tells:
+                found.append(next(filter(None, tells.groups())))
+            elif line.startswith("= "):
+                found.append(line)
+        self.assertEqual(len(orders), 24)
+        self.assertEqual(found, wanted)
+
+    def test_every_order_with_the_function_tracer(self):
+        self.every_order("trace on demo:answer")
+
+    def test_every_order_with_the_graph_tracer(self):
+        self.every_order("trace graph demo:answer")
+
+
+class FullRings(Booted):
+    """Rings that stop when they are full, while three CPUs write and one reads."""
+
+    def test_what_was_read_and_what_was_dropped_are_all(self):
+        calls = 100000
+        jobs = [f"call -c {cpu} -b -n {calls} demo:nine 1 2 3 4 5 6 7 8 9" for cpu in (1, 2, 3)]
+        pipes = ["cat /sys/kernel/tracing/trace_pipe"] * 8
+        stats = [f"cat /sys/kernel/tracing/per_cpu/cpu{cpu}/stats" for cpu in (1, 2, 3)]
+        for tracer in ("trace on", "trace graph"):
+            commands = ["insmod demo", "echo 64 > /sys/kernel/tracing/buffer_size_kb",
+                        "trace set nooverwrite", f"{tracer} demo:nine", *jobs, *pipes, "wait",
+                        "set -x", *stats]
+            _, _, lines = self.boot("\n".join(commands), SMP="4", TIMEOUT="120")
+            self.assertEqual(lines[-1], "tocsin: ok")
+            found = {}
+            for line in lines[lines.index("> " + stats[0]):]:
+                name, _, count = line.partition(": ")
+                if count.isdigit():
+                    found.setdefault(name, []).append(int(count))
+            self.assertEqual(found["overrun"], [0, 0, 0])
+            for cpu in range(3):
+                there, read, dropped = (found[name][cpu] for name in
+                                        ("entries", "read events", "dropped events"))
+                self.assertGreater(dropped, 0)
+                self.assertLessEqual(there, 2048)
+                if tracer == "trace on":
+                    self.assertEqual(there + read + dropped, calls)
+                else:
+                    # A call whose beginning was dropped has no end; one that began may
+                    # find the ring full at its end.
+                    self.assertGreaterEqual(there + read + dropped, calls)
+                    self.assertLessEqual(there + read + dropped, 2 * calls)
+            self.assertGreater(sum(found["read events"]), 0)
 
 
 class Verdicts(Booted):
@@ -361,11 +444,116 @@ class Output(Booted):
         listed = [line.split()[0] for line in self.boot("help")[2][1:-1]]
         self.assertIn("insmod", listed)
         lines = self.boot("; ".join(f"help {name}" for name in listed))[2][1:-1]
-        self.assertEqual(len(lines), 3 * len(listed))
-        for name, about, usage, example in zip(listed, lines[::3], lines[1::3], lines[2::3]):
-            self.assertRegex(about, rf"^{name}: \S")
-            self.assertRegex(usage, rf"^usage: {name}($| )")
-            self.assertRegex(example, rf"^example: {name}($| )")
+        for name in listed:
+            self.assertRegex(lines[0], rf"^{name}: \S")
+            usage = next(n for n, line in enumerate(lines) if line.startswith("usage: "))
+            self.assertRegex(lines[usage], rf"^usage: {name}($| )")
+            self.assertRegex(lines[usage + 1], rf"^example: {name}($| )")
+            lines = lines[usage + 2:]
+        self.assertEqual(lines, [])
+
+
+class Examples(Booted):
+    """The example of each command's help runs, in one boot."""
+
+    # What an example needs to be done before, and what must be undone after it.
+    BEFORE = {"insmod": "", "rmmod": "", "modprobe": "", "wait": "call -b -c 1 msleep 1",
+              "stop": "call -b -c 1 msleep 60000", "x": "buf key 32", "nls": "insmod charset",
+              "call": "insmod hello"}
+    AFTER = {"insmod": "rmmod hello", "rmmod": "insmod demo", "livepatch": "livepatch disable demo_fix",
+             "set": "set -e", "call": "rmmod hello"}
+    # Debian's modules, those that are needed first before the others.
+    DEBIAN = {"hash": ["sha512_generic"], "cipher": ["twofish_common", "twofish_generic"],
+              "compress": ["lz4_compress", "lz4"], "keymap": ["rc-hauppauge"],
+              "search": ["ts_kmp"], "match": ["xt_length"], "target": ["xt_mark"]}
+    # The machine is no more.
+    ENDS = {"reboot", "exit", "quit", "poweroff", "selftest"}
+
+    def examples(self):
+        listed = [line.split()[0] for line in self.boot("help")[2][1:-1]]
+        lines = self.boot("; ".join(f"help {name}" for name in listed))[2]
+        found = [line.removeprefix("example: ") for line in lines if line.startswith("example: ")]
+        self.assertEqual(len(found), len(listed))
+        return dict(zip(listed, found))
+
+    def test_those_that_need_nothing_of_debians(self):
+        commands = ["insmod demo"]
+        for name, example in self.examples().items():
+            if name not in self.ENDS | self.DEBIAN.keys():
+                commands += [self.BEFORE.get(name, ""), example, self.AFTER.get(name, "")]
+        lines = self.boot("\n".join(commands), SMP="2")[2]
+        self.assertEqual(lines[-1], "tocsin: ok", lines[-3:])
+        self.assertIn("U+0048 U+0065 U+006c U+006c U+006f", lines)
+
+    def test_those_that_need_debians(self):
+        files = {word: self.debian(word) for words in self.DEBIAN.values() for word in words}
+        examples, commands = self.examples(), []
+        for name, modules in self.DEBIAN.items():
+            self.assertIn(f"needs Debian's {modules[-1]}", "\n".join(self.boot(f"help {name}")[2]))
+            # Without its module, the refusal says which.
+            commands += [f"! {examples[name]}", f"modprobe {modules[-1]}", examples[name]]
+        lines = self.boot("\n".join(commands), MODULES=" ".join(files.values()))[2]
+        self.assertEqual(lines[-1], "tocsin: ok", lines)
+        for name, modules in self.DEBIAN.items():
+            self.assertEqual([line for line in lines if line.startswith(f"{name}: ")],
+                             [f"{name}: {examples[name].split()[1]}: nothing of that kind or name is "
+                              f"registered (see registered; modprobe {modules[-1]}.ko)"])
+
+
+class Told(Booted):
+    """What is said of a module that is not quite as it should be."""
+
+    def write(self, file, data):
+        with open(os.path.join(self.dir, file), "wb") as out:
+            out.write(data)
+
+    def sample(self, name):
+        return read(os.path.join(ROOT, "target", "modules", name + ".ko"))
+
+    def told(self, cmd):
+        return self.boot(cmd, MODULES=self.dir)[2][1:]
+
+    def test_of_another_kernel_and_under_another_name(self):
+        data = self.sample("refuses")
+        old = b"vermagic=tocsin ppc64le elfv2\0"
+        self.assertIn(old, data)
+        self.write("other.ko", data.replace(old, b"vermagic=5.9.0 SMP mod_unload".ljust(len(old), b"\0")))
+        self.assertEqual(self.told("! insmod other"), [
+            "other: built for Linux 5.9.0, but structures are laid out here as in 6.1; loaded all the "
+            "same (should it fault, build it for 6.1)",
+            "insmod: other: refuses: its init function returned -19 (ENODEV), so it was unloaded",
+            "tocsin: ok"])
+
+    def test_without_a_licence(self):
+        self.write("free.ko", self.sample("hello").replace(b"license=", b"licence="))
+        self.assertEqual(self.told("insmod free; rmmod hello")[0],
+                         "free: no MODULE_LICENSE, so no exports for GPL-compatible modules")
+
+    def test_a_parameters_name_stays_on_its_line(self):
+        self.write("lines.ko", self.sample("params").replace(b"\0p_few\0", b"\0p\nfew\0"))
+        self.assertIn(r"p\x0afew", self.told("insmod lines; ls /sys/module/params/parameters"))
+
+    def test_names_of_thousands_of_bytes_are_cut(self):
+        text = "\n.section .modinfo,\"a\"\n.asciz \"license=GPL\"\n.text\n.abiversion 2\n"
+        text += "".join(f"bl {letter * 2046}\nnop\n" for letter in "abcdefgh")
+        subprocess.run(["powerpc64le-linux-gnu-as", "-o", os.path.join(self.dir, "names.ko"), "-"],
+                       input=text, check=True, encoding="utf-8")
+        refusal = self.told("! insmod names")[0]
+        self.assertIn("unresolved: " + "a" * 200 + "..., " + "b" * 200 + "..., ", refusal)
+        self.assertLess(len(refusal), 2500)
+
+    def test_a_stub_is_said_to_lead_to_the_name_that_its_module_calls(self):
+        # Here kfree and vfree are one function.
+        lines = self.boot("insmod isofs --link-only; stubs isofs", MODULES=self.debian("isofs"))[2]
+        for name in "kfree", "vfree":
+            self.assertEqual([line.split()[2:] for line in lines].count(["->", name]), 1, lines)
+
+    def test_a_module_whose_sections_are_empty_has_their_directory(self):
+        text = "\n.section .modinfo,\"a\"\n.asciz \"license=GPL\"\n.text\n.abiversion 2\n"
+        subprocess.run(["powerpc64le-linux-gnu-as", "-o", os.path.join(self.dir, "empty.ko"), "-"],
+                       input=text, check=True, encoding="utf-8")
+        self.assertEqual(self.told("insmod empty; ls /sys/module/empty/sections; stubs empty"),
+                         ["empty: no stubs: no call leaves it", "tocsin: ok"])
 
 
 class Long(Booted):
@@ -590,7 +778,9 @@ class Spoiled(Booted):
             with self.subTest(name):
                 blocks = self.blocks(name)
                 loads = [block for block in blocks if block[0].startswith("> insmod")]
-                refusals = [block[1:] for block in loads if block[1:]]
+                # That it states no licence is a note, and no refusal.
+                told = [[it for it in block[1:] if "no MODULE_LICENSE" not in it] for block in loads]
+                refusals = [lines for lines in told if lines]
                 for lines in refusals:
                     self.assertEqual(len(lines), 1, lines)
                     # A thing, a reason, a remedy.
@@ -607,8 +797,8 @@ class Spoiled(Booted):
         with open(os.path.join(self.dir, "forged.ko"), "wb") as file:
             file.write(data)
         self.assertEqual(self.boot("! insmod forged", MODULES=self.dir)[2][1:], [
-            r"insmod: forged: unresolved: \x0atocsin; no module here exports them, and Tocsin has "
-            "not all that Linux has, so use --link-only", "tocsin: ok"])
+            r"insmod: forged: unresolved: \x0atocsin; no module here exports it, and Tocsin has "
+            "not all that Linux has; insmod --link-only takes it to be looked at, but never run", "tocsin: ok"])
 
 
 if __name__ == "__main__":

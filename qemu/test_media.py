@@ -286,6 +286,20 @@ class Spoiled(Folder):
         self.copy(path, "initrd.img")
         self.refused("mbr-vscsi", r".*initrd.img: not a cpio archive \(newc\) of modules")
 
+    def test_the_longest_commands_and_one_byte_more(self):
+        path = os.path.join(self.dir, "commands")
+        text = b"echo so far\n".ljust(128 * 1024 - 1, b"#") + b"\n"
+        with open(path, "wb") as file:
+            file.write(text)
+        self.copy(path, "commands.txt")
+        status, lines, errors = self.boot("mbr-vscsi", TIMEOUT="90")
+        self.assertEqual((status, lines[-1]), (0, "tocsin: ok"), errors)
+        self.assertIn("so far", lines)
+        with open(path, "ab") as file:
+            file.write(b"\n")
+        self.copy(path, "commands.txt")
+        self.refused("mbr-vscsi", r".*commands.txt: too large: at most 131072 bytes are read")
+
     def test_more_than_there_is_memory_for(self):
         path = os.path.join(self.dir, "big.ko")
         with open(path, "wb") as file:

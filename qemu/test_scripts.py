@@ -84,6 +84,46 @@ class Initrd(Folder):
             mkinitrd.collect([os.path.join(self.dir, "none.ko")])
 
 
+    def test_what_gzip_has_compressed_is_not_dropped_in_silence(self):
+        path = self.file("in/b.ko.gz")
+        self.file("in/a.ko")
+        with self.assertRaisesRegex(mkinitrd.Refused, "b.ko.gz: .*gzip, which is not supported; gunzip it"):
+            mkinitrd.collect([path])
+        script = [sys.executable, os.path.join(HERE, "mkinitrd.py"), os.path.join(self.dir, "out")]
+        folder = os.path.dirname(path)
+        done = subprocess.run([*script, folder], capture_output=True, text=True)
+        told = "left out, for gzip is not supported; gunzip first\n"
+        self.assertEqual((done.returncode, done.stderr), (0, f"mkinitrd: {path}: {told}"))
+        self.file("in/c.ko.gz")
+        done = subprocess.run([*script, folder], capture_output=True, text=True)
+        self.assertEqual(done.stderr, f"mkinitrd: {path} and 1 more: {told}")
+
+
+OURS = os.path.join(os.path.dirname(HERE), "target", "modules")
+
+
+@unittest.skipUnless(os.path.exists(os.path.join(OURS, "hello.ko")), "no modules (make modules)")
+class HostTool(Folder):
+    """`make ko`, as people type it."""
+
+    def make(self, *words):
+        done = subprocess.run(["make", "-s", "-C", os.path.dirname(HERE), "ko", *words],
+                              capture_output=True, text=True)
+        return done.returncode, done.stdout.splitlines()
+
+    def test_several_files_and_one_with_a_blank_in_its_name(self):
+        first, second = (os.path.join(OURS, name + ".ko") for name in ("hello", "unresolved"))
+        status, lines = self.make(f"FILE={first} {second}", "ARGS=check")
+        self.assertEqual(status, 2)  # make's own, of whatever failure
+        self.assertEqual([line.split()[0] for line in lines], ["loads", "yes", "no"])
+        blank = os.path.join(self.dir, "a b.ko")
+        shutil.copy(first, blank)
+        for words in (blank, f"'{blank}' {first}"):
+            status, lines = self.make("FILE=" + words)
+            self.assertEqual((status, lines[-1]), (0, "would load"), words)
+        self.assertEqual(self.make("ARGS=--help")[0], 0)
+
+
 class Console(unittest.TestCase):
     def seen(self, data):
         out, err = io.StringIO(), io.StringIO()

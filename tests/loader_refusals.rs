@@ -95,6 +95,7 @@ fn a_foreign_file_is_refused_by_name() {
         file[at] = value;
         refusal(&file)
     };
+    assert_eq!(refusal(b""), "the file is empty; copy it again, or build it");
     assert_eq!(
         refusal(b"#!/bin/sh"),
         "not an ELF file; give a .ko that the compiler or the linker wrote"

@@ -5,7 +5,9 @@
 
 mod loader_common;
 
-use loader_common::{FakeKernel, MCOUNT, MCOUNT_LATE, MODULE_BASE, Module, abi, assemble, compile};
+use loader_common::{
+    FakeKernel, MCOUNT, MCOUNT_LATE, MODULE_BASE, Module, abi, assemble, assemble_with, compile,
+};
 use tocsin::addr::Vaddr;
 use tocsin::isa::{Insn, branch};
 use tocsin::loader::stubs::StubKind;
@@ -188,7 +190,7 @@ fn what_is_missing_is_named_or_bound_to_a_trap() {
     assert_eq!(
         refused.to_string(),
         "unresolved: far_data, far_function, far_other; \
-         load the modules that export them first, or use --link-only"
+         load the modules that export them first; insmod --link-only takes this one to be looked at, but never run"
     );
     for stubs in [StubStyle::Default, StubStyle::Seed, StubStyle::Linux] {
         let options = LinkOptions { link_only: true, stubs, ..LinkOptions::default() };
@@ -297,6 +299,35 @@ fn what_is_no_function_takes_one_slot_as_anything_else_does() {
         let target = KERNEL.address_of(name).0;
         assert_eq!(stub_of(&loaded, self::label(&loaded, label)), (StubKind::Notoc, target));
     }
+}
+
+#[test]
+fn a_word_that_two_relocations_change_is_no_call_site_and_no_other_branch() {
+    let load = |flags: &[&str]| {
+        let file = assemble_with("twice.S", flags, "sites-twice.o");
+        let loaded = Module::load(&file, &KERNEL, &LinkOptions::default());
+        loaded.map(|loaded| (loaded.linked.sites.len(), loaded.linked.refused))
+    };
+    assert_eq!(load(&["--defsym=KEEP=1"]).unwrap(), (2, vec![]));
+    let (sites, refused) = load(&[]).unwrap();
+    let changed = |site: &loader::RefusedSite| matches!(site.fault, SiteFault::NotANop { .. });
+    assert_eq!((sites, refused.iter().filter(|site| changed(site)).count()), (0, 2));
+    // The order of relocations is the file's: here the branch comes last.
+    for kind in ["--defsym=CALL=1", "--defsym=JUMP=1"] {
+        let mut file = assemble_with("twice.S", &[kind, "--defsym=KEEP=1"], "sites-twice.o");
+        swap_relocations_at(&mut file, 8);
+        let error = Module::load(&file, &KERNEL, &LinkOptions::default()).unwrap_err();
+        assert!(error.to_string().contains("made this branch another one"), "{kind}: {error}");
+    }
+}
+
+/// Swaps the two relocations of the word at an offset of `.text`.
+fn swap_relocations_at(file: &mut [u8], offset: u64) {
+    let is_there = |entry: &[u8]| entry[..8] == offset.to_le_bytes() && entry[12..16] != [0; 4];
+    let all = file.windows(48).step_by(8);
+    let place =
+        8 * all.into_iter().position(|two| is_there(two) && two[24..32] == two[..8]).unwrap();
+    file[place..place + 48].rotate_left(24);
 }
 
 /// The doubleword that the prefixed load at `at` reads: `pld rt,d(0),1`.

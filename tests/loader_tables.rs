@@ -12,6 +12,7 @@ const NOP: u32 = 0x6000_0000;
 const B_8: u32 = 0x4800_0008;
 const REL32: u32 = 26;
 const REL64: u32 = 44;
+const ADDR64: u32 = 38;
 
 /// What is left of a module whose keys are `key`, and its first word then.
 fn settled(builder: Builder, key: Key) -> (Vec<Left>, u32) {
@@ -20,7 +21,8 @@ fn settled(builder: Builder, key: Key) -> (Vec<Left>, u32) {
     let mut loaded = Module::load(&file, &kernel, &LinkOptions::default()).expect("loaded");
     let facts = Facts { arch_31: false, key: &|_| key };
     let (object, layout) = (&loaded.object, &loaded.layout);
-    let left = settle(object, layout, MODULE_BASE, &mut loaded.image, &facts);
+    let sites = &loaded.linked.sites;
+    let left = settle(object, layout, MODULE_BASE, &mut loaded.image, &facts, sites);
     (left, u32::from_le_bytes(*loaded.image.first_chunk().expect("code")))
 }
 
@@ -67,6 +69,17 @@ fn a_static_branch_that_can_never_follow_its_key_is_told() {
         assert_eq!(settled(branch(NOP, 0, 0x1ff_fffc), key).0, [], "the farthest");
     }
     assert_eq!(settled(branch(NOP, 0, 8), Key::Nowhere), (ONE.to_vec(), NOP));
+}
+
+#[test]
+fn a_static_branch_at_a_call_site_is_told() {
+    let mut builder = branch(NOP, 0, 8);
+    let list = builder.section("__patchable_function_entries", ALLOC | WRITE, &[0; 2]);
+    let function = builder.symbol("function", 0x12, 1, 0, 16);
+    builder.relocations(list, &[(0, ADDR64, function, 0)]);
+    for key in [Key::AsCompiled, Key::Enabled(1)] {
+        assert_eq!(settled(builder.clone(), key), (ONE.to_vec(), NOP), "{key:?}");
+    }
 }
 
 #[test]

@@ -6,8 +6,8 @@
 # environment: what qemu/run.sh reads, GDB (the port, default 1234), and
 # GDBFLAGS (more words for gdb: GDBFLAGS="-batch -ex 'break kernel_main' -ex c").
 #
-# Inside gdb, `module NAME ADDR` adds a module's symbols: ADDR is where its
-# .text is, as `lsmod -v` says.
+# What gdb is taught is in tools/gdb: symbols of modules that come and go, commands
+# (`lsmod`, `paca`, `stubs`, `sites`), and printers for the kernel's structures.
 set -euo pipefail
 root=$(cd "$(dirname "$0")/.." && pwd)
 port=${GDB:-1234}
@@ -28,6 +28,9 @@ gdb-multiarch -q -nx \
     -ex 'set endian little' \
     -ex 'set confirm off' \
     -ex 'symbol-file target/tocsin -o 0x400000' \
-    -ex 'source qemu/debug.gdb' \
+    -ex 'source tools/gdb/tocsin.gdb' \
     -ex "target remote localhost:$port" \
+    -ex 'watch-modules' \
+    -ex 'tbreak kernel_main' \
+    -ex 'echo stopped before the first instruction; c goes on to kernel_main\n' \
     "${flags[@]}"

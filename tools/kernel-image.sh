@@ -24,7 +24,7 @@ trap 'rm -f "$blob"' EXIT
     exit 1
 }
 "$objcopy" --update-section ".ksyms=$blob" "$kernel" "$out.new"
-"$objcopy" --strip-all "$out.new" "$out.stripped.new"
+"$objcopy" --strip-all -R __patchable_function_entries "$out.new" "$out.stripped.new"
 bytes=$(stat -c %s "$out.stripped.new")
 if [ "$bytes" -ge $limit ]; then
     echo "kernel-image: the stripped image has $bytes bytes; it stays under $limit" >&2

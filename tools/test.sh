@@ -1,10 +1,10 @@
 #!/usr/bin/env bash
 # Runs tests and adds up what they count: test.sh host|qemu|media|power8|power9|power10 ...
 #
-#   host      cargo test and the tests of the scripts under qemu/ and bench/
+#   host      cargo test and the tests of the scripts under qemu/, lessons/ and bench/
 #   qemu      the console transcripts of qemu/cases, qemu/test_image.py, qemu/test_kernel.py,
-#             test_registered.py, test_text.py, test_spoiled.py and test_many.py there, one boot medium,
-#             a sample of `make corpus`, and a minute of qemu/stress.py
+#             test_registered.py, test_text.py, test_debug.py, test_spoiled.py and test_many.py there, one boot medium,
+#             the lessons, the figures, a sample of `make corpus`, and a minute of qemu/stress.py
 #   media     qemu/test_media.py: every boot medium, on three processors
 #   powerN    the same on that CPU
 #   powerN-MMU-SMP[-FIRMWARE]   the transcripts on that machine: power9-hash-4;
@@ -60,6 +60,7 @@ for what in "$@"; do
     host)
         count host of_cargo cargo test --locked --no-fail-fast
         count scripts of_unittest python3 qemu/test_scripts.py
+        count pages of_unittest python3 -B lessons/test_lesson.py
         count bench of_unittest python3 bench/test_bench.py
         ;;
     # shellcheck disable=SC2086 # CASES holds several words
@@ -70,6 +71,9 @@ for what in "$@"; do
             count kernel of_unittest python3 qemu/test_kernel.py
             count registered of_unittest python3 qemu/test_registered.py
             count text of_unittest python3 qemu/test_text.py
+            count debug of_unittest python3 qemu/test_debug.py
+            count figures of_unittest python3 -B tools/figures/test_figures.py
+            count lessons of_cases lessons/lesson.py test
             count spoiled of_unittest python3 qemu/test_spoiled.py
             count many of_unittest python3 qemu/test_many.py
             MEDIA=mbr-vscsi CPUS=power9 count media of_unittest python3 qemu/test_media.py Client Media

@@ -69,6 +69,8 @@ stress_call:
 	.endr
 	ld	%r0, PROBE_CR(%r3)
 	mtcrf	0xff, %r0
+	ld	%r0, PROBE_XER(%r3)
+	mtxer	%r0
 	ld	%r0, PROBE_ENTRY(%r3)
 	mtctr	%r0
 	.set	n, 14
@@ -85,6 +87,7 @@ stress_call:
 	.endr
 	bctrl
 stress_return:
+	mfctr	%r9
 	mfspr	%r11, 272		/* SPRG0: the PACA */
 	lhz	%r12, 8(%r11)
 	sldi	%r12, %r12, 3
@@ -99,6 +102,9 @@ stress_return:
 	std	%r13, PROBE_OWN_AFTER + 16(%r12)
 	mfcr	%r0
 	std	%r0, PROBE_CR_AFTER(%r12)
+	mfxer	%r0
+	std	%r0, PROBE_XER_AFTER(%r12)
+	std	%r9, PROBE_CTR_AFTER(%r12)
 	.set	n, 14
 	.rept	18
 	std	n, PROBE_KEEP_AFTER + (n - 14) * 8(%r12)

@@ -16,4 +16,8 @@
 	std	%r0, PROBE_SEEN_LR(%r12)
 	mfcr	%r0
 	std	%r0, PROBE_SEEN_CR(%r12)
+	mfxer	%r0
+	std	%r0, PROBE_SEEN_XER(%r12)
+	mfctr	%r0
+	std	%r0, PROBE_SEEN_CTR(%r12)
 	.endm

@@ -43,6 +43,11 @@
 #define PROBE_SEEN         584
 #define PROBE_SEEN_LR      840
 #define PROBE_SEEN_CR      848
+#define PROBE_XER          856 /* at the call */
+#define PROBE_SEEN_XER     864
+#define PROBE_XER_AFTER    872
+#define PROBE_SEEN_CTR     880 /* as the function leaves it */
+#define PROBE_CTR_AFTER    888
 #define PROBE_BYTES        896
 
 /* What the functions in stress_sites.S answer, and their replacements. */

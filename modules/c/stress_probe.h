@@ -17,7 +17,7 @@ struct probe {
 	u64 result, own_after[3], keep_after[18], cr_after;
 	u64 slot16_after, slot24_after, frame_after[4];
 	u64 seen[32], seen_lr, seen_cr;
-	u64 spare[5];
+	u64 xer, seen_xer, xer_after, seen_ctr, ctr_after;
 };
 
 #define PROBE_AT(field, offset) _Static_assert(offsetof(struct probe, field) == (offset), #field)
@@ -42,6 +42,11 @@ PROBE_AT(frame_after, PROBE_FRAME_AFTER);
 PROBE_AT(seen, PROBE_SEEN);
 PROBE_AT(seen_lr, PROBE_SEEN_LR);
 PROBE_AT(seen_cr, PROBE_SEEN_CR);
+PROBE_AT(xer, PROBE_XER);
+PROBE_AT(seen_xer, PROBE_SEEN_XER);
+PROBE_AT(xer_after, PROBE_XER_AFTER);
+PROBE_AT(seen_ctr, PROBE_SEEN_CTR);
+PROBE_AT(ctr_after, PROBE_CTR_AFTER);
 _Static_assert(sizeof(struct probe) == PROBE_BYTES, "probes lie in an array");
 
 /* What one CPU has done. `lost` is calls - returned. */
@@ -61,6 +66,9 @@ void stress_call(struct probe *probe);
 /* CR fields 2 to 4, which a function keeps; and cr0's eq, the callee's own finding. */
 #define CR_KEPT 0x00fff000UL
 #define CR0_EQ  0x20000000UL
+/* All but cr0: what hooks keep, on the way in and out. And what XER has on every CPU. */
+#define CR_HOOK  0x0fffffffUL
+#define XER_BITS 0xe000007fUL
 
 /* How an answer was judged. */
 enum { WRONG = -1, OLD, NEW };
@@ -124,6 +132,7 @@ static notrace __maybe_unused void call_probe(struct tally *t, u64 entry)
 		p->keep[i] = x + i * 0x0101010101010101UL;
 	p->r11 = ~x;
 	p->cr = x & 0xffffffff;
+	p->xer = x >> 24 & XER_BITS;
 	p->slot16 = x ^ 0x1616161616161616UL;
 	p->slot24 = x ^ 0x2424242424242424UL;
 	for (i = 0; i < 4; i++)
@@ -143,15 +152,15 @@ static notrace __maybe_unused void call_probe(struct tally *t, u64 entry)
 /*
  * What else may be found in LR and its slot: where the kernel has calls return to that
  * it has seen begin, redirected, for the graph tracer or for a probe (boot/mcount.S
- * has five).
+ * has eleven).
  */
-static u64 takes[5];
+static u64 takes[11];
 
 static inline notrace bool is_kernels(u64 value)
 {
 	int i;
 
-	for (i = 0; i < 5; i++) {
+	for (i = 0; i < 11; i++) {
 		if (!READ_ONCE(takes[i]) && value)
 			WRITE_ONCE(takes[i], value);
 		if (value == READ_ONCE(takes[i]))
@@ -207,8 +216,17 @@ static notrace __maybe_unused void check_seen(struct tally *t, const char *what,
 	for (i = 0; i < 18; i++)
 		if (p->seen[14 + i] != p->keep[i])
 			fault(t, &t->torn, what, "one of r14-r31 seen", p->seen[14 + i], p->keep[i]);
-	if ((p->seen_cr ^ p->cr) & CR_KEPT)
-		fault(t, &t->torn, what, "cr2-cr4 seen", p->seen_cr, p->cr);
+	if ((p->seen_cr ^ p->cr) & CR_HOOK)
+		fault(t, &t->torn, what, "cr1-cr7 seen", p->seen_cr, p->cr);
+	if (p->seen_xer != p->xer)
+		fault(t, &t->torn, what, "xer seen", p->seen_xer, p->xer);
+	/* The function changes none of these any more: who does is what it returns through. */
+	if ((p->cr_after ^ p->cr) & CR_HOOK)
+		fault(t, &t->torn, what, "cr1-cr7", p->cr_after, p->cr);
+	if (p->xer_after != p->xer)
+		fault(t, &t->torn, what, "xer", p->xer_after, p->xer);
+	if (p->ctr_after != p->seen_ctr)
+		fault(t, &t->torn, what, "ctr", p->ctr_after, p->seen_ctr);
 	if (!(p->seen_cr & CR0_EQ))
 		fault(t, &t->torn, what, "r0 seen, which is not lr", p->seen_lr, p->back);
 	if ((verdict != OLD || p->seen_lr != p->back) && !is_kernels(p->seen_lr))

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! /proc/{cmdline,exports,kallsyms,meminfo,modules}
-//! /sys/module/M/{refcnt,coresize,sections/S,parameters/P}
+//! /sys/module/M/{refcnt,coresize,initstate,version,holders/H/,sections/S,parameters/P}
 //! /sys/kernel/tracing/*              see tracefs.rs
 //! /sys/kernel/livepatch/P/{enabled,transition,force,replace,stack_order,OBJ/patched}
 //! /lib/modules/*                     out of the initrd
@@ -10,12 +10,11 @@
 //!
 //! Files are made when they are read; a name that is not here is not a file.
 
-use alloc::borrow::Cow;
 use alloc::format;
-use alloc::string::{String, ToString};
+use alloc::string::String;
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::fmt::{self, Write as _};
+use core::fmt::Write as _;
 
 use super::compat::seq;
 use super::modules::{self, Failure, Module};
@@ -23,56 +22,83 @@ use super::tracefs::{self, DIRECTORY as TRACING};
 use super::{console, exports, initrd, ksyms, livepatch, params};
 use crate::addr::Vaddr;
 use crate::kprintln;
+use crate::loader::Modinfo;
+use crate::shell::error::Shown;
+
+#[inline(never)]
+fn add(paths: &mut Vec<String>, parts: &[&str]) {
+    let mut path = String::new();
+    for part in parts {
+        path += part;
+    }
+    paths.push(path);
+}
 
 /// Every path that there is now, without the leading slash.
 #[optimize(size)]
 fn paths() -> Vec<String> {
     let mut paths = livepatch::sysfs::paths();
-    let mut add = |path: fmt::Arguments<'_>| paths.push(path.to_string());
-    initrd::all().for_each(|file| add(format_args!("{}", file.path)));
-    for file in ["cmdline", "exports", "kallsyms", "meminfo", "modules"] {
-        add(format_args!("proc/{file}"));
+    initrd::all().for_each(|file| paths.push(file.path.into()));
+    for file in &["cmdline", "exports", "kallsyms", "meminfo", "modules"] {
+        add(&mut paths, &["proc/", file]);
     }
     // Directories that are there when nothing is in them.
-    add(format_args!("sys/module/"));
-    add(format_args!("sys/kernel/livepatch/"));
-    tracefs::paths(&mut |file| add(format_args!("{TRACING}/{file}")));
+    add(&mut paths, &["sys/module/"]);
+    add(&mut paths, &["sys/kernel/livepatch/"]);
+    tracefs::paths(&mut |file| paths.push(format!("{TRACING}/{file}")));
     for module in modules::all() {
-        let name = &module.name;
-        add(format_args!("sys/module/{name}/refcnt"));
-        add(format_args!("sys/module/{name}/coresize"));
+        let mut own = |directory: &str, file: &str| {
+            add(&mut paths, &["sys/module/", &module.name, directory, file]);
+        };
+        for file in &["/refcnt", "/coresize", "/initstate", "/holders/", "/sections/"] {
+            own(file, "");
+        }
+        if version(&module).is_some() {
+            own("/version", "");
+        }
+        for user in module.users() {
+            own("/holders/", &(user + "/"));
+        }
         for (section, _) in section_files(&module) {
-            add(format_args!("sys/module/{name}/sections/{section}"));
+            own("/sections/", section);
         }
         for parameter in params::files(&module) {
-            add(format_args!("sys/module/{name}/parameters/{parameter}"));
+            own("/parameters/", parameter);
         }
     }
     paths
+}
+
+/// The names in a directory, an empty one too if it is kept for them.
+#[inline(never)]
+#[optimize(size)]
+fn inside<'p>(paths: &'p [String], dir: &str) -> Option<Vec<&'p str>> {
+    let mut names = Vec::new();
+    for path in paths {
+        let Some(rest) = path.strip_prefix(dir) else { continue };
+        let rest = if dir.is_empty() { Some(rest) } else { rest.strip_prefix('/') };
+        names.extend(rest.and_then(|rest| rest.split('/').next()));
+    }
+    names.sort_unstable();
+    names.dedup();
+    (!names.is_empty()).then_some(names)
 }
 
 /// Prints the names in a directory.
 #[optimize(size)]
 pub fn list(dir: &str) -> Result<(), String> {
     let dir = dir.trim_matches('/');
-    let prefix = if dir.is_empty() { String::new() } else { format!("{dir}/") };
     let paths = paths();
-    let mut names: Vec<&str> = paths
-        .iter()
-        .filter_map(|path| path.strip_prefix(prefix.as_str())?.split('/').next())
-        .collect();
-    names.sort_unstable();
-    names.dedup();
-    let (names, found) = (names.iter().filter(|name| !name.is_empty()), !names.is_empty());
-    if !found {
+    let Some(names) = inside(&paths, dir) else {
         let reason = if paths.iter().any(|path| path == dir) {
             "a file (see cat)"
         } else {
             "no such directory (see ls /)"
         };
         return Err(format!("/{dir}: {reason}"));
-    }
-    names.for_each(|name| kprintln!("{name}"));
+    };
+    let names = names.iter().filter(|name| !name.is_empty());
+    names.for_each(|name| kprintln!("{}", Shown(name.as_bytes())));
     Ok(())
 }
 
@@ -107,14 +133,31 @@ pub fn print(path: &str) -> Result<(), String> {
         (_, Some(text)) => {
             console::write_bytes(text.as_bytes());
         }
-        (_, None) => return Err(format!("{path}: no such file (see ls)")),
+        (_, None) => return Err(format!("{path}: {}", no_file(name))),
     }
     Ok(())
+}
+
+/// Why a path is none of a file.
+#[optimize(size)]
+fn no_file(name: &str) -> &'static str {
+    if inside(&paths(), name.strip_suffix('/').unwrap_or(name)).is_some() {
+        "a directory (see ls)"
+    } else {
+        "no such file (see ls)"
+    }
+}
+
+/// What a module says of its version.
+fn version(module: &Module) -> Option<&str> {
+    Modinfo::of(module.object()).get("version")
 }
 
 /// The sections of a module that have a file, with their addresses: as on Linux those
 /// that a running module has bytes of. One that is read from the file and not kept in
 /// memory (`__mcount_loc`, notes) has the address 0.
+#[inline(never)]
+#[optimize(size)]
 fn section_files(module: &Module) -> Vec<(&str, Vaddr)> {
     let placed = module.sections().filter(|section| section.size != 0);
     let mut files: Vec<_> = placed.map(|section| (section.name, section.addr)).collect();
@@ -162,6 +205,9 @@ fn content(name: &str) -> Option<String> {
             match rest {
                 "refcnt" => Some(format!("{}\n", module.users().len())),
                 "coresize" => Some(format!("{}\n", module.size())),
+                "initstate" if module.options.link_only => Some("link only\n".into()),
+                "initstate" => Some("live\n".into()),
+                "version" => Some(format!("{}\n", version(&module)?)),
                 _ => {
                     let wanted = rest.strip_prefix("sections/")?;
                     let files = section_files(&module);
@@ -225,12 +271,13 @@ fn kallsyms() {
 }
 
 /// Writes text to a control file.
+#[optimize(size)]
 pub fn write(path: &str, text: &[u8], append: bool) -> Result<(), Failure> {
     let name = path.trim_start_matches('/');
-    let whole = core::str::from_utf8(text).map(Cow::Borrowed);
-    let text = whole.unwrap_or_else(|_| String::from_utf8_lossy(text));
+    let text = core::str::from_utf8(text)
+        .map_err(|_| format!("{path}: these bytes are no text; write UTF-8"))?;
     if let Some(file) = tracing_file(name) {
-        let written = tracefs::write(file, &text, append);
+        let written = tracefs::write(file, text, append);
         return Ok(written.map_err(|why| format!("{path}: {why}"))?);
     }
     if let Some(rest) = name.strip_prefix(livepatch::sysfs::DIR)
@@ -240,7 +287,7 @@ pub fn write(path: &str, text: &[u8], append: bool) -> Result<(), Failure> {
     }
     if let Some((module, parameter)) = parameter(name)
         && let Some(written) =
-            params::write(&module, parameter, text.strip_suffix('\n').unwrap_or(&text))
+            params::write(&module, parameter, text.strip_suffix('\n').unwrap_or(text))
     {
         let refused = |why| Failure::Refused(format!("{path}: {why}"));
         return written.map_err(|failure| match failure {
@@ -250,9 +297,9 @@ pub fn write(path: &str, text: &[u8], append: bool) -> Result<(), Failure> {
     }
     let reason =
         if content(name).is_some() || shown_by(name).is_some() || initrd::find(name).is_some() {
-            "cannot be written"
+            "cannot be written (it is there to be read: see cat)"
         } else {
-            "no such file (see ls)"
+            no_file(name)
         };
     Err(format!("{path}: {reason}").into())
 }

@@ -14,17 +14,19 @@
 use alloc::borrow::ToOwned;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::fmt::Write as _;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::pool::{Pool, Words};
 use super::{records, tracing};
 use crate::addr::Vaddr;
-use crate::machine::hooks::{self, Tool};
+use crate::machine::hooks::{self, Return, Tool};
 use crate::machine::lock::Mutex;
 use crate::machine::paca::GRAPH_ENTRIES;
 use crate::machine::probes::{self, Blocks};
 use crate::machine::smp;
 use crate::trace::filter::Filter;
+use crate::trace::options::Options;
 use crate::trace::sites::SiteId;
 use crate::trace::tools::{self, Entry, Special};
 
@@ -48,6 +50,11 @@ struct Setup {
     /// `set_graph_function` and `set_graph_notrace`, by [`Which`].
     words: [Vec<String>; 2],
     probed: Vec<Probed>,
+    /// Those of [`Options::RECORDING`].
+    options: Options,
+    /// CPUs whose calls alone the tracers record, a bit each; 0 means all:
+    /// `set_ftrace_pid`.
+    pids: u64,
     /// The tables that are used, one for each CPU, and those that were.
     tables: Vec<Words>,
     retired: Pool,
@@ -59,6 +66,8 @@ static SETUP: Mutex<Setup> = Mutex::new(Setup {
     depth: 0,
     words: [const { Vec::new() }; 2],
     probed: Vec::new(),
+    options: Options::OVERWRITE,
+    pids: 0,
     tables: Vec::new(),
     retired: Pool::EMPTY,
 });
@@ -79,7 +88,32 @@ impl Setup {
     /// What calls are to meet.
     fn wanted(&self) -> Tool {
         let listed = self.graph && !self.words.iter().all(Vec::is_empty);
-        Tool { graph: self.graph, many: listed || !self.probed.is_empty() }
+        // The plain hooks neither look whether there is room, nor at arguments.
+        let args = self.graph && self.options.contains(Options::GRAPH_ARGS);
+        let full = !self.options.contains(Options::OVERWRITE);
+        let some = listed || args || full || self.pids != 0 || !self.probed.is_empty();
+        Tool { graph: self.graph, many: some }
+    }
+
+    /// Makes tables, if there are any to be made, and puts the wanted tool in its place.
+    #[optimize(size)]
+    fn renew(&mut self) -> Result<(), String> {
+        if self.tool.many || self.wanted().many {
+            self.tabulate(false)?;
+        }
+        self.put()
+    }
+
+    /// Has calls return by the way that is wanted.
+    fn aim_returns(&self, seed: bool) {
+        let plain =
+            self.options & (Options::OVERWRITE | Options::GRAPH_RETVAL) == Options::OVERWRITE;
+        let way = match (seed, plain) {
+            (true, _) => Return::Seed,
+            (false, true) => Return::Plain,
+            (false, false) => Return::Wide,
+        };
+        smp::cpus().iter().for_each(|cpu| hooks::set_graph_return(cpu.paca, way));
     }
 
     fn put(&mut self) -> Result<(), String> {
@@ -96,6 +130,7 @@ impl Setup {
     }
 
     /// What is special about which hook, and its probes' first; by rising hook.
+    #[optimize(size)]
     fn entries(&self, strict: bool) -> Result<Vec<(Vaddr, Special, Option<Blocks>)>, String> {
         let mut entries: Vec<(Vaddr, Special, Option<Blocks>)> = Vec::new();
         for (words, special) in self.words.iter().zip([Special::ROOT, Special::MUTE]) {
@@ -110,7 +145,8 @@ impl Setup {
                 entries.extend(hooks.into_iter().map(|hook| (hook, special, None)));
             }
         }
-        entries.sort_by_key(|(hook, ..)| *hook);
+        let overwrites = self.options.contains(Options::OVERWRITE);
+        entries.sort_unstable_by_key(|(hook, ..)| *hook);
         entries.dedup_by(|next, kept| {
             let same = next.0 == kept.0;
             if same {
@@ -123,7 +159,8 @@ impl Setup {
             let special = match wanted {
                 true if self.graph => Special::GRAPH | Special::PROBES,
                 true => Special::FUNCTION | Special::PROBES,
-                false if probes.len() == 1 => *alone,
+                // Whoever is alone does not look whether the ring is full.
+                false if probes.len() == 1 && overwrites => *alone,
                 false => Special::PROBES,
             };
             let first = probes.first().copied();
@@ -145,6 +182,7 @@ impl Setup {
 
     /// Makes the tables that lists and probes want and puts them into use. `strict`
     /// wants every word to mean something.
+    #[optimize(size)]
     fn tabulate(&mut self, strict: bool) -> Result<(), String> {
         let entries = self.entries(strict)?;
         let usual = match tracing::is_on() {
@@ -156,14 +194,14 @@ impl Setup {
         let rooted = !self.words[Which::Roots as usize].is_empty();
         let mut tables = Vec::new();
         for (place, cpu) in smp::cpus().iter().enumerate() {
-            let entries: Vec<Entry> = entries
-                .iter()
-                .map(|(hook, special, blocks)| {
-                    let block = blocks.map_or(0, |blocks| probes::address(blocks, place));
-                    Entry { hook: *hook, special: *special, block }
-                })
-                .collect();
-            let words = tools::table(&entries, usual).ok_or(none)?;
+            let is_meant = self.pids == 0 || self.pids >> (place % 64) & 1 != 0;
+            let tracers = if is_meant { Special::all() } else { Special::TRACERS.complement() };
+            let mut own = Vec::with_capacity(entries.len());
+            for (hook, special, blocks) in &entries {
+                let block = blocks.map_or(0, |blocks| probes::address(blocks, place));
+                own.push(Entry { hook: *hook, special: *special & tracers, block });
+            }
+            let words = tools::table(&own, usual & tracers).ok_or(none)?;
             let table = self.retired.take(words.len()).ok_or(none)?;
             table.iter().zip(words).for_each(|(to, word)| to.store(word, Ordering::Relaxed));
             hooks::set_tools(cpu.paca, table, rooted);
@@ -171,6 +209,14 @@ impl Setup {
         }
         self.retired.put(core::mem::replace(&mut self.tables, tables));
         Ok(())
+    }
+
+    /// Makes the tables anew, if they are used. Without memory the old ones stay, which
+    /// know what there was.
+    fn tabulate_again(&mut self) {
+        if self.wanted().many {
+            let _ = self.tabulate(false);
+        }
     }
 }
 
@@ -184,6 +230,7 @@ fn make_stacks(depth: usize) -> Result<(), String> {
 /// Makes the graph tracer, or the function tracer, what hooked calls meet from now on.
 pub fn choose(graph: bool) -> Result<(), String> {
     let mut setup = SETUP.lock();
+    setup.aim_returns(false);
     if !graph && !setup.graph && !setup.tool.many {
         return Ok(());
     }
@@ -192,13 +239,10 @@ pub fn choose(graph: bool) -> Result<(), String> {
     }
     let before = setup.graph;
     setup.graph = graph;
-    let mut done = Ok(());
-    if setup.wanted().many {
-        done = setup.tabulate(false);
-    }
-    let done = done.and_then(|()| setup.put());
+    let done = setup.renew();
     if done.is_err() {
         setup.graph = before;
+        setup.tabulate_again();
     }
     done
 }
@@ -208,21 +252,81 @@ pub fn set_probed(probed: Vec<Probed>) -> Result<(), String> {
     let mut setup = SETUP.lock();
     probed.iter().for_each(|it| probes::chain(&it.probes));
     let before = core::mem::replace(&mut setup.probed, probed);
-    let mut done = Ok(());
-    if setup.tool.many || setup.wanted().many {
-        done = setup.tabulate(false);
-    }
-    let done = done.and_then(|()| setup.put());
+    let done = setup.renew();
     if done.is_err() {
         before.iter().for_each(|it| probes::chain(&it.probes));
         setup.probed = before;
+        setup.tabulate_again();
     }
     done
 }
 
-/// Has calls return by the way that the seed's kernel had, or by ours.
-pub fn set_seed_return(wrong: bool) {
-    smp::cpus().iter().for_each(|cpu| hooks::set_graph_return(cpu.paca, wrong));
+/// True if the tracer is the graph tracer, whether it is on or not.
+pub fn is_chosen() -> bool {
+    SETUP.lock().graph
+}
+
+/// Whose calls alone are traced, a line each: `set_ftrace_pid`.
+#[optimize(size)]
+pub fn pids() -> String {
+    let (pids, mut text) = (SETUP.lock().pids, String::new());
+    for pid in (1..=u64::BITS).filter(|pid| pids >> (pid - 1) & 1 != 0) {
+        let _ = writeln!(text, "{pid}"); // to a text, which does not fail
+    }
+    if pids == 0 { "no pid\n".to_string() } else { text }
+}
+
+/// Sets that, or adds to it; all of it or nothing.
+#[optimize(size)]
+pub fn set_pids(text: &str, append: bool) -> Result<(), String> {
+    let mut setup = SETUP.lock();
+    let most = smp::cpus().len().min(u64::BITS as usize);
+    let mut pids = if append { setup.pids } else { 0 };
+    for word in text.split_ascii_whitespace() {
+        match word.parse::<usize>() {
+            Ok(pid) if pid > 0 && pid <= most => pids |= 1 << (pid - 1),
+            _ => return Err(alloc::format!("no such pid: {word} (see saved_cmdlines)")),
+        }
+    }
+    let before = core::mem::replace(&mut setup.pids, pids);
+    let done = setup.renew();
+    if done.is_err() {
+        setup.pids = before;
+    }
+    done
+}
+
+/// Has calls return by the way that the seed's kernel had, until the tracer is chosen
+/// again, or a list is written: there is only one such way, and a list's functions have
+/// returns of their own.
+pub fn set_seed_return() -> Result<(), String> {
+    let setup = SETUP.lock();
+    if !setup.words.iter().all(Vec::is_empty) {
+        return Err("--return=seed: empty set_graph_function and set_graph_notrace first".into());
+    }
+    setup.aim_returns(true);
+    Ok(())
+}
+
+/// Sets the switches of `trace_options`, all or none.
+#[optimize(size)]
+pub fn set_options(options: Options) -> Result<(), String> {
+    let before = records::options();
+    records::set_options(options)?;
+    let mut setup = SETUP.lock();
+    setup.options = options & Options::RECORDING;
+    let done = setup.renew();
+    if done.is_err() {
+        setup.options = before & Options::RECORDING;
+        // There was room for what it was.
+        let _ = records::set_options(before);
+    }
+    setup.aim_returns(false);
+    drop(setup);
+    if (options ^ before).contains(Options::STACK_TRACE) {
+        tracing::set_stacks(options.contains(Options::STACK_TRACE));
+    }
+    done
 }
 
 /// What `current_tracer` calls it while it is on.
@@ -251,8 +355,10 @@ pub fn words(which: Which) -> Vec<String> {
 }
 
 /// Writes words to a list, or adds them; all, or none if one means nothing.
+#[optimize(size)]
 pub fn set_words(which: Which, text: &str, append: bool) -> Result<(), String> {
     let mut setup = SETUP.lock();
+    setup.aim_returns(false);
     let before = setup.words.clone();
     let list = &mut setup.words[which as usize];
     if !append {
@@ -262,6 +368,7 @@ pub fn set_words(which: Which, text: &str, append: bool) -> Result<(), String> {
     let done = setup.tabulate(true).and_then(|()| setup.put());
     if done.is_err() {
         setup.words = before;
+        setup.tabulate_again();
     }
     done
 }
@@ -272,9 +379,5 @@ pub fn refresh() {
     if !MANY.load(Ordering::Relaxed) {
         return;
     }
-    let mut setup = SETUP.lock();
-    if setup.wanted().many {
-        // Without memory the old one stays, which knows what there was.
-        let _ = setup.tabulate(false);
-    }
+    SETUP.lock().tabulate_again();
 }

@@ -1,5 +1,7 @@
 //! The files that came with the kernel.
 
+use alloc::vec::Vec;
+
 use crate::addr::Vaddr;
 use crate::initrd::{Damage, File, check, files};
 use crate::machine::lock::Once;
@@ -7,6 +9,8 @@ use crate::machine::memory;
 use crate::shell::args::module_name_eq;
 
 static ARCHIVE: Once<&'static [u8]> = Once::new();
+/// Its regular files, in its order: whoever looks for one need not walk the archive.
+static FILES: Once<Vec<File<'static>>> = Once::new();
 
 /// Where `insmod NAME` looks.
 pub const MODULES: &str = "lib/modules/";
@@ -15,12 +19,13 @@ pub const MODULES: &str = "lib/modules/";
 pub fn init(initrd: Option<(Vaddr, u64)>) -> Result<(), Damage> {
     let archive =
         ARCHIVE.call_once(|| initrd.map_or(&[], |(start, len)| memory::initrd_bytes(start, len)));
+    FILES.call_once(|| files(archive).collect());
     if archive.is_empty() { Ok(()) } else { check(archive).map(|_| ()) }
 }
 
 /// All regular files.
 pub fn all() -> impl Iterator<Item = File<'static>> + Clone {
-    files(ARCHIVE.get().copied().unwrap_or(&[]))
+    FILES.get().into_iter().flatten().copied()
 }
 
 /// The file at `path`, with or without a leading slash.

@@ -339,13 +339,12 @@ impl Module {
 
     /// The range of a part of the image.
     pub fn range(&self, span: Span) -> (Vaddr, Vaddr) {
-        let start = self.linked().base.offset(span.offset.cast_signed());
-        (start, start.offset(span.len.cast_signed()))
+        range(self.linked().base, span)
     }
 
     /// Everything executable: init code, code, stubs.
     pub fn text(&self) -> (Vaddr, Vaddr) {
-        text_range(&self.layout, self.linked().base, self.is_gone(Group::InitText))
+        self.range(self.layout.text(self.is_gone(Group::InitText)))
     }
 
     /// True if one of its functions may begin there: its code, without the stubs.
@@ -408,23 +407,10 @@ impl Module {
     }
 }
 
-fn text_range(layout: &Layout, base: Vaddr, init_gone: bool) -> (Vaddr, Vaddr) {
-    let (init, core) = (layout.group(Group::InitText), layout.group(Group::Text));
-    let start = if init.len > 0 && !init_gone { init.offset } else { core.offset };
-    let end = core.end().max(layout.stubs.end()).max(if init_gone { 0 } else { init.end() });
-    (base.offset(start.cast_signed()), base.offset(end.cast_signed()))
-}
-
-/// Constants and the stubs' target words.
-fn constant_range(layout: &Layout, base: Vaddr) -> (Vaddr, Vaddr) {
-    let group = layout.group(Group::Rodata);
-    let end = group.end().max(layout.targets.end());
-    (base.offset(group.offset.cast_signed()), base.offset(end.cast_signed()))
-}
-
-fn target_range(layout: &Layout, base: Vaddr) -> (Vaddr, Vaddr) {
-    let Span { offset, len } = layout.targets;
-    (base.offset(offset.cast_signed()), base.offset((offset + len).cast_signed()))
+/// A part of the image of a module at `base`.
+fn range(base: Vaddr, span: Span) -> (Vaddr, Vaddr) {
+    let start = base.offset(span.offset.cast_signed());
+    (start, start.offset(span.len.cast_signed()))
 }
 
 /// The exports of the kernel and of the loaded modules.
@@ -663,15 +649,15 @@ fn load(
     text::publish(
         &name,
         &pages,
-        text_range(&layout, base, false),
-        constant_range(&layout, base),
-        target_range(&layout, base),
+        range(base, layout.text(false)),
+        range(base, layout.group(Group::Rodata)), // with the stubs' target words
+        range(base, layout.targets),
     );
     let new = NewModule { name: name.clone(), base, sites, profile, own: false };
     let id = match tracing::add(new) {
         Ok(id) => id,
         Err(error) => {
-            text::withdraw(text_range(&layout, base, false), target_range(&layout, base));
+            text::withdraw(range(base, layout.text(false)), range(base, layout.targets));
             compat::param::forget(base, layout.size);
             return Err(format!("{word}: {error}").into());
         }
@@ -764,7 +750,7 @@ fn link<'f, 'g>(
     }
     let mut left = Vec::new();
     if !options.link_only {
-        left = tables::settle(&object, &layout, base, pages.bytes_mut(), true);
+        left = tables::settle(&object, &layout, base, pages.bytes_mut(), &linked.sites, true);
     }
     let own = params::store_given(&object, &layout, base, given).map_err(|reason| {
         compat::param::forget(base, layout.size);
@@ -802,7 +788,7 @@ fn unlist(module: &Arc<Module>) {
     replace_list(|modules| modules.changed(|other| other.number == module.number, None));
     livepatch::module_gone(&module.name);
     let (base, layout) = (module.linked().base, &module.layout);
-    text::withdraw(module.text(), target_range(layout, base));
+    text::withdraw(module.text(), module.range(layout.targets));
     compat::param::forget(base, layout.size);
 }
 
@@ -877,7 +863,7 @@ pub fn relink(module: &Module) -> Result<Vec<u8>, String> {
         format!("{}: no memory to link it again: {size} bytes (see mem)", module.name)
     })?;
     image.resize(size, 0);
-    loader::relocate::link(
+    let linked = loader::relocate::link(
         object,
         layout,
         base,
@@ -888,7 +874,7 @@ pub fn relink(module: &Module) -> Result<Vec<u8>, String> {
     )
     .map_err(|error| format!("{}: {error}", module.name))?;
     if !module.options.link_only {
-        tables::settle(object, layout, base, &mut image, false);
+        tables::settle(object, layout, base, &mut image, &linked.sites, false);
     }
     Ok(image)
 }

@@ -44,11 +44,15 @@ pub fn store_given<'g>(
     let list = params::list_params(object, layout, image).map_err(|error| error.to_string())?;
     let mut own = Vec::new();
     for command::Param { name, value } in given {
-        let value =
-            core::str::from_utf8(value).map_err(|_| format!("{name}: the value is no text"))?;
+        let value = value.as_deref().map(core::str::from_utf8).transpose();
+        let value = value.map_err(|_| format!("{name}: the value is no text"))?;
         let param = params::find_param(&list, name).map_err(|error| error.to_string())?;
-        let stores = match params::plan_param(param, Some(value), &type_of, image) {
+        let stores = match params::plan_param(param, value, &type_of, image) {
             Err(error) if matches!(error.fault, ParamFault::UnknownType { .. }) => {
+                // What a bare name means is not asked of the module.
+                let Some(value) = value else {
+                    return Err(format!("parameter {name}: {}", ParamFault::NoValue));
+                };
                 own.push((param.entry, value));
                 continue;
             }

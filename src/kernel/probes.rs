@@ -27,12 +27,13 @@ use super::{exports, graph, ksyms, modules, own, records, symbols, tracing};
 use crate::loader::Name;
 use crate::loader::callsites::SiteKind;
 use crate::machine::lock::Mutex;
-use crate::machine::probes::{self as blocks, Blocks, Setup};
+use crate::machine::probes::{self as blocks, Blocks, Fetcher, Setup};
 use crate::machine::smp;
 use crate::machine::spr::timebase;
 use crate::shell::args::{SymbolName, module_name_eq};
 use crate::sorted::SortedMap;
 use crate::trace::decode::Clock;
+use crate::trace::probes::filter::{self, Filter};
 use crate::trace::probes::parse::{self, Line, ProbeError};
 use crate::trace::probes::program::{self, Program, Shape};
 use crate::trace::probes::{Place, Probe, text};
@@ -50,6 +51,7 @@ struct Event {
     /// Never given twice; what its records say.
     id: u32,
     probe: Probe,
+    filter: Option<Arc<Filter>>,
     on: bool,
     /// It has been on.
     used: bool,
@@ -207,14 +209,20 @@ impl State {
             return Ok(());
         };
         let Some(row) = find_site(&event.probe)? else { return Ok(()) };
-        let (program, shape) = program::compile(&event.probe, &address_of)?;
+        let asked = event.filter.is_some();
+        let (program, shape) = program::compile(&event.probe, &address_of, asked)?;
+        let shape = Arc::new(shape);
         let [Some(hook), _] = tracing::hooks_at(row.id) else { return Ok(()) };
         let none = "no memory for the probe (see mem)";
         if !smp::cpus().iter().all(|cpu| blocks::make_room(cpu.paca)) {
             return Err(none.to_string());
         }
-        let at_return = event.probe.place != Place::Entry;
+        let (at_return, active) = match event.probe.place {
+            Place::Entry => (false, 0),
+            Place::Return { active } => (true, active),
+        };
         let alone = match &program {
+            _ if active > 0 => Special::PROBES,
             _ if at_return => Special::LIGHT_RETURN,
             Program::Steps(_) => Special::PROBES,
             Program::Plain(0..=1) => Special::LIGHT,
@@ -222,14 +230,17 @@ impl State {
             Program::Plain(_) => Special::LIGHT | Special::ALL,
         };
         let fetch = match program {
-            Program::Steps(steps) => Some((steps, row.at)),
+            Program::Steps(steps) => {
+                let filter = event.filter.clone().map(|filter| (filter, shape.clone()));
+                Some(Fetcher { steps, site: row.at, filter })
+            }
             Program::Plain(_) => None,
         };
         let id = event.id;
         let ip = u64::from(id) << 32 | hook.0 | Kind::Probe as u64;
         let blocks = self.take_blocks().ok_or(none)?;
-        blocks::set_up(blocks, Setup { ip, at_return, fetch });
-        SHAPES.lock().insert(id, Arc::new(shape));
+        blocks::set_up(blocks, Setup { ip, at_return, active, fetch });
+        SHAPES.lock().insert(id, shape);
         let turn = self.next_turn;
         self.next_turn += 1;
         if let Some(event) = self.events.get_mut(place) {
@@ -281,6 +292,29 @@ impl State {
         Ok(())
     }
 
+    /// Has an event keep only some of its records; at once if it is on. Then its turn is
+    /// the last, for it begins anew.
+    #[optimize(size)]
+    fn set_filter(&mut self, place: usize, text: &str) -> Result<(), String> {
+        let Some(event) = self.events.get_mut(place) else { return Ok(()) };
+        let filter = Filter::parse(text, &event.probe)?.map(Arc::new);
+        if event.used {
+            records::archive(); // as long as it is known how to read them
+        }
+        let (on, before) = (event.on, core::mem::replace(&mut event.filter, filter));
+        if !on {
+            return Ok(());
+        }
+        self.set_on(place, false)?;
+        let done = self.set_on(place, true);
+        if done.is_err()
+            && let Some(event) = self.events.get_mut(place)
+        {
+            event.filter = before;
+        }
+        done
+    }
+
     /// The events that a name means: `EVENT`, `GROUP/EVENT`, or all for `*`.
     fn meant(&self, group: Option<&str>, event: &str) -> Vec<usize> {
         let all = self.events.iter().enumerate();
@@ -294,8 +328,12 @@ impl State {
         if self.events.iter().any(|event| event.used && is_gone(event)) {
             records::archive(); // as long as their names are known
         }
-        self.events.retain(|event| !is_gone(event));
-        SHAPES.lock().retain(|id, _| !gone.contains(id));
+        while let Some(place) = self.events.iter().position(is_gone) {
+            self.events.remove(place);
+        }
+        for id in gone {
+            SHAPES.lock().remove(id);
+        }
     }
 
     /// Keeps a refusal; what is said of it.
@@ -369,7 +407,7 @@ impl Plan<'_> {
                 // A module's symbols may come with it.
                 let known =
                     |name: &str| address_of(name).or(Some(0).filter(|_| name.contains(':')));
-                if let Err(why) = program::compile(&probe, &known) {
+                if let Err(why) = program::compile(&probe, &known, false) {
                     let token = why.strip_suffix(program::NO_SYMBOL).unwrap_or(&why);
                     let token = token.strip_suffix(": ").unwrap_or(token);
                     return refuse(token, format_args!("{}", program::NO_SYMBOL));
@@ -421,8 +459,8 @@ pub fn write(text: &str, append: bool) -> Result<(), String> {
     for probe in new {
         let id = state.next_id;
         state.next_id += 1;
-        let (on, used, live, before) = (false, false, None, (0, 0));
-        state.events.push(Event { id, probe, on, used, live, before });
+        let (filter, on, used, live, before) = (None, false, false, None, (0, 0));
+        state.events.push(Event { id, probe, filter, on, used, live, before });
     }
     Ok(())
 }
@@ -477,7 +515,7 @@ pub fn paths(out: &mut dyn FnMut(fmt::Arguments<'_>)) {
 }
 
 /// The files of an event.
-const FILES: [&str; 3] = ["enable", "format", "id"];
+const FILES: [&str; 4] = ["enable", "filter", "format", "id"];
 
 /// Events of a path below `events`, and which of their files it is.
 #[optimize(size)]
@@ -506,18 +544,31 @@ pub fn read(path: &str) -> Option<String> {
             format!("{}\n", if on == 0 { "0" } else { all })
         }
         "id" => format!("{}\n", first.id),
+        "filter" => {
+            let none = || filter::NONE.to_string();
+            first.filter.as_ref().map_or_else(none, |filter| filter.text.clone()) + "\n"
+        }
         _ => text::format_of(&first.probe, first.id),
     })
 }
 
-/// Switches events on or off; `None` if there is no such file.
-pub fn set_on(path: &str, on: bool) -> Option<Result<(), String>> {
+/// Switches events on or off, or gives one a filter.
+#[optimize(size)]
+pub fn write_file(
+    path: &str,
+    text: &str,
+    switch: fn(&str) -> Result<bool, String>,
+) -> Result<(), String> {
     let mut state = STATE.lock();
-    let (events, file) = find(&state, path)?;
-    if file != "enable" {
-        return Some(Err("cannot be written".to_string()));
+    let Some((events, file)) = find(&state, path) else { return Ok(()) };
+    match file {
+        "enable" => {
+            let on = switch(text)?;
+            events.into_iter().try_for_each(|place| state.set_on(place, on))
+        }
+        "filter" => events.into_iter().try_for_each(|place| state.set_filter(place, text)),
+        _ => Err("cannot be written".to_string()),
     }
-    Some(events.into_iter().try_for_each(|place| state.set_on(place, on)))
 }
 
 /// `trace probe`: adds an event and switches it on; how it is listed.

@@ -11,7 +11,8 @@
 //!   another size: a hook that was interrupted may write one more record. A CPU
 //!   writes its own; reading takes nothing out, so any number may read. What
 //!   `trace_pipe` takes is not shown again, by moving where reading starts.
-//! - Of each CPU's records since the last `clear`: entries + overrun + read = written.
+//! - Of each CPU's records since the last `clear`: entries + overrun + read + dropped are
+//!   those that were to be written.
 //! - Records of a module that goes are turned into text first: afterwards its
 //!   addresses mean nothing, or something else.
 //! - A CPU that reads does not record meanwhile: with the kernel's own functions
@@ -23,6 +24,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
+use core::fmt::Write as _;
 use core::num::NonZeroU64;
 use core::sync::atomic::{Ordering, fence};
 
@@ -43,7 +45,9 @@ use crate::trace::decode::{
 use crate::trace::graph::{self, Screen, Style};
 use crate::trace::options::Options;
 use crate::trace::probes::text::EventText;
-use crate::trace::record::{Kind, PAYLOAD_WORDS, PLANES, Record, SIZE, WORDS, payload_place};
+use crate::trace::record::{
+    Kind, OWNER_WORD, PAYLOAD_WORDS, PLANES, Record, SIZE, WORDS, owner, payload_place,
+};
 use crate::trace::ring::{Next, Reader, Ring};
 
 /// Records in a CPU's ring, until somebody wants another number.
@@ -78,7 +82,12 @@ impl CpuRing {
         self.ring().map_or(0, |ring| ring.written())
     }
 
-    /// What a probe has put beside a record; `None` if that has been overwritten since.
+    /// Records that the full ring did not take, ever.
+    fn dropped(&self) -> u64 {
+        paca::ring_limit_of(self.cpu.paca).1.load(Ordering::Relaxed)
+    }
+
+    /// What lies beside a record; `None` if nothing does, or not any more.
     fn payload(&self, record: &Record) -> Option<Payload> {
         let slots = self.words.len() / WORDS;
         let index = record.seq.wrapping_sub(1);
@@ -89,7 +98,8 @@ impl CpuRing {
             *to = from.load(Ordering::Relaxed);
         }
         fence(Ordering::Acquire);
-        (self.written().wrapping_sub(index) <= slots as u64).then_some(payload)
+        let is_own = record.kind() == Kind::Probe || payload[OWNER_WORD] == owner(record.seq);
+        (is_own && self.written().wrapping_sub(index) <= slots as u64).then_some(payload)
     }
 }
 
@@ -106,11 +116,13 @@ struct Account {
     told: u64,
     /// Taken out by `trace_pipe`.
     read: u64,
+    /// Dropped by the CPU in all its life, when this began.
+    dropped: u64,
 }
 
 impl Account {
     fn fresh(ring: &CpuRing) -> Self {
-        Self { start: ring.written(), ..Self::default() }
+        Self { start: ring.written(), dropped: ring.dropped(), ..Self::default() }
     }
 }
 
@@ -143,6 +155,9 @@ struct Kept {
     /// The tracer is on, and `tracing_on` is 1.
     started: bool,
     recording: bool,
+    /// The rings are about to get another size: nothing is recorded meanwhile, whatever
+    /// a trigger or a tracer sets.
+    resizing: bool,
     /// A probe is on, or was: there are planes beside the rings.
     probing: bool,
     planes: bool,
@@ -167,6 +182,7 @@ static KEPT: Mutex<Kept> = Mutex::new(Kept {
     size: RING_RECORDS,
     started: false,
     recording: true,
+    resizing: false,
     probing: false,
     planes: false,
     traced: false,
@@ -242,10 +258,25 @@ impl Kept {
         made
     }
 
+    /// From which record on a CPU's ring is full. What the archive has of it counts.
+    #[optimize(size)]
+    #[inline(never)] // recording begins without it
+    fn limit(&self, index: usize) -> u64 {
+        let archived = self.archive.iter().filter(|line| line.ring == index);
+        let room = self.size as u64;
+        let room = room.saturating_sub(archived.map(|line| line.records).sum());
+        self.accounts.get(index).map_or(u64::MAX, |account| account.start + room)
+    }
+
     /// Has every CPU record, or none: as it was asked for.
     fn apply(&self) {
-        for ring in &self.rings {
-            if (self.started || self.probing) && self.recording {
+        let overwrites = self.manner.options.contains(Options::OVERWRITE);
+        let on = (self.started || self.probing) && self.recording && !self.resizing;
+        for (index, ring) in self.rings.iter().enumerate() {
+            let limit = if overwrites { u64::MAX } else { self.limit(index) };
+            paca::ring_limit_of(ring.cpu.paca).0.store(limit, Ordering::Release);
+            let is_whole = !self.planes || ring.planes.is_some();
+            if on && is_whole {
                 hooks::ring_on(ring.cpu.paca, ring.words, ring.planes);
             } else {
                 hooks::ring_off(ring.cpu.paca);
@@ -269,6 +300,7 @@ impl Kept {
             self.screen = Screen::new();
             self.traced = self.started;
         }
+        self.apply();
     }
 }
 
@@ -345,8 +377,8 @@ pub fn size_kib() -> usize {
     KEPT.lock().size * SIZE / 1024
 }
 
-/// Gives every CPU's ring at least so many KiB: a power of two of records. What was
-/// recorded is kept as text.
+/// Gives every CPU's ring at least so many KiB: a power of two of records. Of what was
+/// recorded, [`ARCHIVE_LINES`] are kept as text; all of it if the size is as it was.
 pub fn resize(kib: usize) -> Result<(), String> {
     let (least, most) = RING_LIMITS;
     let wanted = kib.checked_mul(1024 / SIZE).filter(|wanted| *wanted > 0 && *wanted <= most);
@@ -354,20 +386,28 @@ pub fn resize(kib: usize) -> Result<(), String> {
         return Err(format!("a ring has 1 to {} KiB", most * SIZE / 1024));
     };
     let size = wanted.next_power_of_two().max(least);
-    if KEPT.lock().rings.is_empty() {
-        KEPT.lock().size = size;
-        return Ok(());
+    {
+        let mut kept = KEPT.lock();
+        if kept.size == size || kept.rings.is_empty() {
+            kept.size = size;
+            return Ok(());
+        }
     }
     // A hook under way knows where one ring is, and may be about to read how large
     // another is: so nothing is recorded until every CPU has been seen outside.
-    let recording = recording();
-    set_recording(false);
+    set_resizing(true);
     let made = nobody_in_hooks().and_then(|()| {
         archive();
         KEPT.lock().remake(size)
     });
-    set_recording(recording);
+    set_resizing(false);
     made
+}
+
+fn set_resizing(on: bool) {
+    let mut kept = KEPT.lock();
+    kept.resizing = on;
+    kept.apply();
 }
 
 /// Forgets what all CPUs recorded, or one.
@@ -389,15 +429,20 @@ struct Machine<'k> {
     functions: Known,
     hooked: Known,
     qualified: Known,
-    /// Whose record is shown: the CPU's PACA.
-    paca: Cell<Vaddr>,
+    /// Of each CPU its PACA, and what lies beside its records.
+    beside: Vec<(Vaddr, Payloads)>,
+    /// Whose record is shown.
+    shown: Cell<usize>,
 }
+
+/// What lies beside records, by their numbers, ascending.
+type Payloads = Vec<(u64, Payload)>;
 
 impl<'k> Machine<'k> {
     fn with(notes: &'k VecDeque<(u64, String)>) -> Self {
         let none = RefCell::default;
-        let paca = Cell::new(Vaddr::default());
-        Self { notes, functions: none(), hooked: none(), qualified: none(), paca }
+        let (beside, shown) = (Vec::new(), Cell::default());
+        Self { notes, functions: none(), hooked: none(), qualified: none(), beside, shown }
     }
 }
 
@@ -446,7 +491,13 @@ impl Names for Machine<'_> {
     }
 
     fn kept_text(&self, kept: u64) -> Option<Vec<u8>> {
-        blocks::text(self.paca.get(), kept)
+        blocks::text(self.beside.get(self.shown.get())?.0, kept)
+    }
+
+    fn values(&self, record: &Record) -> Option<Payload> {
+        let (_, payloads) = self.beside.get(self.shown.get())?;
+        let place = payloads.binary_search_by_key(&record.seq, |(seq, _)| *seq).ok()?;
+        payloads.get(place).map(|(_, payload)| *payload)
     }
 
     fn note(&self, number: u64) -> Option<Cow<'_, str>> {
@@ -460,28 +511,51 @@ struct Found {
     /// Which of the rings.
     ring: usize,
     cpu: u16,
+    /// How many there are, and the time of the first: also if they are not taken along.
+    count: u64,
+    oldest: Option<u64>,
     records: Vec<Record>,
-    /// What probes have put beside some of them, by their numbers, ascending.
-    payloads: Vec<(u64, Payload)>,
+    /// What lies beside some of them.
+    payloads: Payloads,
     paca: Vaddr,
     lost: u64,
     /// The first record that was not looked at.
     next: u64,
 }
 
+/// Which records are wanted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Want {
+    All,
+    /// Of each ring the last [`ARCHIVE_LINES`]; those before count as lost.
+    Latest,
+    /// Only how many there are.
+    Count,
+}
+
 /// What is in the rings of all CPUs, or of one.
-fn records(kept: &Kept, only: Option<u16>) -> Vec<Found> {
+#[optimize(size)]
+fn records(kept: &Kept, only: Option<u16>, want: Want) -> Vec<Found> {
     let rings = kept.rings.iter().zip(&kept.accounts).enumerate();
     let rings = rings.filter(|(_, (ring, _))| only.is_none_or(|cpu| cpu == ring.cpu.number));
+    let values = kept.manner.options.intersects(Options::VALUES);
     let found = rings.filter_map(|(index, (cpu_ring, account))| {
-        let mut reader = Reader::new(cpu_ring.ring()?, account.start);
         let (mut records, mut payloads) = (Vec::new(), Vec::new());
+        let (mut count, mut oldest) = (0, None);
         // Up to what is there now: a CPU that goes on may write faster than this reads.
         let end = cpu_ring.written();
+        let last = if want == Want::Latest { ARCHIVE_LINES as u64 } else { u64::MAX };
+        let start = account.start.max(end.saturating_sub(last));
+        let mut reader = Reader::new(cpu_ring.ring()?, start);
         while reader.position() < end {
             match reader.next_record() {
                 Next::Record(record) => {
-                    if record.kind() == Kind::Probe
+                    count += 1;
+                    oldest.get_or_insert(record.time);
+                    if want == Want::Count {
+                        continue;
+                    }
+                    if (record.kind() == Kind::Probe || values && record.kind() != Kind::Function)
                         && let Some(payload) = cpu_ring.payload(&record)
                     {
                         payloads.push((record.seq, payload));
@@ -493,9 +567,9 @@ fn records(kept: &Kept, only: Option<u16>) -> Vec<Found> {
                 Next::Empty => break,
             }
         }
-        let (lost, next) = (reader.lost(), reader.position());
+        let (lost, next) = (start - account.start + reader.lost(), reader.position());
         let Cpu { number: cpu, paca, .. } = cpu_ring.cpu;
-        Some(Found { ring: index, cpu, records, payloads, paca, lost, next })
+        Some(Found { ring: index, cpu, count, oldest, records, payloads, paca, lost, next })
     });
     found.collect()
 }
@@ -524,32 +598,29 @@ impl Lines<'_> {
     }
 
     /// What a probe's record says.
-    fn event(&self, record: &Record, payloads: &[(u64, Payload)], task: &str) -> String {
+    fn event(&self, record: &Record, task: &str) -> String {
         let Some(shape) = probes::shape(record.event()) else {
             return format!("event {}: (gone)", record.event());
         };
-        let place = payloads.binary_search_by_key(&record.seq, |(seq, _)| *seq);
-        let none = [0; PAYLOAD_WORDS];
-        let payload = place.ok().and_then(|place| payloads.get(place));
-        let payload = payload.map_or(&none, |(_, payload)| payload);
         let names = &self.names;
+        let payload = &names.values(record).unwrap_or_default();
         EventText { shape: &shape, record: *record, payload, task, names }.to_string()
     }
 
     /// The lines of records, in the order of their times. Of a CPU that lost some,
     /// the first has `mark` before it.
-    fn make(self, found: Vec<Found>, mark: Mark<'_>, out: Made<'_>) {
+    #[optimize(size)]
+    fn make(mut self, found: Vec<Found>, mark: Mark<'_>, out: Made<'_>) {
         let cpus = smp::cpus().len().max(1) as u32;
         let Manner { clock, tool, options } = self.manner;
-        let style = Style { options: graph::Options::LINUX, cpus, clock, names: &self.names };
         let mut marks: Vec<Option<String>> = found.iter().map(mark).collect();
         let rings: Vec<(u32, usize)> = found.iter().map(|it| (it.cpu.into(), it.ring)).collect();
-        let mut beside = Vec::new();
         let mut sources = Vec::new();
         for cpu in found {
-            beside.push((cpu.paca, cpu.payloads));
+            self.names.beside.push((cpu.paca, cpu.payloads));
             sources.push((cpu.cpu.into(), cpu.records.into_iter()));
         }
+        let style = Style { options, cpus, clock, names: &self.names };
         let mut merge = Merge::new(sources);
         let mut number = 0;
         while let Some((cpu, record)) = merge.next() {
@@ -563,22 +634,20 @@ impl Lines<'_> {
             if let Some(mark) = marks.get_mut(place).and_then(Option::take) {
                 out(ring, record.time, 0, &mark);
             }
+            self.names.shown.set(place);
             let mut count = 1;
             let mut line = String::new();
-            let task = Task { name: if cpu == 0 { "shell" } else { "job" }, pid: cpu + 1 };
+            let task = Task { name: blocks::task_of(cpu as u16), pid: cpu + 1 };
             let flags = Flags::CALL;
             match (record.kind(), tool) {
                 (Kind::Probe, tool) => {
-                    let Some((paca, payloads)) = beside.get(place) else { continue };
-                    self.names.paca.set(*paca);
                     let time = record.time;
-                    let text = self.event(&record, payloads, task.name);
+                    let text = self.event(&record, task.name);
                     if tool.graph {
                         let _ = self.screen.comment(&style, cpu, time, &text, &mut line);
                     } else {
-                        line = Prefix { task, cpu, flags, time, clock, options }.to_string();
-                        line.push_str(&text);
-                        line.push('\n');
+                        let prefix = Prefix { task, cpu, flags, time, clock, options };
+                        let _ = writeln!(line, "{prefix}{text}");
                     }
                 }
                 (Kind::Function, tool) if tool.graph && self.is_mark(&record) => {
@@ -590,7 +659,7 @@ impl Lines<'_> {
                 (Kind::Function, _) => {
                     let names = &self.names;
                     let shown = FunctionLine { record, task, cpu, flags, clock, options, names };
-                    line = shown.to_string();
+                    let _ = write!(line, "{shown}");
                 }
                 (Kind::GraphEntry | Kind::GraphReturn, tool) if tool.graph => {
                     let next = merge.peek_of(cpu).copied();
@@ -610,18 +679,19 @@ impl Lines<'_> {
 }
 
 /// Turns the records into lines while all their modules are there.
+#[optimize(size)]
 pub fn archive() {
     quietly(|| {
         let mut kept = KEPT.lock();
         let kept = &mut *kept;
-        let found = records(kept, None);
+        // Those that the archive has no room for need not become text.
+        let found = records(kept, None, Want::Latest);
         for cpu in &found {
             if let Some(account) = kept.accounts.get_mut(cpu.ring) {
                 account.start = cpu.next;
                 account.lost += cpu.lost;
             }
         }
-        // Those that the archive has no room for need not become text.
         let fresh: usize = found.iter().map(|cpu| cpu.records.len()).sum();
         let archive = &mut kept.archive;
         let lines = Lines {
@@ -647,7 +717,7 @@ pub fn archive() {
 pub fn counts() -> (u64, u64) {
     quietly(|| {
         let kept = KEPT.lock();
-        count(&kept, &records(&kept, None))
+        count(&kept, &records(&kept, None, Want::Count))
     })
 }
 
@@ -658,20 +728,22 @@ fn count(kept: &Kept, found: &[Found]) -> (u64, u64) {
     })
 }
 
+#[optimize(size)]
 fn stats_of(kept: &Kept, found: &Found) -> Stats {
     let account = kept.accounts.get(found.ring).copied().unwrap_or_default();
     let archived = || kept.archive.iter().filter(|line| line.ring == found.ring);
     let oldest = archived().next().map(|line| line.time);
-    let oldest = oldest.or_else(|| found.records.first().map(|record| record.time));
+    let oldest = oldest.or(found.oldest);
     let lines: u64 = archived().map(|line| line.records).sum();
-    let entries = lines + found.records.len() as u64;
+    let dropped = kept.rings.get(found.ring).map_or(account.dropped, CpuRing::dropped);
+    let entries = lines + found.count;
     Stats {
         entries,
         overrun: account.lost + found.lost,
         bytes: entries * SIZE as u64,
         oldest: oldest.unwrap_or_default(),
         now: timebase(),
-        dropped: 0,
+        dropped: dropped - account.dropped,
         read: account.read,
     }
 }
@@ -680,7 +752,7 @@ fn stats_of(kept: &Kept, found: &Found) -> Stats {
 pub fn stats(cpu: u16) -> String {
     quietly(|| {
         let kept = KEPT.lock();
-        let found = records(&kept, Some(cpu));
+        let found = records(&kept, Some(cpu), Want::Count);
         let stats = found.first().map(|found| stats_of(&kept, found));
         let none = || Stats { now: timebase(), ..Stats::default() };
         stats.unwrap_or_else(none).shown(kept.manner.clock)
@@ -707,12 +779,12 @@ impl View {
         Self { found, archive, notes, screen, traced, manner }
     }
 
-    fn make(self, mark: Mark<'_>, out: &mut dyn FnMut(&str)) {
+    fn make(mut self, mark: Mark<'_>, out: &mut dyn FnMut(&str)) {
         self.archive.iter().for_each(|line| out(&line.text));
         let lines = Lines {
             manner: self.manner,
             names: Machine::with(&self.notes),
-            screen: &mut self.screen.clone(),
+            screen: &mut self.screen,
             skip: 0,
         };
         lines.make(self.found, mark, &mut |_, _, _, text| out(text));
@@ -726,14 +798,14 @@ pub fn show(on: bool, only: Option<u16>, out: &mut dyn FnMut(&str)) {
     quietly(|| {
         let (view, (in_buffer, written)) = {
             let kept = KEPT.lock();
-            let found = records(&kept, only);
+            let found = records(&kept, only, Want::All);
             let counts = count(&kept, &found);
             (View::of(&kept, found), counts)
         };
         let Manner { tool, options, .. } = view.manner;
         let traced = on || (written > 0 && view.traced);
         if tool.graph && traced {
-            out(&graph::Header(graph::Options::LINUX).to_string());
+            out(&graph::Header(options).to_string());
         } else {
             let tracer = if traced { "function" } else { "nop" };
             let cpus = smp::cpus().len().max(1) as u32;
@@ -761,19 +833,32 @@ pub fn take(only: Option<u16>, out: &mut dyn FnMut(&str)) {
         let mut untold = Vec::new();
         let view = {
             let mut kept = KEPT.lock();
-            let found = records(&kept, only);
+            let kept = &mut *kept;
+            let found = records(kept, only, Want::All);
             for cpu in &found {
-                let archived = kept.archive.iter().filter(|line| line.ring == cpu.ring);
-                let archived: u64 = archived.map(|line| line.records).sum();
                 let Some(account) = kept.accounts.get_mut(cpu.ring) else { continue };
+                // Told before the next line of that CPU; if there is none, another time.
+                let tell = |account: &mut Account| {
+                    let count = account.lost - account.told;
+                    account.told = account.lost;
+                    LostEvents { cpu: cpu.cpu.into(), count }
+                };
+                let mut archived = kept.archive.iter_mut().filter(|line| line.ring == cpu.ring);
+                if let Some(first) = archived.next() {
+                    let lost = tell(account);
+                    if lost.count > 0 {
+                        first.text.insert_str(0, &lost.to_string());
+                    }
+                    account.read += first.records + archived.map(|line| line.records).sum::<u64>();
+                }
                 account.start = cpu.next;
                 account.lost += cpu.lost;
-                account.read += archived + cpu.records.len() as u64;
-                let count = account.lost - account.told;
-                untold.push(LostEvents { cpu: cpu.cpu.into(), count });
-                account.told = account.lost;
+                account.read += cpu.count;
+                if cpu.count > 0 {
+                    untold.push(tell(account));
+                }
             }
-            let view = View::of(&kept, found);
+            let view = View::of(kept, found);
             kept.archive.retain(|line| view.found.iter().all(|cpu| cpu.ring != line.ring));
             view
         };
@@ -788,21 +873,38 @@ pub fn take(only: Option<u16>, out: &mut dyn FnMut(&str)) {
 /// Writes a line into this CPU's ring, between what is recorded there. An error if
 /// nothing is recorded now.
 pub fn note(text: String) -> Result<(), String> {
+    put(NOTE, Some(text), Vaddr::default())
+}
+
+/// Writes a call as the function tracer does.
+pub fn call(ip: Vaddr, parent: Vaddr) -> Result<(), String> {
+    put(ip, None, parent)
+}
+
+#[optimize(size)]
+fn put(ip: Vaddr, note: Option<String>, mut parent: Vaddr) -> Result<(), String> {
     let mut kept = KEPT.lock();
     if !kept.recording {
         return Err("nothing is recorded (tracing_on is 0)".to_string());
     }
     kept.make()?;
     let this = smp::this_cpu();
-    let ring = kept.rings.iter().find(|ring| ring.cpu.number == this).and_then(CpuRing::ring);
-    let ring = ring.ok_or("this CPU has no ring")?;
-    kept.noted += 1;
-    let number = kept.noted;
-    kept.notes.push_back((number, text));
-    if kept.notes.len() > NOTES {
-        kept.notes.pop_front();
+    let cpu_ring = kept.rings.iter().find(|ring| ring.cpu.number == this).copied();
+    let (cpu_ring, ring) =
+        cpu_ring.and_then(|it| Some((it, it.ring()?))).ok_or("this CPU has no ring")?;
+    if let Some(text) = note {
+        kept.noted += 1;
+        parent = Vaddr(kept.noted);
+        kept.notes.push_back((parent.0, text));
+        if kept.notes.len() > NOTES {
+            kept.notes.pop_front();
+        }
     }
-    ring.write(timebase(), NOTE, Vaddr(number));
+    let (limit, dropped) = paca::ring_limit_of(cpu_ring.cpu.paca);
+    if !ring.write_below(limit.load(Ordering::Relaxed), timebase(), ip, parent) {
+        dropped.fetch_add(1, Ordering::Relaxed);
+        return Err("the ring is full (see trace_pipe, options/overwrite)".to_string());
+    }
     Ok(())
 }
 
@@ -811,7 +913,19 @@ pub fn options() -> Options {
     KEPT.lock().manner.options
 }
 
-/// Sets them.
-pub fn set_options(options: Options) {
-    KEPT.lock().manner.options = options;
+/// Sets them; [`super::graph`] has to be told of some.
+pub fn set_options(options: Options) -> Result<(), String> {
+    let mut kept = KEPT.lock();
+    if options.intersects(Options::VALUES) {
+        let before = core::mem::replace(&mut kept.planes, true);
+        if !kept.rings.is_empty()
+            && let Err(why) = kept.make()
+        {
+            kept.planes = before;
+            return Err(why);
+        }
+    }
+    kept.manner.options = options;
+    kept.apply();
+    Ok(())
 }

@@ -158,7 +158,11 @@ fn add(kind: Kind, at: Vaddr) -> Result<(), (i64, String)> {
     let vermagic = Modinfo::of(module.object()).get("vermagic").unwrap_or("");
     if !registry::holds_for(vermagic) {
         let release = vermagic.split(' ').next().unwrap_or("");
-        return Err((ENOEXEC, format!("not known for the kernel of its vermagic \"{release}\"")));
+        let why = format!(
+            "{} was built for \"{release}\", and how 6.1.0-50 and later 6.1 lay it out is known alone (ENOEXEC)",
+            module.name
+        );
+        return Err((ENOEXEC, why));
     }
     let kind = match kind {
         Kind::Cipher => match number(at, crypto::FLAGS, 4) & crypto::FLAGS_TYPE {

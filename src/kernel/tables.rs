@@ -8,10 +8,11 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::modules::{self, Module};
-use super::oops;
+use super::{oops, tracing};
 use crate::addr::Vaddr;
 use crate::isa::patch_class::PatchClass;
 use crate::kprintln;
+use crate::loader::callsites::CallSite;
 use crate::loader::tables::{self, Bug, Entry, Exception, Facts, Jump, Key, Left};
 use crate::loader::{Layout, Object};
 use crate::machine::lock::Mutex;
@@ -30,6 +31,7 @@ pub fn settle(
     layout: &Layout,
     base: Vaddr,
     image: &mut [u8],
+    sites: &[CallSite],
     loading: bool,
 ) -> Vec<Left> {
     let key = |key: Vaddr| {
@@ -41,7 +43,7 @@ pub fn settle(
         }
     };
     let facts = Facts { arch_31: spr::has_prefixes(), key: &key };
-    tables::settle(object, layout, base, image, &facts)
+    tables::settle(object, layout, base, image, &facts, sites)
 }
 
 /// The entries of a table of a loaded module, with their places.
@@ -132,9 +134,15 @@ fn update(key: Vaddr, enabled: u32) {
     let mut batch = Batch::new("static key", Why::StaticKey);
     for module in modules::all().iter().filter(|module| !module.options.link_only) {
         let jumps = entries::<Jump>(module).map(|(_, jump)| jump);
-        for jump in jumps.filter(|jump| jump.key == key && module.is_code(jump.code)) {
+        let own = |jump: &Jump| {
+            jump.key == key && module.is_code(jump.code) && tracing::site_at(jump.code).is_none()
+        };
+        for jump in jumps.filter(own) {
             let found = memory::read_u32(jump.code).map(crate::isa::Insn);
             let (Some(found), Some(word)) = (found, jump.word(enabled)) else { continue };
+            if ![jump.word(0), jump.word(1)].contains(&Some(found)) {
+                continue; // no branch of it, as was said at the load
+            }
             let (Ok(from), Ok(to)) = (PatchClass::try_from(found), PatchClass::try_from(word))
             else {
                 continue;

@@ -22,6 +22,7 @@ use super::graph::{self, Which as List};
 use super::probes;
 use super::records;
 use super::tracing::{self, Which};
+use crate::machine::probes::task_of;
 use crate::machine::smp;
 use crate::patch::state::SiteState;
 use crate::trace::options::Options;
@@ -64,13 +65,13 @@ const fn set(
 static FILES: &[File] = &[
     shown("README", "this text", readme),
     shown("available_filter_functions", "every function that can be traced, with its module", |out| {
-        tracing::everything().iter().for_each(|(name, _)| out(&format!("{name}\n")));
+        tracing::everything().iter().for_each(|(name, _)| line(out, name));
     }),
     shown("available_tracers", "the words that current_tracer takes", |out| out("function_graph function nop\n")),
-    set("buffer_size_kb", "KiB of each CPU's ring; what is in it stays",
-        |out| out(&format!("{}\n", records::size_kib())), |text, _| records::resize(number(text)?)),
+    set("buffer_size_kb", "KiB of each CPU's ring; another size keeps the latest 8192 lines",
+        |out| line(out, &records::size_kib()), |text, _| records::resize(number(text)?)),
     set("current_tracer", "what records: function, function_graph or nop", |out| {
-        out(&format!("{}\n", if tracing::is_on() { graph::tracer_name() } else { "nop" }));
+        line(out, &if tracing::is_on() { graph::tracer_name() } else { "nop" });
     }, set_tracer),
     shown("enabled_functions", "functions whose call site is on (how many use it; I: replaced)", |out| {
         let rows = tracing::everything();
@@ -87,11 +88,18 @@ static FILES: &[File] = &[
     shown("kprobe_profile", "how often each probe was hit, and returns it had no room for",
         |out| out(&probes::profile())),
     set("max_graph_depth", "how deep function_graph follows calls; 0: as deep as there is room",
-        |out| out(&format!("{}\n", graph::max_depth())), |text, _| graph::set_max_depth(number(text)?)),
+        |out| line(out, &graph::max_depth()), |text, _| graph::set_max_depth(number(text)?)),
+    shown("saved_cmdlines", "what runs on each CPU, by the numbers that the trace has", |out| {
+        for cpu in smp::cpus() {
+            line(out, &format_args!("{} {}", cpu.number + 1, task_of(cpu.number)));
+        }
+    }),
     set("set_ftrace_filter", "the functions to trace; >> adds, ! takes out, nothing means all",
         |out| filter(out, Which::Filter), |text, append| write_filter(Which::Filter, text, append)),
     set("set_ftrace_notrace", "functions not to trace, whatever the filter says",
         |out| filter(out, Which::Notrace), |text, append| write_filter(Which::Notrace, text, append)),
+    set("set_ftrace_pid", "whose calls alone are traced (numbers of saved_cmdlines); nothing: all",
+        |out| out(&graph::pids()), graph::set_pids),
     set("set_graph_function", "where alone function_graph begins; nothing means everywhere",
         |out| out(&graph_words(List::Roots, ALL)), |text, append| graph::set_words(List::Roots, text, append)),
     set("set_graph_notrace", "functions that function_graph leaves out, with what they call",
@@ -206,11 +214,16 @@ pub fn write(path: &str, text: &str, append: bool) -> Done {
         Found::Switch(option) => {
             let mut options = records::options();
             options.set(option, switch(text)?);
-            records::set_options(options);
-            Ok(())
+            graph::set_options(options)
         }
-        Found::Event(path) => probes::set_on(&path, switch(text)?).unwrap_or(Ok(())),
+        Found::Event(path) => probes::write_file(&path, text, switch),
     }
+}
+
+/// Hands over a line.
+#[inline(never)]
+fn line(out: Out<'_>, what: &dyn fmt::Display) {
+    out(&format!("{what}\n"));
 }
 
 /// What a switch shows.
@@ -235,22 +248,29 @@ fn switch(text: &str) -> Result<bool, String> {
 #[optimize(size)]
 fn readme(out: Out<'_>) {
     out("Files of the tracer: cat FILE shows, echo WORDS > FILE sets, >> adds.\n");
-    let line = |name: &str, help| format!("  {name:<28} {help}\n");
-    FILES.iter().for_each(|file| out(&line(file.name, file.help)));
+    FILES.iter().for_each(|file| line(out, &format_args!("  {:<28} {}", file.name, file.help)));
     for file in CPU_FILES {
-        out(&line(&format!("per_cpu/cpuN/{}", file.name), file.help));
+        line(out, &format_args!("  per_cpu/cpuN/{:<15} {}", file.name, file.help));
     }
-    out(&line("events/GROUP/EVENT/enable", "1: the probe is on; also events/GROUP/enable"));
-    out(&line("events/GROUP/EVENT/format", "the fields of its records"));
-    out("Words of kprobe_events:\n");
-    for (word, help) in PROBE_WORDS {
-        out(&line(word, help));
-    }
-    out("Words of set_ftrace_filter:\n");
-    for (word, help) in WORDS {
-        out(&line(word, help));
+    for (head, words) in [
+        (None, &EVENT_FILES[..]),
+        (Some("kprobe_events"), &PROBE_WORDS),
+        (Some("set_ftrace_filter"), &WORDS),
+    ] {
+        head.iter().for_each(|head| out(&format!("Words of {head}:\n")));
+        words.iter().for_each(|(word, help)| line(out, &format_args!("  {word:<28} {help}")));
     }
 }
+
+/// What `README` says of the files of an event.
+const EVENT_FILES: [(&str, &str); 3] = [
+    ("events/GROUP/EVENT/enable", "1: the probe is on; also events/GROUP/enable"),
+    (
+        "events/GROUP/EVENT/filter",
+        "what its values must be: arg1 > 5 && !(name ~ \"a*\"); 0: anything",
+    ),
+    ("events/GROUP/EVENT/format", "the fields of its records"),
+];
 
 /// What `README` says of probes.
 const PROBE_WORDS: [(&str, &str); 9] = [
@@ -305,12 +325,15 @@ fn mark(text: &str, _: bool) -> Done {
     records::note(format!("tracing_mark_write: {text}{end}"))
 }
 
-fn set_option(text: &str, _: bool) -> Done {
-    let word = text.trim();
-    let options = records::options().with(word);
-    let refused = || format!("no such option: {word} (see cat trace_options)");
-    records::set_options(options.ok_or_else(refused)?);
-    Ok(())
+/// Switches the options that words name on, or off, all or none: `trace_options`.
+#[optimize(size)]
+pub fn set_option(text: &str, _: bool) -> Done {
+    let mut options = records::options();
+    for word in text.split_ascii_whitespace() {
+        let refused = || format!("no such option: {word} (see cat trace_options)");
+        options = options.with(word).ok_or_else(refused)?;
+    }
+    graph::set_options(options)
 }
 
 /// As Linux prints it: the function, how many use its site, and a letter for each
@@ -350,12 +373,12 @@ fn filter(out: Out<'_>, which: Which) {
     match chosen {
         None if which == Which::Filter => out(ALL),
         None => out(NONE),
-        Some(rows) => rows.iter().for_each(|(name, _)| out(&format!("{name}\n"))),
+        Some(rows) => rows.iter().for_each(|(name, _)| line(out, name)),
     }
-    waiting.iter().for_each(|word| out(&format!("{word}\n")));
+    waiting.iter().for_each(|word| line(out, word));
     if which == Which::Filter {
         for (function, action, limit) in tracing::triggers() {
-            out(&format!("{function}:{}:{limit}\n", action.name()));
+            line(out, &format_args!("{function}:{}:{limit}", action.name()));
         }
     }
 }

@@ -5,7 +5,8 @@
 //!
 //! # Invariants
 //! - The site table's lock is taken before the text engine's, never after, and
-//!   neither is held while module code runs.
+//!   neither is held while module code runs. That of the records comes before both:
+//!   names are looked up under it.
 //! - While the tracer is on, its filter also holds for modules that come later.
 
 use alloc::borrow::{Cow, ToOwned};
@@ -20,6 +21,7 @@ use super::{graph, livepatch, own, probes, records, triggers};
 use crate::addr::Vaddr;
 use crate::ksyms::readable::readable;
 use crate::loader::Name;
+use crate::loader::callsites::SiteKind;
 use crate::loader::stubs::StubKind;
 use crate::machine::hooks::{self, Tool};
 use crate::machine::lock::{Mutex, briefly};
@@ -46,6 +48,8 @@ struct Tracer {
     /// The words of the filter, as they were given.
     words: Vec<String>,
     triggers: Triggers,
+    /// Who led to a call is told: `func_stack_trace`.
+    stacks: bool,
     /// Where probes stand that are on.
     probed: Vec<Run>,
     on: bool,
@@ -58,8 +62,16 @@ impl Tracer {
             notrace: Choice::NONE,
             words: Vec::new(),
             triggers: Triggers::NONE,
+            stacks: false,
             probed: Vec::new(),
             on: false,
+        }
+    }
+
+    const fn choice(&self, which: Which) -> &Choice {
+        match which {
+            Which::Filter => &self.filter,
+            Which::Notrace => &self.notrace,
         }
     }
 
@@ -184,6 +196,11 @@ pub fn module_came(module: &Module) {
             // A refusal here leaves the module untraced, as the journal shows.
             let _ = change(&mut sites, &module.name, wanted, Change::Trace(true));
         }
+    }
+    if has_triggers(module.sites)
+        && let Some(module) = modules::by_sites(module.sites)
+    {
+        let _ = triggers::aim(&module, true);
     }
     graph::refresh();
     probes::module_came(&module.name);
@@ -416,15 +433,6 @@ pub fn triggers() -> Vec<(String, Action, Limit)> {
     named
 }
 
-impl Tracer {
-    const fn choice(&self, which: Which) -> &Choice {
-        match which {
-            Which::Filter => &self.filter,
-            Which::Notrace => &self.notrace,
-        }
-    }
-}
-
 fn parse(words: &[String]) -> Result<Filter, String> {
     Filter::parse(words.iter().map(String::as_str)).map_err(|error| error.to_string())
 }
@@ -438,8 +446,10 @@ pub fn on(words: &[String]) -> Result<usize, String> {
 }
 
 fn switch_to(filter: Filter, words: &[String]) -> Result<usize, String> {
+    let choice = Choice::of_filter(filter, &SITES.lock(), &Loaded::now())?;
+    records::start()?;
+    // The same sites as before: modules come and go on this CPU alone.
     let mut sites = SITES.lock();
-    let choice = Choice::of_filter(filter, &sites, &Loaded::now())?;
     {
         let mut tracer = TRACER.lock();
         tracer.filter = choice;
@@ -450,6 +460,7 @@ fn switch_to(filter: Filter, words: &[String]) -> Result<usize, String> {
 
 /// Traces what the filters mean, as they were left.
 pub fn on_again() -> Result<usize, String> {
+    records::start()?;
     let count = switch(&mut SITES.lock(), true)?;
     graph::refresh();
     Ok(count)
@@ -488,8 +499,8 @@ pub fn hooks_at(site: SiteId) -> [Option<Vaddr>; 2] {
     SITES.lock().hooks_of(site)
 }
 
-/// Switches sites on that the filters mean, if the tracer is to be on, and those with
-/// triggers or probes; and all others off. How many the filters mean.
+/// Switches sites on that the filters mean, if the tracer is to be on (then there are
+/// rings), and those with triggers or probes; and all others off. How many the filters mean.
 fn switch(sites: &mut SiteTable, on: bool) -> Result<usize, String> {
     let (mut wanted, count) = {
         let tracer = TRACER.lock();
@@ -503,9 +514,6 @@ fn switch(sites: &mut SiteTable, on: bool) -> Result<usize, String> {
         }
         (wanted, count)
     };
-    if on {
-        records::start()?;
-    }
     livepatch::burn::undo()?; // calls that go past their functions' hooks
     let there = wanted.iter().map(|run| run.count()).sum();
     let others = (sites.counts(None).traced > 0).then(|| sites.traced_beside(&wanted));
@@ -523,15 +531,27 @@ fn switch(sites: &mut SiteTable, on: bool) -> Result<usize, String> {
 
 /// True if a function of the module has a trigger.
 pub fn has_triggers(module: ModuleId) -> bool {
-    TRACER.lock().triggers.sites().iter().any(|run| run.module() == module)
+    let tracer = TRACER.lock();
+    tracer.stacks || tracer.triggers.sites().iter().any(|run| run.module() == module)
+}
+
+/// Has it told who led to each call of a module, or not any more: modules' stubs are
+/// aimed, where they can be.
+#[optimize(size)]
+pub fn set_stacks(on: bool) {
+    TRACER.lock().stacks = on;
+    for module in Loaded::now().0.iter() {
+        // One whose stubs keep their target in instructions goes on without.
+        let _ = triggers::aim(module, has_triggers(module.sites));
+    }
 }
 
 /// Aims the stubs of all modules as their triggers want it.
-fn aim_stubs(wanted: &Triggers, functions: &Loaded, on: bool) -> Result<(), String> {
-    let wanted = wanted.sites();
+#[inline(never)]
+fn aim_stubs(wanted: &[Run], functions: &Loaded, on: bool) -> Result<(), String> {
     for module in functions.0.iter() {
         let has = wanted.iter().any(|run| run.module() == module.sites);
-        if has == on {
+        if has == on && (on || !TRACER.lock().stacks) {
             triggers::aim(module, on)?;
         }
     }
@@ -545,9 +565,19 @@ pub fn users(site: SiteId) -> usize {
     probes + tracer.triggers.count_at(site) + usize::from(tracer.wants(site))
 }
 
-/// What the triggers of the site whose hook left `ip` want done, and whether its call
-/// is recorded besides. `None` if it is nobody's.
-pub fn fire(ip: Vaddr, recording: bool) -> Option<(Vec<Action>, bool)> {
+/// What is done at a hooked call of a module with triggers.
+pub struct Fired {
+    /// What the triggers of its site want done.
+    pub actions: Vec<Action>,
+    /// The hook is to record it besides.
+    pub wanted: bool,
+    /// Who led there is told behind its line.
+    pub stack: bool,
+}
+
+/// What is done at the site whose hook left `ip`. `None` if it is nobody's.
+#[optimize(size)]
+pub fn fire(ip: Vaddr, recording: bool) -> Option<Fired> {
     let site = SITES.lock().hooked_site(ip)?;
     let mut tracer = TRACER.lock();
     let mut actions = Vec::new();
@@ -556,18 +586,34 @@ pub fn fire(ip: Vaddr, recording: bool) -> Option<(Vec<Action>, bool)> {
         action != Action::Traceoff
     });
     let probed = runs::minus(&[site.into()], &tracer.probed).is_empty();
-    Some((actions, probed || tracer.wants(site)))
+    let wants = tracer.wants(site);
+    Some(Fired { actions, wanted: probed || wants, stack: tracer.stacks && wants })
 }
 
-/// What the hooks of the sites that a filter means leave in their records; the words
-/// have to mean something, if `all` have to.
+/// What the hooks of the sites that a filter means leave in their records. If `all` have
+/// to, the words have to mean something, and no site behind a prologue: its hook looks
+/// into no table.
+#[optimize(size)]
 pub fn hooks_of(filter: &Filter, all: bool) -> Result<Vec<Vaddr>, String> {
+    let functions = Loaded::now();
     let sites = SITES.lock();
-    let selection = sites.select(filter, &Loaded::now());
+    let selection = sites.select(filter, &functions);
     if let Some(miss) = selection.misses.first().filter(|_| all) {
         return Err(miss.to_string());
     }
-    Ok(selection.sites().flat_map(|site| sites.hooks_of(site)).flatten().collect())
+    let mut hooks = Vec::new();
+    for site in selection.sites() {
+        if sites.row(site).is_none_or(|row| row.kind != SiteKind::Late) {
+            hooks.extend(sites.hooks_of(site).into_iter().flatten());
+        } else if all {
+            let name = shown(&sites, &functions, &[site.into()]).pop().map(|(name, _)| name);
+            let name = name.unwrap_or_default();
+            return Err(format!(
+                "{name}: its call site is behind the prologue (leave it out with !)"
+            ));
+        }
+    }
+    Ok(hooks)
 }
 
 /// Puts one tool in another's place at every site that is on; what was recorded is
@@ -583,9 +629,12 @@ pub fn choose(from: Tool, to: Tool) -> Result<(), String> {
 /// rising address.
 pub fn planned_words(module: ModuleId) -> Vec<Word> {
     let sites = SITES.lock();
-    let rows = sites.sites_of(module).filter_map(|site| sites.row(site));
-    let words = rows.filter_map(|row| row.plan.words(row.state).ok());
-    let mut words: Vec<_> = words.flatten().flatten().collect();
+    let mut words = Vec::new();
+    for row in sites.sites_of(module).filter_map(|site| sites.row(site)) {
+        if let Ok(own) = row.plan.words(row.state) {
+            words.extend(own.into_iter().flatten());
+        }
+    }
     words.sort_unstable_by_key(|word| word.at);
     words
 }
@@ -640,7 +689,10 @@ pub fn write_filter(which: Which, text: &str, append: bool) -> Result<(), String
         }
         if let Some(new) = triggers {
             // All is refused together, so this comes first.
-            aim_stubs(&new, &functions, true)?;
+            if let Err(why) = aim_stubs(&new.sites(), &functions, true) {
+                let _ = aim_stubs(&tracer.triggers.sites(), &functions, false);
+                return Err(why);
+            }
             tracer.triggers = new;
             triggered = true;
         }
@@ -663,8 +715,8 @@ pub fn write_filter(which: Which, text: &str, append: bool) -> Result<(), String
         switch(&mut sites, on)?;
     }
     if triggered {
-        let triggers = TRACER.lock().triggers.clone();
-        aim_stubs(&triggers, &functions, false)?;
+        let wanted = TRACER.lock().triggers.sites();
+        aim_stubs(&wanted, &functions, false)?;
     }
     drop(sites);
     if on {

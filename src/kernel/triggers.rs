@@ -18,7 +18,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 
 use super::modules::Module;
-use super::{records, symbols, tracing, unwind};
+use super::{graph, records, symbols, tracing, unwind};
 use crate::addr::Vaddr;
 use crate::machine::memory::read_u64;
 use crate::machine::{hooks, text, trigger};
@@ -32,6 +32,7 @@ fn target(triggers: bool) -> Vaddr {
 }
 
 /// Aims a module's profiling stubs; an error if there are none that can be aimed.
+#[optimize(size)]
 pub fn aim(module: &Arc<Module>, triggers: bool) -> Result<(), String> {
     let (from, to) = (target(!triggers).0, target(triggers).0);
     let (start, end) = module.range(module.layout.targets);
@@ -66,9 +67,10 @@ pub fn expected(module: &Module, linked: u64) -> u64 {
 
 /// A call at a site of a module in which there are triggers; true if it is to be
 /// recorded.
+#[optimize(size)]
 pub fn entered(ip: Vaddr, parent: Vaddr, r1: Vaddr) -> bool {
-    let Some((actions, wanted)) = tracing::fire(ip, records::recording()) else { return false };
-    for action in actions {
+    let Some(fired) = tracing::fire(ip, records::recording()) else { return false };
+    for action in fired.actions {
         match action {
             Action::Traceon => records::set_recording(true),
             Action::Traceoff => records::set_recording(false),
@@ -78,10 +80,16 @@ pub fn entered(ip: Vaddr, parent: Vaddr, r1: Vaddr) -> bool {
             }
         }
     }
-    wanted
+    if !fired.stack || graph::is_chosen() {
+        return fired.wanted;
+    }
+    // The call's own line comes first, so the hook is spared it.
+    let _ = records::call(ip, parent).and_then(|()| records::note(stack(ip, parent, r1)));
+    false
 }
 
 /// Who led to a call, from its caller on, as Linux writes it.
+#[optimize(size)]
 fn stack(ip: Vaddr, parent: Vaddr, r1: Vaddr) -> String {
     let mut text = String::from("<stack trace>\n");
     for frame in unwind::back_trace(ip, parent, r1).iter().skip(1) {

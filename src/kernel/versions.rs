@@ -10,35 +10,17 @@ use super::module_file::ModuleFile;
 use super::modules::Module;
 use super::{initrd, modules};
 use crate::kprintln;
-use crate::loader::versions::{self, Fit, Mismatch};
-use crate::loader::{Linked, LoadError, Modinfo, Object, exports, paca_use};
+use crate::loader::versions::{self, Mismatch};
+use crate::loader::{Linked, LoadError, Modinfo, Object, exports};
 use crate::shell::args::module_name_eq;
 use crate::unpack::Pack;
 
 /// Refuses a module by its vermagic, or says what should be known of it.
-pub fn check_kernel(word: &str, object: &Object<'_>) -> Result<(), String> {
-    let vermagic = Modinfo::of(object).get("vermagic");
-    match versions::judge(vermagic) {
-        Fit::Fits => {}
-        Fit::Note(note) => kprintln!("{word}: {note}"),
-        Fit::Unfit(why) => return Err(format!("{word}: {why}, or use --force")),
-    }
-    let ours = vermagic.is_none_or(|vermagic| vermagic.starts_with("tocsin"));
-    if !ours
-        && paca_use::code_len(object) <= paca_use::LOOKED_AT_MAX
-        && let Some(places) = other_places(object)
-    {
-        kprintln!("{word}: reaches into the per-CPU block where Tocsin keeps its own: {places}");
-    }
-    Ok(())
-}
-
-/// The places that a module uses through r13 and that are not kept free for it.
 #[optimize(size)]
-fn other_places(object: &Object<'_>) -> Option<String> {
-    let places = paca_use::other_places(object);
-    let list: Vec<_> = places.iter().map(|place| format!("{place}")).collect();
-    (!list.is_empty()).then(|| list.join(", "))
+pub fn check_kernel(word: &str, object: &Object<'_>) -> Result<(), String> {
+    let notes = versions::notes(object).map_err(|why| format!("{word}: {why}"))?;
+    notes.iter().for_each(|note| kprintln!("{word}: {note}"));
+    Ok(())
 }
 
 /// What the modules whose exports `linked` uses say their versions are.
@@ -63,6 +45,7 @@ fn mismatch<'a>(object: &Object<'a>, owners: &[Arc<Module>]) -> Option<(Mismatch
 
 /// Refuses a module called `name` that was built against others than those it was
 /// linked to, or uses what they keep for others.
+#[optimize(size)]
 pub fn check_imports(
     word: &str,
     name: &str,
@@ -74,14 +57,17 @@ pub fn check_imports(
     let owners: Vec<_> = used.cloned().collect();
     check_namespaces(word, name, object, &owners)?;
     match mismatch(object, &owners) {
-        None => Ok(()),
-        Some((Mismatch { name, wanted, found }, owner)) => Err(format!(
-            "{word}: built with version {wanted:#010x} of {name}, but {owner} has {found:#010x}; \
-             build both for one kernel, or use --force"
-        )),
+        None => {
+            if let Some(note) = versions::unlicensed(object) {
+                kprintln!("{word}: {note}");
+            }
+            Ok(())
+        }
+        Some((mismatch, owner)) => Err(format!("{word}: {}", mismatch.told(&owner))),
     }
 }
 
+#[optimize(size)]
 fn check_namespaces(
     word: &str,
     name: &str,
@@ -106,30 +92,10 @@ fn check_namespaces(
 /// What `modinfo` adds to the file's own words.
 #[optimize(size)]
 pub fn explain(object: &Object<'_>) {
-    let row = |key: &str, text: String| kprintln!("{key:<15} {text}");
-    let vermagic = Modinfo::of(object).get("vermagic");
-    if vermagic.is_some_and(|vermagic| !vermagic.starts_with("tocsin")) {
-        row(
-            "fits:",
-            match versions::judge(vermagic) {
-                Fit::Fits => "built for Linux 6.1, whose layouts are used here".into(),
-                Fit::Note(note) => note,
-                Fit::Unfit(why) => format!("no: {why}"),
-            },
-        );
-    }
-    let count = versions::imports(object).count();
-    if count > 0 {
-        let text = match mismatch(object, &modules::all()) {
-            None => format!("{count} imports with checksums, none differs from a loaded module's"),
-            Some((Mismatch { name, .. }, owner)) => {
-                format!("{count} imports with checksums; {name} is another than {owner}'s")
-            }
-        };
-        row("versions:", text);
-    }
-    if let Some(places) = other_places(object) {
-        row("paca:", format!("uses places of Tocsin's own: {places}"));
+    let found = mismatch(object, &modules::all());
+    let found = found.as_ref().map(|(mismatch, owner)| (*mismatch, owner.as_str()));
+    for (key, text) in versions::explain(object, found) {
+        kprintln!("{:<15} {text}", format!("{key}:"));
     }
 }
 
@@ -141,7 +107,7 @@ pub fn refusal(word: &str, error: LoadError, object: &Object<'_>) -> String {
     let LoadError::Unresolved { names, more } = &error else {
         return format!("{word}: {error}");
     };
-    let mut text = format!("{word}: unresolved: {}", names.join(", "));
+    let mut text = format!("{word}: unresolved: {}", listed(&mut names.iter().map(String::as_str)));
     if *more > 0 {
         text += &format!(" and {more} more");
     }
@@ -160,21 +126,40 @@ pub fn refusal(word: &str, error: LoadError, object: &Object<'_>) -> String {
             let bytes = unpacked.as_ref().map_or(file.data, ModuleFile::bytes);
             let has = hunt.look_into(bytes);
             if !has.is_empty() {
-                text += &format!("; modprobe {module}, which has {}", has.join(", "));
+                text += &format!("; modprobe {module}, which has {}", listed(&mut has.into_iter()));
             }
         }
     }
     if !hunt.missing.is_empty() {
-        let all = hunt.missing.len() == names.len();
-        let which = if all { "them".into() } else { hunt.missing.join(", ") };
+        let which = match (names.len(), hunt.missing.len()) {
+            (1, _) => "it".into(),
+            (all, missing) if all == missing => "them".into(),
+            _ => listed(&mut hunt.missing.iter().copied()),
+        };
         let but = match (hunt.packed, hunt.left) {
             (_, 0) => " (not all were looked into)",
             (true, _) => " (compressed ones were not looked into)",
             (false, _) => "",
         };
         text += &format!(
-            "; no module here exports {which}{but}, and Tocsin has not all that Linux has, so use --link-only"
+            "; no module here exports {which}{but}, and Tocsin has not all that Linux has; insmod --link-only takes it to be looked at, but never run"
         );
+    }
+    text
+}
+
+/// Longest name that is shown whole.
+const SHOWN_MAX: usize = 200;
+
+/// Names in a line: those of mangled symbols may have thousands of bytes.
+#[optimize(size)]
+fn listed(names: &mut dyn Iterator<Item = &str>) -> String {
+    let mut text = String::new();
+    for name in names {
+        text += if text.is_empty() { "" } else { ", " };
+        let shown = &name[..name.floor_char_boundary(SHOWN_MAX)];
+        text += shown;
+        text += if shown.len() < name.len() { "..." } else { "" };
     }
     text
 }

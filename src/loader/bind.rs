@@ -177,7 +177,8 @@ pub(super) fn bind(linker: &mut Linker) -> Result<Bindings, LoadError> {
             SHN_UNDEF => {
                 bound = linker.undefined(index, &symbol, needs, &mut bindings, &mut unresolved)?;
             }
-            _ if needs.is_local() || bound.class == Class::NotKept => {}
+            _ if bound.class == Class::NotKept => continue, // refused where it is used
+            _ if needs.is_local() => {}
             _ => bound = Bound::far(bound.value, Class::Leaves),
         }
         bound.needs = needs;

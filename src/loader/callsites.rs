@@ -93,7 +93,8 @@ pub enum SiteFault {
     /// The same, and the set-up takes itself for the entry: every caller from
     /// elsewhere and every pointer gives the function another r2 than the module's.
     WrongToc,
-    /// The word at the local entry point is no nop.
+    /// The word is no nop: at the local entry point of a function that is listed, or
+    /// where a relocation has changed it.
     NotANop {
         /// The word.
         found: u32,
@@ -118,7 +119,7 @@ impl core::fmt::Display for SiteFault {
                 "nop before the TOC set-up, which then computes a wrong r2; compile with -mprofile-kernel or gcc 14",
             ),
             Self::NotANop { found } => {
-                write!(f, "expected nop at the local entry, found {found:#010x}; compile the function again")
+                write!(f, "expected nop, found {found:#010x}; compile the function again")
             }
             Self::NotCode => f.write_str("not in a section of code; remove the entry"),
             Self::Twice => f.write_str("listed twice; remove one entry"),
@@ -207,6 +208,27 @@ pub(super) fn sort(sites: &mut [CallSite]) {
     if !sites.is_sorted_by_key(|site| site.offset()) {
         sites.sort_by_key(|site| site.offset());
     }
+}
+
+/// Leaves out the sites whose nop is none in the image: a relocation of the same word
+/// can change it.
+pub(super) fn drop_changed(
+    sites: &mut Vec<CallSite>,
+    refused: &mut Vec<RefusedSite>,
+    image: &[u8],
+) {
+    let word = |site: &CallSite| word_at(image, site.offset().into()).unwrap_or(0);
+    // Asked first, because it takes less than to keep each site.
+    if sites.iter().all(|site| word(site) == Insn::NOP.0) {
+        return;
+    }
+    sites.retain(|site| {
+        let found = word(site);
+        if found != Insn::NOP.0 {
+            refused.push(RefusedSite { at: site.offset(), fault: SiteFault::NotANop { found } });
+        }
+        found == Insn::NOP.0
+    });
 }
 
 /// What became of the profiling calls.

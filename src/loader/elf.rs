@@ -241,7 +241,7 @@ impl<'a> Object<'a> {
 
     /// As [`is_named`](Self::is_named), for the symbol at an index.
     #[must_use]
-    #[inline]
+    #[inline(always)] // for each symbol that could be one of three
     pub fn is_called(&self, symbol: u32, name: impl AsRef<[u8]>) -> bool {
         begins_with_name(self.name_onwards(symbol), name.as_ref())
     }
@@ -533,7 +533,7 @@ pub fn text_at(table: &[u8], offset: u32) -> Option<&str> {
 
 fn parse_header(bytes: &[u8]) -> Result<Header, LoadError> {
     if bytes.get(..4) != Some(ELFMAG) {
-        return Err(LoadError::NotElf);
+        return Err(if bytes.is_empty() { LoadError::Empty } else { LoadError::NotElf });
     }
     let truncated = || LoadError::Truncated {
         part: Part::Header,

@@ -24,6 +24,8 @@ use crate::isa::reach::RangeError;
 /// Why a module was refused.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum LoadError {
+    /// There is not one byte.
+    Empty,
     /// The first four bytes are not ELF's.
     NotElf,
     /// Not the 64-bit class.
@@ -352,6 +354,8 @@ pub enum RelocFault {
     },
     /// A conditional branch leaves the module: stubs are for `b` and `bl`.
     ConditionalLeaves,
+    /// An earlier relocation has made the branch another one.
+    Changed,
     /// Nowhere to restore r2 after a call that may change it.
     NoTocSlot {
         /// The function that calls.
@@ -401,6 +405,7 @@ impl fmt::Display for LoadError {
     #[cfg_attr(target_os = "none", optimize(size))]
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            Self::Empty => f.write_str("the file is empty; copy it again, or build it"),
             Self::NotElf => f.write_str("not an ELF file; give a .ko that the compiler or the linker wrote"),
             Self::Not64Bit { class } => {
                 write!(f, "ELF class {class}, need 2 (64-bit); compile for powerpc64le")
@@ -505,7 +510,14 @@ fn fmt_unresolved(f: &mut fmt::Formatter<'_>, names: &[String], more: usize) -> 
     if more != 0 {
         write!(f, " and {more} more")?;
     }
-    f.write_str("; load the modules that export them first, or use --link-only")
+    let who = match (names.len(), more) {
+        (1, 0) => "module that exports it",
+        _ => "modules that export them",
+    };
+    write!(
+        f,
+        "; load the {who} first; insmod --link-only takes this one to be looked at, but never run"
+    )
 }
 
 impl fmt::Display for Part {
@@ -662,6 +674,9 @@ impl fmt::Display for RelocFault {
                 f,
                 "branch to {} from the start of a function outside the module; branch to its start",
                 Signed(*addend)
+            ),
+            Self::Changed => f.write_str(
+                "an earlier relocation made this branch another one; relocate each word once",
             ),
             Self::ConditionalLeaves => f.write_str(
                 "a conditional branch cannot leave the module, for no stub is made for it; branch around a call, or to a b",

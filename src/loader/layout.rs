@@ -304,9 +304,9 @@ impl Layout {
             match group {
                 Group::Text => {
                     let len = slots * slot_bytes + patchable * StubKind::OutOfLine.slot_bytes();
-                    layout.stubs = layout.append(group, len, slot_bytes, page)?;
+                    layout.stubs = layout.append_own(group, len, slot_bytes, page)?;
                 }
-                Group::Rodata => layout.targets = layout.append(group, words * 8, 8, page)?,
+                Group::Rodata => layout.targets = layout.append_own(group, words * 8, 8, page)?,
                 _ => {}
             }
         }
@@ -358,6 +358,18 @@ impl Layout {
     #[must_use]
     pub fn group(&self, group: Group) -> Span {
         self.groups[group as usize]
+    }
+
+    /// What is executed: the code, with the stubs, and init's until that is given back.
+    #[must_use]
+    pub fn text(&self, init_gone: bool) -> Span {
+        let (init, core) = (self.group(Group::InitText), self.group(Group::Text));
+        match init {
+            Span { len: 1.., offset } if !init_gone => {
+                Span { offset, len: core.end().max(init.end()) - offset }
+            }
+            _ => core,
+        }
     }
 
     /// The group of a section that is kept.
@@ -427,6 +439,21 @@ impl Layout {
             self.size = end;
         }
         Ok(Span { offset, len })
+    }
+
+    /// The same for what the loader adds: where there is nothing, it ends with the group,
+    /// for who protects the group's pages goes by that.
+    fn append_own(
+        &mut self,
+        group: Group,
+        len: u64,
+        align: u64,
+        page: u64,
+    ) -> Result<Span, LoadError> {
+        match len {
+            0 => Ok(Span { offset: self.group(group).end(), len }),
+            _ => self.append(group, len, align, page),
+        }
     }
 
     fn toc_base(&self, places: &[Place]) -> u64 {

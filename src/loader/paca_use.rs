@@ -10,7 +10,7 @@
 //! [`LOOKED_AT_MAX`], as nearly all are, and KVM's too. Displacements are seen,
 //! computed addresses are not.
 
-use alloc::vec::Vec;
+use alloc::{format, string::String, vec::Vec};
 
 use super::elf::Object;
 
@@ -65,6 +65,13 @@ pub fn other_places(object: &Object) -> Vec<i16> {
         }
     }
     places
+}
+
+/// The same as text; `None` if there are none.
+#[must_use]
+pub fn listed(object: &Object) -> Option<String> {
+    let places: Vec<_> = other_places(object).iter().map(|place| format!("{place}")).collect();
+    (!places.is_empty()).then(|| places.join(", "))
 }
 
 /// The displacement of a load or store, or of an address that is computed.

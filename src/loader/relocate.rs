@@ -142,6 +142,7 @@ pub fn link<'a>(
 
     let functions = Functions::index(object, layout);
     let Settled { mut sites, mut refused } = settle(&linker, &bindings.bounds, &functions);
+    callsites::drop_changed(&mut sites, &mut refused, linker.image);
     add_patchable(&mut linker, &functions, &mut sites, &mut refused, &mut bindings.stubs)?;
     let exports = exports::read(object, layout, base, linker.image)?;
 
@@ -300,6 +301,7 @@ enum Fault {
     NotCode,
     IntoFunction,
     ConditionalLeaves,
+    Changed,
     NoTocSlot(u32),
     NoPrefixes,
     Crosses,
@@ -619,10 +621,10 @@ impl Pass {
         if bound.class == Class::Profiles {
             return Some(fields::put_word(field, Insn::NOP.0));
         }
-        if bound.class != Class::Leaves || fields::next_word(field) != Insn::NOP.0 {
+        if fields::next_word(field) != Insn::NOP.0 {
             return None;
         }
-        let distance = within_reach(p, self.stub(bound, Needs::CALL))?;
+        let distance = within_reach(p, self.stub(bound, Needs::CALL)?)?;
         Some(fields::put_next_word((EMPTY_CALL | distance).into(), LD_R2_24_R1.0))
     }
 
@@ -643,12 +645,12 @@ impl Pass {
             return Err(Fault::IntoFunction);
         }
         if !branch::is_call(insn) {
-            return aim(field, p, self.stub(bound, Needs::SIBLING));
+            return aim(field, p, self.stub(bound, Needs::SIBLING).ok_or(Fault::Changed)?);
         }
         if bound.class == Class::Profiles {
             return Ok(fields::put_word(field, Insn::NOP.0)); // the layout has listed it
         }
-        aim(restore_r2(field)?, p, self.stub(bound, Needs::CALL))
+        aim(restore_r2(field)?, p, self.stub(bound, Needs::CALL).ok_or(Fault::Changed)?)
     }
 
     /// `R_PPC64_REL24_NOTOC`: nobody restores r2, for nobody has one.
@@ -667,13 +669,13 @@ impl Pass {
         }
         branch_word(field)?;
         let p = target.addr.wrapping_add(entry.at);
-        if !bound.needs(Needs::NOTOC) {
+        let Some(stub) = self.stub(bound, Needs::NOTOC) else {
             return aim(field, p, bound.value.wrapping_add_signed(entry.addend));
-        }
+        };
         if entry.addend != 0 {
             return Err(Fault::IntoFunction);
         }
-        aim(field, p, self.stub(bound, Needs::NOTOC))
+        aim(field, p, stub)
     }
 
     /// Whether a prefixed instruction at `p` can run: a processor that has them, and
@@ -687,8 +689,9 @@ impl Pass {
         }
     }
 
-    fn stub(&self, bound: &Bound, kind: u8) -> u64 {
-        self.base + u64::from(bound.stub(kind, self.slot_bytes))
+    fn stub(&self, bound: &Bound, kind: u8) -> Option<u64> {
+        let offset = bound.needs(kind).then(|| bound.stub(kind, self.slot_bytes))?;
+        Some(self.base + u64::from(offset))
     }
 }
 
@@ -771,7 +774,8 @@ fn add_patchable(
     if callsites::patchable_entries(linker.object) == 0 {
         return Ok(());
     }
-    let (patchable, mut bad) = callsites::patchable(linker.object, linker.layout, functions);
+    let (mut patchable, mut bad) = callsites::patchable(linker.object, linker.layout, functions);
+    callsites::drop_changed(&mut patchable, &mut bad, linker.image);
     callsites::judge_toc(&mut bad, functions, linker.image, linker.layout.toc);
     refused.extend(bad);
     sites.extend(patchable);
@@ -822,6 +826,7 @@ fn explain(object: &Object, relocations: &Relocations, number: usize, fault: Fau
         Fault::NotCode => RelocFault::NotCode,
         Fault::IntoFunction => RelocFault::IntoFunction { addend: relocation.r_addend },
         Fault::ConditionalLeaves => RelocFault::ConditionalLeaves,
+        Fault::Changed => RelocFault::Changed,
         Fault::NotKept => {
             let index = symbol.as_ref().map_or(0, |symbol| usize::from(symbol.st_shndx));
             let section = object.sections().get(index).map_or("", |section| section.name);

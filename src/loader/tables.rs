@@ -26,6 +26,7 @@
 use alloc::vec::Vec;
 
 use super::{
+    callsites::CallSite,
     elf::{Object, Section},
     layout::{Group, Layout},
 };
@@ -236,13 +237,15 @@ const IGNORED: [(&str, u64); 8] = [
 ];
 
 /// Brings the code of a linked image to what this machine and the keys want; which
-/// tables have entries that were not applied. The image must not run yet.
+/// tables have entries that were not applied. The image must not run yet. Its call
+/// sites, by rising address, are left alone: who traces relies on what is there.
 pub fn settle(
     object: &Object,
     layout: &Layout,
     base: Vaddr,
     image: &mut [u8],
     facts: &Facts,
+    sites: &[CallSite],
 ) -> Vec<Left> {
     let mut left: Vec<Left> = Vec::new();
     let mut leave = |section, count| {
@@ -268,7 +271,7 @@ pub fn settle(
         };
         leave(name, object.section(name).map_or(0, |(_, section)| left(section)));
     }
-    let mut code = Code { layout, base, image };
+    let mut code = Code { layout, base, image, sites };
     let mut missed = 0;
     for (at, entry) in places::<{ Jump::SIZE }>(object, layout, base, Jump::SECTION) {
         let Some(jump) =
@@ -329,6 +332,7 @@ struct Code<'c> {
     layout: &'c Layout,
     base: Vaddr,
     image: &'c mut [u8],
+    sites: &'c [CallSite],
 }
 
 impl Code<'_> {
@@ -348,7 +352,9 @@ impl Code<'_> {
             offset >= span.offset
                 && offset + 4 <= if group == Group::Text { end } else { span.end() }
         };
-        [Group::Text, Group::InitText].into_iter().any(within).then_some(offset as usize)
+        let inside = [Group::Text, Group::InitText].into_iter().any(within);
+        let site = |offset| self.sites.binary_search_by_key(&offset, |site| site.offset());
+        (inside && site(offset as u32).is_err()).then_some(offset as usize)
     }
 
     fn word(&self, at: Vaddr) -> Option<u32> {

@@ -24,16 +24,21 @@
 //! # References
 //! Linux's `include/linux/vermagic.h`, `kernel/module/version.c`.
 
-use alloc::{format, string::String};
+use alloc::{format, string::String, vec::Vec};
 
 use super::{
     elf::{Object, text_at},
     error::Cut,
+    modinfo::Modinfo,
+    paca_use,
 };
 
 /// Bytes of an entry of `__versions`, and where its name begins.
 const ENTRY: usize = 64;
 const NAME: usize = 8;
+/// Nobody imports it: it stands for the layout of `struct module`, which the vermagic
+/// is asked about.
+const NO_IMPORT: &str = "module_layout";
 
 /// The imports that the file has checksums of.
 pub fn imports<'a>(object: &Object<'a>) -> impl Iterator<Item = (&'a str, u32)> + use<'a> {
@@ -48,7 +53,7 @@ pub fn imports<'a>(object: &Object<'a>) -> impl Iterator<Item = (&'a str, u32)> 
     let long = names.zip(checksums).filter_map(|(name, checksum)| {
         Some((core::str::from_utf8(name).ok()?, u32::from_le_bytes(*checksum)))
     });
-    short.chain(long)
+    short.chain(long).filter(|(name, _)| *name != NO_IMPORT)
 }
 
 /// An import with another checksum than whoever exports it.
@@ -60,6 +65,18 @@ pub struct Mismatch<'a> {
     pub wanted: u32,
     /// The exporter's.
     pub found: u32,
+}
+
+impl Mismatch<'_> {
+    /// Why a module is refused that was built against another `owner` of the symbol.
+    #[must_use]
+    pub fn told(&self, owner: &str) -> String {
+        let Self { name, wanted, found } = self;
+        format!(
+            "built with version {wanted:#010x} of {name}, but {owner} has {found:#010x}; \
+             build both for one kernel, or use --force"
+        )
+    }
 }
 
 /// The first import whose checksum is not the one that `checksum_of` gives.
@@ -121,6 +138,76 @@ pub fn judge(vermagic: Option<&str>) -> Fit {
     };
     let note = "but structures are laid out here as in Debian's 6.1, for SMP mod_unload";
     Fit::Note(format!("built for Linux {release} {which} {word}, {note}"))
+}
+
+/// What is said of a module while it is loaded: of its vermagic, and of the places of
+/// the per-CPU block that its code uses.
+///
+/// # Errors
+/// Why it is refused.
+pub fn notes(object: &Object<'_>) -> Result<Vec<String>, String> {
+    let mut notes = Vec::new();
+    let vermagic = Modinfo::of(object).get("vermagic");
+    match judge(vermagic) {
+        Fit::Fits => {}
+        Fit::Note(note) => {
+            notes.push(format!("{note}; loaded all the same (should it fault, build it for 6.1)"))
+        }
+        Fit::Unfit(why) => return Err(format!("{why}, or use --force")),
+    }
+    let ours = vermagic.is_none_or(|vermagic| vermagic.starts_with("tocsin"));
+    if !ours
+        && paca_use::code_len(object) <= paca_use::LOOKED_AT_MAX
+        && let Some(places) = paca_use::listed(object)
+    {
+        let what = "reaches into the per-CPU block where Tocsin keeps its own";
+        notes.push(format!("{what}: {places}"));
+    }
+    Ok(notes)
+}
+
+/// What is said of a module without a licence.
+#[must_use]
+pub fn unlicensed(object: &Object<'_>) -> Option<&'static str> {
+    let none = Modinfo::of(object).licence().is_empty();
+    none.then_some("no MODULE_LICENSE, so no exports for GPL-compatible modules")
+}
+
+/// What `modinfo` adds to the file's own words, as keys and texts. `mismatch` is the
+/// first import that another module has in another version, and that module.
+#[must_use]
+pub fn explain(
+    object: &Object<'_>,
+    mismatch: Option<(Mismatch<'_>, &str)>,
+) -> Vec<(&'static str, String)> {
+    let mut rows = Vec::new();
+    let vermagic = Modinfo::of(object).get("vermagic");
+    if vermagic.is_some_and(|vermagic| !vermagic.starts_with("tocsin")) {
+        let fits = match judge(vermagic) {
+            Fit::Fits => "built for Linux 6.1, whose layouts are used here".into(),
+            Fit::Note(note) => note,
+            Fit::Unfit(why) => format!("no: {why}"),
+        };
+        rows.push(("fits", fits));
+    }
+    let count = imports(object).count();
+    let (counted, none) = match count {
+        1 => ("1 import with a checksum".into(), "which does not differ"),
+        _ => (format!("{count} imports with checksums"), "none differs"),
+    };
+    match mismatch {
+        _ if count == 0 => {}
+        Some((Mismatch { name, .. }, owner)) => {
+            rows.push(("versions", format!("{counted}; {name} is another than {owner}'s")));
+        }
+        None => {
+            rows.push(("versions", format!("{counted}, {none} from a loaded module's")));
+        }
+    }
+    if let Some(places) = paca_use::listed(object) {
+        rows.push(("paca", format!("uses places of Tocsin's own: {places}")));
+    }
+    rows
 }
 
 #[cfg(test)]

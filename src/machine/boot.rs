@@ -72,8 +72,6 @@ unsafe extern "C" {
     static _ksyms_start: u8;
     static _ksyms_end: u8;
     static __toc_start: u8;
-    static _patchable_start: u8;
-    static _patchable_end: u8;
     static _ool_start: u8;
     static _ool_end: u8;
 }
@@ -185,14 +183,6 @@ pub fn is_code(at: Vaddr) -> bool {
 pub fn island() -> (Vaddr, Vaddr) {
     let end = stubs().1;
     (end.offset(-0x2000), end)
-}
-
-/// The global entries of the kernel's functions that begin with room for a branch.
-pub fn patchable() -> &'static [u64] {
-    let (start, end) = (symbol!(_patchable_start), symbol!(_patchable_end));
-    // SAFETY: the linker script puts the two symbols round one section of aligned
-    // doublewords, which the start of the image has relocated; never written again.
-    unsafe { core::slice::from_raw_parts(start.0 as *const u64, end.since(start) as usize / 8) }
 }
 
 /// The packed symbols of the kernel (`ksyms`); all zero if the build left them out.

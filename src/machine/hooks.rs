@@ -6,7 +6,7 @@ use core::arch::global_asm;
 use core::mem::{offset_of, size_of};
 use core::sync::atomic::AtomicU64;
 
-use super::boot;
+use super::{boot, trigger};
 use crate::addr::Vaddr;
 use crate::isa::patch_class::PatchClass;
 use crate::machine::paca::{self, GRAPH_BYTES, GraphEntry, Paca, ProbeEntry, ShadowEntry};
@@ -22,14 +22,19 @@ unsafe extern "C" {
     fn mcount_late_door();
     fn graph_hook();
     fn graph_late();
+    fn graph_late_many();
     fn hook_many();
     fn probe_return();
     fn probe_text_start();
     fn probe_text_end();
+    fn probe_asked();
     fn graph_return();
     fn graph_return_root();
     fn graph_return_seed();
     fn graph_return_mute();
+    fn graph_return_wide();
+    fn graph_return_wide_root();
+    fn graph_return_wide_mute();
     fn sibling_call();
     fn shadow_return();
     fn sibling_overflow();
@@ -42,6 +47,8 @@ global_asm!(
     RING_BASE = const offset_of!(Paca, ring_base),
     RING_HEAD = const offset_of!(Paca, ring_head),
     RING_MASK = const offset_of!(Paca, ring_mask),
+    RING_LIMIT = const offset_of!(Paca, ring_limit),
+    RING_DROPPED = const offset_of!(Paca, ring_dropped),
     RECORD_SHIFT = const record::SIZE.ilog2(),
     RECORD_TIME = const record::TIME,
     RECORD_IP = const record::IP,
@@ -69,7 +76,9 @@ global_asm!(
     BLOCK_FLAGS = const offset_of!(Block, flags),
     BLOCK_MISSED = const offset_of!(Block, missed),
     BLOCK_NEXT = const offset_of!(Block, next),
+    BLOCK_POOL = const offset_of!(Block, pool),
     PAYLOAD = const offset_of!(Paca, payload),
+    PAYLOAD_OWNER = const record::OWNER_WORD % record::WORDS * 8,
     PLANE = const offset_of!(Paca, plane),
     PROBE_SP = const offset_of!(Paca, probe_sp),
     PROBE_LIMIT = const offset_of!(Paca, probe_limit),
@@ -78,6 +87,7 @@ global_asm!(
     PROBE_LR = const offset_of!(ProbeEntry, lr),
     PROBE_R1 = const offset_of!(ProbeEntry, r1),
     PROBE_BLOCK = const offset_of!(ProbeEntry, block),
+    PROBE_TAKEN = const paca::PROBE_TAKEN,
     PROBE_IP = const offset_of!(ProbeEntry, ip),
     TOOL_ROOT = const Special::ROOT.bits(),
     TOOL_MUTE = const Special::MUTE.bits(),
@@ -102,7 +112,10 @@ global_asm!(
 pub fn contains(at: Vaddr) -> bool {
     let (start, end) = (hook_text_start as *const () as u64, hook_text_end as *const () as u64);
     let (stubs, stubs_end) = boot::stubs();
-    (start..end).contains(&at.0) || is_probe(at) || (stubs..stubs_end).contains(&at)
+    (start..end).contains(&at.0)
+        || is_probe(at)
+        || trigger::contains(at)
+        || (stubs..stubs_end).contains(&at)
 }
 
 /// True if the address lies in what asks the kernel for a probe.
@@ -123,16 +136,17 @@ pub struct Tool {
 /// The words that put one tool in another's place: the doors of early and of late
 /// sites. Those that stay are left out.
 pub fn change_tool(from: Tool, to: Tool) -> impl Iterator<Item = Edit> {
-    let [hook, many, late] =
-        [graph_hook as *const (), hook_many as *const (), graph_late as *const ()];
+    let [hook, many] = [graph_hook as *const (), hook_many as *const ()];
+    let [late, late_many] = [graph_late as *const (), graph_late_many as *const ()];
     let early_word = move |door, tool: Tool| match tool {
         Tool { many: true, .. } => to_hook(door, many),
         Tool { graph: true, .. } => to_hook(door, hook),
         Tool { .. } => PatchClass::NOP,
     };
-    let late_word = move |door, tool: Tool| match tool.graph {
-        true => to_hook(door, late),
-        false => PatchClass::NOP,
+    let late_word = move |door, tool: Tool| match tool {
+        Tool { graph: false, .. } => PatchClass::NOP,
+        Tool { many: true, .. } => to_hook(door, late_many),
+        Tool { .. } => to_hook(door, late),
     };
     let door = Vaddr(mcount_door as *const () as u64);
     let early = Edit::new(door, early_word(door, from), early_word(door, to));
@@ -150,16 +164,39 @@ pub fn graph_return_address() -> Vaddr {
     Vaddr(graph_return as *const () as u64)
 }
 
-/// Has calls that begin from now on, on the CPU with this PACA, return by the way that
-/// the seed's kernel had (`wrong`), which believes r2; or by the right one.
-pub fn set_graph_return(paca: Vaddr, wrong: bool) {
-    let seed = Vaddr(graph_return_seed as *const () as u64);
-    paca::set_graph_return_of(paca, if wrong { seed } else { graph_return_address() });
+/// How calls return that the graph tracer has entered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Return {
+    /// With a record.
+    Plain,
+    /// With a record if the ring has room, and the result beside it if there is room.
+    Wide,
+    /// By the way that the seed's kernel had, which believes r2.
+    Seed,
 }
+
+/// Has calls that begin from now on, on the CPU with this PACA, return by another way.
+pub fn set_graph_return(paca: Vaddr, way: Return) {
+    let to = match way {
+        Return::Plain => graph_return as *const (),
+        Return::Wide => graph_return_wide as *const (),
+        Return::Seed => graph_return_seed as *const (),
+    };
+    paca::set_graph_return_of(paca, Vaddr(to as u64));
+}
+
+// Beside an entry the hook writes r3 to r7 and r8, four and two in a plane, and the
+// owner in the second.
+const _: () = assert!(record::GRAPH_ARGS == 6 && record::OWNER_WORD / record::WORDS == 1);
 
 /// Where functions return to while a probe waits for that.
 pub fn probe_return_address() -> Vaddr {
     Vaddr(probe_return as *const () as u64)
+}
+
+/// Where the kernel's answer to a probe returns to.
+pub fn probe_asked_address() -> Vaddr {
+    Vaddr(probe_asked as *const () as u64)
 }
 
 /// True for an address that stands for an entry of the graph stack.
@@ -169,6 +206,9 @@ pub fn is_graph_return(at: Vaddr) -> bool {
         graph_return_root as *const (),
         graph_return_mute as *const (),
         graph_return_seed as *const (),
+        graph_return_wide as *const (),
+        graph_return_wide_root as *const (),
+        graph_return_wide_mute as *const (),
     ];
     places.into_iter().any(|place| at == Vaddr(place as u64))
 }

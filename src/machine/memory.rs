@@ -121,20 +121,14 @@ static HEAP: KernelHeap = KernelHeap {
     start: AtomicUsize::new(0),
 };
 
-// SAFETY: `Heap` hands out disjoint blocks of the range it was given, under a
-// lock; growing adds memory behind it that nobody else has (`init`).
-unsafe impl GlobalAlloc for KernelHeap {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        if paca::reporting() {
-            return scratch::alloc(layout);
-        }
-        let mut heap = self.heap.lock();
+impl KernelHeap {
+    /// A block of memory that the heap takes for it; null if there is none.
+    #[cold]
+    #[inline(never)]
+    fn alloc_above(&self, heap: &mut Heap, layout: Layout) -> *mut u8 {
+        let step = layout.size().saturating_add(layout.align()).next_multiple_of(HEAP_STEP);
+        let limit = self.limit.load(Ordering::Relaxed);
         loop {
-            if let Ok(block) = heap.allocate_first_fit(layout) {
-                return block.as_ptr();
-            }
-            let step = layout.size().saturating_add(layout.align()).next_multiple_of(HEAP_STEP);
-            let limit = self.limit.load(Ordering::Relaxed);
             if heap.bottom().is_null() || limit.saturating_sub(heap.top() as usize) < step {
                 return core::ptr::null_mut();
             }
@@ -144,9 +138,26 @@ unsafe impl GlobalAlloc for KernelHeap {
             {
                 return core::ptr::null_mut();
             }
-            // SAFETY: the memory up to `limit` was set aside for the heap,
-            // and is mapped.
+            // SAFETY: the memory up to `limit` was set aside for the heap, and is mapped.
             unsafe { heap.extend(step) };
+            if let Ok(block) = heap.allocate_first_fit(layout) {
+                return block.as_ptr();
+            }
+        }
+    }
+}
+
+// SAFETY: `Heap` hands out disjoint blocks of the range it was given, under a
+// lock; growing adds memory behind it that nobody else has (`init`).
+unsafe impl GlobalAlloc for KernelHeap {
+    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
+        if paca::reporting() {
+            return scratch::alloc(layout);
+        }
+        let mut heap = self.heap.lock();
+        match heap.allocate_first_fit(layout) {
+            Ok(block) => block.as_ptr(),
+            Err(()) => self.alloc_above(&mut heap, layout),
         }
     }
 
@@ -406,10 +417,11 @@ pub fn begins_with(facts: &MachineFacts, start: Vaddr, len: u64, magic: &[u8]) -
     copied == magic.len() && found == magic
 }
 
-/// Bytes that the firmware loaded and that nobody writes: the initrd.
+/// Bytes that the firmware loaded, or that were read from the boot medium, and that
+/// nobody writes.
 ///
-/// The range must be the one in [`MachineFacts::initrd`]; it is checked to be RAM
-/// that lies behind the image and before the heap.
+/// The range must be the one in [`MachineFacts::initrd`], or one of `bootfiles`; it is
+/// checked to be RAM that lies behind the image and before the heap.
 pub fn initrd_bytes(start: Vaddr, len: u64) -> &'static [u8] {
     let (_, image_end) = super::boot::image();
     let heap = HEAP.heap.lock().bottom() as u64;
@@ -417,14 +429,6 @@ pub fn initrd_bytes(start: Vaddr, len: u64) -> &'static [u8] {
     // SAFETY: RAM between the image and the heap, which no allocator owns, so
     // it is never written while the kernel runs.
     unsafe { core::slice::from_raw_parts(start.0 as *const u8, len as usize) }
-}
-
-/// Bytes that were read from the boot medium and that nobody writes.
-///
-/// The range must be one of `bootfiles`; it is checked to be RAM that lies behind the
-/// image and before the heap.
-pub fn loaded_bytes(start: Vaddr, len: u64) -> &'static [u8] {
-    initrd_bytes(start, len)
 }
 
 /// Module memory: whole pages with one owner, given back when dropped.

@@ -1,8 +1,7 @@
 //! The kernel's own functions as call sites.
 //!
 //! `tools/rustc-patchable` has put a nop at the local entry of each of our Rust
-//! functions, and the linker a list of their global entries into the image. A
-//! site's stub is its own, like that of a patchable function of a module; but the
+//! functions; where functions begin, the packed symbols tell. A site's stub is its own, like that of a patchable function of a module; but the
 //! hook is near, so no profiling stub stands in between:
 //!
 //! ```text
@@ -25,6 +24,8 @@ use super::{boot, hooks, memory};
 use crate::addr::Vaddr;
 use crate::isa::well_known::{MFLR_R0, MTLR_R0};
 use crate::isa::{Insn, branch};
+use crate::ksyms::Kind;
+use crate::ksyms::decode::Table;
 
 /// Bytes of a site's stub.
 const STUB_BYTES: i64 = 16;
@@ -55,21 +56,30 @@ fn local_entry(entry: Vaddr) -> Vaddr {
     if sets_toc { entry.offset(8) } else { entry }
 }
 
-/// The functions in the order of the linker's list, each with its stub.
-fn listed() -> impl Iterator<Item = OwnSite> {
-    let first = boot::stubs().0;
-    let places = (0..).map(move |index| first.offset(index * STUB_BYTES));
-    boot::patchable().iter().zip(places).map(|(entry, stub)| {
-        let entry = Vaddr(*entry);
-        OwnSite { site: local_entry(entry), entry, stub }
-    })
+/// Visits the functions that begin with a nop, by rising address, each with its stub. To
+/// be asked for as long as none is on.
+fn each(visit: &mut dyn FnMut(OwnSite)) {
+    let (image, mut stub) = (boot::image().0, boot::stubs().0);
+    let mut before = None;
+    for function in Table::parse(boot::ksyms()).unwrap_or(Table::EMPTY).packed() {
+        let entry = image.offset(function.offset.into());
+        // Functions with equal bodies are one, under several names.
+        if function.kind != Kind::Text || before.replace(entry) == Some(entry) {
+            continue;
+        }
+        let site = local_entry(entry);
+        if word(site) == Insn::NOP {
+            visit(OwnSite { site, entry, stub });
+            stub = stub.offset(STUB_BYTES);
+        }
+    }
 }
 
 /// Writes the stub of every site. Called once, while nothing is protected yet.
 pub fn make_stubs() {
     let (start, end) = boot::stubs();
     let mcount = hooks::mcount_address();
-    for OwnSite { site, stub, .. } in listed() {
+    each(&mut |OwnSite { site, stub, .. }| {
         let words = [
             Ok(MFLR_R0),
             branch::bl(stub.offset(4), mcount),
@@ -83,12 +93,14 @@ pub fn make_stubs() {
             // nobody runs them before the first site is on.
             unsafe { (at.0 as *mut u32).write_volatile(word.0) };
         }
-    }
+    });
     memory::publish_code(start, end.since(start).cast_unsigned());
 }
 
-/// Every function that can be traced, by rising address of its site: as the compiler
-/// lists them. (The table refuses sites in another order.)
+/// Every function that can be traced, by rising address of its site. (The table
+/// refuses sites in another order.)
 pub fn sites() -> Vec<OwnSite> {
-    listed().filter(|own| word(own.site) == Insn::NOP).collect()
+    let mut sites = Vec::new();
+    each(&mut |site| sites.push(site));
+    sites
 }

@@ -121,13 +121,17 @@ pub struct GraphEntry {
 pub struct ProbeEntry {
     /// Where the call returns to.
     pub lr: u64,
-    /// r1 of the caller: names the frame for the unwinder.
+    /// r1 of the caller: names the frame for the unwinder. [`PROBE_TAKEN`] may be set.
     pub r1: u64,
     /// Address of the probe's block ([`crate::machine::probes`]).
     pub block: u64,
     /// What the block said of its probe when the call began.
     pub ip: u64,
 }
+
+/// Of [`ProbeEntry::r1`], which is a multiple of 16: the call counts among those that its
+/// probe may wait for, and is to be given back.
+pub const PROBE_TAKEN: u64 = 1;
 
 /// Entries of one CPU's stack of probes.
 pub const PROBE_ENTRIES: usize = 256;
@@ -282,7 +286,11 @@ pub struct Paca {
     pub texts: u64,
     /// Bytes of texts that were ever kept.
     pub texts_head: u64,
-    _pad1272: [u8; 2312 - 1272],
+    /// From this number on records are not written, for the ring is full.
+    pub ring_limit: u64,
+    /// How many were not.
+    pub ring_dropped: u64,
+    _pad1288: [u8; 2312 - 1288],
     /// Linux 6.1's "current task".
     _current: u64,
     _pad2320: [u8; 3192 - 2320],
@@ -371,7 +379,7 @@ unsafe fn fill<const N: usize, const G: usize>(
     fields.emergency_high = emergency_high.0;
     fields.kernel_msr = super::spr::kernel_msr();
     fields.hardware = hardware.into();
-    fields.stop_at = u64::MAX;
+    (fields.stop_at, fields.ring_limit) = (u64::MAX, u64::MAX);
     fields._current_new = task;
     fields._current = task;
     fields._canary_new = CANARY;
@@ -553,6 +561,12 @@ pub fn ring_head_of(paca: Vaddr) -> &'static AtomicU64 {
     field_of(paca, offset_of!(Paca, ring_head))
 }
 
+/// The number from which on the CPU with this PACA writes no records, and how many it
+/// has not written for that.
+pub fn ring_limit_of(paca: Vaddr) -> (&'static AtomicU64, &'static AtomicU64) {
+    (field_of(paca, offset_of!(Paca, ring_limit)), field_of(paca, offset_of!(Paca, ring_dropped)))
+}
+
 /// Sets the ring of the CPU with this PACA: mask first, then the base, which
 /// switches it on (or off, if 0).
 pub fn set_ring_of(paca: Vaddr, base: u64, mask: u64) {
@@ -568,8 +582,8 @@ pub fn set_ring_of(paca: Vaddr, base: u64, mask: u64) {
 /// Says where the planes beside the ring of the CPU with this PACA are, and how many
 /// bytes each has.
 pub fn set_payload_of(paca: Vaddr, base: u64, plane: u64) {
-    field_of(paca, offset_of!(Paca, payload)).store(base, Ordering::Release);
     field_of(paca, offset_of!(Paca, plane)).store(plane, Ordering::Release);
+    field_of(paca, offset_of!(Paca, payload)).store(base, Ordering::Release);
 }
 
 /// Gives the CPU with this PACA a stack of probes, if it has none.
@@ -600,7 +614,7 @@ pub fn probe_entries() -> impl Iterator<Item = ProbeEntry> + Clone {
         let field = |offset: usize| memory::read_u64(entry.offset(offset as i64));
         Some(ProbeEntry {
             lr: field(offset_of!(ProbeEntry, lr))?,
-            r1: field(offset_of!(ProbeEntry, r1))?,
+            r1: field(offset_of!(ProbeEntry, r1))? & !PROBE_TAKEN,
             block: field(offset_of!(ProbeEntry, block))?,
             ip: field(offset_of!(ProbeEntry, ip))?,
         })
@@ -617,7 +631,13 @@ pub fn probe_mark() -> u64 {
 /// does whoever has taken the ring away.
 #[inline(always)]
 pub fn rewind_probes(mark: u64) {
-    write!(probe_sp, if mark == 0 { read!(probe_base) } else { mark });
+    let mark = if mark == 0 { read!(probe_base) } else { mark };
+    let mut place = read!(probe_sp);
+    while place > mark {
+        place -= size_of::<ProbeEntry>() as u64;
+        super::probes::forget(Vaddr(place));
+    }
+    write!(probe_sp, mark);
     write!(ring_base, read!(ring_wanted));
 }
 

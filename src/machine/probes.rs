@@ -14,6 +14,7 @@
 //!   recorded, and no probe fires in it. It allocates nothing and takes no lock.
 
 use alloc::boxed::Box;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::arch::global_asm;
 use core::mem::{offset_of, size_of};
@@ -25,8 +26,10 @@ use super::paca::{self, PROBE_ENTRIES, Paca, ProbeEntry, read};
 use super::spr::timebase;
 use crate::addr::Vaddr;
 use crate::trace::probes::Special;
-use crate::trace::probes::program::{self, Machine, Step};
+use crate::trace::probes::filter::Filter;
+use crate::trace::probes::program::{self, Machine, Shape, Step, TEXT_MAX};
 use crate::trace::record::{self, PAYLOAD_WORDS, payload_place};
+use crate::trace::ring;
 
 global_asm!(
     include_str!("../../boot/probe.S"),
@@ -94,19 +97,28 @@ pub struct Block {
     pub(super) next: AtomicU64,
     /// Address of a [`Fetcher`], if it is slow.
     fetcher: AtomicU64,
-    spare: AtomicU64,
+    /// Address of `left` in the first block, if so many calls only are waited for.
+    pub(super) pool: AtomicU64,
+    /// How many more may be under way.
+    left: AtomicU64,
 }
-const _: () = assert!(offset_of!(Block, hits) == 0 && size_of::<Block>() == 64);
+const _: () = assert!(offset_of!(Block, hits) == 0);
 
 /// Of [`Block::flags`], in the nibble that `mtocrf` takes: it waits for the return.
 const RETURN: u64 = 1 << 31;
 /// The kernel fetches what it records.
 const SLOW: u64 = 1 << 30;
+/// So many calls only are waited for.
+const LIMITED: u64 = 1 << 29;
 
-/// What is fetched, and where the function is.
-struct Fetcher {
-    steps: Vec<Step>,
-    site: Vaddr,
+/// What the kernel does for a probe.
+pub struct Fetcher {
+    /// What is fetched.
+    pub steps: Vec<Step>,
+    /// The address of the call site.
+    pub site: Vaddr,
+    /// Which records are kept, and how they are read.
+    pub filter: Option<(Arc<Filter>, Arc<Shape>)>,
 }
 
 /// What a probe is to its blocks.
@@ -115,8 +127,10 @@ pub struct Setup {
     pub ip: u64,
     /// It waits for returns.
     pub at_return: bool,
-    /// What the kernel is to fetch, if the hook cannot; and the address of the call site.
-    pub fetch: Option<(Vec<Step>, Vaddr)>,
+    /// Of so many calls at once; 0 is as many as there is room for.
+    pub active: u16,
+    /// What the kernel is to fetch, if the hook cannot.
+    pub fetch: Option<Fetcher>,
 }
 
 /// A probe's blocks, one for each CPU.
@@ -132,12 +146,14 @@ pub fn new_blocks(cpus: usize) -> Option<Blocks> {
 
 /// Makes the blocks those of a probe, with counts of 0.
 pub fn set_up(blocks: Blocks, setup: Setup) {
-    let Setup { ip, at_return, fetch } = setup;
-    let flags = if at_return { RETURN } else { 0 } | if fetch.is_some() { SLOW } else { 0 };
-    let fetcher = match fetch {
-        Some((steps, site)) => Box::into_raw(Box::new(Fetcher { steps, site })) as u64,
-        None => 0,
-    };
+    let Setup { ip, at_return, active, fetch } = setup;
+    let flag = |on, flag| if on { flag } else { 0 };
+    let flags = flag(at_return, RETURN) | flag(fetch.is_some(), SLOW) | flag(active > 0, LIMITED);
+    let fetcher = fetch.map_or(0, |fetch| Box::into_raw(Box::new(fetch)) as u64);
+    let pool = blocks.first().map_or(0, |block| {
+        block.left.store(active.into(), Ordering::Relaxed);
+        core::ptr::from_ref(&block.left) as u64
+    });
     let old = blocks.first().map_or(0, |block| block.fetcher.load(Ordering::Relaxed));
     for block in blocks {
         block.return_ip.store(0, Ordering::Relaxed);
@@ -145,6 +161,7 @@ pub fn set_up(blocks: Blocks, setup: Setup) {
         block.missed.store(0, Ordering::Relaxed);
         block.next.store(0, Ordering::Relaxed);
         block.fetcher.store(fetcher, Ordering::Relaxed);
+        block.pool.store(pool, Ordering::Relaxed);
         block.flags.store(flags, Ordering::Relaxed);
         block.ip.store(ip, Ordering::Release);
     }
@@ -178,6 +195,27 @@ pub fn address(blocks: Blocks, cpu: usize) -> u64 {
     blocks.get(cpu).map_or(0, |block| core::ptr::from_ref(block) as u64)
 }
 
+/// The call with this entry on a stack of probes does not return: if it was one of so
+/// many that its probe waits for, another one may be.
+#[optimize(size)]
+pub fn forget(entry: Vaddr) {
+    let field = |offset: usize| memory::read_u64(entry.offset(offset as i64)).unwrap_or_default();
+    let [r1, block, ip] = [
+        field(offset_of!(ProbeEntry, r1)),
+        field(offset_of!(ProbeEntry, block)),
+        field(offset_of!(ProbeEntry, ip)),
+    ];
+    if r1 & paca::PROBE_TAKEN != 0 {
+        // SAFETY: `PUSH_PROBE` has put there the address of a block, which is for ever.
+        let block = unsafe { &*(block as *const Block) };
+        if block.ip.load(Ordering::Relaxed) == ip {
+            let pool = block.pool.load(Ordering::Relaxed) as *const AtomicU64;
+            // SAFETY: `set_up` has put there the address of a field of such a block.
+            unsafe { &*pool }.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
 /// Hits and misses on all CPUs.
 pub fn counts(blocks: Blocks) -> (u64, u64) {
     let sum = |count: fn(&Block) -> &AtomicU64| {
@@ -187,11 +225,12 @@ pub fn counts(blocks: Blocks) -> (u64, u64) {
 }
 
 /// Where the function goes on, and where it returns to, whose probe asks the kernel with
-/// the frame at `stack`, to which `at` returns; `None` if that is no such frame.
+/// the frame at `stack`, to which `at` returns; `None` if that is no such frame, or one
+/// that is not filled in yet.
 pub fn goes_on(at: Vaddr, stack: Vaddr) -> Option<[Vaddr; 2]> {
     let field = |offset: usize| memory::read_u64(stack.offset(offset as i64)).map(Vaddr);
     let places = || Some([field(offset_of!(Frame, ctr))?, field(offset_of!(Frame, lr))?]);
-    hooks::is_probe(at).then(places).flatten()
+    (at == hooks::probe_asked_address()).then(places).flatten()
 }
 
 /// Bytes of texts that a CPU keeps.
@@ -235,13 +274,28 @@ const LENGTH_BITS: u32 = 16;
 
 /// A text that the CPU with this PACA has kept, if it is still there.
 pub fn text(paca: Vaddr, kept: u64) -> Option<Vec<u8>> {
-    let (texts, head) = texts_of(paca)?;
-    let (start, len) = (kept >> LENGTH_BITS, kept & ((1 << LENGTH_BITS) - 1));
-    let bytes = (start..start + len)
-        .map(|at| texts[at as usize % TEXTS_BYTES].load(Ordering::Relaxed))
-        .collect();
+    let (_, head) = texts_of(paca)?;
+    let mut bytes = [0; TEXT_MAX];
+    let len = copy_text(paca, kept, &mut bytes);
     fence(Ordering::Acquire);
-    (head.load(Ordering::Relaxed).wrapping_sub(start) <= TEXTS_BYTES as u64).then_some(bytes)
+    let is_there = head.load(Ordering::Relaxed).wrapping_sub(kept >> LENGTH_BITS);
+    let text = bytes.get(..len).filter(|_| is_there <= TEXTS_BYTES as u64);
+    text.map(<[u8]>::to_vec)
+}
+
+/// Copies it, and says how long it is.
+fn copy_text(paca: Vaddr, kept: u64, to: &mut [u8; TEXT_MAX]) -> usize {
+    let Some((texts, _)) = texts_of(paca) else { return 0 };
+    let (start, len) = (kept >> LENGTH_BITS, kept as usize & ((1 << LENGTH_BITS) - 1));
+    for (at, byte) in (start..).zip(to.iter_mut().take(len)) {
+        *byte = texts[at as usize % TEXTS_BYTES].load(Ordering::Relaxed);
+    }
+    len.min(TEXT_MAX)
+}
+
+/// What runs on a CPU, as traces name it.
+pub const fn task_of(cpu: u16) -> &'static str {
+    if cpu == 0 { "shell" } else { "job" }
 }
 
 /// The machine as a program sees it.
@@ -286,13 +340,26 @@ extern "C" fn fired(block: &Block, registers: &Registers, ring: u64) {
     let at_return = block.flags.load(Ordering::Relaxed) & RETURN != 0;
     let nip = if at_return { Vaddr(registers.lr) } else { fetcher.site };
     let mut words = [0; PAYLOAD_WORDS];
+    let texts = paca::texts_of(paca::r13()).1.load(Ordering::Relaxed);
     program::run(&fetcher.steps, &registers.gpr, &Here { registers, nip }, &mut words);
     block.hits.fetch_add(1, Ordering::Relaxed);
+    if let Some((filter, shape)) = &fetcher.filter {
+        let kept = |kept, to: &mut [u8; TEXT_MAX]| copy_text(paca::r13(), kept, to);
+        let task = task_of(paca::cpu_number());
+        if !filter.passes(shape, &words, &kept, (fetcher.site.0, task)) {
+            // Nobody will ask for its texts.
+            paca::texts_of(paca::r13()).1.store(texts, Ordering::Relaxed);
+            return;
+        }
+    }
 
     let slots = read!(ring_mask) as usize + 1;
     let planes = read!(payload);
     let head = paca::ring_head_of(paca::r13());
-    let index = head.fetch_add(1, Ordering::Relaxed);
+    let Some(index) = ring::reserve(head, read!(ring_limit)) else {
+        paca::ring_limit_of(paca::r13()).1.fetch_add(1, Ordering::Relaxed);
+        return;
+    };
     fence(Ordering::Release);
     let slot = index as usize & (slots - 1);
     let store = |base: u64, word: usize, value: u64| {

@@ -2,7 +2,7 @@
 //!
 //! ```text
 //!  word        means                               in a register
-//!  17 0x11 -1  an integer                          its value
+//!  17 0x11 -1  an integer; U+00e7 is 0xe7          its value
 //!  "text"      these bytes and a NUL, writable     their address
 //!  hex:00ff    these bytes and a NUL, writable     their address
 //!  @64         64 zero bytes, printed afterwards   their address
@@ -43,7 +43,7 @@ impl fmt::Display for IntError {
     }
 }
 
-/// Reads decimal or `0x…` digits with an optional leading `-`.
+/// Reads decimal or `0x…` (or `U+…`) digits with an optional leading `-`.
 ///
 /// A negative number becomes its two's complement. A leading zero means nothing:
 /// there is no octal.
@@ -53,7 +53,7 @@ pub fn parse_int(word: &[u8]) -> Result<u64, IntError> {
         _ => (false, word),
     };
     let (radix, digits) = match digits {
-        [b'0', b'x', rest @ ..] => (16, rest),
+        [b'0', b'x', rest @ ..] | [b'U', b'+', rest @ ..] => (16, rest),
         _ => (10, digits),
     };
     if digits.is_empty() {
@@ -240,14 +240,27 @@ mod tests {
         assert_eq!(parse_int(b"-1"), Ok(u64::MAX));
         assert_eq!(parse_int(b"-0x10"), Ok(16u64.wrapping_neg()));
         assert_eq!(parse_int(b"-0"), Ok(0));
+        assert_eq!(parse_int(b"U+00C7"), Ok(0xc7));
         assert_eq!(parse_int(b"010"), Ok(10));
     }
 
     #[test]
     fn what_is_not_all_digits_is_no_integer() {
-        for word in
-            ["", "-", "0x", "-0x", "--1", "+1", "1a", "0xg", "0X1", " 1", "99999999999999999999x"]
-        {
+        for word in [
+            "",
+            "-",
+            "U+",
+            "u+1",
+            "0x",
+            "-0x",
+            "--1",
+            "+1",
+            "1a",
+            "0xg",
+            "0X1",
+            " 1",
+            "99999999999999999999x",
+        ] {
             assert_eq!(parse_int(word.as_bytes()), Err(IntError::NotAnInteger), "{word:?}");
         }
     }

@@ -191,6 +191,7 @@ impl Batch {
     }
 
     /// Runs a script again and again; an error if the run is to end there.
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn repeat(&mut self, repeat: &Repeat, host: &mut impl Host) -> Result<Outcome, Ending> {
         if self.depth == MAX_DEPTH {
             return Ok(Outcome::Failed(format!("more than {MAX_DEPTH} in one another (use two)")));

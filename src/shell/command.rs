@@ -285,13 +285,13 @@ pub enum StubChoice {
     Wrong,
 }
 
-/// `name=value` for a module.
+/// `name=value` for a module, or `name`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Param {
     /// Left of the first `=`.
     pub name: String,
-    /// Right of it; may be empty.
-    pub value: Vec<u8>,
+    /// Right of it, perhaps empty; without `=` none, which says that it is true.
+    pub value: Option<Vec<u8>>,
 }
 
 /// A function by name, or any address.
@@ -325,6 +325,8 @@ pub enum TraceAction {
     Return(Vec<String>),
     /// Take an event away, or all for `*`.
     Unprobe(String),
+    /// Switch options, or list them if none is named.
+    Set(Vec<String>),
     /// Stop tracing; what was recorded stays.
     Off,
     /// Print what was recorded.

@@ -135,6 +135,7 @@ impl Editor {
         Event::None
     }
 
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn plain_key(&mut self, byte: u8, echo: &mut dyn FnMut(&[u8])) -> Event {
         match byte {
             b'\r' | b'\n' => {
@@ -170,6 +171,7 @@ impl Editor {
     }
 
     /// `ESC [ number final`, or `ESC O final`.
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn special_key(&mut self, number: u8, last: u8, echo: &mut dyn FnMut(&[u8])) {
         match (last, number) {
             (b'A', _) => self.walk_history(self.shown.wrapping_sub(1), echo),
@@ -222,6 +224,7 @@ impl Editor {
         back(columns(&self.line[self.cursor..]), echo);
     }
 
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn delete(&mut self, from: usize, to: usize, echo: &mut dyn FnMut(&[u8])) {
         if from == to {
             return echo(b"\x07");
@@ -244,6 +247,7 @@ impl Editor {
     }
 
     /// Shows history entry `to`, or the person's own line one past the newest.
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn walk_history(&mut self, to: usize, echo: &mut dyn FnMut(&[u8])) {
         if to > MAX_HISTORY || self.history.get(to).is_some_and(Vec::is_empty) {
             return echo(b"\x07");

@@ -111,7 +111,7 @@ pub enum Problem {
         /// The word.
         word: Vec<u8>,
     },
-    /// `name=value` is needed here.
+    /// `name=value` or `name` is needed here.
     BadParam {
         /// The word.
         word: Vec<u8>,
@@ -154,6 +154,9 @@ impl fmt::Display for Problem {
                 write!(f, "{}: not an option here (usage: {usage})", Shown(word))
             }
             Self::BadInt { what, word, why } => write!(f, "{what} {}: {why}", Shown(word)),
+            Self::OutOfRange { what, word, low, high: u64::MAX } => {
+                write!(f, "{what} {}: out of range (use {low} or more)", Shown(word))
+            }
             Self::OutOfRange { what, word, low, high } => {
                 write!(f, "{what} {}: out of range (use {low} to {high})", Shown(word))
             }
@@ -174,7 +177,7 @@ impl fmt::Display for Problem {
                 Shown(word)
             ),
             Self::BadParam { word } => {
-                write!(f, "{}: not a parameter (write name=value)", Shown(word))
+                write!(f, "{}: not a parameter (write name=value, or name)", Shown(word))
             }
             Self::BadRedirect => f.write_str(
                 "exactly one file must follow > (write `> FILE` with a blank; quote a plain \">\")",

@@ -138,9 +138,16 @@ impl<'a> Words<'a> {
         address(word).map(Target::Addr)
     }
 
-    /// Every word left, as `name=value`.
+    /// Every word left, as `name=value` or `name`.
     fn params(&mut self) -> Result<Vec<Param>, Problem> {
-        self.words.by_ref().map(|word| param(&word.bytes)).collect()
+        let mut params = Vec::new();
+        while let Some(word) = self.next() {
+            params.push(match word {
+                [b'-', ..] => return Err(self.no_option(word)),
+                _ => param(word)?,
+            });
+        }
+        Ok(params)
     }
 
     /// Behind the options: a function's name, and every word left as its arguments.
@@ -165,6 +172,9 @@ impl<'a> Words<'a> {
     }
 
     fn extra(&self, word: &Word) -> Problem {
+        if !word.quoted && word.bytes.starts_with(b"-") {
+            return self.no_option(&word.bytes);
+        }
         Problem::Extra { word: word.bytes.clone(), usage: self.usage }
     }
 }
@@ -178,12 +188,11 @@ fn address(word: &[u8]) -> Result<Vaddr, Problem> {
 }
 
 fn param(word: &[u8]) -> Result<Param, Problem> {
-    let bad = || Problem::BadParam { word: word.to_vec() };
-    let at = word.iter().position(|&b| b == b'=').ok_or_else(bad)?;
-    let (name, value) = word.split_at(at);
+    let (name, value) = word.split_at(word.iter().position(|&b| b == b'=').unwrap_or(word.len()));
+    let bad = |_| Problem::BadParam { word: word.to_vec() };
     Ok(Param {
-        name: error::name("param", name).map_err(|_| bad())?,
-        value: value.strip_prefix(b"=").unwrap_or_default().to_vec(),
+        name: error::name("param", name).map_err(bad)?,
+        value: value.strip_prefix(b"=").map(<[u8]>::to_vec),
     })
 }
 
@@ -342,7 +351,10 @@ pub(super) fn sites(words: &mut Words<'_>) -> Result<Command, Problem> {
 }
 
 pub(super) fn audit(words: &mut Words<'_>) -> Result<Command, Problem> {
-    Ok(Command::Audit { verbose: words.option("-v"), rewrite: words.option("--rewrite") })
+    let mut verbose = words.option("-v");
+    let rewrite = words.option("--rewrite");
+    verbose |= words.option("-v");
+    Ok(Command::Audit { verbose, rewrite })
 }
 
 pub(super) fn journal(_: &mut Words<'_>) -> Result<Command, Problem> {
@@ -368,6 +380,7 @@ pub(super) fn trace(words: &mut Words<'_>) -> Result<Command, Problem> {
         b"probe" => TraceAction::Probe(globs(words)?),
         b"return" => TraceAction::Return(globs(words)?),
         b"unprobe" => TraceAction::Unprobe(words.name("EVENT")?),
+        b"set" => TraceAction::Set(globs(words)?),
         b"off" => TraceAction::Off,
         b"show" => TraceAction::Show,
         b"clear" => TraceAction::Clear,

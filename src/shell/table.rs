@@ -15,7 +15,7 @@ pub struct Entry {
     pub name: &'static str,
     /// Name and arguments; `[…]` may be left out.
     pub usage: &'static str,
-    /// What it does, in one line.
+    /// What it does, in one line; what only `help NAME` says is on more.
     pub help: &'static str,
     /// A line that works as it stands.
     pub example: &'static str,
@@ -57,22 +57,26 @@ const fn entry(
 #[rustfmt::skip]
 pub static TABLE: &[Entry] = &[
     entry("insmod", parse::insmod,
-        "insmod NAME|PATH [--link-only] [--force] [--stubs=default|seed|linux|wrong] [param=value...]",
-        "load a module: relocate it, make its stubs, run its init function",
-        "insmod demo answer=7"),
+        "insmod NAME|PATH [--link-only] [--force] [--stubs=default|seed|linux|wrong] [param[=value]...]",
+        "load a module: relocate it, make its stubs, run its init function\n\
+         --link-only: missing names become traps, and nothing of it ever runs\n\
+         --force: also if its vermagic, checksums or namespaces do not fit\n\
+         --stubs=seed|linux: older shapes (docs/loading.md); wrong: spoils r2, for tests\n\
+         param: see modinfo; a bare name is true",
+        "insmod hello times=2"),
     entry("rmmod", parse::rmmod, "rmmod MOD",
         "unload a module that nothing uses", "rmmod demo"),
     entry("lsmod", parse::lsmod, "lsmod [-v]",
         "list loaded modules; -v shows sections and their addresses", "lsmod -v"),
     entry("modinfo", parse::modinfo, "modinfo NAME|PATH",
-        "show what a module file says about itself", "modinfo crc7"),
-    entry("modprobe", parse::modprobe, "modprobe NAME [param=value...]",
-        "load a module after the modules that it depends on", "modprobe xfs"),
+        "show what a module file says about itself", "modinfo hello"),
+    entry("modprobe", parse::modprobe, "modprobe NAME [param[=value]...]",
+        "load a module after the modules that it depends on", "modprobe pair_b"),
     entry("sym", parse::sym, "sym [MOD:]NAME|ADDR",
-        "show where a symbol is, or which symbol an address lies in", "sym crc7:crc7_be"),
+        "show where a symbol is, or which symbol an address lies in", "sym demo:answer"),
     entry("call", parse::call, "call [-c CPU] [-b] [-t SECONDS] [-n COUNT] [MOD:]NAME [ARG...]",
         "call a function and print r3; ARG is an integer, \"text\", hex:00ff, @SIZE or &NAME",
-        "call crc7_be 0 \"123456789\" 9"),
+        "call hello_greet \"you\""),
     entry("step", parse::step, "step [-a] [-t SECONDS] [-n COUNT] [MOD:]NAME [ARG...]",
         "call a function and show each instruction and what it changes; -a: the tracer's too",
         "step demo:answer"),
@@ -81,14 +85,14 @@ pub static TABLE: &[Entry] = &[
     entry("wait", parse::wait, "wait [JOB]",
         "wait for a job and print its result, or for all jobs", "wait 1"),
     entry("stop", parse::stop, "stop JOB",
-        "end a job at its next tick", "stop 1"),
+        "end a job at its next tick", "stop 2"),
     entry("buf", parse::buf, "buf NAME SIZE|\"text\"|hex:00ff",
         "make a buffer that stays; &NAME is its address", "buf key hex:000102ff"),
     entry("x", parse::examine, "x ADDR|&NAME [LEN]",
         "dump memory, 16 bytes a line; places that cannot be read are said, not fatal",
         "x &key 32"),
     entry("dis", parse::dis, "dis [MOD:]NAME|ADDR [COUNT]",
-        "disassemble a function, or COUNT instructions", "dis crc7:crc7_be 8"),
+        "disassemble a function, or COUNT instructions", "dis demo:answer 8"),
     entry("stubs", parse::stubs, "stubs MOD",
         "list a module's call stubs: address, kind, target", "stubs demo"),
     entry("sections", parse::sections, "sections MOD",
@@ -98,14 +102,14 @@ pub static TABLE: &[Entry] = &[
         "list a module's relocations, or those from N to LAST; N alone is explained",
         "relocs demo 20"),
     entry("sites", parse::sites, "sites [GLOB]",
-        "list call sites and the state of each", "sites demo:*"),
-    entry("audit", parse::audit, "audit [-v] [--rewrite]",
+        "list call sites and the state of each; GLOB may be a module", "sites demo:*"),
+    entry("audit", parse::audit, "audit [-v] [--rewrite], of all modules",
         "compare text, constants and relocated data with what they should be; -v: who patched; --rewrite: store call sites again",
         "audit -v"),
     entry("journal", parse::journal, "journal",
         "list changes to live text: who, when, why, how many words", "journal"),
-    entry("trace", parse::trace, "trace on [GLOB...] | graph [GLOB...] | probe [FUNCTION [ARG...]] | return FUNCTION [ARG...] | unprobe EVENT | off | show | clear | status",
-        "trace functions as they are entered; graph: and as they end, with how long they took (--return=seed first: by a way that believes r2); probe: with arguments ($arg1, +0($arg1):string ...), return: with the result; more by files (cat /sys/kernel/tracing/README)",
+    entry("trace", parse::trace, "trace on [GLOB...] | graph [GLOB...] | probe [FUNCTION [ARG...]] | return FUNCTION [ARG...] | unprobe EVENT | set [OPTION...] | off | show | clear | status",
+        "trace functions as they are entered; graph: and as they end, with how long they took (--return=seed first: by a way that believes r2); probe: with arguments ($arg1, +0($arg1):string ...), return: with the result; set: options (funcgraph-args, nooverwrite ...), all if none is named; more by files (cat /sys/kernel/tracing/README)",
         "trace on demo_* !demo_exit"),
     entry("livepatch", parse::livepatch,
         "livepatch enable MOD | disable MOD | force MOD | list | show [MOD] | transition | burn on|off",
@@ -115,25 +119,33 @@ pub static TABLE: &[Entry] = &[
         "list what modules have registered; for a kind or a name, with its fields and functions",
         "registered hash"),
     entry("hash", parse::hash, "hash NAME DATA [KEY]",
-        "digest of \"text\", hex:00ff, @SIZE zeros or &NAME by a registered hash",
+        "digest of \"text\", hex:00ff, @SIZE zeros or &NAME by a registered hash\n\
+         needs Debian's sha512_generic",
         "hash sha512 \"abc\""),
     entry("cipher", parse::cipher, "cipher [-d] NAME KEY DATA",
-        "encrypt (-d: decrypt) whole blocks, each by itself, by a registered cipher",
+        "encrypt (-d: decrypt) whole blocks, each by itself, by a registered cipher\n\
+         needs Debian's twofish_generic (modprobe)",
         "cipher twofish hex:00000000000000000000000000000000 @16"),
     entry("compress", parse::compress, "compress [-d] NAME DATA",
-        "compress (-d: decompress) by a registered compressor", "compress lz4 @4096"),
+        "compress (-d: decompress) by a registered compressor\n\
+         needs Debian's lz4 (modprobe)", "compress lz4 @4096"),
     entry("nls", parse::nls, "nls CHARSET DATA | nls CHARSET CODE...",
-        "bytes of a registered charset to Unicode, or Unicode to bytes; - where there is none",
-        "nls cp437 hex:80ff"),
+        "bytes of a registered charset to Unicode, or Unicode (U+00e7, 231) to bytes\n\
+         Debian's are nls_*",
+        "nls rot13 \"Uryyb\""),
     entry("keymap", parse::keymap, "keymap NAME",
-        "list a registered remote control: scan codes and keys", "keymap rc-hauppauge"),
+        "list a registered remote control: scan codes and keys\n\
+         needs Debian's rc-hauppauge", "keymap rc-hauppauge"),
     entry("search", parse::search, "search NAME PATTERN DATA",
-        "find a pattern in a text by a registered algorithm: each place, none inside another", "search kmp \"ana\" \"banana\""),
+        "find a pattern in a text by a registered algorithm\n\
+         needs Debian's ts_kmp", "search kmp \"ana\" \"banana\""),
     entry("match", parse::matches, "match NAME[/REVISION] INFO PACKET",
-        "does an IP packet match? INFO is what iptables gives a match, the data of an ematch",
+        "does an IP packet match? INFO: what iptables gives it\n\
+         needs Debian's xt_length",
         "match length hex:1400ffff00000000 hex:4500001400000000401100000000000000000000"),
     entry("target", parse::target, "target NAME[/REVISION] INFO PACKET",
-        "do to an IP packet what a target does: the verdict, mark and priority, the packet after it",
+        "do to an IP packet what a target does: verdict, mark, priority, packet\n\
+         needs Debian's xt_mark",
         "target MARK hex:05000000ffffffff hex:4500001400000000401100000000000000000000"),
     entry("cpus", parse::cpus, "cpus",
         "list CPUs and what each is doing", "cpus"),
@@ -156,7 +168,7 @@ pub static TABLE: &[Entry] = &[
     entry("cat", parse::cat, "cat FILE",
         "print a file", "cat /proc/modules"),
     entry("echo", parse::echo, "echo [TEXT...] [> FILE | >> FILE]",
-        "print words, or write them to a control file", "echo \"a b\" c > /proc/example"),
+        "print words, or write them to a control file", "echo 1 > /sys/kernel/tracing/tracing_on"),
     entry("repeat", parse::repeat, "repeat [-q] COUNT|-t SECONDS COMMAND...",
         "run a command, or several in one pair of quotes, again and again; -q shows failures alone",
         "repeat 100 \"trace on; trace off\""),
@@ -182,11 +194,18 @@ pub fn find(name: &[u8]) -> Option<&'static Entry> {
     TABLE.iter().find(|entry| entry.name.as_bytes() == name)
 }
 
-/// The command that `word` is perhaps a slip of: one edit away, or two if the
+/// The command that `word` is perhaps a slip of.
+#[must_use]
+#[cfg_attr(target_os = "none", optimize(size))]
+pub fn suggest(word: &[u8]) -> Option<&'static str> {
+    nearest(word, TABLE.iter().map(|entry| entry.name))
+}
+
+/// The one of `names` that `word` is perhaps a slip of: one edit away, or two if the
 /// name has more than four letters.
 #[must_use]
-pub fn suggest(word: &[u8]) -> Option<&'static str> {
-    let near = TABLE.iter().map(|entry| (edits(word, entry.name.as_bytes()), entry.name));
+pub fn nearest<'n>(word: &[u8], names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
+    let near = names.map(|name| (edits(word, name.as_bytes()), name));
     near.filter(|&(edits, name)| edits <= 1 + usize::from(name.len() > 4) && edits < name.len())
         .min_by_key(|&(edits, _)| edits)
         .map(|(_, name)| name)
@@ -197,6 +216,7 @@ const LONGEST: usize = 15;
 
 /// How many letters must be put in, taken out, replaced or swapped with their
 /// neighbour to make `name` of `word` (optimal string alignment).
+#[cfg_attr(target_os = "none", optimize(size))]
 fn edits(word: &[u8], name: &[u8]) -> usize {
     if name.len() > LONGEST || word.len() > LONGEST + 2 {
         return usize::MAX;

@@ -25,7 +25,7 @@ use core::fmt;
 use core::num::NonZeroU64;
 
 use super::options::Options;
-use super::record::Record;
+use super::record::{PAYLOAD_WORDS, Record};
 use crate::addr::Vaddr;
 
 /// Longest task name in bytes: Linux's `comm` has 16 with its NUL.
@@ -54,6 +54,11 @@ pub trait Names {
 
     /// The text of a note, with its line end; nothing if it is no longer kept.
     fn note(&self, _number: u64) -> Option<Cow<'_, str>> {
+        None
+    }
+
+    /// What lies beside a record, if anything does, and it is still there.
+    fn values(&self, _record: &Record) -> Option<[u64; PAYLOAD_WORDS]> {
         None
     }
 
@@ -91,14 +96,12 @@ impl Clock {
         };
         if micros >= 1_000_000 { (seconds.saturating_add(1), 0) } else { (seconds, micros) }
     }
-}
 
-impl Clock {
-    /// Nanoseconds.
+    /// Nanoseconds in so many ticks, at most all that there is room for.
     #[must_use]
     pub fn nanos(self, ticks: u64) -> u64 {
         let nanos = u128::from(ticks) * 1_000_000_000 / u128::from(self.ticks_per_second.get());
-        nanos as u64
+        u64::try_from(nanos).unwrap_or(u64::MAX)
     }
 }
 

@@ -24,6 +24,7 @@
 
 use alloc::borrow::ToOwned;
 use alloc::string::String;
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
@@ -32,7 +33,7 @@ pub const WORD_MAX: usize = 512;
 
 /// A pattern for one name.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Glob(Vec<Piece>);
+pub struct Glob(Arc<[Piece]>);
 
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Piece {
@@ -65,6 +66,16 @@ impl Glob {
     /// Cuts `text` into pieces; every text is a pattern.
     #[must_use]
     pub fn new(text: &str) -> Self {
+        Self(Self::pieces(text).into())
+    }
+
+    /// The pattern for this text alone, whatever is in it.
+    #[must_use]
+    pub fn exactly(text: &str) -> Self {
+        Self(text.bytes().map(Piece::Byte).collect())
+    }
+
+    fn pieces(text: &str) -> Vec<Piece> {
         let mut pieces = Vec::new();
         let mut rest = text.as_bytes();
         while let [first, tail @ ..] = rest {
@@ -92,33 +103,40 @@ impl Glob {
                 pieces.push(piece);
             }
         }
-        Self(pieces)
+        pieces
     }
 
     /// The same glob for module names, where `-` is `_`.
     fn for_module(text: &str) -> Self {
-        let mut glob = Self::new(text);
-        for piece in &mut glob.0 {
+        let mut pieces = Self::pieces(text);
+        for piece in &mut pieces {
             if *piece == Piece::Byte(b'-') {
                 *piece = Piece::Byte(b'_');
             }
         }
-        glob
+        Self(pieces.into())
     }
 
     /// True if `name` matches from its first byte to its last.
     #[must_use]
     pub fn matches(&self, name: &str) -> bool {
-        self.matches_bytes(name.as_bytes(), |byte| byte)
+        self.matches_bytes(name.as_bytes(), b'-')
+    }
+
+    /// The same of bytes that may be no text.
+    #[must_use]
+    pub fn fits(&self, name: &[u8]) -> bool {
+        self.matches_bytes(name, b'-')
     }
 
     fn matches_module(&self, name: &str) -> bool {
-        self.matches_bytes(name.as_bytes(), |byte| if byte == b'-' { b'_' } else { byte })
+        self.matches_bytes(name.as_bytes(), b'_')
     }
 
-    /// As [`Self::matches`], for a name whose bytes are read as `same` has them.
-    fn matches_bytes(&self, name: &[u8], same: impl Fn(u8) -> u8) -> bool {
-        let (mut pieces, mut name) = (self.0.as_slice(), name);
+    /// As [`Self::matches`], for a name in which `dash` stands for every `-`.
+    fn matches_bytes(&self, name: &[u8], dash: u8) -> bool {
+        let same = |byte| if byte == b'-' { dash } else { byte };
+        let (mut pieces, mut name) = (&*self.0, name);
         // After a `*`: the pieces behind it, and the name where they were last
         // tried. An earlier `*` need not be remembered, because the later one
         // can take whatever the earlier would have left.
@@ -400,7 +418,11 @@ impl Filter {
     /// Reads a list of words; none at all means every function.
     #[cfg_attr(target_os = "none", optimize(size))]
     pub fn parse<'w>(words: impl IntoIterator<Item = &'w str>) -> Result<Self, FilterError> {
-        words.into_iter().map(Pattern::parse).collect::<Result<_, _>>().map(Self)
+        let mut patterns = Vec::new();
+        for word in words {
+            patterns.push(Pattern::parse(word)?);
+        }
+        Ok(Self(patterns))
     }
 
     /// The filter of one word.

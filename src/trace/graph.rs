@@ -6,6 +6,7 @@
 //!  0)   0.512 us    |    answer [demo]();          a call in which nothing else was traced
 //!  0) + 12.250 us   |  }                           + ten microseconds, ! a hundred, # a thousand ...
 //!  1)   0.100 us    |  } /* nine [demo] */         its beginning is no longer in the ring
+//!  0)   0.512 us    |  f(0x7, 0x1, ...); /* ret=-22 */     funcgraph-args, funcgraph-retval
 //! ```
 //!
 //! A call has two records, one of its beginning and one of its end. Two that follow
@@ -18,46 +19,28 @@
 //!
 //! # References
 //! Documentation/trace/ftrace.rst, "function graph tracer", for the columns and the
-//! marks; the format strings in Debian's `vmlinux` of 6.1.
+//! marks, and for results (they have `ret=` from 6.13 on); the format strings in
+//! Debian's `vmlinux` of 6.1.
+//!
+//! Linux knows from BTF how many arguments a function has, and shows none without; here
+//! are always all that it would keep, as numbers.
 
 use alloc::borrow::Cow;
+use alloc::format;
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt::{self, Write};
 
 use super::decode::{Clock, Names};
-use super::record::{Kind, Record};
+use super::options::Options;
+use super::record::{GRAPH_ARGS, Kind, Record};
 use crate::addr::Vaddr;
 
 /// The most depths of which it is remembered what was opened there; Linux has a stack
 /// of as many.
 const OPEN_MAX: usize = 256;
-
-/// What of a line is shown (`trace_options`' `funcgraph-*`), as Linux has it at first.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Options {
-    /// The number of the CPU.
-    pub cpu: bool,
-    /// How long it took.
-    pub duration: bool,
-    /// The mark for what took long.
-    pub overhead: bool,
-    /// The time of day, or of the machine.
-    pub abstime: bool,
-    /// The function's name behind every closing brace.
-    pub tail: bool,
-}
-
-impl Options {
-    /// As Linux has them at first.
-    pub const LINUX: Self =
-        Self { cpu: true, duration: true, overhead: true, abstime: false, tail: false };
-}
-
-impl Default for Options {
-    fn default() -> Self {
-        Self::LINUX
-    }
-}
+/// Error numbers that a pointer may be in Linux.
+const ERRORS: i64 = 4095;
 
 /// The lines before the first record.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -65,14 +48,14 @@ pub struct Header(pub Options);
 
 impl fmt::Display for Header {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Options { cpu, duration, abstime, .. } = self.0;
         let columns = |f: &mut fmt::Formatter<'_>, words: [&str; 4]| {
-            let shown = [abstime, cpu, duration, true];
+            let always = Options::empty();
+            let of = [Options::GRAPH_ABSTIME, Options::GRAPH_CPU, Options::GRAPH_DURATION, always];
             f.write_str("#")?;
             words
                 .iter()
-                .zip(shown)
-                .filter(|(_, shown)| *shown)
+                .zip(of)
+                .filter(|(_, of)| self.0.contains(*of))
                 .try_for_each(|it| f.write_str(it.0))?;
             writeln!(f)
         };
@@ -91,12 +74,6 @@ const MARKS: [(u64, char); 6] = [
     (100_000, '!'),
     (10_000, '+'),
 ];
-
-/// Nanoseconds in so many ticks.
-fn nanoseconds(ticks: u64, clock: Clock) -> u64 {
-    let wide = u128::from(ticks) * 1_000_000_000 / u128::from(clock.ticks_per_second.get());
-    u64::try_from(wide).unwrap_or(u64::MAX)
-}
 
 /// Digits of the largest of so many CPUs' numbers.
 fn digits(cpus: u32) -> usize {
@@ -167,13 +144,16 @@ impl Screen {
         style.before(cpu, record.time, out)?;
         let name = || style.name(hook);
         let indent = depth * 2;
+        let wants = |option| style.options.contains(option);
         if record.kind() == Kind::GraphReturn {
             let open = self.of(cpu).get_mut(depth).and_then(Option::take);
             style.duration(Some(record.time.saturating_sub(record.began())), out)?;
-            if open == Some(hook) && !style.options.tail {
+            let result = style.result(record);
+            if open == Some(hook) && !wants(Options::GRAPH_TAIL) && result.is_none() {
                 writeln!(out, "{:indent$}}}", "")?;
             } else {
-                writeln!(out, "{:indent$}}} /* {} */", "", name())?;
+                let result = result.as_deref().unwrap_or_default();
+                writeln!(out, "{:indent$}}} /* {}{result} */", "", name())?;
             }
             return Ok(false);
         }
@@ -183,7 +163,11 @@ impl Screen {
         };
         if let Some(end) = next.filter(same) {
             style.duration(Some(end.time.saturating_sub(end.began())), out)?;
-            writeln!(out, "{:indent$}{}();", "", name())?;
+            write!(out, "{:indent$}{}{};", "", name(), style.args(record))?;
+            match style.result(end) {
+                Some(result) => writeln!(out, " /*{result} */")?,
+                None => out.write_char('\n')?,
+            }
             return Ok(true);
         }
         if depth < OPEN_MAX {
@@ -192,25 +176,50 @@ impl Screen {
             open[depth] = Some(hook);
         }
         style.duration(None, out)?;
-        writeln!(out, "{:indent$}{}() {{", "", name())?;
+        writeln!(out, "{:indent$}{}{} {{", "", name(), style.args(record))?;
         Ok(false)
     }
 }
 
 impl<'a, N: Names + ?Sized> Style<'a, N> {
     fn name(&self, hook: Vaddr) -> Cow<'a, str> {
-        self.names
-            .hooked_with_module(hook)
-            .unwrap_or_else(|| alloc::format!("0x{:08x}", hook.0).into())
+        self.names.hooked_with_module(hook).unwrap_or_else(|| format!("0x{:08x}", hook.0).into())
+    }
+
+    /// What a function was called with, between parentheses.
+    fn args(&self, record: &Record) -> String {
+        let values = self.names.values(record);
+        let values = values.filter(|_| self.options.contains(Options::GRAPH_ARGS));
+        let mut text = String::from("(");
+        for (place, value) in values.iter().flat_map(|it| it.iter().take(GRAPH_ARGS)).enumerate() {
+            let _ = write!(text, "{}{value:#x}", if place == 0 { "" } else { ", " });
+        }
+        text + ")"
+    }
+
+    /// What one has returned, if that is to be told and known.
+    fn result(&self, record: &Record) -> Option<String> {
+        if !self.options.contains(Options::GRAPH_RETVAL) {
+            return None;
+        }
+        let [value, ..] = self.names.values(record)?;
+        // A negative number of 32 bits may be meant, which only the lower half has.
+        let error = if value >> 31 == 1 { i64::from(value as i32) } else { value.cast_signed() };
+        let is_error = (-ERRORS..0).contains(&error);
+        Some(if is_error && !self.options.contains(Options::GRAPH_RETVAL_HEX) {
+            format!(" ret={error}")
+        } else {
+            format!(" ret={value:#x}")
+        })
     }
 
     /// The columns before the duration.
     fn before(&self, cpu: u32, time: u64, out: &mut impl Write) -> fmt::Result {
-        if self.options.abstime {
+        if self.options.contains(Options::GRAPH_ABSTIME) {
             let (seconds, micros) = self.clock.seconds(time);
             write!(out, "{seconds:5}.{micros:06} |  ")?;
         }
-        if self.options.cpu {
+        if self.options.contains(Options::GRAPH_CPU) {
             write!(out, " {cpu:0$}) ", digits(self.cpus))?;
         }
         Ok(())
@@ -218,19 +227,20 @@ impl<'a, N: Names + ?Sized> Style<'a, N> {
 
     /// The column of the duration, empty at a beginning.
     fn duration(&self, ticks: Option<u64>, out: &mut impl Write) -> fmt::Result {
-        if !self.options.duration {
+        if !self.options.contains(Options::GRAPH_DURATION) {
             return Ok(());
         }
         let Some(ticks) = ticks else {
             return out.write_str("              |  ");
         };
-        let took = nanoseconds(ticks, self.clock);
+        let took = self.clock.nanos(ticks);
         let mark = MARKS.iter().find(|(above, _)| took > *above).map_or(' ', |(_, mark)| *mark);
-        write!(out, "{} ", if self.options.overhead { mark } else { ' ' })?;
+        let marked = self.options.contains(Options::GRAPH_OVERHEAD);
+        write!(out, "{} ", if marked { mark } else { ' ' })?;
         // Seven digits at most, and at least one space before the bar.
-        let mut digits = alloc::format!("{}", took / 1000);
+        let mut digits = format!("{}", took / 1000);
         if digits.len() < 7 {
-            let rest = alloc::format!("{:03}", took % 1000);
+            let rest = format!("{:03}", took % 1000);
             let room = 7 - digits.len();
             write!(digits, ".{}", &rest[..rest.len().min(room)])?;
         }
@@ -241,8 +251,9 @@ impl<'a, N: Names + ?Sized> Style<'a, N> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::trace::record::PAYLOAD_WORDS;
     use core::num::NonZeroU64;
-    use std::string::{String, ToString};
+    use std::string::ToString;
 
     struct Named;
 
@@ -257,7 +268,15 @@ mod tests {
 
         fn hooked_with_module(&self, hook: Vaddr) -> Option<Cow<'_, str>> {
             let name = self.function_at(hook)?;
-            Some(if hook.0 < 0x2000 { alloc::format!("{name} [mod]").into() } else { name })
+            Some(if hook.0 < 0x2000 { format!("{name} [mod]").into() } else { name })
+        }
+
+        fn values(&self, record: &Record) -> Option<[u64; PAYLOAD_WORDS]> {
+            // What is returned is the record's number; nothing is known of the first.
+            let result = record.kind() == Kind::GraphReturn;
+            let first = if result { record.seq } else { 7 };
+            let words = core::array::from_fn(|n| if n == 0 { first } else { n as u64 });
+            (record.seq != 1).then_some(words)
         }
     }
 
@@ -320,7 +339,7 @@ mod tests {
         // Another function's brace is open at that depth.
         let other = [entry(0, INNER, 0), entry(1, INNER, 1), end(9, OUTER, 0, 0)];
         assert!(text(style(1), 0, &other).ends_with("|  } /* outer [mod] */\n"));
-        let tail = Style { options: Options { tail: true, ..Options::default() }, ..style(1) };
+        let tail = Style { options: Options::default() | Options::GRAPH_TAIL, ..style(1) };
         let open =
             [entry(0, OUTER, 0), entry(1, INNER, 1), end(2, INNER, 1, 1), end(9, OUTER, 0, 0)];
         assert!(text(tail, 0, &open).ends_with("|  } /* outer [mod] */\n"));
@@ -333,6 +352,47 @@ mod tests {
         assert_eq!(
             text(style(1), 0, &recursion),
             " 0)               |  inner() {\n 0)   0.001 us    |    inner();\n 0)   0.003 us    |  }\n"
+        );
+    }
+
+    /// The words behind the name are those of 6.15's `print_graph_retval`, and the numbers
+    /// follow its rule: an error if the value, or its lower half alone, is one.
+    #[test]
+    fn arguments_and_results_are_told_if_they_are_known() {
+        let with = |extra| Style { options: Options::default() | extra, ..style(1) };
+        let (args, results) = (Options::GRAPH_ARGS, Options::GRAPH_RETVAL);
+        let call =
+            |seq| [Record { seq: 2, ..entry(0, OUTER, 0) }, Record { seq, ..end(1, OUTER, 0, 0) }];
+        assert_eq!(
+            text(with(args | results), 0, &call((-22_i64).cast_unsigned())),
+            " 0)   0.001 us    |  outer [mod](0x7, 0x1, 0x2, 0x3, 0x4, 0x5); /* ret=-22 */\n"
+        );
+        for (value, shown) in [
+            (0, "0x0"),
+            (0x2a, "0x2a"),
+            (0xffff_ffea, "-22"),
+            (0xffff_f001, "-4095"),
+            (0xffff_f000, "0xfffff000"),
+            (0x1_ffff_ffea, "0x1ffffffea"),
+            (u64::MAX, "-1"),
+            (0xffff_ffff_ffff_f000, "0xfffffffffffff000"),
+        ] {
+            let line = text(with(results), 0, &call(value));
+            assert!(line.ends_with(&format!("outer [mod](); /* ret={shown} */\n")), "{line}");
+            let line = text(with(results), 0, &[call(value)[1]]);
+            assert!(line.ends_with(&format!("|  }} /* outer [mod] ret={shown} */\n")), "{line}");
+            let hex = with(results | Options::GRAPH_RETVAL_HEX);
+            let line = text(hex, 0, &call(value));
+            assert!(line.ends_with(&format!("ret={value:#x} */\n")), "{line}");
+        }
+        // Of a function that is open the brace has its name, too.
+        let nested =
+            [call(0)[0], entry(1, INNER, 1), end(2, INNER, 1, 1), Record { seq: 3, ..call(0)[1] }];
+        assert_eq!(
+            text(with(args | results), 0, &nested),
+            " 0)               |  outer [mod](0x7, 0x1, 0x2, 0x3, 0x4, 0x5) {\n \
+             0)   0.001 us    |    inner();\n \
+             0)   0.001 us    |  } /* outer [mod] ret=0x3 */\n"
         );
     }
 

@@ -4,6 +4,7 @@
 //!   p:mine/sent demo:send len=$arg2 first=+0($arg1):u8      kprobe_events
 //!        | parse.rs     words -> Probe
 //!        | program.rs   Probe -> Program, what is fetched; -> Shape, what is shown
+//!        | filter.rs    ... and which of its records are kept
 //!        v
 //!   boot/mcount.S, program.rs write a record     (demo:send is called)
 //!        | text.rs      Shape and record -> Linux's text
@@ -26,6 +27,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 use core::fmt;
 
+pub mod filter;
 pub mod parse;
 pub mod program;
 pub mod text;
@@ -45,8 +47,8 @@ pub const ARGS_MAX: usize = crate::trace::record::PAYLOAD_WORDS - 1;
 pub enum Place {
     /// Where it begins.
     Entry,
-    /// Where it returns. `active`: how many calls may be under way, as it was written;
-    /// 0 if it was not. Tocsin has room for 256 on each CPU anyway.
+    /// Where it returns. `active`: how many calls may be under way on all CPUs, others
+    /// are counted as missed; 0 if it was not said: then there is room for 256 on each CPU.
     Return {
         /// That number.
         active: u16,

@@ -115,6 +115,19 @@ pub const PLANES: usize = 4;
 /// Eight-byte words that a record has there.
 pub const PAYLOAD_WORDS: usize = PLANES * WORDS;
 
+/// Arguments that the graph tracer keeps beside the record of an entry, from r3 on. Of a
+/// return it keeps the result in the first of these words.
+pub const GRAPH_ARGS: usize = 6;
+/// The word beside one of its records that says whose these are: what [`owner`] says.
+pub const OWNER_WORD: usize = 7;
+
+/// What marks words as those of the graph tracer's record with this number, and not of
+/// the one that had the slot before.
+#[must_use]
+pub const fn owner(seq: u64) -> u64 {
+    !seq
+}
+
 /// Where word `word` of slot `slot` lies in the planes beside a ring of `slots`, in
 /// words.
 #[must_use]

@@ -9,7 +9,9 @@
 //! ```
 //!
 //! The ring overwrites: tracing never stops because nobody reads. A reader that
-//! was too slow counts what it missed, and `read + lost == written` always.
+//! was too slow counts what it missed, and `read + lost == written` always. Or it is
+//! told where to stop ([`Ring::write_below`]): then the newest are not written while
+//! nobody makes room, each is counted by its writer, and nothing is ever lost.
 //!
 //! # The protocol
 //! The writer is `boot/mcount.S`; [`Ring::write`] is the same steps in Rust.
@@ -104,13 +106,19 @@ impl<'a> Ring<'a> {
     ///
     /// The model of the assembly writer; see the steps above.
     pub fn write(&self, time: u64, ip: Vaddr, parent: Vaddr) {
-        let index = self.head.fetch_add(1, Ordering::Relaxed);
+        self.write_below(u64::MAX, time, ip, parent);
+    }
+
+    /// The same, but for records from number `limit` on: false, and nothing is written.
+    pub fn write_below(&self, limit: u64, time: u64, ip: Vaddr, parent: Vaddr) -> bool {
+        let Some(index) = reserve(self.head, limit) else { return false };
         fence(Ordering::Release);
         let [slot_time, slot_ip, slot_parent, slot_seq] = self.slot(index);
         slot_time.store(time, Ordering::Relaxed);
         slot_ip.store(ip.0, Ordering::Relaxed);
         slot_parent.store(parent.0, Ordering::Relaxed);
         slot_seq.store(index + 1, Ordering::Release);
+        true
     }
 
     fn slot(&self, index: u64) -> &'a [AtomicU64; WORDS] {
@@ -122,6 +130,12 @@ impl<'a> Ring<'a> {
     fn has_overtaken(&self, index: u64) -> bool {
         self.head.load(Ordering::Relaxed).wrapping_sub(index) > self.capacity()
     }
+}
+
+/// Takes the next number, if it is below `limit`.
+pub fn reserve(head: &AtomicU64, limit: u64) -> Option<u64> {
+    let next = |head| (head < limit).then_some(head + 1);
+    head.fetch_update(Ordering::Relaxed, Ordering::Relaxed, next).ok()
 }
 
 /// What a reader found.
@@ -359,6 +373,51 @@ mod tests {
             assert_eq!(ring.written(), RECORDS);
             assert!(reader.read() > 0);
         });
+    }
+
+    /// The reader makes room as `trace_pipe` does: what it has read may be written over.
+    #[test]
+    fn a_ring_that_stops_when_full_keeps_the_oldest_and_counts_the_others() {
+        let (head, words) = memory(8);
+        let ring = Ring::new(&head, &words).unwrap();
+        let write = |limit, n| ring.write_below(limit, n, Vaddr(0), Vaddr(0));
+        let written = |limit| (0..20).filter(|n| write(limit, *n)).count();
+        assert_eq!(written(8), 8);
+        let mut reader = Reader::new(ring, 0);
+        for n in 0..3 {
+            assert!(matches!(reader.next_record(), Next::Record(record) if record.time == n));
+        }
+        assert_eq!(written(reader.position() + 8), 3);
+        assert_eq!((ring.written(), ring.oldest(), reader.lost()), (11, 3, 0));
+
+        const EACH: u64 = 1 << 16;
+        let (head, words) = memory(64);
+        let ring = Ring::new(&head, &words).unwrap();
+        let (limit, dropped) = (AtomicU64::new(64), AtomicU64::new(0));
+        let over = AtomicBool::new(false);
+        let reader = thread::scope(|scope| {
+            scope.spawn(|| {
+                for n in 0..EACH {
+                    let limit = limit.load(Ordering::Acquire);
+                    if !ring.write_below(limit, n, Vaddr(0), Vaddr(0)) {
+                        dropped.fetch_add(1, Ordering::Relaxed);
+                        thread::yield_now();
+                    }
+                }
+                over.store(true, Ordering::Release);
+            });
+            let mut reader = Reader::new(ring, 0);
+            loop {
+                let last = over.load(Ordering::Acquire);
+                while let Next::Record(_) = reader.next_record() {}
+                limit.store(reader.position() + 64, Ordering::Release);
+                if last {
+                    return reader;
+                }
+            }
+        });
+        assert_eq!(reader.lost(), 0);
+        assert_eq!(reader.read() + dropped.load(Ordering::Relaxed), EACH);
     }
 
     /// Two writers stand for a CPU and the tick that interrupts it. Threads are

@@ -38,6 +38,8 @@ bitflags! {
         const GRAPH = 8;
         /// There are probes: the entry has the first one's block.
         const PROBES = 16;
+        /// What the tracers know of it.
+        const TRACERS = Self::ROOT.bits() | Self::MUTE.bits() | Self::FUNCTION.bits() | Self::GRAPH.bits();
         /// There is one probe, at the entry, and no other tool.
         const LIGHT = 1 << 31;
         /// And it records the first four argument registers.

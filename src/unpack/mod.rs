@@ -51,7 +51,12 @@ pub enum Pack {
     Xz,
     /// Zstandard frames.
     Zstd,
+    /// gzip, as some distributions pack modules: known, but not unpacked.
+    Gzip,
 }
+
+/// How a gzip file begins, with the only method that there is (RFC 1952).
+const GZIP_MAGIC: [u8; 3] = [0x1f, 0x8b, 8];
 
 /// Why a file was not unpacked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -71,6 +76,8 @@ pub enum UnpackError {
         /// Where the checksum is, in bytes of the file.
         at: u64,
     },
+    /// It is a gzip file.
+    Gzip,
     /// It asks for something that modules are not packed with.
     Unsupported(&'static str),
     /// The module is longer than there is room for.
@@ -93,7 +100,7 @@ impl Pack {
         } else if zstd::begins(bytes) {
             Some(Self::Zstd)
         } else {
-            None
+            bytes.starts_with(&GZIP_MAGIC).then_some(Self::Gzip)
         }
     }
 
@@ -106,6 +113,7 @@ impl Pack {
         let len = match self {
             Self::Xz => xz::plan(bytes),
             Self::Zstd => zstd::plan(bytes),
+            Self::Gzip => Err(UnpackError::Gzip),
         }?;
         let fits = usize::try_from(len).ok().filter(|_| len <= limit);
         fits.ok_or(UnpackError::TooLong { len, limit })
@@ -120,6 +128,7 @@ impl Pack {
         match self {
             Self::Xz => xz::unpack(bytes, out),
             Self::Zstd => zstd::unpack(bytes, out),
+            Self::Gzip => Err(UnpackError::Gzip),
         }
     }
 }
@@ -129,6 +138,7 @@ impl fmt::Display for Pack {
         f.write_str(match self {
             Self::Xz => "xz",
             Self::Zstd => "zstd",
+            Self::Gzip => "gzip",
         })
     }
 }
@@ -148,6 +158,7 @@ impl fmt::Display for UnpackError {
                     "the checksum at byte {at} of the compressed file is not that of its content; copy it again"
                 )
             }
+            Self::Gzip => f.write_str("compressed with gzip, which is not supported; gunzip it"),
             Self::Unsupported(what) => {
                 write!(f, "compressed with {what}; pack it again with `xz --check=crc32` or `zstd`")
             }

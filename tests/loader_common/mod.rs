@@ -142,9 +142,14 @@ pub fn compile(source: &str, flags: &[&str], object: &str) -> Vec<u8> {
 
 /// Assembles an assembly fixture.
 pub fn assemble(source: &str, object: &str) -> Vec<u8> {
+    assemble_with(source, &[], object)
+}
+
+/// The same, with more flags.
+pub fn assemble_with(source: &str, flags: &[&str], object: &str) -> Vec<u8> {
     let object = temporary(object);
     let path = object.to_str().expect("a plain path");
-    run("as", &["-mpower10", "-o", path, &fixture(source)]);
+    run("as", &[flags, &["-mpower10", "-o", path, &fixture(source)]].concat());
     std::fs::read(&object).expect("the assembler wrote it")
 }
 

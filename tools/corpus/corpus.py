@@ -80,9 +80,13 @@ def word_of(path):
 
 def unpacked(path):
     """The bytes of a module, by another's code than the kernel's."""
-    done = subprocess.run([*UNPACK[mkinitrd.ending_of(path)], path], stdout=subprocess.PIPE)
+    command = UNPACK[mkinitrd.ending_of(path)]
+    done = subprocess.run([*command, path], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     if done.returncode:
-        raise Broken(f"{path} cannot be unpacked")
+        # Their messages begin with program and file, or are several lines.
+        said = done.stderr.decode("utf-8", "replace").split("\n")[0].rpartition(" : ")[2]
+        said = said.removeprefix(f"{command[0]}: ").removeprefix(f"{path}: ").strip()
+        raise Broken(f"{path}: {command[0]} cannot read it ({said or done.returncode})")
     return done.stdout
 
 
@@ -345,7 +349,14 @@ def group(paths):
     result = Result()
     with tempfile.TemporaryDirectory() as scratch:
         try:
-            modules = [Module(path, scratch) for path in paths]
+            modules = []
+            for path in paths:  # one that cannot be read leaves the others
+                try:
+                    modules.append(Module(path, scratch))
+                except Broken as why:
+                    result.broken.append(str(why))
+            if not modules:
+                return result
             machine, facts = load_all(modules)
             far, far_facts = far_kernel(machine, facts, modules)
             with Linker(facts, scratch) as linker, Linker(far_facts, scratch) as far_linker:
@@ -424,6 +435,8 @@ def show(result, seconds):
               ", ".join(f"{kind} {count}" for kind, count in by_kind.most_common()))
     for why in result.broken[:SHOWN]:
         print(f"not compared: {why}")
+    if len(result.broken) > SHOWN:
+        print(f"... and {len(result.broken) - SHOWN} more not compared")
     print(f"corpus: {seconds:.0f} s")
 
 
@@ -457,7 +470,8 @@ def default_paths():
 def compare(paths, names, jobs):
     """Compares all modules at or below `paths`; returns a Result."""
     try:
-        files = sorted(mkinitrd.collect(paths).values())
+        left_out = []
+        files = sorted(mkinitrd.collect(paths, left_out).values())
     except mkinitrd.Refused as why:
         sys.exit(f"corpus: {why}")
     if names:
@@ -465,6 +479,8 @@ def compare(paths, names, jobs):
             kept = {line.split("#")[0].strip() for line in file}
         files = [path for path in files if word_of(path) in kept]
     result = Result()
+    if left_out:
+        result.broken.append(mkinitrd.told(left_out))
     with concurrent.futures.ProcessPoolExecutor(jobs) as pool:
         for part in pool.map(group, groups_of(files, jobs)):
             result.add(part)

@@ -8,6 +8,7 @@ exactly that place named: a check that cannot fail would show nothing.
 
 import os
 import random
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -71,6 +72,22 @@ class Agree(unittest.TestCase):
         counts = result.report.counts
         self.assertEqual(counts["patchable functions"], counts["patchable call sites"])
         self.assertGreater(counts["patchable call sites"], 5)
+
+    def test_one_that_cannot_be_read_leaves_the_others(self):
+        with tempfile.TemporaryDirectory() as scratch:
+            for name in ("demo", "hello"):
+                # Under another name, for the machine has ours already.
+                shutil.copy(os.path.join(OURS, name + ".ko"), f"{scratch}/copy_{name}.ko")
+            with open(os.path.join(scratch, "cut.ko.zst"), "wb") as file:
+                file.write(bytes.fromhex("28b52ffd") + b"cut")
+            with open(os.path.join(scratch, "other.ko.gz"), "wb") as file:
+                file.write(bytes.fromhex("1f8b08"))
+            # As `make corpus` runs it: nothing of zstd's own reaches the terminal.
+            done = subprocess.run([corpus.__file__, "--jobs", "1", scratch], capture_output=True, text=True)
+        self.assertEqual((done.returncode, done.stderr), (1, ""))
+        self.assertIn("2 modules: 2 loaded, 0 refused\n", done.stdout)
+        self.assertRegex(done.stdout, r"not compared: \S+/cut.ko.zst: zstd cannot read it \(.+\)\n")
+        self.assertRegex(done.stdout, r"not compared: \S+/other.ko.gz: left out, for gzip is not supported")
 
     def test_a_sample_of_debians_modules(self):
         tree = os.environ.get("TOCSIN_MODULES_DIR")

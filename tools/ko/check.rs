@@ -4,17 +4,19 @@
 //! need nothing but the kernel are taken first, then those that need these, until no
 //! more can be. Each round looks at names only; every file is linked once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
-use tocsin::loader::{self, Modinfo, Resolver};
+use tocsin::loader::borrow;
+use tocsin::loader::{LoadError, Resolver};
 
-use crate::file::{File, Refusal};
+use crate::file::{File, Refusal, UNRESOLVED};
 use crate::table::{Cell, Table};
 use crate::views::imports;
-use crate::world::{Offer, World};
+use crate::world::{Offer, Presence, World};
 
 /// What is remembered of a module.
+#[derive(Default)]
 pub struct Facts {
     /// Its file.
     pub path: PathBuf,
@@ -22,91 +24,108 @@ pub struct Facts {
     pub name: String,
     /// What the kernel does not export and it cannot do without.
     wants: Vec<String>,
-    gpl_compatible: bool,
     exports: Vec<Offer>,
-    /// The namespaces that it imports.
-    namespaces: Vec<String>,
+    /// The modules that it patches and borrows from.
+    borrows: BTreeSet<String>,
+    /// What should be known of it.
+    notes: Vec<String>,
     /// Why it would not load; `None` if it would, once others are there.
-    refusal: Option<Refusal>,
+    pub refusal: Option<Refusal>,
     /// It was taken: everything that it wants is there.
-    taken: bool,
+    pub taken: bool,
     /// It needed others.
     after_others: bool,
 }
 
 impl Facts {
-    /// Reads a module's file and links it against the kernel alone.
+    /// Reads a module's file and links it against what is loaded.
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn of(path: &Path, kernel: &World) -> Result<Self, String> {
-        let mut facts = Self {
-            path: path.into(),
-            name: String::new(),
-            wants: Vec::new(),
-            gpl_compatible: false,
-            exports: Vec::new(),
-            namespaces: Vec::new(),
-            refusal: None,
-            taken: false,
-            after_others: false,
+    pub fn of(path: &Path, world: &World) -> Result<Self, String> {
+        let mut facts = Self { path: path.into(), ..Self::default() };
+        facts.refusal = match File::read(path)? {
+            Err(refusal) => Some(refusal),
+            Ok(file) => facts.fill(&file, world).err(),
         };
-        match File::read(path)? {
-            Err(refusal) => facts.refusal = Some(refusal),
-            Ok(file) => facts.refusal = facts.fill(&file, kernel).err(),
-        }
         Ok(facts)
     }
 
-    fn fill(&mut self, file: &File, kernel: &World) -> Result<(), Refusal> {
-        let loaded = file.look(kernel)?;
+    /// The same of one of many files: what cannot be read is one more that would not load.
+    pub fn of_many(path: &Path, world: &World) -> Self {
+        Self::of(path, world).unwrap_or_else(|text| {
+            let refusal = Some(Refusal { kind: "unreadable files", text });
+            Self { path: path.into(), refusal, ..Self::default() }
+        })
+    }
+
+    fn fill(&mut self, file: &File, world: &World) -> Result<(), Refusal> {
+        let loaded = file.look(world)?;
         let (object, linked) = (&loaded.object, &loaded.linked);
         self.name = file.name(object);
-        self.gpl_compatible = Modinfo::of(object).is_gpl_compatible();
         let exports = linked.exports.iter().map(|export| Offer {
             name: export.name.into(),
             gpl_only: export.gpl_only,
             namespace: export.namespace.into(),
+            checksum: export.checksum,
         });
         self.exports = exports.collect();
-        self.namespaces = Modinfo::of(object).namespaces().map(Into::into).collect();
+        self.borrows = borrowed_from(imports(object).map(|(_, _, name)| name));
         let needed = imports(object).filter(|(_, symbol, _)| symbol.st_info >> 4 != 2);
-        let missing = needed.filter(|(_, _, name)| kernel.resolve(name).is_none());
+        let missing = needed.filter(|(_, _, name)| world.owner(name).is_none());
         self.wants = missing.map(|(_, _, name)| name.to_string()).collect();
-        loader::exports::refuse_duplicates(&linked.exports, kernel, |_| String::new())?;
-        match file.verdict(kernel) {
-            Err(refusal) if refusal.kind != "unresolved symbols" => Err(refusal),
-            _ => Ok(()),
+        match file.verdict(world) {
+            Err(refusal) if refusal.kind != UNRESOLVED => Err(refusal),
+            Err(_) => Ok(()),
+            Ok(notes) => {
+                self.notes = notes;
+                Ok(())
+            }
         }
+    }
+
+    /// Would it load now that others are there? Most modules need none, and have been asked.
+    fn ask_again(&mut self, world: &World) -> Result<(), Refusal> {
+        let unreadable = |text| Refusal { kind: "unreadable files", text };
+        self.notes = File::read(&self.path).map_err(unreadable)??.verdict(world)?;
+        Ok(())
+    }
+
+    /// What should be known of it in that world, a line each.
+    fn notes(&self, world: &World) -> Vec<String> {
+        let waits = waits(&self.borrows, world);
+        self.notes.iter().cloned().chain(waits).collect()
     }
 }
 
+/// The modules that names are borrowed from.
+pub fn borrowed_from<'n>(names: impl Iterator<Item = &'n str>) -> BTreeSet<String> {
+    names.filter_map(|name| Some(borrow::parse(name)?.module?.to_string())).collect()
+}
+
+/// What `insmod` says of a live patch whose modules are not there yet.
+pub fn waits(borrows: &BTreeSet<String>, world: &World) -> impl Iterator<Item = String> {
+    let away = borrows.iter().filter(|module| !world.has_module(module));
+    away.map(|module| format!("waits for module {module}"))
+}
+
 /// Adds to `world` every module that would load, and says so in its facts.
-pub fn settle(modules: &mut [Facts], world: &mut World) {
+pub fn settle(modules: &mut [Facts], world: &mut World, presence: Presence) {
     loop {
         let mut more = false;
         for module in modules.iter_mut().filter(|it| !it.taken && it.refusal.is_none()) {
-            let found = |name: &String| world.resolve(name);
-            if !module.wants.iter().all(|name| found(name).is_some()) {
+            if module.wants.iter().any(|name| world.resolve(name).is_none()) {
                 continue;
             }
-            let barred = |name: &&String| found(name).is_some_and(|it| it.gpl_only);
-            if let Some(name) = module.wants.iter().find(barred).filter(|_| !module.gpl_compatible)
+            module.after_others = !module.wants.is_empty();
+            if (module.after_others || presence == Presence::Loaded)
+                && let Err(refusal) = module.ask_again(world)
             {
-                let text = format!("{name} is for GPL-compatible modules only");
-                let kind = "symbols for GPL-compatible modules only";
-                module.refusal = Some(Refusal { kind, text });
-                continue;
-            }
-            let imports = || module.namespaces.iter().map(String::as_str);
-            let closed = |name: &String| world.closed_to(name, &module.name, imports());
-            if let Some(text) = module.wants.iter().find_map(closed) {
-                module.refusal = Some(Refusal { kind: "namespaces of exports", text });
+                module.refusal = Some(refusal);
                 continue;
             }
             module.taken = true;
-            module.after_others = !module.wants.is_empty();
-            world.add(&module.name, &module.exports);
+            world.add(&module.name, &module.exports, presence);
             more = true;
         }
         if !more {
@@ -115,15 +134,15 @@ pub fn settle(modules: &mut [Facts], world: &mut World) {
     }
     for module in modules.iter_mut().filter(|it| !it.taken && it.refusal.is_none()) {
         let missing = module.wants.iter().filter(|name| world.resolve(name).is_none());
-        let missing: Vec<&str> = missing.map(String::as_str).collect();
-        let (first, more) = missing.split_at(missing.len().min(8));
-        let mut text = format!("unresolved: {}", first.join(", "));
-        if !more.is_empty() {
-            text += &format!(" and {} more", more.len());
-        }
-        module.refusal = Some(Refusal { kind: "unresolved symbols", text });
+        let mut names: Vec<String> = missing.cloned().collect();
+        let more = names.len().saturating_sub(NAMES_LISTED);
+        names.truncate(NAMES_LISTED);
+        module.refusal = Some(LoadError::Unresolved { names, more }.into());
     }
 }
+
+/// Names that the loader lists of those that are missing.
+const NAMES_LISTED: usize = 8;
 
 /// How many would load, and how many would not for which reason.
 pub fn summary(modules: &[Facts]) -> Table {
@@ -131,7 +150,8 @@ pub fn summary(modules: &[Facts]) -> Table {
     let count = |which: &dyn Fn(&Facts) -> bool| modules.iter().filter(|it| which(it)).count();
     table.row([modules.len().into(), "in all".into()]);
     table.row([count(&|it| it.taken && !it.after_others).into(), "would load".into()]);
-    table.row([count(&|it| it.after_others).into(), "would load after others of them".into()]);
+    let later = count(&|it| it.taken && it.after_others);
+    table.row([later.into(), "would load after others of them".into()]);
     let mut reasons: BTreeMap<&str, usize> = BTreeMap::new();
     for refusal in modules.iter().filter_map(|it| it.refusal.as_ref()) {
         *reasons.entry(refusal.kind).or_default() += 1;
@@ -158,16 +178,17 @@ pub fn wanted(modules: &[Facts], world: &World) -> Table {
 }
 
 /// A row for each module.
-pub fn list(modules: &[Facts]) -> Table {
+pub fn list(modules: &[Facts], world: &World) -> Table {
     let mut table = Table::new("files", &["loads", "file", "why"]);
     for module in modules {
+        let after = module.after_others.then(|| "after others".to_string());
         let why = match &module.refusal {
-            Some(refusal) => refusal.text.clone().into(),
-            None if module.after_others => "after others".into(),
-            None => Cell::None,
+            Some(refusal) => refusal.text.clone(),
+            None => Vec::from_iter(after.into_iter().chain(module.notes(world))).join("; "),
         };
+        let why = Some(why).filter(|why| !why.is_empty());
         let path = module.path.display().to_string();
-        table.row([Cell::Flag(module.taken), path.into(), why]);
+        table.row([Cell::Flag(module.taken), path.into(), why.into()]);
     }
     table
 }

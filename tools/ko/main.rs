@@ -29,18 +29,20 @@ use std::process::ExitCode;
 
 use serde_json::{Map, Value, json};
 
+use tocsin::shell::table as table_of_commands;
+
 use check::Facts;
 use file::File;
 use table::Table;
-use views::{SUBJECTS, View};
-use world::World;
+use views::{SUBJECTS, View, imports};
+use world::{Presence, World};
 
 const USAGE: &str = "\
 usage: tocsin-ko [COMMAND] FILE... [--json] [--with FILE|FOLDER]...
 
 commands:
   overview   (or none) what is in it, and whether Tocsin would load it
-  info       what the module says of itself
+  info       what the module says of itself, and whether that fits (also: modinfo)
   sections   where each would lie
   relocs     what becomes of each relocation; `relocs FILE N` explains one
   stubs      the call stubs that it needs
@@ -49,10 +51,12 @@ commands:
   exports    names that it offers
   check      would it load? For a FOLDER: how many would, and why the others not
 
-FILE is a .ko, .ko.xz or .ko.zst. --with loads other modules first (a folder: all in
-it that load). --json prints JSON. -v lists every module of a FOLDER.
-The status is 0 if everything would load (of other commands: could be shown),
-1 if not, 2 for a wrong command line or a file that cannot be read.
+FILE is a .ko, .ko.xz or .ko.zst; FOLDERs `build` and `source` in a FOLDER are left out.
+--with loads other modules first (a folder: all in it that load). --json prints JSON.
+-v lists every module of a FOLDER.
+The status is 0 if everything would load (of other commands: could be shown), also
+what comes with --with FILE; 1 if not; 2 for a wrong command line or a file that
+cannot be read.
 example: tocsin-ko relocs target/modules/hello.ko 1";
 
 /// What the command line asks for.
@@ -79,15 +83,38 @@ fn main() -> ExitCode {
     }
 }
 
+/// What is typed for a command, and the command; the first is also offered when
+/// something much like it was typed.
+fn commands() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let own = [("overview", "overview"), ("check", "check"), ("modinfo", "info")];
+    own.into_iter().chain(SUBJECTS.iter().map(|(name, _)| (*name, *name)))
+}
+
+const OPTIONS: [&str; 4] = ["--help", "--json", "--verbose", "--with"];
+
+/// ` (did you mean NAME?)`, or where the right words stand.
+fn hint<'n>(word: &str, names: impl Iterator<Item = &'n str>) -> String {
+    match table_of_commands::nearest(word.as_bytes(), names) {
+        Some(name) => format!(" (did you mean {name}?)"),
+        None => " (--help lists them)".into(),
+    }
+}
+
 fn parse(words: &[String]) -> Result<Request, String> {
     let mut request = Request::default();
     let mut words = words.iter().peekable();
-    let is_command = |word: &str| {
-        matches!(word, "overview" | "check") || SUBJECTS.iter().any(|(name, _)| *name == word)
-    };
+    let command = |word: &str| commands().find(|(typed, _)| *typed == word);
     request.command = "overview".into();
-    if let Some(word) = words.next_if(|word| is_command(word) && !Path::new(word).is_file()) {
-        request.command = word.clone();
+    let mut named = false;
+    if let Some(word) = words.peek().filter(|word| !Path::new(word).is_file()) {
+        if let Some((_, command)) = command(word) {
+            request.command = command.into();
+            named = true;
+            words.next();
+        } else if *word == "help" {
+            print(USAGE);
+            std::process::exit(0);
+        }
     }
     while let Some(word) = words.next() {
         match word.as_str() {
@@ -102,15 +129,23 @@ fn parse(words: &[String]) -> Result<Request, String> {
                 request.with.push(path.into());
             }
             word if word.starts_with('-') => {
-                return Err(format!("{word}: no such option\n{USAGE}"));
+                let hint = hint(word, OPTIONS.into_iter());
+                return Err(format!("{word}: no such option{hint}"));
             }
-            word if request.command == "relocs" && !Path::new(word).exists() => {
-                match word.parse() {
-                    Ok(number) => request.number = Some(number),
-                    Err(_) => request.files.push(word.into()),
+            word if Path::new(word).exists() => request.files.push(word.into()),
+            word if request.command == "relocs" => match word.parse() {
+                Ok(number) => request.number = Some(number),
+                Err(_) => {
+                    let usage = "(usage: relocs FILE [NUMBER])";
+                    return Err(format!("{word}: neither a file nor a number {usage}"));
                 }
+            },
+            // A path has a dot or a slash, a command has neither.
+            word if !named && request.files.is_empty() && !word.contains(['.', '/']) => {
+                let hint = hint(word, commands().map(|(typed, _)| typed));
+                return Err(format!("{word}: neither a command nor a file{hint}"));
             }
-            word => request.files.push(word.into()),
+            word => return Err(format!("{word}: no such file or folder")),
         }
     }
     if request.files.is_empty() {
@@ -122,20 +157,14 @@ fn parse(words: &[String]) -> Result<Request, String> {
 /// True if everything would load, or was shown.
 fn run(request: &Request) -> Result<bool, String> {
     let mut world = World::new();
-    let mut others = Vec::new();
-    for path in &request.with {
-        for path in file::find(path)? {
-            others.push(Facts::of(&path, &world)?);
-        }
-    }
-    check::settle(&mut others, &mut world);
+    let mut well = load_others(&request.with, &mut world)?;
     if request.command == "check" || request.files.iter().any(|path| path.is_dir()) {
         if request.command != "check" && request.command != "overview" {
             return Err(format!("{}: a FOLDER can be checked only", request.command));
         }
-        return check_all(request, world);
+        return Ok(check_all(request, world)? && well);
     }
-    let (mut well, mut documents) = (true, Vec::new());
+    let mut documents = Vec::new();
     for path in &request.files {
         let (fine, document) = show(request, path, &world)?;
         well &= fine;
@@ -149,17 +178,49 @@ fn run(request: &Request) -> Result<bool, String> {
     Ok(well)
 }
 
+/// Loads what `--with` names. True if all that is named would load; what would not is
+/// told beside the output. Of a folder it is enough if something would.
+fn load_others(paths: &[PathBuf], world: &mut World) -> Result<bool, String> {
+    let mut others = Vec::new();
+    for path in paths {
+        for file in file::find(path)? {
+            let facts = match path.is_dir() {
+                true => Facts::of_many(&file, world),
+                false => Facts::of(&file, world)?,
+            };
+            others.push(facts);
+        }
+    }
+    check::settle(&mut others, world, Presence::Loaded);
+    let mut well = true;
+    for path in paths {
+        let mut inside = others.iter().filter(|other| other.path.starts_with(path));
+        let why = match others.iter().find(|other| other.path == *path) {
+            Some(other) => other.refusal.as_ref().map(|refusal| refusal.text.as_str()),
+            None => (!inside.any(|other| other.taken)).then_some("no module in it does"),
+        };
+        if let Some(why) = why {
+            well = false;
+            eprintln!("tocsin-ko: --with {}: would not load: {why}", path.display());
+        }
+    }
+    Ok(well)
+}
+
 /// The verdict on files and folders, as if all in them were there to be loaded.
 fn check_all(request: &Request, mut world: World) -> Result<bool, String> {
     let mut modules = Vec::new();
     for path in &request.files {
-        for path in file::find(path)? {
-            modules.push(Facts::of(&path, &world)?);
+        for file in file::find(path)? {
+            modules.push(match path.is_dir() {
+                true => Facts::of_many(&file, &world),
+                false => Facts::of(&file, &world)?,
+            });
         }
     }
-    check::settle(&mut modules, &mut world);
+    check::settle(&mut modules, &mut world, Presence::Available);
     let (summary, wanted) = (check::summary(&modules), check::wanted(&modules, &world));
-    let list = check::list(&modules);
+    let list = check::list(&modules, &world);
     if request.json {
         let tables = [&summary, &wanted, &list];
         let whole = Map::from_iter(tables.map(|table| (table.name.to_string(), table.json())));
@@ -225,12 +286,17 @@ fn show(request: &Request, path: &Path, world: &World) -> Result<(bool, Value), 
         return Ok((true, Value::Object(document)));
     }
     let name = file.name(&module.object);
-    let verdict = file.verdict(world);
+    let borrows = check::borrowed_from(imports(&module.object).map(|(_, _, name)| name));
+    let verdict = file.verdict(world).map(|mut notes| {
+        notes.extend(check::waits(&borrows, world));
+        notes
+    });
     document.insert("name".into(), json!(name));
     document.insert("bytes".into(), json!(file.len));
     document.insert("compression".into(), json!(file.pack.map(|pack| pack.to_string())));
     document.insert("loads".into(), json!(verdict.is_ok()));
     document.insert("reason".into(), json!(verdict.as_ref().err().map(|why| &why.text)));
+    document.insert("notes".into(), json!(verdict.as_ref().ok()));
     // Relocations can be hundreds of thousands: they are shown when asked for.
     let shown = SUBJECTS.iter().filter(|(name, _)| request.json && *name != "relocs");
     shown.for_each(|(_, subject)| add(&mut document, &subject(&view)));
@@ -241,7 +307,10 @@ fn show(request: &Request, path: &Path, world: &World) -> Result<(bool, Value), 
         print(&format!("{name}: {} bytes{pack}", file.len));
         print(&overview.text());
         match &verdict {
-            Ok(()) => print("would load"),
+            Ok(notes) => {
+                notes.iter().for_each(|note| print(&format!("note: {note}")));
+                print("would load");
+            }
             Err(why) => print(&format!("would not load: {}", why.text)),
         }
     }

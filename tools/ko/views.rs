@@ -8,7 +8,9 @@ use tocsin::ksyms::readable::readable;
 use tocsin::loader::explain::formula::Value;
 use tocsin::loader::explain::{Explained, Lens, Origin};
 use tocsin::loader::stubs::StubKind;
-use tocsin::loader::{Group, Layout, Loaded, Modinfo, Need, Object, Owner, RelocName, SiteKind};
+use tocsin::loader::{
+    Group, Layout, Loaded, Modinfo, Need, Object, Owner, RelocName, SiteKind, versions,
+};
 
 use crate::file::LOOK;
 use crate::table::{Cell, Table};
@@ -50,11 +52,16 @@ impl View<'_, '_> {
         readable(name).into_owned()
     }
 
-    /// What the module says of itself.
+    /// What the module says of itself, and whether that fits here: the machine's `modinfo`.
     fn info(&self) -> Table {
         let mut table = Table::new("info", &["key", "value"]);
         for (key, value) in Modinfo::of(self.object()).iter() {
             table.row([key.into(), value.into()]);
+        }
+        let mismatch = self.world.mismatch(self.object(), |_| true);
+        let mismatch = mismatch.as_ref().map(|(found, owner)| (*found, owner.as_str()));
+        for (key, text) in versions::explain(self.object(), mismatch) {
+            table.row([key.into(), text.into()]);
         }
         table
     }

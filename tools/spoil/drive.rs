@@ -267,7 +267,7 @@ fn tables_of(object: &Object, layout: &Layout, base: Vaddr, image: &mut [u8]) {
         other => Key::Enabled(other as u32 >> 4),
     };
     for arch_31 in [false, true] {
-        tables::settle(object, layout, base, image, &Facts { arch_31, key: &key });
+        tables::settle(object, layout, base, image, &Facts { arch_31, key: &key }, &[]);
     }
 }
 

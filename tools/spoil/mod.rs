@@ -18,7 +18,7 @@
 //!
 //! Three use it, so that a finding of one can be repeated by the others: the fuzz
 //! targets (`fuzz/`), the fixed set of `cargo test` (`tests/spoiled.rs`) and the
-//! program `tocsin-spoil`, which writes files for the machine (`qemu/spoiled.py`).
+//! program `tocsin-spoil`, which writes files for the machine (`qemu/test_spoiled.py`).
 //!
 //! The loader's own views of a file are no use here: they exist for good files
 //! only, and a mutator has to go on with what it has just broken.

@@ -2,12 +2,18 @@
 #ifndef _LINUX_KERNEL_H
 #define _LINUX_KERNEL_H
 
+#include <linux/bug.h>
 #include <linux/build_bug.h>
 #include <linux/compiler.h>
 #include <linux/limits.h>
 #include <linux/printk.h>
 #include <linux/stdarg.h>
 #include <linux/types.h>
+
+/* Types that are only ever pointed to. */
+struct work_struct;
+struct device;
+struct file;
 
 #define ARRAY_SIZE(array) (sizeof(array) / sizeof((array)[0]))
 
@@ -33,11 +39,16 @@
 #define ALIGN(x, a)         (((x) + (a) - 1) & ~((__typeof__(x))(a) - 1))
 #define IS_ALIGNED(x, a)    (((x) & ((a) - 1)) == 0)
 #define DIV_ROUND_UP(n, d)  (((n) + (d) - 1) / (d))
+#ifndef BIT
 #define BIT(n)              (1UL << (n))
+#endif
 #define upper_32_bits(n)    ((u32)((n) >> 32))
 #define lower_32_bits(n)    ((u32)(n))
 
 /* Writes at most `size` bytes with the NUL; returns the bytes written without it. */
 __printf(3, 4) int scnprintf(char *buf, size_t size, const char *fmt, ...);
+/* The same, but returns what there would have been with room enough. */
+__printf(3, 4) int snprintf(char *buf, size_t size, const char *fmt, ...);
+__printf(2, 3) int sprintf(char *buf, const char *fmt, ...);
 
 #endif

@@ -19,5 +19,20 @@ _Static_assert(sizeof(struct mutex) == 32, "Linux 6.1's size");
 
 void mutex_lock(struct mutex *lock);
 void mutex_unlock(struct mutex *lock);
+/* 1 if it was free and is now the caller's, else 0. */
+int mutex_trylock(struct mutex *lock);
+/* 0 once it is the caller's. */
+int __must_check mutex_lock_interruptible(struct mutex *lock);
+void __mutex_init(struct mutex *lock, const char *name, void *key);
+#define mutex_init(lock) __mutex_init(lock, #lock, NULL)
+
+/* The kernel remembers who holds what; the members here stay as they are. */
+static inline bool mutex_is_locked(struct mutex *lock)
+{
+	if (!mutex_trylock(lock))
+		return true;
+	mutex_unlock(lock);
+	return false;
+}
 
 #endif

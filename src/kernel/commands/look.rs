@@ -8,11 +8,12 @@ use super::{Done, read_memory};
 use crate::addr::Vaddr;
 use crate::kernel::compat::heap;
 use crate::kernel::modules::{self, find_loaded};
-use crate::kernel::{jobs, livepatch, own, symbols, tracing};
+use crate::kernel::{exports, jobs, livepatch, own, symbols, tracing};
 use crate::kprintln;
 use crate::loader::stubs::StubKind;
-use crate::loader::{Group, SiteKind};
+use crate::loader::{Group, Name, SiteKind};
 use crate::machine::{boot, memory, mmu, paca as cpu, smp, spr};
+use crate::shell::args::SymbolName;
 use crate::shell::command::{Place, Target};
 use crate::trace::filter::Filter;
 
@@ -63,9 +64,15 @@ pub fn examine(place: &Place, len: Option<u64>) -> Done {
 #[optimize(size)]
 pub fn stubs(word: &str) -> Done {
     let module = find_loaded(word)?;
+    let (mut none, name) = (true, &module.name);
     for entry in module.linked().stubs.iter() {
+        none = false;
         let owner = module.readable_name(entry.owner);
         match modules::identify_stub(&module, entry.at) {
+            // One of several names of an address (kfree, vfree): the one that it called.
+            Some((_, Some(target), _)) if exports::find(&Name::new(&owner)) == Some(target) => {
+                kprintln!("{} {} -> {owner}", entry.at, entry.kind);
+            }
             Some((_, Some(target), _)) => {
                 kprintln!("{} {} -> {}", entry.at, entry.kind, symbols::qualified(target));
             }
@@ -75,6 +82,7 @@ pub fn stubs(word: &str) -> Done {
     }
     // Those that live patches gave it; they stay when the patch goes.
     for (stub, row) in tracing::redirect_stubs(module.sites) {
+        none = false;
         let kind = StubKind::Redirect;
         match modules::identify_redirect(&module, stub) {
             Some(target) => kprintln!("{stub} {kind} -> {}", symbols::qualified(target)),
@@ -84,13 +92,22 @@ pub fn stubs(word: &str) -> Done {
             }
         }
     }
+    if none {
+        kprintln!("{name}: no stubs: no call leaves it");
+    }
     Ok(())
 }
 
 /// Lists call sites: address, function, kind, state; then why others are none.
 #[optimize(size)]
 pub fn sites(glob: Option<&str>) -> Done {
-    let filter = match glob {
+    // A module's name, if no function has it, means all of the module.
+    let whole = glob.filter(|word| {
+        let name = SymbolName { module: None, name: (*word).into() };
+        modules::find(word).is_some() && symbols::candidates(&name).is_empty()
+    });
+    let whole = whole.map(|word| format!("{word}:*"));
+    let filter = match whole.as_deref().or(glob) {
         Some(word) => Some(Filter::parse([word]).map_err(|error| error.to_string())?),
         None => None,
     };
@@ -113,7 +130,7 @@ pub fn sites(glob: Option<&str>) -> Done {
     for module in modules::all() {
         if tracing::counts(Some(module.sites)).sites == 0 && !module.linked().functions.is_empty() {
             kprintln!(
-                "{}: no call sites: built without -mprofile-kernel or patchable entries",
+                "{}: no call sites in its file: compiled without -mprofile-kernel or patchable entries",
                 module.name
             );
         }

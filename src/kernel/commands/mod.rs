@@ -18,7 +18,7 @@ mod step;
 use alloc::string::String;
 
 use super::modules::Failure;
-use super::{files, graph, livepatch, probes, records, tracing};
+use super::{files, graph, livepatch, probes, records, tracefs, tracing};
 use crate::addr::Vaddr;
 use crate::kprint;
 use crate::kprintln;
@@ -133,7 +133,9 @@ impl Kernel {
             Command::Echo { text, to: Some(to) } => files::write(&to.file, text, to.append),
             Command::Help(None) => {
                 for entry in table::TABLE {
-                    kprintln!("{:<12} {}", entry.name, entry.help);
+                    let end = entry.help.bytes().position(|byte| byte == b'\n');
+                    let line = entry.help.get(..end.unwrap_or(entry.help.len()));
+                    kprintln!("{:<12} {}", entry.name, line.unwrap_or_default());
                 }
                 Ok(())
             }
@@ -175,8 +177,10 @@ fn trace(action: &TraceAction) -> Done {
             // For the tests: what happens when a return believes r2.
             let wrong = words.first().is_some_and(|word| graph && word == "--return=seed");
             graph::choose(graph)?;
-            graph::set_seed_return(wrong);
             let sites = tracing::on(words.get(usize::from(wrong)..).unwrap_or_default())?;
+            if wrong {
+                graph::set_seed_return()?;
+            }
             kprintln!("{sites} sites traced");
         }
         TraceAction::Probe(words) if words.is_empty() => kprint!("{}", probes::listed()),
@@ -193,6 +197,8 @@ fn trace(action: &TraceAction) -> Done {
             let count = probes::remove(word)?;
             kprintln!("{count} probes taken away");
         }
+        TraceAction::Set(words) if words.is_empty() => kprint!("{}", records::options().listed()),
+        TraceAction::Set(words) => tracefs::set_option(&words.join(" "), false)?,
         TraceAction::Off => tracing::off()?,
         TraceAction::Show => tracing::show(None, &mut |text| kprint!("{text}")),
         TraceAction::Clear => records::clear(None),

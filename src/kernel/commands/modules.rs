@@ -12,6 +12,7 @@ use crate::kernel::{livepatch, versions};
 use crate::kprintln;
 use crate::loader::modinfo::module_name;
 use crate::loader::{LinkOptions, Modinfo, Need, StubStyle};
+use crate::shell::args::module_name_eq;
 use crate::shell::command::{Param, StubChoice};
 use crate::shell::error::Shown;
 
@@ -33,6 +34,11 @@ pub fn insmod(
         },
         wrong_profile_stubs: stubs == StubChoice::Wrong,
     };
+    if options.wrong_profile_stubs {
+        kprintln!(
+            "{word}: its profiling calls will spoil r2 (--stubs=wrong), for tests of just that"
+        );
+    }
     told(word, |word| modules::insmod(word, options, params))
 }
 
@@ -45,9 +51,19 @@ fn told(word: &str, load: impl FnOnce(&str) -> Result<Arc<Module>, Failure>) -> 
             // The reason behind an error number that klp_enable_patch returned.
             let why =
                 livepatch::take_refusal().map(|why| format!("{word}: live patch refused: {why}"));
-            Err(Failure::Refused(why.unwrap_or(reason)))
+            Err(Failure::Refused(why.unwrap_or_else(|| with_file(word, reason))))
         }
         Err(oops) => Err(oops),
+    }
+}
+
+/// A refusal that names the module, with the file before it if that is called otherwise.
+#[optimize(size)]
+fn with_file(word: &str, reason: String) -> String {
+    let stem = word.strip_suffix(".ko").unwrap_or(word).as_bytes();
+    match reason.as_bytes().get(..stem.len()) {
+        Some(begin) if module_name_eq(begin, stem) => reason,
+        _ => format!("{word}: {reason}"),
     }
 }
 
@@ -72,7 +88,8 @@ fn probe(word: &str, params: &[Param], path: &mut Vec<String>) -> Done {
         return if params.is_empty() {
             Ok(())
         } else {
-            Err(format!("{word}: loaded already, so its parameters cannot be set").into())
+            Err(format!("{word}: loaded already, so its parameters cannot be set (rmmod it first)")
+                .into())
         };
     }
     if path.iter().any(|seen| seen == word) {

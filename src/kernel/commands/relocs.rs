@@ -19,7 +19,13 @@ use crate::machine::memory;
 #[optimize(size)]
 pub fn list(word: &str, first: Option<u64>, last: Option<u64>) -> Done {
     let module = find_loaded(word)?;
-    let wanted = first.unwrap_or(1)..=last.unwrap_or(u64::MAX);
+    let count: u64 = module.object().relocations().iter().map(|list| list.len() as u64).sum();
+    let (from, to) = (first.unwrap_or(1), last.unwrap_or(u64::MAX));
+    if first.is_some() && from > to.min(count) {
+        return Err(format!("{word}: relocations {from} to {to}: none, there are {count}").into());
+    }
+    let wanted = from..=to;
+    kprintln!("number section+offset address type symbol+addend word");
     let mut number = 0;
     for list in module.object().relocations() {
         let (before, len) = (number, list.len() as u64);
@@ -34,16 +40,17 @@ pub fn list(word: &str, first: Option<u64>, last: Option<u64>) -> Done {
             }
             let at = module.address(base).offset(rela.r_offset.cast_signed());
             let (kind, symbol) = (rela.r_info as u32, (rela.r_info >> 32) as u32);
+            let sign = if rela.r_addend < 0 { '-' } else { '+' };
             let now = match freed {
                 true => "(freed)".into(),
                 false => format!("{:08x}", memory::read_u32(at).unwrap_or(0)),
             };
             kprintln!(
-                "{number} {section}+{:#x} {at} {} {}{:+#x} {now}",
+                "{number} {section}+{:#x} {at} {} {}{sign}{:#x} {now}",
                 rela.r_offset,
                 RelocName(kind),
                 module.readable_name(symbol),
-                rela.r_addend,
+                rela.r_addend.unsigned_abs(),
             );
         }
     }

@@ -21,10 +21,10 @@ use alloc::vec::Vec;
 use crate::addr::Vaddr;
 use crate::isa::branch;
 use crate::isa::well_known::{BCTR, BLR};
-use crate::kernel::unwind::{self, End};
+use crate::kernel::unwind::{self, End, Frame};
 use crate::machine::lock::Mutex;
 use crate::machine::quiesce::Kind;
-use crate::machine::{call, hooks, memory, paca, probes, step, trap};
+use crate::machine::{call, hooks, memory, paca, probes, step, trap, trigger};
 
 /// From the first address to the one above the last.
 pub type Range = (Vaddr, Vaddr);
@@ -62,10 +62,11 @@ impl Question {
         let mut last = r1;
         let end = unwind::walk(nip, lr, r1, &mut |frame| {
             last = frame.stack;
-            match probes::goes_on(frame.at, frame.stack) {
-                // A probe asks the kernel: the function that it stands at has no frame.
-                Some(places) => places.into_iter().for_each(&mut see),
-                None => see(frame.at),
+            let Frame { at, stack, .. } = frame;
+            match probes::goes_on(at, stack).or_else(|| trigger::goes_on(at, stack)) {
+                // A probe or a trigger asks the kernel: its function has no frame yet.
+                Some(places) => places.into_iter().for_each(|to| returns(to, &mut see)),
+                None => see(at),
             }
         });
         if ends_soon(nip)
@@ -95,14 +96,8 @@ fn inside(ranges: &[Range], at: Vaddr) -> bool {
 
 /// Sees a return address, unless it is one that stands for another.
 fn returns(to: Vaddr, see: &mut dyn FnMut(Vaddr)) {
-    let stands = [
-        hooks::shadow_return_address(),
-        hooks::graph_return_address(),
-        hooks::probe_return_address(),
-        step::return_address(),
-        call::return_address(),
-    ];
-    if !stands.contains(&to) {
+    let stands = [hooks::shadow_return_address(), step::return_address(), call::return_address()];
+    if !hooks::is_hook_return(to) && !stands.contains(&to) {
         see(to);
     }
 }

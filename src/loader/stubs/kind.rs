@@ -47,7 +47,7 @@ impl StubKind {
 
     /// Bytes from one slot of this kind to the next.
     #[must_use]
-    #[inline]
+    #[inline(always)] // asked for each relocation of a call
     pub const fn slot_bytes(self) -> u64 {
         match self {
             Self::External | Self::Profile | Self::Sibling | Self::Notoc | Self::Missing => 32,

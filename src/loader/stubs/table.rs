@@ -99,7 +99,7 @@ impl StubTable {
     ///
     /// # Errors
     /// It does not lie there, or there is no memory; nothing is appended.
-    #[inline]
+    #[inline(always)] // once for each stub
     pub fn push(&mut self, at: Vaddr, kind: StubKind, owner: u32) -> Result<(), TableError> {
         let base = self.base;
         let too_far = TableError::TooFar { at, base };

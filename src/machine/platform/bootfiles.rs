@@ -52,6 +52,8 @@ pub struct Trouble {
 enum Why {
     /// So many bytes; there is room for so many.
     Large(Option<u64>, u64),
+    /// More bytes than such a file may have.
+    Above(u64),
     /// So many bytes came, of so many.
     Short(u64, u64),
     /// Nothing came.
@@ -68,6 +70,7 @@ impl fmt::Display for Trouble {
             Why::Large(None, room) => {
                 write!(f, ": too large: memory for {room} bytes (give the machine more)")
             }
+            Why::Above(most) => write!(f, ": too large: at most {most} bytes are read"),
             Why::Short(has, wants) => write!(f, ": cut short: {has} bytes of {wants}"),
             Why::Unreadable => f.write_str(": the firmware cannot read it"),
         }
@@ -92,7 +95,7 @@ pub struct Found {
 pub fn find(firmware: &OpenFirmware, bootpath: &[u8], from: Vaddr, ram_end: u64) -> Found {
     let mut found = Found::default();
     let Some(device) = Path::of(&[media::device(bootpath)]) else { return found };
-    let Some(node) = firmware.find_path(device.c_str()) else { return found };
+    let Some(node) = firmware.find(device.c_str()) else { return found };
     let kind = match firmware.property::<16>(node, c"device_type") {
         Some((bytes, len)) if bytes[..len].starts_with(b"block") => Kind::Block,
         Some((bytes, len)) if bytes[..len].starts_with(b"network") => Kind::Network,
@@ -184,18 +187,23 @@ impl Reader<'_> {
             return Err(Why::Unreadable);
         }
         let Some(seal) = initrd::seal(&head[..got]) else {
-            let room = self.claim_most(most)?;
+            // One more shows that the file has ended.
+            let room = self.claim_most(most.saturating_add(1))?;
             let len = self.firmware.read(instance, self.at, room);
             self.keep(room, len.unwrap_or(0));
             return match len {
                 Some(len) if len < room => Ok(Some(len)),
+                Some(_) if room > most => Err(Why::Above(most)),
                 Some(_) => Err(Why::Large(None, room)),
                 None => Err(Why::Unreadable),
             };
         };
         let total = seal.total;
-        if total > self.room().min(most) || !self.firmware.claim(self.at, total) {
-            return Err(Why::Large(Some(total), self.room().min(most)));
+        if total > most {
+            return Err(Why::Above(most));
+        }
+        if total > self.room() || !self.firmware.claim(self.at, total) {
+            return Err(Why::Large(Some(total), self.room()));
         }
         let mut done = 0;
         while done < total {
@@ -215,7 +223,8 @@ impl Reader<'_> {
         let len = self.firmware.load(instance, self.at).filter(|len| *len > 0);
         self.keep(room, len.unwrap_or(0));
         match len {
-            Some(len) if len > room.min(most) => Err(Why::Large(Some(len), room.min(most))),
+            Some(len) if len > most => Err(Why::Above(most)),
+            Some(len) if len > room => Err(Why::Large(Some(len), room)),
             len => Ok(len),
         }
     }

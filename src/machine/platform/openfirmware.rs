@@ -128,12 +128,7 @@ impl OpenFirmware {
     }
 
     /// The node at `path`.
-    pub fn find(&self, path: Name) -> Option<Node> {
-        self.call::<1>(c"finddevice", &[cell(path)]).map(|[node]| Node(node))
-    }
-
-    /// The node at a path that is no constant.
-    pub fn find_path(&self, path: &CStr) -> Option<Node> {
+    pub fn find(&self, path: &CStr) -> Option<Node> {
         self.call::<1>(c"finddevice", &[cell(path)]).map(|[node]| Node(node))
     }
 

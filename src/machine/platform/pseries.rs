@@ -169,7 +169,7 @@ pub fn take_over(
         }
     }
     let script = match &found.commands {
-        Some(file) => memory::loaded_bytes(file.start, file.len),
+        Some(file) => memory::initrd_bytes(file.start, file.len),
         None => facts
             .initrd
             .and_then(|(start, len)| {

@@ -29,12 +29,16 @@ fn missing_and_surplus_words_come_with_the_usage_line() {
     assert_eq!(refusal("help frobnicate"), "help: frobnicate: no such command (help lists them)");
     assert_eq!(refusal("help insmo"), "help: insmo: no such command (did you mean insmod?)");
     assert_eq!(refusal("rmmod -f x"), "rmmod: -f: not an option here (usage: rmmod MOD)");
-    assert_eq!(refusal("lsmod -q"), "lsmod: -q: one word too many (usage: lsmod [-v])");
+    assert_eq!(refusal("lsmod -q"), "lsmod: -q: not an option here (usage: lsmod [-v])");
+    assert_eq!(refusal("lsmod \"-q\""), "lsmod: -q: one word too many (usage: lsmod [-v])");
+    assert!(refusal("audit --bogus").starts_with("audit: --bogus: not an option here"));
+    assert_eq!(ok("audit --rewrite -v"), Command::Audit { verbose: true, rewrite: true });
+    assert!(refusal("audit demo").ends_with("(usage: audit [-v] [--rewrite], of all modules)"));
 }
 
 #[test]
 fn insmod_takes_options_in_any_place_and_parameters_after_the_name() {
-    let param = |name: &str, value: &str| Param { name: name.into(), value: value.into() };
+    let param = |name: &str, value: &str| Param { name: name.into(), value: Some(value.into()) };
     let expected = Command::Insmod {
         module: "a-b".into(),
         link_only: true,
@@ -43,7 +47,13 @@ fn insmod_takes_options_in_any_place_and_parameters_after_the_name() {
         params: vec![param("p", "1=2"), param("q", ""), param("r", "x y")],
     };
     assert_eq!(ok(r#"insmod --stubs=seed a-b p=1=2 --link-only --force q= r="x y""#), expected);
-    assert!(refusal("insmod a p").contains("write name=value"));
+    let Command::Insmod { params, .. } = ok("insmod a p q=") else { panic!() };
+    assert_eq!(params, [Param { name: "p".into(), value: None }, param("q", "")]);
+    assert_eq!(
+        ok("modprobe a p"),
+        Command::Modprobe { module: "a".into(), params: params[..1].into() }
+    );
+    assert!(refusal("modprobe a --force").starts_with("modprobe: --force: not an option here"));
     assert!(refusal("insmod a =1").contains("write name=value"));
     assert!(refusal("insmod a --stubs=best").contains("--stubs=default|seed|linux|wrong"));
     assert!(refusal("insmod --link-only").starts_with("insmod: NAME is missing"));
@@ -194,13 +204,21 @@ fn repeat_takes_one_quoted_script_or_the_words_of_one_command() {
     let words = r#"call f "a \"b\";" -1 """#;
     let line = format!("repeat -q -t 60 {words}");
     assert_eq!(ok(&line), repeat(Until::Seconds(60), true, words));
-    assert_eq!(
-        refusal("repeat 0 mem"),
-        "repeat: COUNT 0: out of range (use 1 to 18446744073709551615)"
-    );
+    assert_eq!(refusal("repeat 0 mem"), "repeat: COUNT 0: out of range (use 1 or more)");
     assert!(refusal("repeat -t 0 mem").contains("SECONDS 0: out of range"));
     assert!(refusal("repeat -z 1 mem").contains("-z: not an option"));
     assert_eq!(ok("repeat -t 60 -q mem"), repeat(Until::Seconds(60), true, "mem"));
     assert!(refusal("repeat 5 -z mem").contains("-z: not an option"));
     assert!(refusal("repeat 3").contains("COMMAND is missing"));
+}
+
+#[test]
+fn nls_reads_characters_as_it_prints_them() {
+    let Command::Use(UseRequest { args, .. }) = ok("nls cp437 U+00C7 0xc7 U+00e7") else {
+        panic!()
+    };
+    assert_eq!(args, [Arg::Int(0xc7), Arg::Int(0xc7), Arg::Int(0xe7)]);
+    assert!(refusal("nls cp437 U+").starts_with("nls: U+: not an argument"));
+    let Command::Use(UseRequest { args, .. }) = ok("nls cp437 \"U+00C7\"") else { panic!() };
+    assert_eq!(args, [Arg::Text(b"U+00C7".to_vec())]);
 }

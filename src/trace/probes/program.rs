@@ -169,15 +169,17 @@ fn plain(place: Place, base: &Base, has_steps: bool) -> Option<From> {
     }
 }
 
-/// Makes a program of a probe. `resolve` knows the addresses of symbols.
+/// Makes a program of a probe. `resolve` knows the addresses of symbols; `asked` is true
+/// if the kernel looks at every record before it is written, for a filter.
 #[cfg_attr(target_os = "none", optimize(size))]
 pub fn compile(
     probe: &Probe,
     resolve: &dyn Fn(&str) -> Option<u64>,
+    asked: bool,
 ) -> Result<(Program, Shape), String> {
     let simple =
         |arg: &super::Arg| plain(probe.place, &arg.fetch.base, !arg.fetch.steps.is_empty());
-    let is_plain = probe.args.iter().all(|arg| simple(arg).is_some());
+    let is_plain = !asked && probe.args.iter().all(|arg| simple(arg).is_some());
     let mut fields = Vec::new();
     // At the return the hook always stores two.
     let (mut steps, mut registers) = (Vec::new(), if probe.place == Place::Entry { 0 } else { 2 });
@@ -263,7 +265,7 @@ mod tests {
 
     fn compiled(text: &str) -> (Program, Shape) {
         let Ok(Some(Line::Add(probe))) = line(text) else { panic!("{text}") };
-        compile(&probe, &|name| (name == "known").then_some(0x1010)).unwrap()
+        compile(&probe, &|name| (name == "known").then_some(0x1010), false).unwrap()
     }
 
     fn words(text: &str, machine: &Small) -> [u64; PAYLOAD_WORDS] {
@@ -349,6 +351,8 @@ mod tests {
     #[test]
     fn an_unknown_symbol_is_named() {
         let Ok(Some(Line::Add(probe))) = line("p f @nosuch") else { panic!() };
-        assert!(compile(&probe, &|_| None).unwrap_err().starts_with("@nosuch: no such symbol"));
+        assert!(
+            compile(&probe, &|_| None, false).unwrap_err().starts_with("@nosuch: no such symbol")
+        );
     }
 }

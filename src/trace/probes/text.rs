@@ -198,7 +198,7 @@ mod tests {
     }
 
     fn shown(text: &str, parent: u64, words: &[u64]) -> String {
-        let (_, shape) = compile(&probe(text), &|_| Some(0x9000)).unwrap();
+        let (_, shape) = compile(&probe(text), &|_| Some(0x9000), false).unwrap();
         let mut payload = [0; PAYLOAD_WORDS];
         payload[..words.len()].copy_from_slice(words);
         // The hook leaves the address behind the site, which is at +0xc.

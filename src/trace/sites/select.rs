@@ -291,7 +291,8 @@ impl fmt::Display for Miss {
                 } else {
                     write!(
                         f,
-                        "module {module} was built without -mprofile-kernel or patchable entries"
+                        "module {module}'s file has none, compiled without -mprofile-kernel or \
+                         patchable entries (its vermagic tells of the kernel, not of it)"
                     )
                 }
             }

@@ -123,8 +123,8 @@ fn a_word_that_means_no_site_says_why() {
     let why = |word| names(&table, &["scsi_add", word]).1.join("|");
     assert_eq!(
         why("crc7*"),
-        "crc7*: crc7_be (and 1 more) has no call site: module crc7 was built without \
-         -mprofile-kernel or patchable entries"
+        "crc7*: crc7_be (and 1 more) has no call site: module crc7's file has none, compiled without \
+         -mprofile-kernel or patchable entries (its vermagic tells of the kernel, not of it)"
     );
     assert_eq!(
         why("scsi_notrace"),

@@ -58,7 +58,7 @@ impl<'a> Backward<'a> {
     }
 
     /// The next `count` bits, at most 56; zeros behind the end.
-    #[inline]
+    #[inline(always)] // several times for each symbol
     pub fn peek(&self, count: u32) -> u64 {
         let low = self.left - i64::from(count);
         let mask = (1 << count) - 1;

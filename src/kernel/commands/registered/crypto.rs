@@ -1,6 +1,9 @@
 //! hash, cipher, compress: Linux's crypto algorithms, driven as its API does.
 
+use alloc::format;
+
 use super::{Bytes, Done, Room, Used, print_hex};
+use crate::addr::Vaddr;
 use crate::compat::registry::{Kind, crypto};
 use crate::kernel::modules::Failure;
 use crate::shell::args::Arg;
@@ -23,8 +26,7 @@ pub fn hash(room: &mut Room, name: &str, data: &Arg, key: Option<&Arg>) -> Done 
     hash.optional("init_tfm", &[tfm.0])?;
     hash.optional("cra_init", &[base.0])?;
     if let Some(key) = key {
-        let key = room.of(key)?;
-        hash.checked("setkey", &[tfm.0, key.at.0, key.len as u64])?;
+        set_key(&hash, tfm, room.of(key)?)?;
     }
     let desc = room.put(crypto::desc(tfm, descsize))?.at.0;
     hash.checked("init", &[desc])?;
@@ -34,6 +36,19 @@ pub fn hash(room: &mut Room, name: &str, data: &Arg, key: Option<&Arg>) -> Done 
     hash.end("exit_tfm", tfm)?;
     print_hex(&out.read(digestsize));
     Ok(())
+}
+
+/// Gives it a key; which lengths a hash takes, only its own function knows.
+#[inline(never)]
+#[optimize(size)]
+fn set_key(used: &Used, tfm: Vaddr, key: Bytes) -> Done {
+    let set = used.checked("setkey", &[tfm.0, key.at.0, key.len as u64]);
+    match set {
+        Err(Failure::Refused(why)) => {
+            Err(format!("{why} for a key of {} bytes (give another length)", key.len).into())
+        }
+        other => other.map(|_| ()),
+    }
 }
 
 /// A `crypto_tfm` for a cipher or a compressor.
@@ -59,7 +74,7 @@ pub fn cipher(room: &mut Room, name: &str, back: bool, key: &Arg, data: &Arg) ->
         return Err(cipher.refuse(format_args!("a key has {least} to {most} bytes")));
     }
     let tfm = tfm(room, &cipher)?.at;
-    cipher.checked("setkey", &[tfm.0, key.at.0, key.len as u64])?;
+    set_key(&cipher, tfm, key)?;
     let function = if back { "decrypt" } else { "encrypt" };
     for at in (0..data.len as u64).step_by(block) {
         cipher.call(function, &[tfm.0, out.at.0 + at, data.at.0 + at])?;

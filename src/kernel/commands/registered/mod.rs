@@ -26,6 +26,7 @@ use crate::addr::Vaddr;
 use crate::compat::errno;
 use crate::compat::registry::Kind;
 use crate::kernel::call::{self, CallEnd};
+use crate::kernel::initrd;
 use crate::kernel::modules::{Failure, Module};
 use crate::kernel::registry::{self, Entry};
 use crate::kernel::symbols;
@@ -42,6 +43,9 @@ pub fn list(what: Option<&str>) -> Done {
         && Kind::named(what).is_none()
     {
         return Err(nothing(what));
+    }
+    if entries.is_empty() {
+        kprintln!("none is registered (insmod a module that registers one)");
     }
     for entry in entries {
         let module = entry.module().map_or(String::new(), |module| module.name.clone());
@@ -76,11 +80,25 @@ pub fn put_to_use(request: &UseRequest) -> Done {
     }
 }
 
+#[optimize(size)]
 fn nothing(what: &str) -> Failure {
-    format!(
-        "{what}: nothing of that kind or name is registered (see registered; insmod its module)"
-    )
-    .into()
+    // A module file here that is called so, but for what Linux puts before or after it.
+    let mut file = "its module";
+    for other in initrd::all() {
+        let name = match other.base_name().as_bytes() {
+            [b'n', b'l', b's', b'_', rest @ ..] => rest,
+            [_, _, b'_', rest @ ..] => rest,
+            name => name,
+        };
+        if let Some((name, rest)) = name.split_at_checked(what.len())
+            && name.eq_ignore_ascii_case(what.as_bytes())
+            && (rest.starts_with(b".ko") || rest.starts_with(b"_generic"))
+        {
+            file = other.base_name();
+        }
+    }
+    format!("{what}: nothing of that kind or name is registered (see registered; modprobe {file})")
+        .into()
 }
 
 /// Something registered, while it is used: its module stays.

@@ -1,0 +1,98 @@
+#!/usr/bin/env python3
+"""What needs no machine: how a page is compared with what was printed, and the book's links."""
+
+import os
+import re
+import unittest
+
+import lesson
+
+ROOT = lesson.ROOT
+
+
+class Comparing(unittest.TestCase):
+    """Page against console."""
+
+    def fit(self, page, printed, here=None):
+        return lesson.all_fit(page, printed, here or {})
+
+    def test_a_line_is_itself_and_nothing_else(self):
+        self.assertIsNotNone(self.fit(["= 0x29"], ["= 0x29"]))
+        self.assertIsNone(self.fit(["= 0x29"], ["= 0x2a"]))
+        self.assertIsNone(self.fit(["= 0x29"], []))
+        self.assertIsNone(self.fit([], ["= 0x29"]))
+
+    def test_six_digits_are_a_number_and_seven_an_address(self):
+        self.assertIsNone(self.fit(["r3=0x123456"], ["r3=0x123457"]))
+        self.assertIsNotNone(self.fit(["r3=0x1234567"], ["r3=0x7654321"]))
+
+    def test_an_address_is_the_same_one_wherever_it_comes_again(self):
+        page = ["a 0x12ae1000", "b 0x12ae1000"]
+        self.assertIsNotNone(self.fit(page, ["a 0x12bf1000", "b 0x12bf1000"]))
+        self.assertIsNone(self.fit(page, ["a 0x12bf1000", "b 0x12bf1004"]))
+
+    def test_what_lies_in_one_page_of_a_module_keeps_its_distance(self):
+        page = ["0x12ae1000", "0x12ae1008"]
+        self.assertIsNotNone(self.fit(page, ["0x12bf1000", "0x12bf1008"]))
+        self.assertIsNone(self.fit(page, ["0x12bf1000", "0x12bf100c"]))
+        # Functions of the kernel's own may move by themselves.
+        self.assertIsNotNone(self.fit(["0x4400380", "0x4400384"], ["0x4400380", "0x4401000"]))
+
+    def test_dots_are_any_lines_and_an_ellipsis_any_words(self):
+        self.assertIsNotNone(self.fit(["a", "...", "z"], ["a", "b", "c", "z"]))
+        self.assertIsNotNone(self.fit(["a", "...", "z"], ["a", "z"]))
+        self.assertIsNone(self.fit(["a", "...", "z"], ["a", "b"]))
+        self.assertIsNotNone(self.fit(["ld r12,…(r12)"], ["ld r12,-28760(r12)"]))
+        self.assertIsNone(self.fit(["ld r12,…(r12)"], ["ld r11,-28760(r12)"]))
+
+    def test_times_are_any_times(self):
+        self.assertIsNotNone(self.fit(["  0.012230: f <-g"], ["  1.500000: f <-g"]))
+        self.assertIsNotNone(self.fit([" 0) + 37.191 us   |  f();"], [" 0)   0.5 us    |  f();"]))
+        self.assertIsNone(self.fit(["  0.012230: f <-g"], ["  1.500000: f <-h"]))
+
+    def test_an_address_in_a_command_moves_with_its_neighbours(self):
+        self.assertEqual(lesson.moved("0x12ae5000", {0x12AE4380: 0x12BE4380}), "0x12be5000")
+        self.assertEqual(lesson.moved("0x12ae5000", {0x4400380: 0x4400390}), "0x12ae5000")
+
+
+class Book(unittest.TestCase):
+    """Pages lead to pages."""
+
+    def pages(self):
+        for folder, _, files in os.walk(lesson.DOCS):
+            yield from (os.path.join(folder, file) for file in files if file.endswith(".md"))
+
+    def test_every_link_of_a_page_leads_to_a_file(self):
+        for page in self.pages():
+            with open(page, encoding="utf-8") as file:
+                # Not in code.
+                text = re.sub(r"```.*?```|`[^`]*`", "", file.read(), flags=re.S)
+            for target in re.findall(r"\]\(([^)#]+)[^)]*\)", text):
+                if not target.startswith(("http:", "https:")):
+                    path = os.path.join(os.path.dirname(page), target)
+                    self.assertTrue(os.path.exists(path), f"{page}: {target}")
+
+    def test_the_summary_has_every_page(self):
+        with open(os.path.join(lesson.DOCS, "SUMMARY.md"), encoding="utf-8") as file:
+            listed = set(re.findall(r"\]\(([^)]+)\)", file.read()))
+        there = {os.path.relpath(page, lesson.DOCS) for page in self.pages()} - {"SUMMARY.md"}
+        self.assertEqual(listed, there)
+
+    def test_the_files_that_the_week_names_are_there(self):
+        with open(os.path.join(lesson.DOCS, "reader", "week.md"), encoding="utf-8") as file:
+            named = re.findall(r"`((?:src|boot|modules)/[\w/.]+)`", file.read())
+        self.assertGreater(len(named), 20)
+        for path in named:
+            self.assertTrue(os.path.exists(os.path.join(ROOT, path)), path)
+
+    def test_every_lesson_has_a_page_an_exercise_a_check_and_a_solution(self):
+        self.assertEqual(len(lesson.names()), 10)
+        for name in lesson.names():
+            given = set(os.listdir(os.path.join(ROOT, "lessons", name))) - {"check.py", "__pycache__"}
+            solved = set(os.listdir(os.path.join(ROOT, "lessons", "solutions", name)))
+            self.assertTrue(given and given <= solved, (name, given, solved))
+            self.assertTrue(os.path.exists(os.path.join(ROOT, "lessons", name, "check.py")))
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -73,9 +73,7 @@ struct Audit<'m, 's> {
 impl<'m, 's> Audit<'m, 's> {
     fn new(module: &'m Arc<Module>, say: Say<'s>) -> Self {
         let mut planned = tracing::planned_words(module.sites);
-        for word in livepatch::burn::words() {
-            planned.insert(planned.partition_point(|other| other.at < word.at), word);
-        }
+        livepatch::burn::add_words(&mut planned);
         Self { module, say, planned, same: 0, patched: 0, fields: 0, written: 0, drifted: 0 }
     }
 
@@ -116,7 +114,12 @@ impl<'m, 's> Audit<'m, 's> {
                 format!("{name}: {fields} fields of data as linked, {written} written since");
             (self.say)(&since);
             self.patched_sites();
-            livepatch::burn::lines(self.module).iter().for_each(|line| (self.say)(line));
+            livepatch::burn::each(&mut |at, to| {
+                if self.module.pages.contains(at, 4) {
+                    let name = &self.module.name;
+                    (self.say)(&format!("{at} {name} burnt in -> {}", symbols::qualified(to)));
+                }
+            });
         }
     }
 

@@ -374,6 +374,7 @@ pub fn list() -> Vec<String> {
 
 /// One line a redirected function: of one patch, or of all.
 #[optimize(size)]
+#[inline(never)]
 pub fn show(patch: Option<&str>) -> Result<Vec<String>, String> {
     let owner = match patch {
         Some(word) => Some(modules::find_loaded(word)?),
@@ -386,11 +387,13 @@ pub fn show(patch: Option<&str>) -> Result<Vec<String>, String> {
         let (target, to) = patches.replacement(entry)?;
         let ours = owner.as_ref().is_none_or(|owner| owner.pages.contains(to, 4));
         ours.then(|| {
-            let burnt = match burn::count(to) {
-                0 => String::new(),
-                count => format!(" (burnt in: {count})"),
-            };
-            format!("{} -> {}{burnt}", target.name, symbols::qualified(to))
+            let (mut line, mut count) =
+                (format!("{} -> {}", target.name, symbols::qualified(to)), 0);
+            burn::each(&mut |_, there| count += u32::from(there == to));
+            if count > 0 {
+                line += &format!(" (burnt in: {count})");
+            }
+            line
         })
     });
     Ok(lines.collect())

@@ -369,9 +369,14 @@ impl LivePatches {
         Some((&stack.target, stack.top()?))
     }
 
-    /// All replaced functions, and what replaces them now.
-    pub fn replacements(&self) -> impl Iterator<Item = (&Target, Vaddr)> {
-        self.stacks.0.iter().filter_map(|stack| Some((&stack.target, stack.top()?)))
+    /// Visits all replaced functions, and what replaces them now.
+    #[cfg_attr(target_os = "none", optimize(size))]
+    pub fn each_replacement(&self, see: &mut dyn FnMut(&Target, Vaddr)) {
+        for stack in &self.stacks.0 {
+            if let Some(to) = stack.top() {
+                see(&stack.target, to);
+            }
+        }
     }
 
     /// Names of the enabled patches that change functions of a module.

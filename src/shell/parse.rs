@@ -391,13 +391,15 @@ pub(super) fn trace(words: &mut Words<'_>) -> Result<Command, Problem> {
 
 #[cfg_attr(target_os = "none", optimize(size))]
 pub(super) fn livepatch(words: &mut Words<'_>) -> Result<Command, Problem> {
-    let to_module = |words: &mut Words<'_>, action: fn(String) -> LivepatchAction| {
-        Ok::<_, Problem>(action(words.module("MOD")?))
-    };
     Ok(Command::Livepatch(match words.need("enable")? {
-        b"enable" => to_module(words, LivepatchAction::Enable)?,
-        b"disable" => to_module(words, LivepatchAction::Disable)?,
-        b"force" => to_module(words, LivepatchAction::Force)?,
+        word @ (b"enable" | b"disable" | b"force") => {
+            let module = words.module("MOD")?;
+            match word {
+                b"enable" => LivepatchAction::Enable(module),
+                b"disable" => LivepatchAction::Disable(module),
+                _ => LivepatchAction::Force(module),
+            }
+        }
         b"burn" => LivepatchAction::Burn(match words.need("on")? {
             b"on" => true,
             b"off" => false,

@@ -24,22 +24,25 @@
 //!   may change while CPUs run them. Who is in a stub has not answered yet when the next
 //!   transition asks (`transition::stubs`).
 //! - While anything is traced nothing is burnt in: B's hook would miss the calls.
+//! - A word that cannot be led back, since somebody else has written it, is kept: till it
+//!   is what it was, nothing changes that it depends on.
 
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::mem;
 use core::sync::atomic::{AtomicBool, Ordering};
 
 use goblin::elf::reloc::R_PPC64_REL24;
 
-use super::PATCHES;
+use super::{PATCHES, transition};
 use crate::addr::Vaddr;
 use crate::isa::patch_class::PatchClass;
 use crate::isa::{Insn, branch};
 use crate::kernel::modules::{self, Module};
-use crate::kernel::{symbols, tracing};
+use crate::kernel::tracing;
 use crate::kprintln;
-use crate::livepatch::set::{LivePatches, Target};
+use crate::livepatch::set::LivePatches;
 use crate::loader::{Group, Layout};
 use crate::machine::lock::Mutex;
 use crate::machine::{memory, text};
@@ -47,6 +50,9 @@ use crate::patch::engine::Refusal;
 use crate::patch::journal::Why;
 use crate::patch::plan::{Batch, Change, Edit, TargetEdit};
 use crate::patch::state::Word;
+
+/// In whose name the words are written.
+const WHO: &str = "burn-in";
 
 /// Words that are to be led somewhere; once they are, the way back.
 struct Burnt {
@@ -67,23 +73,32 @@ impl Burnt {
         Self { stubs: Vec::new(), calls: Vec::new() }
     }
 
+    /// Turns all words; those that have been are handed back, as the way back, and those
+    /// that somebody else has written stay here.
     #[optimize(size)]
-    fn turn_stubs(&mut self, why: Why) -> Result<(), Refusal> {
-        text::retarget("burn-in", why, &self.stubs)?;
-        self.stubs.iter_mut().for_each(|edit| *edit = edit.back());
-        Ok(())
+    #[inline(never)]
+    fn turn(&mut self, why: Why) -> (Self, Result<(), Refusal>) {
+        let mut turned = Self::new();
+        let done = self.turn_into(why, &mut turned);
+        (turned, done)
     }
 
     #[optimize(size)]
-    fn turn_calls(&mut self, why: Why) -> Result<(), Refusal> {
-        let mut batch = Batch::new("burn-in", why);
+    fn turn_into(&mut self, why: Why, turned: &mut Self) -> Result<(), Refusal> {
+        text::retarget(WHO, why, &self.stubs)?;
+        self.stubs.iter_mut().for_each(|edit| *edit = edit.back());
+        turned.stubs = mem::take(&mut self.stubs);
+        let mut batch = Batch::new(WHO, why);
         self.calls.iter().for_each(|edit| batch.push(0, *edit));
         text::apply(batch)?;
         self.calls.iter_mut().for_each(|edit| *edit = edit.back());
+        turned.calls = mem::take(&mut self.calls);
         Ok(())
     }
 
     /// The target words of a module's stubs that lead to replaced functions.
+    #[optimize(size)]
+    #[inline(never)]
     fn find_stubs(&mut self, module: &Module, patches: &LivePatches) {
         let (mut at, end) = module.range(module.layout.targets);
         while at < end {
@@ -98,22 +113,33 @@ impl Burnt {
 
     /// The calls in a module of its own functions whose replacements keep r2.
     #[optimize(size)]
+    #[inline(never)]
     fn find_calls(&mut self, module: &Module, patches: &LivePatches) {
-        let local = |(target, to): (&Target, Vaddr)| {
-            let near = module.local_entry(target.entry)?;
-            modules::containing(to)?.keeps_r2(to).then_some((near, to))
-        };
-        let local: Vec<_> = patches.replacements().filter_map(local).collect();
-        let lists = module.object().relocations().iter();
-        for list in lists.filter(|_| !local.is_empty()) {
+        let mut local = Vec::new();
+        patches.each_replacement(&mut |target, to| {
+            if let Some(near) = module.local_entry(target.entry)
+                && modules::containing(to).is_some_and(|patch| patch.keeps_r2(to))
+            {
+                local.push((near, to));
+            }
+        });
+        if local.is_empty() {
+            return;
+        }
+        for list in module.object().relocations() {
             let section = &module.object().sections()[list.target];
             let Some(offset) = module.layout.offset_of(list.target) else { continue };
             if Layout::group_of(section) != Group::Text {
                 continue; // init code has run
             }
-            for rela in list.iter().filter(|rela| rela.r_info as u32 == R_PPC64_REL24) {
+            for rela in list.iter() {
+                if rela.r_info as u32 != R_PPC64_REL24 {
+                    continue;
+                }
                 let at = module.address(offset).offset(rela.r_offset.cast_signed());
-                self.calls.extend(memory::read_u32(at).and_then(|word| aimed(at, word, &local)));
+                if let Some(edit) = memory::read_u32(at).and_then(|word| aimed(at, word, &local)) {
+                    self.calls.push(edit);
+                }
             }
         }
     }
@@ -135,6 +161,7 @@ pub fn want() {
 
 /// `livepatch burn on|off`.
 #[optimize(size)]
+#[inline(never)]
 pub fn allow(on: bool) -> Result<(), String> {
     FORBIDDEN.store(!on, Ordering::Relaxed);
     undo()?;
@@ -143,12 +170,17 @@ pub fn allow(on: bool) -> Result<(), String> {
     Ok(())
 }
 
-/// Before and after a command: burns in if there is something new, and nothing traced.
+/// Before and after a command: burns in if there is something new, nothing traced, and
+/// no CPU on another side than the others.
 #[optimize(size)]
 #[inline(never)] // it is asked after each command, and seldom has anything to do
 pub fn settle() {
-    if !WANTED.load(Ordering::Relaxed) || tracing::any_traced() {
+    if !WANTED.load(Ordering::Relaxed) || tracing::any_traced() || transition::is_under_way() {
         return;
+    }
+    let mut burnt = BURNT.lock();
+    if !burnt.stubs.is_empty() || !burnt.calls.is_empty() {
+        return; // words that could not be led back: they are to be known until they are
     }
     WANTED.store(false, Ordering::Relaxed);
     if FORBIDDEN.load(Ordering::Relaxed) {
@@ -162,33 +194,26 @@ pub fn settle() {
             found.find_calls(&module, &patches);
         }
     }
-    // A call goes where it should all the same: through the redirect.
-    if let Err(refusal) = found.turn_stubs(Why::BurnIn) {
-        kprintln!("burn-in: {refusal}");
-        found.stubs = Vec::new();
+    let done;
+    (*burnt, done) = found.turn(Why::BurnIn);
+    if let Err(refusal) = done {
+        // A call goes where it should all the same: through the redirect.
+        kprintln!("{WHO}: {refusal}");
     }
-    if let Err(refusal) = found.turn_calls(Why::BurnIn) {
-        kprintln!("burn-in: {refusal}");
-        found.calls = Vec::new();
-    }
-    *BURNT.lock() = found;
 }
 
 /// Leads all calls through the redirect again, as they were linked; before anything
 /// changes that they depend on. On an error that must not happen.
 #[optimize(size)]
+#[inline(never)]
 pub fn undo() -> Result<(), String> {
     let mut burnt = BURNT.lock();
     if burnt.stubs.is_empty() && burnt.calls.is_empty() {
         return Ok(());
     }
     want();
-    let told = |refusal: Refusal| format!("burnt-in call: {refusal} (see journal)");
-    burnt.turn_stubs(Why::BurnOut).map_err(told)?;
-    burnt.stubs = Vec::new();
-    burnt.turn_calls(Why::BurnOut).map_err(told)?;
-    burnt.calls = Vec::new();
-    Ok(())
+    let (_, done) = burnt.turn(Why::BurnOut);
+    done.map_err(|refusal| format!("burnt-in call: {refusal} (see journal)"))
 }
 
 /// What the target word of a stub should hold, if it was linked as `linked`.
@@ -199,32 +224,27 @@ pub fn expected(at: Vaddr, linked: u64) -> u64 {
     word.map_or(linked, |edit| edit.expect)
 }
 
-/// Calls that are burnt in, by rising address within a module.
+/// Adds the calls that are burnt in to words by rising address.
 #[optimize(size)]
-pub fn words() -> Vec<Word> {
-    let word = |edit: &Edit| Some(Word { at: edit.at(), insn: edit.expect().try_into().ok()? });
-    BURNT.lock().calls.iter().filter_map(word).collect()
+#[inline(never)]
+pub fn add_words(planned: &mut Vec<Word>) {
+    for edit in &BURNT.lock().calls {
+        if let Ok(insn) = edit.expect().try_into() {
+            let word = Word { at: edit.at(), insn };
+            planned.insert(planned.partition_point(|other| other.at < word.at), word);
+        }
+    }
 }
 
-/// How many calls lead straight to a replacement: stubs, and calls in its function's module.
+/// Visits what is burnt in: the word, and the replacement that it leads to.
 #[optimize(size)]
-pub fn count(to: Vaddr) -> usize {
+#[inline(never)]
+pub fn each(see: &mut dyn FnMut(Vaddr, Vaddr)) {
     let burnt = BURNT.lock();
-    let goes = |edit: &&Edit| branch::target_of(edit.expect(), edit.at()) == Some(to);
-    burnt.stubs.iter().filter(|edit| edit.expect == to.0).count()
-        + burnt.calls.iter().filter(goes).count()
-}
-
-/// What `audit -v` says of a module: where it calls a replacement straight.
-#[optimize(size)]
-pub fn lines(module: &Module) -> Vec<String> {
-    let burnt = BURNT.lock();
-    let calls = burnt.calls.iter().map(|edit| {
-        let to = branch::target_of(edit.expect(), edit.at()).unwrap_or(edit.at());
-        (edit.at(), to)
-    });
-    let all = burnt.stubs.iter().map(|edit| (edit.at, Vaddr(edit.expect))).chain(calls);
-    let own = all.filter(|(at, _)| module.pages.contains(*at, 4));
-    let line = |(at, to)| format!("{at} {} burnt in -> {}", module.name, symbols::qualified(to));
-    own.map(line).collect()
+    for edit in &burnt.stubs {
+        see(edit.at, Vaddr(edit.expect));
+    }
+    for edit in &burnt.calls {
+        see(edit.at(), branch::target_of(edit.expect(), edit.at()).unwrap_or_default());
+    }
 }

@@ -50,6 +50,11 @@ static OPEN: Mutex<Option<Open>> = Mutex::new(None);
 /// there seldom is.
 static IS_OPEN: AtomicBool = AtomicBool::new(false);
 
+/// True while CPUs may differ in what they run.
+pub fn is_under_way() -> bool {
+    IS_OPEN.load(Ordering::Relaxed)
+}
+
 /// The patch in transition, and whether it is being enabled.
 pub fn open() -> Option<(String, bool)> {
     OPEN.lock().as_ref().map(|open| (open.patch.clone(), open.enabling))
@@ -238,7 +243,7 @@ pub fn try_now() -> Option<String> {
 /// Before and after a command: finishes a transition, or says who keeps it from that,
 /// once. What a callback's fault was.
 pub fn settle() -> Option<String> {
-    if !IS_OPEN.load(Ordering::Relaxed) {
+    if !is_under_way() {
         burn::settle();
         return None;
     }

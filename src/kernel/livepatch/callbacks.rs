@@ -22,6 +22,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use crate::addr::Vaddr;
+use crate::compat::errno;
 use crate::compat::klp::{Callbacks, ObjectDesc};
 use crate::kernel::call::{self, CallEnd};
 use crate::kernel::modules::{self, Failure};
@@ -145,8 +146,10 @@ pub fn before_patch(patch: &str, only: Option<&str>) -> Result<(), Failure> {
             match run(&object, function) {
                 CallEnd::Returned(result) if result as i32 == 0 => {}
                 CallEnd::Returned(result) => {
-                    let result = result as i32;
-                    return Err(format!("its pre_patch callback returned {result}").into());
+                    let (result, of) = (result as i32, module.unwrap_or("the kernel"));
+                    let name = errno::name(result.unsigned_abs()).unwrap_or("no error");
+                    let why = format!("its pre_patch of {of} returned {result} ({name})");
+                    return Err(why.into());
                 }
                 CallEnd::Oops(cause) => {
                     return Err(Failure::Oops(format!("its pre_patch callback: {cause}")));

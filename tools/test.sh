@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs tests and adds up what they count: test.sh host|qemu|media|power8|power9|power10 ...
 #
-#   host      cargo test and the tests of the scripts under qemu/, lessons/ and bench/
+#   host      cargo test and the tests of the scripts under qemu/, lessons/, bench/ and tools/patch/
 #   qemu      the console transcripts of qemu/cases, qemu/test_image.py, qemu/test_kernel.py,
 #             test_registered.py, test_text.py, test_debug.py, test_spoiled.py and test_many.py there, one boot medium,
 #             the lessons, the figures, a sample of `make corpus`, and a minute of qemu/stress.py
@@ -62,6 +62,7 @@ for what in "$@"; do
         count scripts of_unittest python3 qemu/test_scripts.py
         count pages of_unittest python3 -B lessons/test_lesson.py
         count bench of_unittest python3 bench/test_bench.py
+        count patch of_unittest python3 -B tools/patch/test_patch.py
         ;;
     # shellcheck disable=SC2086 # CASES holds several words
     qemu)

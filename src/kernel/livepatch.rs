@@ -380,23 +380,19 @@ pub fn show(patch: Option<&str>) -> Result<Vec<String>, String> {
         Some(word) => Some(modules::find_loaded(word)?),
         None => None,
     };
-    let rows = tracing::rows(None)?;
-    let patches = PATCHES.lock();
-    let lines = rows.into_iter().filter_map(|(module, name, _)| {
-        let entry = *module.functions_named(&name).first()?;
-        let (target, to) = patches.replacement(entry)?;
-        let ours = owner.as_ref().is_none_or(|owner| owner.pages.contains(to, 4));
-        ours.then(|| {
-            let (mut line, mut count) =
-                (format!("{} -> {}", target.name, symbols::qualified(to)), 0);
-            burn::each(&mut |_, there| count += u32::from(there == to));
-            if count > 0 {
-                line += &format!(" (burnt in: {count})");
-            }
-            line
-        })
+    let mut lines = Vec::new();
+    PATCHES.lock().each_replacement(&mut |target, to| {
+        if owner.as_ref().is_some_and(|owner| !owner.pages.contains(to, 4)) {
+            return;
+        }
+        let (mut line, mut count) = (format!("{} -> {}", target.name, symbols::qualified(to)), 0);
+        burn::each(&mut |_, there| count += u32::from(there == to));
+        if count > 0 {
+            line += &format!(" (burnt in: {count})");
+        }
+        lines.push(line);
     });
-    Ok(lines.collect())
+    Ok(lines)
 }
 
 /// Patches a module that has been listed and has not run yet, if patches wait for it:

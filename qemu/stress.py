@@ -171,6 +171,8 @@ class Script:
 
     def set_up(self):
         """CPUs 1 and up call; so already when functions are replaced for the first time."""
+        if self.multi:
+            self.do("livepatch burn off")  # `audit --rewrite` is for call sites
         self.says("insmod stress_far")
         self.says(f"insmod stress seed={self.seed}")
         self.says(f"insmod stress_many seed={self.seed}")

@@ -4,7 +4,8 @@
 #   host      cargo test and the tests of the scripts under qemu/, lessons/, bench/ and tools/patch/
 #   qemu      the console transcripts of qemu/cases, qemu/test_image.py, qemu/test_kernel.py,
 #             test_registered.py, test_text.py, test_debug.py, test_spoiled.py and test_many.py there, one boot medium,
-#             the lessons, the figures, a sample of `make corpus`, and a minute of qemu/stress.py
+#             the lessons, the figures, a sample of `make corpus`, and a minute of qemu/stress.py,
+#             with two patches on top of each other for some seconds more
 #   media     qemu/test_media.py: every boot medium, on three processors
 #   powerN    the same on that CPU
 #   powerN-MMU-SMP[-FIRMWARE]   the transcripts on that machine: power9-hash-4;
@@ -80,6 +81,7 @@ for what in "$@"; do
             MEDIA=mbr-vscsi CPUS=power9 count media of_unittest python3 qemu/test_media.py Client Media
             count corpus of_unittest python3 tools/corpus/test_corpus.py
             count stress of_cases qemu/stress.py
+            FOR=1 STACKED=8 count stacked of_cases qemu/stress.py
         fi
         ;;
     media) count media of_unittest python3 -u qemu/test_media.py -v ;;

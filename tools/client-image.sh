@@ -23,13 +23,13 @@ refuse() {
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-# The one loadable segment: place and bytes in the file, bytes in memory.
-read -r offset file_bytes memory_bytes < <("${cross}readelf" -lW "$kernel" |
-    awk '$1 == "LOAD" { print $2, $5, $6; loads++ } END { if (loads != 1) exit 1 }') ||
+# The one loadable segment: bytes in the file, bytes in memory.
+read -r file_bytes memory_bytes < <("${cross}readelf" -lW "$kernel" |
+    awk '$1 == "LOAD" { print $5, $6; loads++ } END { if (loads != 1) exit 1 }') ||
     refuse "$kernel: not one loadable segment"
-tail -c +$((offset + 1)) "$kernel" | head -c $((file_bytes)) > "$scratch/kernel"
+"${cross}objcopy" -O binary "$kernel" "$scratch/kernel"
 [ "$(stat -c %s "$scratch/kernel")" = $((file_bytes)) ] ||
-    refuse "$kernel: it ends before its segment, which has $((file_bytes)) bytes"
+    refuse "$kernel: its segment has $((file_bytes)) bytes, and objcopy finds others"
 
 symbols=(
     --defsym REAL_BASE=$real_base

@@ -5,9 +5,7 @@
 #
 # The link keeps a place for them, .ksyms (tools/link-kernel): the symbols'
 # addresses are known only after it. KSYMS packs the names into that many bytes,
-# objcopy puts them there, and no address moves. OUT keeps its symbols and lines for gdb;
-# OUT.stripped is what boots: the one segment right behind its header, with no sections,
-# for no firmware looks at them. It is 5 KB less than what objcopy would leave.
+# objcopy puts them there, and no address moves. OUT keeps its symbols and lines for gdb; OUT.stripped is what boots.
 set -euo pipefail
 ksyms=$1 kernel=$2 out=$3
 objdump=powerpc64le-linux-gnu-objdump
@@ -26,23 +24,7 @@ trap 'rm -f "$blob"' EXIT
     exit 1
 }
 "$objcopy" --update-section ".ksyms=$blob" "$kernel" "$out.new"
-"$objcopy" -O binary "$out.new" "$blob"
-# bytes FROM COUNT of the ELF; u64 NUMBER, below 64 KiB; zeros COUNT.
-bytes() { tail -c +$(($1 + 1)) "$out.new" | head -c "$2" || [ $? = 141 ]; }
-zeros() { head -c "$1" /dev/zero; }
-u64() { printf "\\x$(printf %x $(($1 & 255)))\\x$(printf %x $(($1 >> 8)))"; zeros 6; }
-{
-    bytes 0 40
-    u64 0 # e_shoff
-    bytes 48 8
-    u64 1 # e_phnum; no sections
-    bytes 64 8
-    u64 0x100 # p_offset
-    bytes 80 32
-    u64 0x100 # p_align
-    zeros $((0x100 - 64 - 56))
-    cat "$blob"
-} > "$out.stripped.new"
+"$objcopy" --strip-all -R __patchable_function_entries "$out.new" "$out.stripped.new"
 bytes=$(stat -c %s "$out.stripped.new")
 if [ "$bytes" -ge $limit ]; then
     echo "kernel-image: the stripped image has $bytes bytes; it stays under $limit" >&2

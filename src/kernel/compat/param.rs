@@ -119,7 +119,7 @@ fn get_as(index: usize, buffer: u64, param: u64) -> Option<i32> {
 /// `param_set_uint_minmax(value, param, min, max)`.
 pub extern "C" fn set_uint_minmax(text: u64, param: u64, min: u32, max: u32) -> i32 {
     const UINT: usize = 4;
-    let value = text_at(Vaddr(text)).and_then(|text| params::parse_u32(text.trim_end()));
+    let value = text_at(Vaddr(text)).and_then(|text| params::parse_u32(text.trim_ascii_end()));
     match value {
         Some(value) if value >= min && value <= max => set::<UINT>(text, param),
         _ => EINVAL,

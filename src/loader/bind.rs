@@ -200,9 +200,10 @@ pub(super) fn bind(linker: &mut Linker) -> Result<Bindings, LoadError> {
         bindings.bounds[index as usize] = bound;
     }
     bindings.remember(object)?;
-    for (number, symbol) in layout.got.iter().enumerate() {
+    for (number, (symbol, addend)) in layout.got.iter().enumerate() {
         let word = layout.targets.offset + (u64::from(layout.slots) + number as u64) * 8;
-        let value = bindings.bounds.get(*symbol as usize).map_or(0, |bound| bound.value);
+        let bound = bindings.bounds.get(*symbol as usize);
+        let value = bound.map_or(0, |bound| bound.value.wrapping_add_signed(*addend));
         linker.write(word, &value.to_le_bytes());
     }
     unresolved.refuse()?;

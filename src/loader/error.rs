@@ -340,11 +340,6 @@ pub enum RelocFault {
     NoPrefixes,
     /// A prefixed instruction across a 64-byte boundary.
     Crosses,
-    /// The doubleword that is wanted would hold more than a symbol's address.
-    GotAddend {
-        /// The addend.
-        addend: i64,
-    },
     /// A branch in a section that is not code.
     NotCode,
     /// The branch leaves the module for somewhere other than a function's start.
@@ -662,11 +657,6 @@ impl fmt::Display for RelocFault {
             Self::Crosses => {
                 f.write_str("prefixed instruction across a 64-byte boundary; align the section to 64")
             }
-            Self::GotAddend { addend } => write!(
-                f,
-                "address at {} from a symbol is wanted in a doubleword; load the symbol's own and add",
-                Signed(*addend)
-            ),
             Self::NotCode => {
                 f.write_str("branch in a section that is not executable; mark the section \"ax\"")
             }

@@ -151,7 +151,7 @@ impl Needs {
     pub(super) const PROFILE: u8 = 1 << 4;
     pub(super) const PROFILE_LATE: u8 = 1 << 5;
     pub(super) const NOTOC: u8 = 1 << 6;
-    /// No stub, but a doubleword with the symbol's address.
+    /// No stub, but a doubleword with the symbol's address, as it is.
     const GOT: u8 = 1 << 7;
     const STUBS: u8 = !(Self::CLASS | Self::GOT);
 
@@ -223,8 +223,8 @@ pub struct Layout {
     pub align: u64,
     /// The stubs; also the end of group [`Group::Text`].
     pub stubs: Span,
-    /// The stubs' targets, a doubleword each, then one for each symbol that code
-    /// loads the address of (its GOT); also the end of group [`Group::Rodata`].
+    /// The stubs' targets, a doubleword each, then one for each address that code
+    /// loads (its GOT); also the end of group [`Group::Rodata`].
     pub targets: Span,
     /// r2 while the module runs, in bytes from the base.
     pub toc: u64,
@@ -238,8 +238,8 @@ pub struct Layout {
     pub(super) needs: Vec<Needs>,
     /// Symbols with needs that are not in [`Object::outside`].
     pub(super) more: Vec<u32>,
-    /// Symbols that have a doubleword of their own behind the targets, rising.
-    pub(super) got: Vec<u32>,
+    /// Symbols with addends that have a doubleword of their own behind the targets, rising.
+    pub(super) got: Vec<(u32, i64)>,
     /// Entries of the lists of patchable functions, a stub each.
     pub(super) patchable: u64,
     /// Calls of the profiling hook. Only [`relocate::link`](super::relocate::link)
@@ -378,9 +378,9 @@ impl Layout {
         Group::of(section)
     }
 
-    /// Where the doubleword that holds the address of `symbol` lies.
-    pub(super) fn got_of(&self, symbol: u32) -> Option<u64> {
-        let number = self.got.binary_search(&symbol).ok()?;
+    /// Where the doubleword that holds the address of `symbol` with `addend` lies.
+    pub(super) fn got_of(&self, symbol: u32, addend: i64) -> Option<u64> {
+        let number = self.got.binary_search(&(symbol, addend)).ok()?;
         Some(self.targets.offset + (u64::from(self.slots) + number as u64) * 8)
     }
 
@@ -556,8 +556,8 @@ struct Counted {
     more: Vec<u32>,
     /// Stubs for them.
     stubs: u64,
-    /// Symbols that want a doubleword, rising.
-    got: Vec<u32>,
+    /// Symbols with addends that want a doubleword, rising.
+    got: Vec<(u32, i64)>,
     /// Calls of the profiling hook.
     calls: Vec<Calls>,
 }
@@ -596,10 +596,13 @@ fn count_stubs(object: &Object, options: &LinkOptions) -> Result<Counted, LoadEr
                 if needs.are_none() && !kinds.are_none() {
                     more.push(index);
                 }
-                if kinds.has(Needs::GOT) && !needs.has(Needs::GOT) {
-                    got.push(index);
+                // Of a symbol with an addend some come twice.
+                let far = if kinds.has(Needs::GOT) { entry.addend() } else { 0 };
+                if far != 0 || kinds.has(Needs::GOT) && !needs.has(Needs::GOT) {
+                    got.push((index, far));
                 }
-                stubs += u64::from(needs.add(kinds.0));
+                let kinds = if far == 0 { kinds.0 } else { 0 };
+                stubs += u64::from(needs.add(kinds));
                 if !needs.profiles() || kind >= GOT_TYPES {
                     continue;
                 }
@@ -628,6 +631,7 @@ fn count_stubs(object: &Object, options: &LinkOptions) -> Result<Counted, LoadEr
         }
     }
     got.sort_unstable();
+    got.dedup();
     Ok(Counted { needs, more, stubs, got, calls })
 }
 

@@ -305,7 +305,6 @@ enum Fault {
     NoTocSlot(u32),
     NoPrefixes,
     Crosses,
-    GotAddend,
 }
 
 impl From<FieldError> for Fault {
@@ -581,10 +580,7 @@ impl Pass {
             }
             fields::R_PPC64_GOT_PCREL34..=fields::R_PPC64_PLT_PCREL34_NOTOC => {
                 self.check_prefixed(p)?;
-                if addend != 0 {
-                    return Err(Fault::GotAddend);
-                }
-                let word = target.layout.got_of(symbol).ok_or(Fault::NotCode)?;
+                let word = target.layout.got_of(symbol, addend).ok_or(Fault::NotCode)?;
                 let word = self.base.wrapping_add(word);
                 fields::put_34(field, word.wrapping_sub(p).cast_signed())?
             }
@@ -816,7 +812,6 @@ fn explain(object: &Object, relocations: &Relocations, number: usize, fault: Fau
         Fault::Field(FieldError::NotPrefixed(found)) => RelocFault::NotPrefixed { found },
         Fault::NoPrefixes => RelocFault::NoPrefixes,
         Fault::Crosses => RelocFault::Crosses,
-        Fault::GotAddend => RelocFault::GotAddend { addend: relocation.r_addend },
         Fault::Unknown => match relocation.r_info as u32 {
             27..=31 | 52..=55 | 60 | 65 | 66 => RelocFault::LinkageTable,
             67..=108 | 112..=115 | 146..=151 => RelocFault::ThreadLocal,

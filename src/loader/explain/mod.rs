@@ -393,7 +393,12 @@ impl Explained<'_> {
             writeln!(f, "TOC      {}", self.toc)?;
         }
         if let (Some((Value::Word, _)), Some(value)) = (self.formula, self.value()) {
-            writeln!(f, "G        {}, which holds S", self.p.offset(value))?;
+            writeln!(
+                f,
+                "G        {}, which holds S{}",
+                self.p.offset(value),
+                if self.a == 0 { "" } else { " + A" }
+            )?;
         }
         if let Some((Value::Branch, _)) = self.formula {
             if let Some(stub) = self.stub {

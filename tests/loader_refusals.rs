@@ -457,6 +457,33 @@ fn the_licence_decides_about_gpl_only_exports() {
     );
 }
 
+/// As Linux has it: an export that a licence closes is nobody's.
+#[test]
+fn a_weak_symbol_is_absent_where_the_licence_closes_its_export() {
+    let with = |licence: &str| {
+        let text = format!("name=x\0license={licence}\0");
+        let file = small(|builder| {
+            let data = text.into_bytes();
+            builder.raw(Section {
+                name: ".modinfo",
+                kind: 1,
+                flags: ALLOC,
+                data,
+                ..Section::default()
+            });
+            builder.bind(2, 2); // STB_WEAK
+            builder.relocations(2, &[(0, 38, 2, 0)]);
+        });
+        let loaded = Module::load(&file, &Gpl, &LinkOptions::default()).unwrap();
+        let data = loaded.layout.offset_of(2).unwrap() as usize;
+        let pointer = loaded.image[data..data + 8].try_into().unwrap();
+        (u64::from_le_bytes(pointer), loaded.linked.missing, loaded.linked.owners)
+    };
+    let there = Gpl.resolve("far").unwrap().addr.0;
+    assert_eq!(with("GPL"), (there, vec![], vec![7]));
+    assert_eq!(with("Proprietary"), (0, vec![2], vec![]));
+}
+
 #[test]
 fn a_name_that_is_taken_is_refused() {
     let file = exporting("far");

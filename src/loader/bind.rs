@@ -288,11 +288,12 @@ impl<'l, 'a> Linker<'l, 'a> {
         }
         let mut value = 0;
         let name = Name::before_nul(self.object.name_onwards(index));
-        match self.resolver.resolve_name(&name) {
+        let mut found = self.resolver.resolve_name(&name);
+        if found.is_some_and(|found| found.gpl_only) && self.is_closed(symbol)? {
+            found = None;
+        }
+        match found {
             Some(found) => {
-                if found.gpl_only {
-                    self.check_licence(symbol)?;
-                }
                 if let Owner::Module(number) = found.owner {
                     bindings.owners.push(number);
                 }
@@ -306,12 +307,13 @@ impl<'l, 'a> Linker<'l, 'a> {
         Ok(Bound::far(value, Class::Leaves))
     }
 
-    /// Refuses an export for GPL-compatible modules, unless this is one.
+    /// True if an export for GPL-compatible modules is not there for this one, which can
+    /// do without; one that cannot is refused.
     #[cold]
-    fn check_licence(&self, symbol: &Sym) -> Result<(), LoadError> {
+    fn is_closed(&self, symbol: &Sym) -> Result<bool, LoadError> {
         let modinfo = Modinfo::of(self.object);
-        if modinfo.is_gpl_compatible() {
-            return Ok(());
+        if modinfo.is_gpl_compatible() || is_weak(symbol) {
+            return Ok(!modinfo.is_gpl_compatible());
         }
         let (name, licence) = (self.object.name(symbol).into(), modinfo.licence().into());
         Err(LoadError::GplOnly { name, licence })

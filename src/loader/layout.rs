@@ -151,7 +151,7 @@ impl Needs {
     pub(super) const PROFILE: u8 = 1 << 4;
     pub(super) const PROFILE_LATE: u8 = 1 << 5;
     pub(super) const NOTOC: u8 = 1 << 6;
-    /// No stub, but a doubleword with the symbol's address, as it is.
+    /// No stub, but doublewords with the symbol's address.
     const GOT: u8 = 1 << 7;
     const STUBS: u8 = !(Self::CLASS | Self::GOT);
 
@@ -569,7 +569,7 @@ fn count_stubs(object: &Object, options: &LinkOptions) -> Result<Counted, LoadEr
             *needs = Needs::of_outside(object, index);
         }
     }
-    let (mut stubs, mut more, mut got, mut calls) = (0, Vec::new(), Vec::new(), Vec::new());
+    let (mut stubs, mut more, mut calls, mut loads) = (0, Vec::new(), Vec::new(), false);
 
     for relocations in object.relocations() {
         let section = &object.sections()[relocations.target];
@@ -593,16 +593,11 @@ fn count_stubs(object: &Object, options: &LinkOptions) -> Result<Counted, LoadEr
             };
             if kind != R_PPC64_REL24 {
                 let kinds = Needs(without_toc(object, kind, index, *needs));
+                loads |= kinds.has(Needs::GOT);
                 if needs.are_none() && !kinds.are_none() {
                     more.push(index);
                 }
-                // Of a symbol with an addend some come twice.
-                let far = if kinds.has(Needs::GOT) { entry.addend() } else { 0 };
-                if far != 0 || kinds.has(Needs::GOT) && !needs.has(Needs::GOT) {
-                    got.push((index, far));
-                }
-                let kinds = if far == 0 { kinds.0 } else { 0 };
-                stubs += u64::from(needs.add(kinds));
+                stubs += u64::from(needs.add(kinds.0));
                 if !needs.profiles() || kind >= GOT_TYPES {
                     continue;
                 }
@@ -630,8 +625,7 @@ fn count_stubs(object: &Object, options: &LinkOptions) -> Result<Counted, LoadEr
             calls.push(Calls { section: relocations.target, calls: profiled });
         }
     }
-    got.sort_unstable();
-    got.dedup();
+    let got = if loads { doublewords(object) } else { Vec::new() };
     Ok(Counted { needs, more, stubs, got, calls })
 }
 
@@ -649,6 +643,21 @@ fn asks_for_more(kind: u32) -> bool {
                 | fields::R_PPC64_REL24_P9NOTOC
                 | fields::R_PPC64_GOT_PCREL34..=fields::R_PPC64_PLT_PCREL34_NOTOC
         )
+}
+
+/// The symbols, with addends, whose addresses PC-relative code loads, rising. A walk of
+/// its own, which most modules do without.
+#[cold]
+#[inline(never)]
+fn doublewords(object: &Object) -> Vec<(u32, i64)> {
+    let loads = |kind| (GOT_TYPES..=fields::R_PPC64_PLT_PCREL34_NOTOC).contains(&kind);
+    let lists = object.relocations().iter();
+    let code = lists.filter(|list| object.sections()[list.target].is_code());
+    let entries = code.flat_map(|list| list.entries()).filter(|entry| loads(entry.kind()));
+    let mut got: Vec<_> = entries.map(|entry| (entry.symbol(), entry.addend())).collect();
+    got.sort_unstable();
+    got.dedup();
+    got
 }
 
 /// What a branch or a load in PC-relative code needs of a symbol.

@@ -147,6 +147,8 @@ pub enum LoadError {
         /// The licence that the module states; empty if none.
         licence: String,
     },
+    /// No table of symbols: neither its functions nor what it imports are known.
+    NoSymbols,
     /// `init_module` or `cleanup_module` is no code that stays in memory.
     NoEntry {
         /// Which of them.
@@ -467,6 +469,9 @@ impl fmt::Display for LoadError {
                 f,
                 "{name} is for GPL-compatible modules, and this one's licence is \"{}\"; do without the symbol",
                 Cut(licence)
+            ),
+            Self::NoSymbols => f.write_str(
+                "has no symbols (stripped?); take the file as it was built, or strip --strip-debug",
             ),
             Self::NoEntry { name } => {
                 write!(f, "{name} does not lie in the module's code; build the module again")

@@ -376,3 +376,15 @@ fn prefixed_instructions_are_refused_where_the_processor_has_none() {
     );
     load(LinkOptions { link_only: true, ..LinkOptions::default() }).expect("it never runs");
 }
+
+/// Whoever counts sites, the kernel's table or the host tool, finds no word twice.
+#[test]
+fn a_word_that_two_relocations_make_a_call_site_is_refused() {
+    let file = assemble("site-twice.S", "sites-site-twice.o");
+    let refused = Module::load(&file, &KERNEL, &LinkOptions::default()).unwrap_err();
+    assert_eq!(
+        refused.to_string(),
+        ".text+0xc: R_PPC64_REL24 (10) against _mcount: an earlier relocation made this branch \
+         another one; relocate each word once"
+    );
+}

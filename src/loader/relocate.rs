@@ -141,7 +141,7 @@ pub fn link<'a>(
     apply_all(&mut linker, &bindings.bounds)?;
 
     let functions = Functions::index(object, layout);
-    let Settled { mut sites, mut refused } = settle(&linker, &bindings.bounds, &functions);
+    let Settled { mut sites, mut refused } = settle(&linker, &bindings.bounds, &functions)?;
     callsites::drop_changed(&mut sites, &mut refused, linker.image);
     add_patchable(&mut linker, &functions, &mut sites, &mut refused, &mut bindings.stubs)?;
     let exports = exports::read(object, layout, base, linker.image)?;
@@ -219,7 +219,7 @@ fn apply_all(linker: &mut Linker, bounds: &[Bound]) -> Result<(), LoadError> {
 
 /// The profiling calls, all off now, as call sites; and those that cannot be used.
 #[inline(never)] // it has the registers to itself
-fn settle(linker: &Linker, bounds: &[Bound], functions: &Functions) -> Settled {
+fn settle(linker: &Linker, bounds: &[Bound], functions: &Functions) -> Result<Settled, LoadError> {
     let Linker { object, layout, options, .. } = *linker;
     let mut settled = Settled::default();
     let mut lists: Vec<_> = layout.calls.iter().collect();
@@ -235,8 +235,22 @@ fn settle(linker: &Linker, bounds: &[Bound], functions: &Functions) -> Settled {
             bound.map_or(0, |bound| bound.stub(needs, layout.slot_bytes))
         });
     }
-    callsites::sort(&mut settled.sites);
-    settled
+    callsites::sort(&mut settled.sites).map_err(|offset| twice(linker, offset))?;
+    Ok(settled)
+}
+
+/// The refusal of a word that two relocations, or lists, make a call site.
+#[cold]
+fn twice(linker: &Linker, offset: u32) -> LoadError {
+    let Linker { object, layout, .. } = *linker;
+    let (index, offset) = layout.section_at(object, offset.into()).unwrap_or_default();
+    let section = object.sections().get(index).map_or("?", |section| section.name);
+    LoadError::Reloc {
+        at: Place { section: section.into(), offset },
+        kind: R_PPC64_REL24,
+        symbol: callsites::HOOK.into(),
+        fault: RelocFault::Changed,
+    }
 }
 
 /// What one relocation makes of its field, for [`super::explain`]: the eight bytes
@@ -775,7 +789,7 @@ fn add_patchable(
     callsites::judge_toc(&mut bad, functions, linker.image, linker.layout.toc);
     refused.extend(bad);
     sites.extend(patchable);
-    callsites::sort(sites);
+    callsites::sort(sites).map_err(|offset| twice(linker, offset))?;
 
     let slot = linker.layout.slots - 1; // the last one, planned for this
     let target = Some(linker.abi.mcount);

@@ -101,8 +101,6 @@ fn init_and_exit_are_what_struct_module_points_to() {
         let Loaded { linked, layout, .. } =
             Module::load(&file, &KERNEL, &LinkOptions::default()).unwrap();
         let text = MODULE_BASE.offset(layout.offset_of(1).unwrap().into());
-        let this = MODULE_BASE.offset(layout.offset_of(3).unwrap().into());
-        assert_eq!(linked.this_module, Some(this));
         (linked.init.map(|it| it.since(text)), linked.cleanup.map(|it| it.since(text)))
     };
     const ADDR64: u32 = 38;
@@ -125,10 +123,7 @@ fn a_file_without_symbols_is_refused() {
     let kind = sections + 64 * 4 + 4;
     assert_eq!(file[kind], 2, "SHT_SYMTAB");
     file[kind] = 1;
-    assert_eq!(
-        refusal(&file),
-        "has no symbols (stripped?); take the file as it was built, or strip --strip-debug"
-    );
+    assert_eq!(refusal(&file), "has no symbols (stripped?); take the file as it was built");
 }
 
 #[test]

@@ -384,7 +384,7 @@ fn a_word_that_two_relocations_make_a_call_site_is_refused() {
     let refused = Module::load(&file, &KERNEL, &LinkOptions::default()).unwrap_err();
     assert_eq!(
         refused.to_string(),
-        ".text+0xc: R_PPC64_REL24 (10) against _mcount: an earlier relocation made this branch \
+        ".text+0xc: R_PPC64_REL24 (10): an earlier relocation made this branch \
          another one; relocate each word once"
     );
 }

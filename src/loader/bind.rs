@@ -204,10 +204,10 @@ pub(super) fn bind(linker: &mut Linker) -> Result<Bindings, LoadError> {
         bindings.bounds[index as usize] = bound;
     }
     bindings.remember(linker)?;
-    for (number, (symbol, addend)) in layout.got.iter().enumerate() {
+    for (number, key) in layout.got.iter().enumerate() {
         let word = layout.targets.offset + (u64::from(layout.slots) + number as u64) * 8;
-        let bound = bindings.bounds.get(*symbol as usize);
-        let value = bound.map_or(0, |bound| bound.value.wrapping_add_signed(*addend));
+        let (bound, addend) = (bindings.bounds.get((key >> 32) as usize), i64::from(*key as i32));
+        let value = bound.map_or(0, |bound| bound.value.wrapping_add_signed(addend));
         linker.write(word, &value.to_le_bytes());
     }
     unresolved.refuse()?;
@@ -316,10 +316,12 @@ impl<'l, 'a> Linker<'l, 'a> {
     /// True if an export for GPL-compatible modules is not there for this one, which can
     /// do without; one that cannot is refused.
     #[cold]
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn is_closed(&self, symbol: &Sym) -> Result<bool, LoadError> {
         let modinfo = Modinfo::of(self.object);
-        if modinfo.is_gpl_compatible() || is_weak(symbol) {
-            return Ok(!modinfo.is_gpl_compatible());
+        let closed = !modinfo.is_gpl_compatible();
+        if !closed || is_weak(symbol) {
+            return Ok(closed);
         }
         let (name, licence) = (self.object.name(symbol).into(), modinfo.licence().into());
         Err(LoadError::GplOnly { name, licence })
@@ -425,14 +427,14 @@ impl Bindings {
             let start = object.name_start(symbol);
             start == init || start == exit || start == this
         });
-        let mut place = None;
+        let mut place = usize::MAX;
         for (index, symbol) in candidates {
             let (kept, entry) = if object.is_named(&symbol, INIT) {
                 (&mut self.init, Some(INIT))
             } else if object.is_named(&symbol, EXIT) {
                 (&mut self.cleanup, Some(EXIT))
             } else if object.is_named(&symbol, "__this_module") {
-                place = Some(usize::from(symbol.st_shndx));
+                place = symbol.st_shndx.into();
                 (&mut self.this_module, None)
             } else {
                 continue;
@@ -445,13 +447,10 @@ impl Bindings {
             }
             *kept = self.bounds.get(index).map(|bound| Vaddr(bound.value));
         }
-        let place = place.or_else(|| {
-            let (place, _) = object.section(THIS_MODULE)?;
-            let at = linker.layout.offset_of(place)?;
-            self.this_module = Some(linker.base.offset(at.into()));
-            Some(place)
-        });
-        if let Some(list) = place.and_then(|place| object.relocations_of(place)) {
+        if place == usize::MAX {
+            place = object.section(THIS_MODULE).map_or(place, |(place, _)| place);
+        }
+        if let Some(list) = object.relocations_of(place) {
             self.remember_pointers(linker, list);
         }
         Ok(())

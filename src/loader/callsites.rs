@@ -208,7 +208,10 @@ pub(super) fn patchable_entries(object: &Object) -> u64 {
 /// # Errors
 /// The offset of a word that is two sites.
 pub(super) fn sort(sites: &mut [CallSite]) -> Result<(), u32> {
-    if sites.is_sorted_by(|site, next| site.offset() < next.offset()) {
+    let Some((first, rest)) = sites.split_first() else { return Ok(()) };
+    let mut last = first.offset();
+    let rises = |site: &CallSite| core::mem::replace(&mut last, site.offset()) < site.offset();
+    if rest.iter().all(rises) {
         return Ok(());
     }
     sites.sort_by_key(|site| site.offset());

@@ -471,7 +471,7 @@ impl fmt::Display for LoadError {
                 Cut(licence)
             ),
             Self::NoSymbols => f.write_str(
-                "has no symbols (stripped?); take the file as it was built, or strip --strip-debug",
+                "has no symbols (stripped?); take the file as it was built",
             ),
             Self::NoEntry { name } => {
                 write!(f, "{name} does not lie in the module's code; build the module again")

@@ -238,8 +238,8 @@ pub struct Layout {
     pub(super) needs: Vec<Needs>,
     /// Symbols with needs that are not in [`Object::outside`].
     pub(super) more: Vec<u32>,
-    /// Symbols with addends that have a doubleword of their own behind the targets, rising.
-    pub(super) got: Vec<(u32, i64)>,
+    /// What has a doubleword of its own behind the targets, rising: [`got_key`]s.
+    pub(super) got: Vec<u64>,
     /// Entries of the lists of patchable functions, a stub each.
     pub(super) patchable: u64,
     /// Calls of the profiling hook. Only [`relocate::link`](super::relocate::link)
@@ -380,7 +380,7 @@ impl Layout {
 
     /// Where the doubleword that holds the address of `symbol` with `addend` lies.
     pub(super) fn got_of(&self, symbol: u32, addend: i64) -> Option<u64> {
-        let number = self.got.binary_search(&(symbol, addend)).ok()?;
+        let number = self.got.binary_search(&got_key(symbol, addend)).ok()?;
         Some(self.targets.offset + (u64::from(self.slots) + number as u64) * 8)
     }
 
@@ -556,8 +556,8 @@ struct Counted {
     more: Vec<u32>,
     /// Stubs for them.
     stubs: u64,
-    /// Symbols with addends that want a doubleword, rising.
-    got: Vec<(u32, i64)>,
+    /// What wants a doubleword, rising: [`got_key`]s.
+    got: Vec<u64>,
     /// Calls of the profiling hook.
     calls: Vec<Calls>,
 }
@@ -645,16 +645,27 @@ fn asks_for_more(kind: u32) -> bool {
         )
 }
 
+/// A symbol with an addend as one number: [`super::relocate`] refuses those of more than
+/// 32 bits, for no image is so large.
+fn got_key(symbol: u32, addend: i64) -> u64 {
+    u64::from(symbol) << 32 | u64::from(addend as u32)
+}
+
 /// The symbols, with addends, whose addresses PC-relative code loads, rising. A walk of
 /// its own, which most modules do without.
 #[cold]
 #[inline(never)]
-fn doublewords(object: &Object) -> Vec<(u32, i64)> {
+#[cfg_attr(target_os = "none", optimize(size))]
+fn doublewords(object: &Object) -> Vec<u64> {
     let loads = |kind| (GOT_TYPES..=fields::R_PPC64_PLT_PCREL34_NOTOC).contains(&kind);
-    let lists = object.relocations().iter();
-    let code = lists.filter(|list| object.sections()[list.target].is_code());
-    let entries = code.flat_map(|list| list.entries()).filter(|entry| loads(entry.kind()));
-    let mut got: Vec<_> = entries.map(|entry| (entry.symbol(), entry.addend())).collect();
+    let mut got = Vec::new();
+    for list in object.relocations() {
+        if object.sections()[list.target].is_code() {
+            for entry in list.entries().filter(|entry| loads(entry.kind())) {
+                got.push(got_key(entry.symbol(), entry.addend()));
+            }
+        }
+    }
     got.sort_unstable();
     got.dedup();
     got
@@ -674,7 +685,7 @@ fn without_toc(object: &Object, kind: u32, index: u32, needs: Needs) -> u8 {
 }
 
 #[cold]
-fn refuse(section: &Section, kind: u32, offset: u64, fault: RelocFault) -> LoadError {
+pub(super) fn refuse(section: &Section, kind: u32, offset: u64, fault: RelocFault) -> LoadError {
     let at = error::Place { section: section.name.into(), offset };
     LoadError::Reloc { at, kind, symbol: String::new(), fault }
 }

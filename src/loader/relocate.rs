@@ -50,7 +50,7 @@ use super::{
     error::{LoadError, Place, RelocFault},
     exports::{self, Export},
     fields::{self, Field, FieldError},
-    layout::{Calls, Group, Layout, Needs},
+    layout::{Calls, Group, Layout, Needs, refuse},
     stubs::table::StubTable,
     symbols::{Functions, LinkOptions, Resolver},
 };
@@ -141,7 +141,8 @@ pub fn link<'a>(
     apply_all(&mut linker, &bindings.bounds)?;
 
     let functions = Functions::index(object, layout);
-    let Settled { mut sites, mut refused } = settle(&linker, &bindings.bounds, &functions)?;
+    let Settled { mut sites, mut refused } = settle(&linker, &bindings.bounds, &functions);
+    callsites::sort(&mut sites).map_err(|offset| twice(&linker, offset))?;
     callsites::drop_changed(&mut sites, &mut refused, linker.image);
     add_patchable(&mut linker, &functions, &mut sites, &mut refused, &mut bindings.stubs)?;
     let exports = exports::read(object, layout, base, linker.image)?;
@@ -219,7 +220,7 @@ fn apply_all(linker: &mut Linker, bounds: &[Bound]) -> Result<(), LoadError> {
 
 /// The profiling calls, all off now, as call sites; and those that cannot be used.
 #[inline(never)] // it has the registers to itself
-fn settle(linker: &Linker, bounds: &[Bound], functions: &Functions) -> Result<Settled, LoadError> {
+fn settle(linker: &Linker, bounds: &[Bound], functions: &Functions) -> Settled {
     let Linker { object, layout, options, .. } = *linker;
     let mut settled = Settled::default();
     let mut lists: Vec<_> = layout.calls.iter().collect();
@@ -235,22 +236,16 @@ fn settle(linker: &Linker, bounds: &[Bound], functions: &Functions) -> Result<Se
             bound.map_or(0, |bound| bound.stub(needs, layout.slot_bytes))
         });
     }
-    callsites::sort(&mut settled.sites).map_err(|offset| twice(linker, offset))?;
-    Ok(settled)
+    settled
 }
 
 /// The refusal of a word that two relocations, or lists, make a call site.
 #[cold]
+#[cfg_attr(target_os = "none", optimize(size))]
 fn twice(linker: &Linker, offset: u32) -> LoadError {
     let Linker { object, layout, .. } = *linker;
     let (index, offset) = layout.section_at(object, offset.into()).unwrap_or_default();
-    let section = object.sections().get(index).map_or("?", |section| section.name);
-    LoadError::Reloc {
-        at: Place { section: section.into(), offset },
-        kind: R_PPC64_REL24,
-        symbol: callsites::HOOK.into(),
-        fault: RelocFault::Changed,
-    }
+    refuse(&object.sections()[index], R_PPC64_REL24, offset, RelocFault::Changed)
 }
 
 /// What one relocation makes of its field, for [`super::explain`]: the eight bytes
@@ -594,6 +589,7 @@ impl Pass {
             }
             fields::R_PPC64_GOT_PCREL34..=fields::R_PPC64_PLT_PCREL34_NOTOC => {
                 self.check_prefixed(p)?;
+                fields::put_rel32(0, addend)?;
                 let word = target.layout.got_of(symbol, addend).ok_or(Fault::NotCode)?;
                 let word = self.base.wrapping_add(word);
                 fields::put_34(field, word.wrapping_sub(p).cast_signed())?
@@ -811,6 +807,7 @@ fn add_patchable(
 
 /// The error for relocation `number`, with the names that [`Fault`] leaves out.
 #[cold]
+#[cfg_attr(target_os = "none", optimize(size))]
 fn explain(object: &Object, relocations: &Relocations, number: usize, fault: Fault) -> LoadError {
     let section = &object.sections()[relocations.target];
     let relocation = match relocations.get(number) {

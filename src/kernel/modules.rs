@@ -471,27 +471,30 @@ impl<'o> Wanted<'o> {
 }
 
 /// What a loaded module was linked against, and nothing that came later.
-struct AsLoaded<'m> {
+struct AsLoaded {
     /// The modules whose exports it uses.
     owners: Everyone,
-    /// Names that nobody exported then, sorted.
-    missing: Vec<&'m str>,
+    /// Where in its file the names stand that nobody exported then, sorted. By place
+    /// and not by text: whoever links it again asks with names of the same file, and
+    /// there may be a million of any length.
+    missing: Vec<u64>,
 }
 
-impl<'m> AsLoaded<'m> {
-    fn new(module: &'m Module) -> Self {
+impl AsLoaded {
+    fn new(module: &Module) -> Self {
         let Linked { owners, missing, .. } = module.linked();
         let mut modules = all();
         modules.retain(|other| owners.binary_search(&other.number).is_ok());
-        let mut missing: Vec<_> = missing.iter().map(|index| module.symbol_name(*index)).collect();
+        let place = |index: &u32| module.object().name_onwards(*index).as_ptr() as u64;
+        let mut missing: Vec<_> = missing.iter().map(place).collect();
         missing.sort_unstable();
         Self { owners: Everyone { modules }, missing }
     }
 }
 
-impl Resolver for AsLoaded<'_> {
+impl Resolver for AsLoaded {
     fn resolve(&self, name: &str) -> Option<Resolved> {
-        let was_there = self.missing.binary_search(&name).is_err();
+        let was_there = self.missing.binary_search(&(name.as_ptr() as u64)).is_err();
         if let Some(borrowed) = loader::borrow::parse(name) {
             return borrowed_from(&borrowed);
         }

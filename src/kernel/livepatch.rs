@@ -43,7 +43,7 @@ use callbacks::When;
 mod callbacks;
 pub mod islands;
 mod late;
-mod mirror;
+pub mod mirror;
 pub mod shadow;
 mod stacks;
 pub mod states;
@@ -103,6 +103,7 @@ pub extern "C" fn klp_enable_patch(patch: u64) -> i32 {
     }
 }
 
+#[optimize(size)]
 fn enable_from_module(at: Vaddr) -> Result<(), String> {
     let read = klp::read_patch(&Machine, at).map_err(|error| error.to_string())?;
     let own = |module: &Arc<Module>| module.linked().this_module == Some(read.mod_ptr);

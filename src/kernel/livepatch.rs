@@ -45,7 +45,7 @@ pub mod burn;
 mod callbacks;
 pub mod islands;
 mod late;
-mod mirror;
+pub mod mirror;
 pub mod shadow;
 mod stacks;
 pub mod states;

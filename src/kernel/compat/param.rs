@@ -11,6 +11,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::addr::Vaddr;
@@ -152,6 +153,11 @@ fn keep(at: u64, block: Block) {
         Some((_, old)) => *old = block,
         None => texts.push((at, block)),
     }
+}
+
+/// True if a variable in this part of memory points to a text that is kept here.
+pub fn has_text_in(part: &Range<Vaddr>) -> bool {
+    TEXTS.lock().iter().any(|(at, _)| part.contains(&Vaddr(*at)))
 }
 
 /// Gives back the texts of variables in a range that goes.

@@ -5,6 +5,7 @@
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use crate::addr::Vaddr;
 use crate::compat::klp::{self, PatchDesc};
@@ -101,6 +102,19 @@ pub fn enabled(patch: &str, on: bool) {
         store(mirror.at, klp::PATCH_ENABLED, &[u8::from(on)]);
     }
     patched(patch, None, on);
+}
+
+/// True if one of a patch's structures lies in a part of memory, or leads there.
+#[optimize(size)]
+pub fn leads_into(patch: &str, part: &Range<Vaddr>) -> bool {
+    let leads = |at: Vaddr, size| modules::leads_into(part, at, size);
+    MIRRORS.lock().iter().filter(|mirror| mirror.patch == patch).any(|mirror| {
+        leads(mirror.at, klp::PATCH_SIZE)
+            || mirror.objects.iter().any(|object| {
+                leads(object.at, klp::OBJECT_SIZE)
+                    || object.funcs.iter().any(|(at, ..)| leads(*at, klp::FUNC_SIZE))
+            })
+    })
 }
 
 /// The patch whose `klp_patch` lies there.

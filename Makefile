@@ -131,7 +131,7 @@ corpus: kernel modules debian-modules $(CORPUS_LINK) ## link all Debian modules 
 	@$(with_debian) exec tools/corpus/corpus.py
 
 # qemu/stress.py says what it does and what its line means.
-stress: kernel modules ## change code under CPUs that run it: FOR=60 SEED=1 SMP=4 THREADS=multi TOGGLES=n
+stress: kernel modules ## change code under CPUs that run it: FOR=60 SEED=1 SMP=4 THREADS=multi TOGGLES=n STACKED=n
 	@tools/deps.sh run test
 	@exec qemu/stress.py
 

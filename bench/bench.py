@@ -149,7 +149,7 @@ def version(command, pattern):
 
 def build_modules(bench):
     """Builds the modules of ours that runs name, by `make module`."""
-    for name in ("bench_calls", "bench_fix", "bench_text"):
+    for name in ("bench_calls", "bench_far", "bench_fix", "bench_text"):
         source, out = os.path.join("bench", name + ".c"), bench.path(name + ".ko")
         bench.tool(["make", "-sC", ROOT, "module", f"SRC={source}", f"OUT={out}"])
     for run in (*runs.TOCSIN.values(), *runs.LINUX.values()):

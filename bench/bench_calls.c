@@ -22,5 +22,16 @@ noinline long bench_patched(void)
 }
 EXPORT_SYMBOL_GPL(bench_patched);
 
+/* Calls it so often, as its neighbour; bench_far.c does from another module. */
+noinline notrace long bench_near(long calls)
+{
+	long sum = 0;
+
+	while (calls-- > 0)
+		sum += bench_patched();
+	return sum;
+}
+EXPORT_SYMBOL_GPL(bench_near);
+
 MODULE_LICENSE("Dual MIT/GPL");
 MODULE_DESCRIPTION("Functions that make bench calls");

@@ -18,6 +18,7 @@ TOCSIN_LINK = Tocsin.SPANS[:2]
 # Linux copies the sections elsewhere (`move_module`), so this is taken off.
 TOCSIN_COPY = Tocsin.SPANS[3]
 
+NO_LIVEPATCH = "Debian builds its kernel without CONFIG_LIVEPATCH"
 INSNS, BYTES = "instructions", "bytes"
 PER_CALL, PER_SITE = "instructions a call", "instructions a site"
 PER_RELOCATION = "instructions a relocation"
@@ -274,9 +275,32 @@ ROWS = [
             lambda probe, calls: per_job(probe["traced"], calls["site"])), 110,
         "The same at the return."),
     Row("patch", "live-patched call, extra", PER_CALL,
-        "Debian builds its kernel without CONFIG_LIVEPATCH",
+        NO_LIVEPATCH,
         take("patch")(lambda patch: per_job(patch["after"], patch["before"])), 25,
         "A function replaced by one that takes as many instructions."),
+    Row("patch-burnt", "live-patched call, burnt in, by a stub", PER_CALL, NO_LIVEPATCH,
+        take("burn")(lambda burn: per_job(burn["far after"], burn["far before"])), 0,
+        "From another module: its stub leads to the replacement."),
+    Row("patch-burnt-near", "live-patched call, burnt in, by a bl", PER_CALL, NO_LIVEPATCH,
+        take("burn")(lambda burn: per_job(burn["near after"], burn["near before"])), 0,
+        "From the function's own module, the replacement having no TOC of its own."),
+    Row("patch-on", "live patch of one function, enable", INSNS, NO_LIVEPATCH,
+        take("patch")(lambda patch: patch["enable"].busy), None,
+        "The command, from the check of what is there to the last CPU's answer; the module is "
+        "loaded, and was enabled once before."),
+    Row("patch-off", "live patch of one function, disable", INSNS, NO_LIVEPATCH,
+        take("patch")(lambda patch: patch["disable"].busy), None, "The same the other way."),
+    Row("patch-burn", "burn-in of one function", INSNS, NO_LIVEPATCH,
+        take("burn")(lambda burn: burn["burn on"].busy), None,
+        "`livepatch burn on`: two calls in two modules."),
+    Row("patch-idle", "transition, three other CPUs idle", INSNS, NO_LIVEPATCH,
+        take("patch-4", "burn")(lambda four, one: four["enable"].busy - one["enable"].busy), None,
+        "What all CPUs together execute more for `livepatch enable` than one alone: each is "
+        "woken, and looks at its stack."),
+    Row("patch-busy", "transition, three other CPUs in the function", INSNS, NO_LIVEPATCH,
+        take("patch-4", "burn")(lambda four, one: four["enable busy"].busy - one["enable"].busy),
+        None, "The same while they call it without end, so that it lasts to their next tick "
+        "outside of it; what they do meanwhile is in the figure."),
 
     # --- what is printed ---
     text_row("text", "function"),

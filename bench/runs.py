@@ -69,6 +69,30 @@ def with_calls(*commands):
     return Run(files=["bench_calls", "bench_fix"], commands=[("calls", "insmod bench_calls"), *commands])
 
 
+def burn_run(cpus=1):
+    """Calls from a module's own code and from another's; then with all other CPUs busy."""
+    callers = [(f"busy {cpu}", f"call -b -c {cpu} bench_near {100 * CALLS}")
+               for cpu in range(1, cpus)]
+    return Run(files=["bench_calls", "bench_far", "bench_fix"], cpus=cpus, commands=[
+        ("calls", "insmod bench_calls"),
+        ("far", "insmod bench_far"),
+        ("near before", f"call bench_near {CALLS}"),
+        ("far before", f"call bench_far {CALLS}"),
+        ("patch", "livepatch enable bench_fix"),
+        ("near after", f"call bench_near {CALLS}"),
+        ("far after", f"call bench_far {CALLS}"),
+        ("burn off", "livepatch burn off"),
+        ("near redirected", f"call bench_near {CALLS}"),
+        ("far redirected", f"call bench_far {CALLS}"),
+        ("disable", "livepatch disable bench_fix"),
+        ("enable", "livepatch enable bench_fix"),
+        ("burn on", "livepatch burn on"),
+        *callers,
+        ("disable busy", "livepatch disable bench_fix"),
+        ("enable busy", "livepatch enable bench_fix"),
+    ])
+
+
 def text_run(tracer):
     """bench_text.c runs while it is loaded, with every site of TEXT traced."""
     return Run([(module, f"insmod {module}") for module in TEXT] + [
@@ -142,7 +166,12 @@ TOCSIN = {
         ("before", call("bench_patched")),
         ("patch", "livepatch enable bench_fix"),
         ("after", call("bench_patched")),
+        ("disable", "livepatch disable bench_fix"),
+        # The redirect stub is there now: what remains is the change itself.
+        ("enable", "livepatch enable bench_fix"),
     ),
+    "burn": burn_run(),
+    "patch-4": burn_run(4),
 }
 
 

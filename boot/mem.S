@@ -17,13 +17,14 @@ mem_text_start:
         .global memcpy
         .type   memcpy, @function
 memcpy:
-        mr      %r7, %r3
-mem_forward:
+        /* Both point 8 below what is next: then a load and a store move them. */
+        addi    %r7, %r3, -8
+        addi    %r4, %r4, -8
         srdi.   %r8, %r5, 7
         beq     mem_blocks
         mtctr   %r8
 mem_line:
-        .irp    at, 0, 32, 64, 96
+        .irp    at, 8, 40, 72
         ld      %r0, \at(%r4)
         ld      %r9, \at+8(%r4)
         ld      %r10, \at+16(%r4)
@@ -33,44 +34,46 @@ mem_line:
         std     %r10, \at+16(%r7)
         std     %r11, \at+24(%r7)
         .endr
-        addi    %r4, %r4, 128
-        addi    %r7, %r7, 128
+        ld      %r0, 104(%r4)
+        ld      %r9, 112(%r4)
+        ld      %r10, 120(%r4)
+        ldu     %r11, 128(%r4)
+        std     %r0, 104(%r7)
+        std     %r9, 112(%r7)
+        std     %r10, 120(%r7)
+        stdu    %r11, 128(%r7)
         bdnz    mem_line
 mem_blocks:
         rldicl. %r8, %r5, 59, 62        /* blocks of 32 left: 0..3 */
         beq     mem_tail
         mtctr   %r8
 mem_block:
-        ld      %r0, 0(%r4)
-        ld      %r9, 8(%r4)
-        ld      %r10, 16(%r4)
-        ld      %r11, 24(%r4)
-        addi    %r4, %r4, 32
-        std     %r0, 0(%r7)
-        std     %r9, 8(%r7)
-        std     %r10, 16(%r7)
-        std     %r11, 24(%r7)
-        addi    %r7, %r7, 32
+        ld      %r0, 8(%r4)
+        ld      %r9, 16(%r4)
+        ld      %r10, 24(%r4)
+        ldu     %r11, 32(%r4)
+        std     %r0, 8(%r7)
+        std     %r9, 16(%r7)
+        std     %r10, 24(%r7)
+        stdu    %r11, 32(%r7)
         bdnz    mem_block
 mem_tail:
         rldicl. %r8, %r5, 61, 62        /* doublewords left: 0..3 */
         beq     mem_bytes
         mtctr   %r8
 mem_double:
-        ld      %r0, 0(%r4)
-        addi    %r4, %r4, 8
-        std     %r0, 0(%r7)
-        addi    %r7, %r7, 8
+        ldu     %r0, 8(%r4)
+        stdu    %r0, 8(%r7)
         bdnz    mem_double
 mem_bytes:
         andi.   %r8, %r5, 7
         beqlr
         mtctr   %r8
+        addi    %r4, %r4, 7
+        addi    %r7, %r7, 7
 mem_byte:
-        lbz     %r0, 0(%r4)
-        addi    %r4, %r4, 1
-        stb     %r0, 0(%r7)
-        addi    %r7, %r7, 1
+        lbzu    %r0, 1(%r4)
+        stbu    %r0, 1(%r7)
         bdnz    mem_byte
         blr
         .size   memcpy, . - memcpy
@@ -79,12 +82,11 @@ mem_byte:
         .global memmove
         .type   memmove, @function
 memmove:
-        mr      %r7, %r3
         sub     %r8, %r3, %r4
         cmpld   %r8, %r5
-        bge     mem_forward             /* the target does not start inside the source */
+        bge     memcpy                  /* the target does not start inside the source */
         add     %r4, %r4, %r5
-        add     %r7, %r7, %r5
+        add     %r7, %r3, %r5
         andi.   %r8, %r5, 7
         beq     move_doubles
         mtctr   %r8

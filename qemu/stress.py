@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Changes code under CPUs that run it, and counts what came out wrong.
 
-    stress.py        FOR=60 SEED=1 SMP=4 THREADS=single|multi TOGGLES=n
+    stress.py        FOR=60 SEED=1 SMP=4 THREADS=single|multi TOGGLES=n STACKED=n
 
 CPU 0 traces on and off, patches and unpatches, loads and unloads modules, in an
 order that a seed decides. All other CPUs call the very functions, with a canary in
@@ -24,6 +24,11 @@ memory says it must, and does after the same words were stored again, is counted
 `stale`, and is QEMU's fault; whatever stays wrong is ours.
 
 TOGGLES=n switches a thousand call sites on and off n times, instead of all else.
+
+STACKED=n enables and disables two patches of the same two functions, one of which calls
+the other (modules/c/mix.h), n times in each of a few orders, with tracing in between,
+instead of all else. A call that has begun in one generation and ends in another is
+`mixed`. (Not with THREADS=multi: QEMU's stale instructions look the same.)
 """
 
 import os
@@ -51,6 +56,7 @@ PROBES = [("probe", ""), ("probe", "$arg1"), ("probe", "$arg2 $arg4"), ("probe",
 # at, and a patch of that would wait.
 SLOW_PROBES = [("probe", "%r11 %ccr +0($arg1):string"), ("return", "%r30 +0($retval) %ccr")]
 KINDS = "calls old new wrong torn lost".split()
+MIXES = re.compile(r"mix_user: cpu \d+ old (\d+) one (\d+) two (\d+) mixed (\d+)")
 COUNTS = re.compile(r"\w+: cpu \d+ " + " ".join(rf"{kind} (\d+)" for kind in KINDS))
 
 
@@ -165,6 +171,8 @@ class Script:
 
     def set_up(self):
         """CPUs 1 and up call; so already when functions are replaced for the first time."""
+        if self.multi:
+            self.do("livepatch burn off")  # `audit --rewrite` is for call sites
         self.says("insmod stress_far")
         self.says(f"insmod stress seed={self.seed}")
         self.says(f"insmod stress_many seed={self.seed}")
@@ -293,6 +301,46 @@ class Script:
         self.again(times, "trace on many_*", "trace off")
         self.stop()
 
+    def stacked(self, times):
+        """Two patches on top of each other, in any order, under calls of what they replace."""
+        pick = self.random
+        self.says("insmod mix")
+        self.says("insmod mix_user")
+        for cpu in range(1, self.cpus):
+            self.start(cpu, "mix_user:mix_run")
+        on = [f"livepatch enable mix_{name}" for name in ["one", "two"]]
+        off = [f"livepatch disable mix_{name}" for name in ["one", "two"]]
+        for change in on + off:
+            self.do(change)
+        for _ in range(6):
+            # Each is on before it is off; which is on top, and which goes first, is open.
+            pick.shuffle(on)
+            pick.shuffle(off)
+            words = pick.choice([on + off, [*on, off[0], off[0].replace("dis", "en"), *off]])
+            tool = pick.choice([None, ("trace on mix_*", "trace off"), ("trace graph", "trace off"),
+                                ("trace probe :mix mix:mix_inner", "trace unprobe mix")])
+            if tool:
+                middle = len(words) // 2
+                words.insert(pick.randint(middle, len(words)), tool[1])
+                words.insert(pick.randint(0, middle), tool[0])
+            self.again(times, *words, "trace clear")
+        self.says("call mix_user:mix_stop", "= 0x0")
+        self.do("wait")
+
+        def look(lines):
+            seen = [[int(n) for n in found.groups()] for found in map(MIXES.fullmatch, lines) if found]
+            *sums, mixed = (sum(column) for column in zip(*seen, strict=True))
+            if mixed or lines[-1] != "= 0x0":
+                raise Wrong("\n".join(lines))
+            if not all(sums):
+                raise Wrong(f"generations that nobody has met: {lines}")
+            self.counts["calls"] = self.counts.get("calls", 0) + sum(sums)
+            self.counts["mixed"] = self.counts.get("mixed", 0) + mixed
+        self.do("call mix_user:mix_report", look)
+        self.do("audit")
+        for name in ["mix_one", "mix_two", "mix_user", "mix"]:
+            self.says(f"rmmod {name}")
+
     def take_down(self):
         def counts(lines):
             for line in lines:
@@ -343,20 +391,23 @@ class Script:
                 raise Wrong(f"no {name} answer at all: nothing was put to the test")
 
 
-def one_run(seed, cpus, multi, toggles):
+def one_run(seed, cpus, multi, toggles, stacked):
     """A machine with this seed; a line about it."""
     script = Script(seed, cpus, multi)
-    script.memory_before()
-    script.set_up()
-    if toggles:
-        script.toggles(toggles)
+    if stacked:
+        script.stacked(stacked)
     else:
-        script.storms(count=3, rounds=10)
-        script.settle()
-        script.count_records()
-        script.toggles(TIMES)
-    script.take_down()
-    script.memory_after()
+        script.memory_before()
+        script.set_up()
+        if toggles:
+            script.toggles(toggles)
+        else:
+            script.storms(count=3, rounds=10)
+            script.settle()
+            script.count_records()
+            script.toggles(TIMES)
+        script.take_down()
+        script.memory_after()
     script.run()
     counts = ", ".join(f"{script.counts[name]:,} {name}" for name in script.counts)
     stale = f", {script.stale} stale" if multi else ""
@@ -372,6 +423,9 @@ def main():
 
     seconds, seed, cpus = number("FOR", 60), number("SEED", 1), number("SMP", 4)
     toggles, multi = number("TOGGLES", 0), os.environ.get("THREADS") == "multi"
+    stacked = number("STACKED", 0)
+    if stacked and multi:
+        sys.exit("stress: STACKED: not with THREADS=multi")
     if not 2 <= cpus <= 8:
         sys.exit(f"stress: SMP={cpus}: 2 to 8 (CPU 0 changes what the others run)")
     begun, passed = time.monotonic(), 0
@@ -380,7 +434,7 @@ def main():
         part = min(toggles, 1000)
         toggles -= part
         try:
-            print(f"seed {seed}: {one_run(seed, cpus, multi, part)}", flush=True)
+            print(f"seed {seed}: {one_run(seed, cpus, multi, part, stacked)}", flush=True)
         except Wrong as why:
             print(f"FAIL seed {seed} (`make stress SEED={seed} FOR=1` shows it again)\n{why}")
             print(f"{passed} passed, 1 failed")

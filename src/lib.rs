@@ -20,7 +20,7 @@
 //! fdt.rs      the device tree of a machine without Open Firmware
 //! media.rs    where a boot medium has the files that belong to the kernel
 //! digest.rs   do these bytes equal those elsewhere?
-//! sorted.rs   a map for few keys
+//! sorted.rs   a map for few keys; address_map.rs, for many addresses
 //! ------------ above: pure, runs under `cargo test`; below: the machine only
 //! kernel/     loaded modules, exports, command bodies, console
 //! machine/    every `unsafe`, every instruction that a host cannot execute
@@ -38,6 +38,7 @@
 extern crate alloc;
 
 pub mod addr;
+pub mod address_map;
 pub mod compat;
 pub mod digest;
 pub mod fdt;

@@ -16,9 +16,12 @@ const REL24: u32 = 10;
 const ENTRY: u32 = 118;
 const REL16_HA: u32 = 252;
 const REL24_NOTOC: u32 = 116;
-/// Loads from a doubleword that ld keeps elsewhere, GOT_PCREL34 and PLT_PCREL34*; and
+/// Loads from a doubleword that ld fills at run time, PLT_PCREL34*; and
 /// what calls through one, which ld makes a `bl`: PLTSEQ_NOTOC, PLTCALL_NOTOC.
-const ELSEWHERE: [u32; 5] = [121, 122, 133, 134, 135];
+const ELSEWHERE: [u32; 4] = [121, 122, 134, 135];
+const GOT_PCREL34: u32 = 133;
+/// Where ld keeps such doublewords.
+const GOT_AT: u64 = MODULE_BASE.0 + 0x10_0000;
 /// Near enough for ld to reach without stubs.
 const KERNEL: FakeKernel = FakeKernel { exports_at: 0x2080_0000 };
 
@@ -75,6 +78,7 @@ fn compare_with(kernel: &FakeKernel, name: &str, file: &[u8]) {
     let loaded = Module::load(file, kernel, &LinkOptions::default()).expect("links");
     let linked = link_with_ld(kernel, name, &loaded);
     let mut compared = 0;
+    let got = section_of(&linked, ".got");
     for (index, section) in loaded.object.sections().iter().enumerate() {
         let Some(start) = loaded.layout.offset_of(index) else {
             continue;
@@ -95,6 +99,14 @@ fn compare_with(kernel: &FakeKernel, name: &str, file: &[u8]) {
                 }
                 REL24_NOTOC if symbol.st_shndx == 0 || symbol.st_other >> 5 > 1 => {
                     skip.insert(at);
+                }
+                GOT_PCREL34 => {
+                    let p = MODULE_BASE.0 + u64::from(start) + at as u64;
+                    let (our_word, their_word) = (loads(ours, at, p), loads(&theirs, at, p));
+                    let ours = &loaded.image[(our_word - MODULE_BASE.0) as usize..][..8];
+                    let theirs = &got[(their_word - GOT_AT) as usize..][..8];
+                    assert_eq!(hex(ours), hex(theirs), "{name} {at:#x}: what is loaded");
+                    skip.extend([at, at + 4]);
                 }
                 kind if ELSEWHERE.contains(&kind) => {
                     skip.extend([at, at + 4]);
@@ -139,8 +151,7 @@ fn link_with_ld(kernel: &FakeKernel, name: &str, loaded: &Loaded) -> String {
         let (name, addr) = (section.name, section.addr.0);
         script += &format!("  {name} {addr:#x} : {{ *({name}) }}\n");
     }
-    script +=
-        &format!("  .got {:#x} : {{ *(.got .plt .iplt .branch_lt) }}\n", MODULE_BASE.0 + 0x10_0000);
+    script += &format!("  .got {:#x} : {{ *(.got .plt .iplt .branch_lt) }}\n", GOT_AT);
     script += "  /DISCARD/ : { *(.comment) *(.note*) *(.gnu.attributes) }\n}\n";
     for symbol in loaded.object.symbols() {
         let name = loaded.object.name(&symbol);
@@ -169,6 +180,14 @@ fn section_of(file: &str, section: &str) -> Vec<u8> {
     let output = format!("{file}.section");
     run("objcopy", &["-O", "binary", "--only-section", section, file, &output]);
     std::fs::read(output).expect("objcopy wrote it")
+}
+
+/// The address that the prefixed instruction at `at`, which runs at `p`, loads from.
+fn loads(code: &[u8], at: usize, p: u64) -> u64 {
+    let (prefix, suffix) = (word(code, at), word(code, at + 4));
+    assert_eq!((prefix >> 18, suffix >> 26), (0x0410_0000 >> 18, 57), "pld, R=1");
+    let bits = i64::from(prefix & 0x3_ffff) << 16 | i64::from(suffix & 0xffff);
+    p.wrapping_add_signed(bits << 30 >> 30)
 }
 
 fn word(bytes: &[u8], at: usize) -> u32 {

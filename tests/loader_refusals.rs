@@ -9,7 +9,8 @@ use proptest::prelude::*;
 use tocsin::addr::Vaddr;
 use tocsin::loader::error::Cut;
 use tocsin::loader::{
-    self, Layout, LinkOptions, LoadError, Object, Owner, Resolved, Resolver, exports, relocate,
+    self, Layout, LinkOptions, LoadError, Loaded, Object, Owner, Resolved, Resolver, exports,
+    relocate,
 };
 
 const KERNEL: FakeKernel = FakeKernel { exports_at: 0x1000_0000 };
@@ -86,6 +87,43 @@ fn init_and_exit_are_instructions_of_the_module() {
         assert_eq!(refusal(&with(name, 0xfff1, 0)), not_code(name)); // SHN_ABS
         assert_eq!(load(&with(name, 0, 0)), Ok(())); // no more than a wish
     }
+}
+
+/// Linux finds both by the pointers in `struct module`, whatever they are called.
+#[test]
+fn init_and_exit_are_what_struct_module_points_to() {
+    let with = |name: &str, entries: &[(u64, u32, u32, i64)]| {
+        let file = small(|builder| {
+            let this = builder.section(".gnu.linkonce.this_module", ALLOC | WRITE, &[0; 256]);
+            builder.symbol(name, FUNC, 1, 4, 0);
+            builder.relocations(this, entries);
+        });
+        let Loaded { linked, layout, .. } =
+            Module::load(&file, &KERNEL, &LinkOptions::default()).unwrap();
+        let text = MODULE_BASE.offset(layout.offset_of(1).unwrap().into());
+        (linked.init.map(|it| it.since(text)), linked.cleanup.map(|it| it.since(text)))
+    };
+    const ADDR64: u32 = 38;
+    let (other, global) = ("begin", "init_module");
+    assert_eq!(with(other, &[]), (None, None)); // as on Linux: nothing says that it is init
+    assert_eq!(with(global, &[]), (Some(4), None));
+    let (init, exit) = (312, 944); // Linux 6.1
+    assert_eq!(with(other, &[(init, ADDR64, 3, 0), (exit, ADDR64, 1, 8)]), (Some(4), Some(8)));
+    assert_eq!(with(global, &[(init, ADDR64, 1, 12)]), (Some(12), None));
+    // Neither instructions nor the module's own.
+    for (symbol, addend) in [(1, 2), (1, 16), (2, 0)] {
+        assert_eq!(with(other, &[(init, ADDR64, symbol, addend)]), (None, None));
+    }
+}
+
+#[test]
+fn a_file_without_symbols_is_refused() {
+    let mut file = small(|_| ());
+    let sections = file.len() - 7 * 64; // null, .text, .data, .symtab, .strtab, .shstrtab
+    let kind = sections + 64 * 4 + 4;
+    assert_eq!(file[kind], 2, "SHT_SYMTAB");
+    file[kind] = 1;
+    assert_eq!(refusal(&file), "has no symbols (stripped?); take the file as it was built");
 }
 
 #[test]
@@ -273,11 +311,6 @@ fn a_wrong_relocation_is_refused() {
         ".text+0x0: R_PPC64_PCREL34 (132) against start: expected a prefix, found 0x48000001; \
          the file is damaged, build it again"
     );
-    assert_eq!(
-        relocated((0, 133, 2, 8)),
-        ".text+0x0: R_PPC64_GOT_PCREL34 (133) against far: address at 0x8 from a symbol is wanted \
-         in a doubleword; load the symbol's own and add"
-    );
     let crossing = small(|builder| {
         let mut words = [0x0610_0000; 18]; // plwz r3,0(0),1 where it matters
         (words[15], words[16]) = (0x0610_0000, 0x8060_0000);
@@ -460,6 +493,33 @@ fn the_licence_decides_about_gpl_only_exports() {
         stating(None).unwrap_err(),
         "far is for GPL-compatible modules, and this one states no licence; add MODULE_LICENSE"
     );
+}
+
+/// As Linux has it: an export that a licence closes is nobody's.
+#[test]
+fn a_weak_symbol_is_absent_where_the_licence_closes_its_export() {
+    let with = |licence: &str| {
+        let text = format!("name=x\0license={licence}\0");
+        let file = small(|builder| {
+            let data = text.into_bytes();
+            builder.raw(Section {
+                name: ".modinfo",
+                kind: 1,
+                flags: ALLOC,
+                data,
+                ..Section::default()
+            });
+            builder.bind(2, 2); // STB_WEAK
+            builder.relocations(2, &[(0, 38, 2, 0)]);
+        });
+        let loaded = Module::load(&file, &Gpl, &LinkOptions::default()).unwrap();
+        let data = loaded.layout.offset_of(2).unwrap() as usize;
+        let pointer = loaded.image[data..data + 8].try_into().unwrap();
+        (u64::from_le_bytes(pointer), loaded.linked.missing, loaded.linked.owners)
+    };
+    let there = Gpl.resolve("far").unwrap().addr.0;
+    assert_eq!(with("GPL"), (there, vec![], vec![7]));
+    assert_eq!(with("Proprietary"), (0, vec![2], vec![]));
 }
 
 #[test]

@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
 # Runs tests and adds up what they count: test.sh host|qemu|media|power8|power9|power10 ...
 #
-#   host      cargo test and the tests of the scripts under qemu/, lessons/ and bench/
+#   host      cargo test and the tests of the scripts under qemu/, lessons/, bench/ and tools/patch/
 #   qemu      the console transcripts of qemu/cases, qemu/test_image.py, qemu/test_kernel.py,
-#             test_shell.py, test_registered.py, test_text.py, test_debug.py, test_spoiled.py and test_many.py there, one boot medium,
-#             the lessons, the figures, a sample of `make corpus`, and a minute of qemu/stress.py
+#             test_shell.py, test_registered.py, test_text.py, test_debug.py, test_spoiled.py and
+#             test_many.py there, one boot medium, the lessons, the figures, a sample of
+#             `make corpus`, and a minute of qemu/stress.py, with two patches on top of each
+#             other for some seconds more
 #   media     qemu/test_media.py: every boot medium, on three processors
 #   powerN    the same on that CPU
 #   powerN-MMU-SMP[-FIRMWARE]   the transcripts on that machine: power9-hash-4;
@@ -62,6 +64,7 @@ for what in "$@"; do
         count scripts of_unittest python3 qemu/test_scripts.py
         count pages of_unittest python3 -B lessons/test_lesson.py
         count bench of_unittest python3 bench/test_bench.py
+        count patch of_unittest python3 -B tools/patch/test_patch.py
         ;;
     # shellcheck disable=SC2086 # CASES holds several words
     qemu)
@@ -80,6 +83,7 @@ for what in "$@"; do
             MEDIA=mbr-vscsi CPUS=power9 count media of_unittest python3 qemu/test_media.py Client Media
             count corpus of_unittest python3 tools/corpus/test_corpus.py
             count stress of_cases qemu/stress.py
+            FOR=1 STACKED=8 count stacked of_cases qemu/stress.py
         fi
         ;;
     media) count media of_unittest python3 -u qemu/test_media.py -v ;;

@@ -7,6 +7,7 @@
  *   insmod charset forget=1; rmmod charset      the kernel drops what is left
  *   insmod charset twice=1                      the second time is refused
  *   insmod charset stray=1                      a table outside of any module
+ *   insmod charset early=1                      a table among what only init uses
  */
 #include <linux/errno.h>
 #include <linux/module.h>
@@ -14,11 +15,12 @@
 #include <linux/slab.h>
 #include <linux/string.h>
 
-static int faulty, forget, twice, stray;
+static int faulty, forget, twice, stray, early;
 module_param(faulty, int, 0644);
 module_param(forget, int, 0644);
 module_param(twice, int, 0444);
 module_param(stray, int, 0444);
+module_param(early, int, 0444);
 
 static unsigned int rotate(unsigned int c)
 {
@@ -54,6 +56,13 @@ static struct nls_table table = {
 	.char2uni = char2uni,
 };
 
+/* In memory that the kernel gives back after init, unless it looks. */
+static struct nls_table early_table __initdata = {
+	.charset = "early13",
+	.uni2char = uni2char,
+	.char2uni = char2uni,
+};
+
 /* The use count of another character set, by name: 0 if there is none. */
 static struct nls_table *other;
 
@@ -80,6 +89,8 @@ static int __init charset_init(void)
 	struct nls_table *copy;
 	int error = register_nls(&table);
 
+	if (!error && early)
+		error = register_nls(&early_table);
 	if (!error && twice)
 		error = register_nls(&table);
 	if (!error && stray) {
@@ -98,6 +109,8 @@ static void __exit charset_exit(void)
 {
 	if (!forget)
 		unregister_nls(&table);
+	if (!forget && early)
+		unregister_nls(&early_table);
 }
 module_exit(charset_exit);
 

@@ -72,7 +72,8 @@ struct Audit<'m, 's> {
 
 impl<'m, 's> Audit<'m, 's> {
     fn new(module: &'m Arc<Module>, say: Say<'s>) -> Self {
-        let planned = tracing::planned_words(module.sites);
+        let mut planned = tracing::planned_words(module.sites);
+        livepatch::burn::add_words(&mut planned);
         Self { module, say, planned, same: 0, patched: 0, fields: 0, written: 0, drifted: 0 }
     }
 
@@ -91,7 +92,8 @@ impl<'m, 's> Audit<'m, 's> {
         let bytes = image.get(span.offset as usize..span.end() as usize).unwrap_or_default();
         for (index, expected) in bytes.as_chunks::<8>().0.iter().enumerate() {
             let at = module.range(span).0.offset(index as i64 * 8);
-            self.target(at, triggers::expected(module, u64::from_le_bytes(*expected)));
+            let linked = triggers::expected(module, u64::from_le_bytes(*expected));
+            self.target(at, livepatch::burn::expected(at, linked));
         }
         for index in 0..module.object().sections().len() {
             self.data(index, &image);
@@ -112,6 +114,12 @@ impl<'m, 's> Audit<'m, 's> {
                 format!("{name}: {fields} fields of data as linked, {written} written since");
             (self.say)(&since);
             self.patched_sites();
+            livepatch::burn::each(&mut |at, to| {
+                if self.module.pages.contains(at, 4) {
+                    let name = &self.module.name;
+                    (self.say)(&format!("{at} {name} burnt in -> {}", symbols::qualified(to)));
+                }
+            });
         }
     }
 

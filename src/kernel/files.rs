@@ -105,7 +105,7 @@ pub fn list(dir: &str) -> Result<(), String> {
 /// Prints a file.
 #[optimize(size)]
 pub fn print(path: &str) -> Result<(), String> {
-    let name = path.trim_start_matches('/');
+    let name = initrd::relative(path);
     if let Some(file) = initrd::find(name) {
         console::write_bytes(file.data);
         return Ok(());
@@ -273,7 +273,7 @@ fn kallsyms() {
 /// Writes text to a control file.
 #[optimize(size)]
 pub fn write(path: &str, text: &[u8], append: bool) -> Result<(), Failure> {
-    let name = path.trim_start_matches('/');
+    let name = initrd::relative(path);
     let text = core::str::from_utf8(text)
         .map_err(|_| format!("{path}: these bytes are no text; write UTF-8"))?;
     if let Some(file) = tracing_file(name) {
@@ -281,7 +281,7 @@ pub fn write(path: &str, text: &[u8], append: bool) -> Result<(), Failure> {
         return Ok(written.map_err(|why| format!("{path}: {why}"))?);
     }
     if let Some(rest) = name.strip_prefix(livepatch::sysfs::DIR)
-        && let Some(done) = livepatch::sysfs::write(rest, text.trim())
+        && let Some(done) = livepatch::sysfs::write(rest, text.trim_ascii())
     {
         return done;
     }

@@ -230,10 +230,10 @@ fn make_stacks(depth: usize) -> Result<(), String> {
 /// Makes the graph tracer, or the function tracer, what hooked calls meet from now on.
 pub fn choose(graph: bool) -> Result<(), String> {
     let mut setup = SETUP.lock();
-    setup.aim_returns(false);
     if !graph && !setup.graph && !setup.tool.many {
         return Ok(());
     }
+    setup.aim_returns(false);
     if graph {
         make_stacks(setup.depth)?;
     }

@@ -28,9 +28,17 @@ pub fn all() -> impl Iterator<Item = File<'static>> + Clone {
     FILES.get().into_iter().flatten().copied()
 }
 
+/// A path without leading slashes.
+pub fn relative(mut path: &str) -> &str {
+    while let Some(rest) = path.strip_prefix('/') {
+        path = rest;
+    }
+    path
+}
+
 /// The file at `path`, with or without a leading slash.
 pub fn find(path: &str) -> Option<File<'static>> {
-    let path = path.trim_start_matches('/');
+    let path = relative(path);
     all().find(|file| file.path == path)
 }
 
@@ -42,7 +50,7 @@ const ENDINGS: [&str; 3] = [".ko", ".ko.xz", ".ko.zst"];
 pub fn find_module(name: &str) -> Option<File<'static>> {
     if name.contains('/') {
         let packed = |path: &str| path.strip_suffix(".ko").and_then(find_packed);
-        return find(name).or_else(|| packed(name.trim_start_matches('/')));
+        return find(name).or_else(|| packed(relative(name)));
     }
     let wanted = name.strip_suffix(".ko").unwrap_or(name);
     all().filter(|file| file.path.starts_with(MODULES)).find(|file| {

@@ -10,6 +10,7 @@
 //! | `transition` | a change from beginning to end; who is in the way |
 //! | `stacks` | what is on a CPU's stack |
 //! | `islands` | redirect stubs, choosers, where they lead |
+//! | `burn` | calls aimed straight at replacements, between changes |
 //! | `callbacks` | what the patch wants called before and after |
 //! | `late` | what patches borrow from modules that come and go |
 //! | `states`, `shadow` | Linux's `klp_state`, shadow variables |
@@ -40,10 +41,11 @@ use crate::loader::{Name, SiteKind};
 use crate::machine::lock::Mutex;
 use callbacks::When;
 
+pub mod burn;
 mod callbacks;
 pub mod islands;
 mod late;
-mod mirror;
+pub mod mirror;
 pub mod shadow;
 mod stacks;
 pub mod states;
@@ -93,6 +95,7 @@ impl World for Loaded {
 
 /// `klp_enable_patch(patch)`: called by a patch module's init; 0 or a negative
 /// error number, with the reason on the console.
+#[optimize(size)]
 pub extern "C" fn klp_enable_patch(patch: u64) -> i32 {
     match enable_from_module(Vaddr(patch)) {
         Ok(()) => 0,
@@ -103,6 +106,7 @@ pub extern "C" fn klp_enable_patch(patch: u64) -> i32 {
     }
 }
 
+#[optimize(size)]
 fn enable_from_module(at: Vaddr) -> Result<(), String> {
     let read = klp::read_patch(&Machine, at).map_err(|error| error.to_string())?;
     let own = |module: &Arc<Module>| module.linked().this_module == Some(read.mod_ptr);
@@ -154,6 +158,7 @@ fn enable_from_module(at: Vaddr) -> Result<(), String> {
     Err(oops.unwrap_or_default())
 }
 
+#[optimize(size)]
 fn note_oops(patch: &str, oops: Option<String>) {
     if let Some(cause) = oops {
         *OOPS.lock() = Some((patch.to_string(), cause));
@@ -181,11 +186,13 @@ fn forget(name: &str) {
 
 /// Enables a patch, or begins to; a fault of its `post_patch`, after which it is
 /// enabled.
+#[optimize(size)]
 fn enable(id: PatchId, name: &str) -> Result<Option<String>, Failure> {
     if transition::turn(name, true) {
         return Ok(transition::try_now());
     }
     let late = transition::let_end();
+    burn::undo()?;
     let plan = PATCHES
         .lock()
         .plan_enable(id, &Loaded, Missing::Wait)
@@ -209,6 +216,7 @@ fn enable(id: PatchId, name: &str) -> Result<Option<String>, Failure> {
 }
 
 /// A refusal, with who is in the way.
+#[optimize(size)]
 fn refused(refusal: &Refusal) -> String {
     match (refusal, transition::open()) {
         (Refusal::Busy, Some((other, _))) => format!(
@@ -220,6 +228,7 @@ fn refused(refusal: &Refusal) -> String {
 }
 
 /// A failure after which a callback may have faulted as well: that is worse.
+#[optimize(size)]
 fn failed(failure: Failure, oops: Option<String>) -> Failure {
     match (failure, oops) {
         (Failure::Refused(reason), Some(cause)) => Failure::Oops(format!("{reason}; {cause}")),
@@ -228,11 +237,13 @@ fn failed(failure: Failure, oops: Option<String>) -> Failure {
 }
 
 /// Disables a patch, or begins to; the first fault of its callbacks.
+#[optimize(size)]
 fn disable(name: &str) -> Result<Option<String>, Failure> {
     if transition::turn(name, false) {
         return Ok(transition::try_now());
     }
     let late = transition::let_end();
+    burn::undo()?;
     let plan = {
         let patches = PATCHES.lock();
         let id = patches.find(name).ok_or("no such live patch (see livepatch list)".to_string())?;
@@ -249,6 +260,7 @@ fn disable(name: &str) -> Result<Option<String>, Failure> {
 }
 
 /// How a command ends, with what it was about in front.
+#[optimize(size)]
 fn verdict(word: &str, done: Result<Option<String>, Failure>) -> Result<(), Failure> {
     match done {
         Ok(None) => Ok(()),
@@ -259,6 +271,7 @@ fn verdict(word: &str, done: Result<Option<String>, Failure>) -> Result<(), Fail
     }
 }
 
+#[optimize(size)]
 fn shown(step: &PlanStep) -> Option<(String, String)> {
     match step {
         PlanStep::Redirect { target, to } | PlanStep::Retarget { target, to, .. } => {
@@ -298,6 +311,7 @@ pub fn enable_command(word: &str) -> Result<(), Failure> {
 }
 
 /// `livepatch disable MOD`: the functions are themselves again.
+#[optimize(size)]
 pub fn disable_command(word: &str) -> Result<(), Failure> {
     let name =
         modules::find(word).map_or_else(|| word.replace('-', "_"), |module| module.name.clone());
@@ -360,28 +374,36 @@ pub fn list() -> Vec<String> {
 
 /// One line a redirected function: of one patch, or of all.
 #[optimize(size)]
+#[inline(never)]
 pub fn show(patch: Option<&str>) -> Result<Vec<String>, String> {
     let owner = match patch {
         Some(word) => Some(modules::find_loaded(word)?),
         None => None,
     };
-    let rows = tracing::rows(None)?;
-    let patches = PATCHES.lock();
-    let lines = rows.into_iter().filter_map(|(module, name, _)| {
-        let entry = *module.functions_named(&name).first()?;
-        let (target, to) = patches.replacement(entry)?;
-        let ours = owner.as_ref().is_none_or(|owner| owner.pages.contains(to, 4));
-        ours.then(|| format!("{} -> {}", target.name, symbols::qualified(to)))
+    let mut lines = Vec::new();
+    PATCHES.lock().each_replacement(&mut |target, to| {
+        if owner.as_ref().is_some_and(|owner| !owner.pages.contains(to, 4)) {
+            return;
+        }
+        let (mut line, mut count) = (format!("{} -> {}", target.name, symbols::qualified(to)), 0);
+        burn::each(&mut |_, there| count += u32::from(there == to));
+        if count > 0 {
+            line += &format!(" (burnt in: {count})");
+        }
+        lines.push(line);
     });
-    Ok(lines.collect())
+    Ok(lines)
 }
 
 /// Patches a module that has been listed and has not run yet, if patches wait for it:
 /// each patch's `pre_patch`, the functions, each patch's `post_patch`.
+#[optimize(size)]
 pub fn module_comes(name: &str) -> Result<(), Failure> {
     if PATCHES.lock().status().next().is_none() {
         return Ok(());
     }
+    burn::undo()?;
+    burn::want();
     let plan = PATCHES.lock().plan_coming(name, &Loaded).map_err(|refusal| refusal.to_string())?;
     islands::check(plan.steps())?;
     late::settle(name)?;
@@ -422,6 +444,7 @@ pub fn module_comes(name: &str) -> Result<(), Failure> {
 }
 
 /// A module that patches change is about to go: they are told, the last first.
+#[optimize(size)]
 pub fn target_goes(name: &str) -> Option<String> {
     let patches = PATCHES.lock().enabled_names();
     let mut oops = None;
@@ -437,6 +460,7 @@ pub fn target_goes(name: &str) -> Option<String> {
 
 /// A module is about to go: if it is a patch, its functions come back first. A
 /// fault of its callbacks; an error if they cannot come back, and it must stay.
+#[optimize(size)]
 pub fn module_goes(name: &str) -> Result<Option<String>, Failure> {
     // Only a patch whose own init failed afterwards is still enabled here.
     let oops = if is_enabled(name) { disable(name)? } else { None };
@@ -451,6 +475,7 @@ pub fn module_goes(name: &str) -> Result<Option<String>, Failure> {
 }
 
 /// A module's text is gone: so are the redirects in it, and their stubs.
+#[optimize(size)]
 pub fn module_gone(name: &str) {
     transition::module_gone(name);
     if let Err(reason) = late::settle(name) {

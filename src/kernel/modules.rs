@@ -17,7 +17,7 @@ use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
-use core::ops::Deref;
+use core::ops::{Deref, Range};
 use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::call::{self, CallEnd};
@@ -250,6 +250,9 @@ impl Module {
             }
             if let Some(section) = self.layout.offset_of(usize::from(symbol.st_shndx)) {
                 let at = self.address(section).offset(symbol.st_value.cast_signed());
+                if self.is_gone_at(at) {
+                    continue;
+                }
                 found.insert(found.partition_point(|other| *other < at), at);
             }
         }
@@ -278,26 +281,55 @@ impl Module {
 
     /// True if an address lies in a part of the image that has been given back.
     pub fn is_gone_at(&self, at: Vaddr) -> bool {
-        Group::ALL.into_iter().any(|group| {
-            let (start, end) = self.range(self.layout.group(group));
-            self.is_gone(group) && (start..end).contains(&at)
-        })
+        self.given_back().contains(&at)
     }
 
-    /// Gives back what only init used. Redirected call sites keep it.
+    /// Gives back what only init used. Redirected call sites keep it, and what is used
+    /// later and lies in it all the same.
     fn give_back_init(&self) {
         let rest = Group::ALL.into_iter().skip(2).map(|group| self.layout.group(group));
         let Some(first) = rest.filter(|span| span.len != 0).map(|span| span.offset).min() else {
             return; // nothing else is in it
         };
         let end = self.linked().base.offset(first.cast_signed());
-        if first == 0 || !tracing::init_goes(self, end) {
+        if first == 0 {
+            return;
+        }
+        if let Some(what) = self.lasting(&(self.linked().base..end)) {
+            kprintln!("{}: keeps its init memory, for {what} lies in it", self.name);
+            return;
+        }
+        if !tracing::init_goes(self, end) {
             return;
         }
         let text = self.text();
         self.init_gone.store(true, Ordering::Relaxed);
         text::withdraw_front(text, self.text().0);
         self.pages.give_front(end);
+    }
+
+    /// What has been given back: the front of its image, or nothing.
+    pub fn given_back(&self) -> Range<Vaddr> {
+        let (base, gone) = (self.linked().base, self.layout.size.saturating_sub(self.pages.size()));
+        base..base.offset(gone.cast_signed())
+    }
+
+    /// What of the module is used after init and lies in `part` of it, or leads there.
+    #[inline(never)]
+    #[optimize(size)]
+    fn lasting(&self, part: &Range<Vaddr>) -> Option<String> {
+        let Linked { exports, this_module, cleanup, .. } = self.linked();
+        let inside = |at: Vaddr| part.contains(&at);
+        let export = exports.iter().find(|export| inside(export.addr));
+        let what = match export {
+            Some(export) => export.name,
+            None if this_module.is_some_and(inside) => "its struct module",
+            None if cleanup.is_some_and(inside) => "its exit function",
+            None if livepatch::mirror::leads_into(&self.name, part) => "its live patch",
+            None if compat::param::has_text_in(part) => "a parameter with a text",
+            None => return registry::leading_into(self.number, part),
+        };
+        Some(what.into())
     }
 
     /// The address of an offset in the image.
@@ -320,6 +352,22 @@ impl Module {
         let offset = u32::try_from(at.since(self.linked().base)).unwrap_or(u32::MAX);
         let function = self.linked().functions.at(offset);
         function.is_some_and(|function| function.local_entry(self.object()) != function.at)
+    }
+
+    /// Where calls from this module to the function with that global entry arrive.
+    pub fn local_entry(&self, entry: Vaddr) -> Option<Vaddr> {
+        let offset = u32::try_from(entry.since(self.linked().base)).ok()?;
+        let function = self.linked().functions.at(offset).filter(|it| it.at == offset)?;
+        Some(self.address(function.local_entry(self.object())))
+    }
+
+    /// True if ELFv2 promises of the function at `entry` that it returns with the r2 that
+    /// it was called with, and needs no r12: its two entries are one (`st_other` is 0).
+    pub fn keeps_r2(&self, entry: Vaddr) -> bool {
+        let offset = u32::try_from(entry.since(self.linked().base)).unwrap_or(u32::MAX);
+        let function = self.linked().functions.at(offset).filter(|it| it.at == offset);
+        let symbol = function.and_then(|function| self.object().symbol(function.symbol));
+        symbol.is_some_and(|symbol| symbol.st_other >> 5 == 0)
     }
 
     /// The range of a part of the image.
@@ -390,6 +438,16 @@ impl Module {
     pub fn image_size(&self) -> u64 {
         self.pages.size()
     }
+}
+
+/// True if a struct of `size` bytes at `at` lies in `part`, or one of its words is an
+/// address there.
+#[inline(never)]
+#[optimize(size)]
+pub fn leads_into(part: &Range<Vaddr>, at: Vaddr, size: usize) -> bool {
+    let mut words =
+        (0..size as i64).step_by(8).filter_map(|word| memory::read_u64(at.offset(word)));
+    part.contains(&at) || words.any(|word| part.contains(&Vaddr(word)))
 }
 
 /// A part of the image of a module at `base`.
@@ -472,27 +530,30 @@ impl<'o> Wanted<'o> {
 }
 
 /// What a loaded module was linked against, and nothing that came later.
-struct AsLoaded<'m> {
+struct AsLoaded {
     /// The modules whose exports it uses.
     owners: Everyone,
-    /// Names that nobody exported then, sorted.
-    missing: Vec<&'m str>,
+    /// Where in its file the names stand that nobody exported then, sorted. By place
+    /// and not by text: whoever links it again asks with names of the same file, and
+    /// there may be a million of any length.
+    missing: Vec<u64>,
 }
 
-impl<'m> AsLoaded<'m> {
-    fn new(module: &'m Module) -> Self {
+impl AsLoaded {
+    fn new(module: &Module) -> Self {
         let Linked { owners, missing, .. } = module.linked();
         let mut modules = all();
         modules.retain(|other| owners.binary_search(&other.number).is_ok());
-        let mut missing: Vec<_> = missing.iter().map(|index| module.symbol_name(*index)).collect();
+        let place = |index: &u32| module.object().name_onwards(*index).as_ptr() as u64;
+        let mut missing: Vec<_> = missing.iter().map(place).collect();
         missing.sort_unstable();
         Self { owners: Everyone { modules }, missing }
     }
 }
 
-impl Resolver for AsLoaded<'_> {
+impl Resolver for AsLoaded {
     fn resolve(&self, name: &str) -> Option<Resolved> {
-        let was_there = self.missing.binary_search(&name).is_err();
+        let was_there = self.missing.binary_search(&(name.as_ptr() as u64)).is_err();
         if let Some(borrowed) = loader::borrow::parse(name) {
             return borrowed_from(&borrowed);
         }
@@ -532,8 +593,7 @@ pub fn insmod_file(
     }
     let Some(init) = module.linked().init else {
         module.set_state(STATE_LIVE);
-        module.give_back_init();
-        return Ok(module);
+        return Ok(module); // what is for init nobody has used yet
     };
     livepatch::take_oops(&module.name); // of an earlier one by that name
     match call::run(init, &[]) {
@@ -772,9 +832,10 @@ fn unlist(module: &Arc<Module>) {
     registry::module_gone(module);
     replace_list(|modules| modules.changed(|other| other.number == module.number, None));
     livepatch::module_gone(&module.name);
-    let (base, layout) = (module.linked().base, &module.layout);
+    let layout = &module.layout;
     text::withdraw(module.text(), module.range(layout.targets));
-    compat::param::forget(base, layout.size);
+    // What has been given back may be another's by now.
+    compat::param::forget(module.given_back().end, module.pages.size());
 }
 
 /// Unloads a module after its exit function.
@@ -797,6 +858,7 @@ pub fn rmmod(name: &str) -> Result<(), Failure> {
             format!("{name}: its live patch is in transition (see livepatch transition)").into()
         );
     }
+    livepatch::burn::undo()?;
     if livepatch::is_patch(name) && !livepatch::is_enabled(name) {
         livepatch::nobody_in(&module).map_err(|why| format!("{name}: {why}"))?;
     }

@@ -15,10 +15,10 @@ use alloc::vec::Vec;
 
 use super::call::{self, CallEnd};
 use super::compat::param::{SHOWN_MAX, carry_out, text_at, type_of};
-use super::modules::{Failure, Module};
+use super::modules::{Failure, Module, leads_into};
 use crate::addr::Vaddr;
 use crate::compat::errno;
-use crate::loader::params::{self, Memory, Param, ParamFault};
+use crate::loader::params::{self, Memory, Param, ParamFault, ParamType};
 use crate::loader::{Layout, Object};
 use crate::machine::memory::{self, Block};
 use crate::shell::command;
@@ -91,6 +91,9 @@ pub fn show(module: &Module, name: &str) -> Option<Result<String, String>> {
     if param.perm & READ == 0 {
         return Some(Err(format!("cannot be read (its permissions are {:04o})", param.perm)));
     }
+    if is_gone(module, &param) {
+        return Some(Err(GONE.to_string()));
+    }
     Some(match params::show_param(&param, &type_of, live(module), &text_at) {
         Err(ParamFault::UnknownType { .. }) => get_own(module, &param),
         other => other.map_err(|fault| fault.to_string()),
@@ -107,6 +110,9 @@ pub fn write(module: &Module, name: &str, value: &str) -> Option<Result<(), Fail
     if module.options.link_only {
         return Some(Err("loaded with --link-only, so nobody writes to it".to_string().into()));
     }
+    if is_gone(module, &param) {
+        return Some(Err(GONE.to_string().into()));
+    }
     Some(match params::plan_param(&param, Some(value), &type_of, live(module)) {
         Err(error) if matches!(error.fault, ParamFault::UnknownType { .. }) => {
             set(module, &param, value)
@@ -116,6 +122,25 @@ pub fn write(module: &Module, name: &str, value: &str) -> Option<Result<(), Fail
             "no memory for it, or its variable cannot be written".to_string().into()
         }),
     })
+}
+
+/// Says no to a parameter that went with what only init used.
+const GONE: &str =
+    "it went with the init memory it lay in; build the module without __initdata for it";
+
+/// True if init memory was given back, and the variable was in it, or what describes it,
+/// or the module's own operations.
+#[optimize(size)]
+fn is_gone(module: &Module, param: &Param<'_>) -> bool {
+    let part = module.given_back();
+    let (at, size) = match type_of(param.ops) {
+        Some(ParamType::Array) => (param.arg, 32),
+        Some(ParamType::Text) => (param.arg, 16),
+        Some(ParamType::CharP) => (param.arg, 8),
+        Some(_) => (param.arg, 0),
+        None => (param.ops, 32),
+    };
+    part.contains(&param.arg) || leads_into(&part, at, size)
 }
 
 /// One of the module's own operations.

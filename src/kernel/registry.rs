@@ -23,6 +23,7 @@ use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
+use core::ops::Range;
 
 use super::compat::print::Machine;
 use super::modules::{self, Failure, Module};
@@ -136,6 +137,15 @@ pub fn module_gone(module: &Module) {
     }
 }
 
+/// What a module has registered that lies in a part of memory, or leads there.
+pub fn leading_into(module: u32, part: &Range<Vaddr>) -> Option<String> {
+    let leads = |entry: &&Entry| {
+        let size = entry.kind.row().size.into();
+        entry.module == module && modules::leads_into(part, entry.at, size)
+    };
+    ENTRIES.lock().iter().find(leads).map(Entry::to_string)
+}
+
 /// What of a module somebody holds.
 pub fn in_use(module: &Module) -> Option<String> {
     let held = |entry: &&Entry| entry.module == module.number && !entry.holders.is_empty();
@@ -150,6 +160,7 @@ pub fn give_back(call: u64) {
 }
 
 /// Registers the struct at `at`; an error number and the reason if it must not be.
+#[optimize(size)]
 fn add(kind: Kind, at: Vaddr) -> Result<(), (i64, String)> {
     let invalid = |why: &str| (EINVAL, why.to_string());
     let inside = |module: &Arc<Module>| module.pages.contains(at, kind.row().size.into());

@@ -232,13 +232,13 @@ fn one_or_zero(on: bool) -> &'static str {
 }
 
 fn number(text: &str) -> Result<usize, String> {
-    let word = text.trim();
+    let word = text.trim_ascii();
     word.parse().map_err(|_| format!("takes a number, not {word}"))
 }
 
 /// `0` or `1`.
 fn switch(text: &str) -> Result<bool, String> {
-    match text.trim() {
+    match text.trim_ascii() {
         "0" => Ok(false),
         "1" => Ok(true),
         word => Err(format!("takes 0 or 1, not {word}")),
@@ -307,7 +307,7 @@ fn clocks(out: Out<'_>) {
 }
 
 fn set_clock(text: &str, _: bool) -> Done {
-    let global = match text.trim() {
+    let global = match text.trim_ascii() {
         "local" => false,
         "global" => true,
         word => return Err(format!("no such clock: {word} (see cat trace_clock)")),
@@ -347,7 +347,7 @@ fn enabled(function: &str, row: &Row) -> String {
 }
 
 fn set_tracer(text: &str, _: bool) -> Done {
-    match text.trim() {
+    match text.trim_ascii() {
         word @ ("function" | "function_graph") => {
             graph::choose(word == "function_graph")?;
             tracing::on_again().map(|_| ())

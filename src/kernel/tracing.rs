@@ -17,7 +17,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use super::modules::{self, Module, Snapshot};
-use super::{graph, own, probes, records, triggers};
+use super::{graph, livepatch, own, probes, records, triggers};
 use crate::addr::Vaddr;
 use crate::ksyms::readable::readable;
 use crate::loader::Name;
@@ -514,6 +514,7 @@ fn switch(sites: &mut SiteTable, on: bool) -> Result<usize, String> {
         }
         (wanted, count)
     };
+    livepatch::burn::undo()?; // calls that go past their functions' hooks
     let there = wanted.iter().map(|run| run.count()).sum();
     let others = (sites.counts(None).traced > 0).then(|| sites.traced_beside(&wanted));
     if there > 0 {
@@ -545,12 +546,13 @@ pub fn set_stacks(on: bool) {
     }
 }
 
-/// Aims the stubs of all modules as their triggers want it.
+/// Aims the stubs of the modules that have triggers, or of those that have none and need
+/// them not for stacks either.
 #[inline(never)]
-fn aim_stubs(wanted: &[Run], functions: &Loaded, on: bool) -> Result<(), String> {
+fn aim_stubs(wanted: &[Run], functions: &Loaded, on: bool, stacks: bool) -> Result<(), String> {
     for module in functions.0.iter() {
         let has = wanted.iter().any(|run| run.module() == module.sites);
-        if has == on && (on || !TRACER.lock().stacks) {
+        if has == on && (on || !stacks) {
             triggers::aim(module, on)?;
         }
     }
@@ -688,8 +690,9 @@ pub fn write_filter(which: Which, text: &str, append: bool) -> Result<(), String
         }
         if let Some(new) = triggers {
             // All is refused together, so this comes first.
-            if let Err(why) = aim_stubs(&new.sites(), &functions, true) {
-                let _ = aim_stubs(&tracer.triggers.sites(), &functions, false);
+            if let Err(why) = aim_stubs(&new.sites(), &functions, true, tracer.stacks) {
+                let before = tracer.triggers.sites();
+                let _ = aim_stubs(&before, &functions, false, tracer.stacks);
                 return Err(why);
             }
             tracer.triggers = new;
@@ -714,14 +717,22 @@ pub fn write_filter(which: Which, text: &str, append: bool) -> Result<(), String
         switch(&mut sites, on)?;
     }
     if triggered {
-        let wanted = TRACER.lock().triggers.sites();
-        aim_stubs(&wanted, &functions, false)?;
+        let (wanted, stacks) = {
+            let tracer = TRACER.lock();
+            (tracer.triggers.sites(), tracer.stacks)
+        };
+        aim_stubs(&wanted, &functions, false, stacks)?;
     }
     drop(sites);
     if on {
         graph::refresh();
     }
     Ok(())
+}
+
+/// True if any site is on, for whatever tool.
+pub fn any_traced() -> bool {
+    SITES.lock().counts(None).traced > 0
 }
 
 /// True while the function tracer is on.

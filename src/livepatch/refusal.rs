@@ -155,7 +155,11 @@ impl fmt::Display for Fault {
                 write!(f, "{function}: the replacement's address is no function's")
             }
             Self::ObjectTwice { module } => {
-                write!(f, "the patch names {} twice", object(module))
+                write!(
+                    f,
+                    "the patch names {} twice (one klp_object has all its functions)",
+                    object(module)
+                )
             }
         }
     }

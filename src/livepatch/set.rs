@@ -159,6 +159,7 @@ impl Stacks {
     }
 
     /// Puts a stack in the place of the one of the same function.
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn put(&mut self, stack: Stack) {
         match self.place(stack.target.entry) {
             Ok(place) => self.0[place] = stack,
@@ -166,6 +167,7 @@ impl Stacks {
         }
     }
 
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn retain(&mut self, keep: impl Fn(&Stack) -> bool) {
         self.0.retain(keep);
         self.0.shrink_to_fit(); // `mem` is the same before and after
@@ -266,6 +268,7 @@ impl LivePatches {
     }
 
     /// Takes a patch in, disabled.
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn register(&mut self, desc: PatchDesc) -> Result<PatchId, Refusal> {
         check(&desc).map_err(Refusal::Malformed)?;
         if self.find(&desc.name).is_some() {
@@ -279,6 +282,7 @@ impl LivePatches {
     }
 
     /// Forgets a patch that is disabled.
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn unregister(&mut self, id: PatchId) -> Result<(), Refusal> {
         if self.is_enabled(id) || self.was_enabled(id) {
             return Err(Refusal::Enabled);
@@ -328,6 +332,7 @@ impl LivePatches {
     /// The patches that are, or were before the transition, enabled and older than this
     /// one, in their order.
     #[must_use]
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn before(&self, name: &str) -> Vec<String> {
         let Some(id) = self.find(name) else { return Vec::new() };
         let both = self.before.iter().flat_map(|state| &state.enabled).chain(&self.enabled);
@@ -364,6 +369,16 @@ impl LivePatches {
         Some((&stack.target, stack.top()?))
     }
 
+    /// Visits all replaced functions, and what replaces them now.
+    #[cfg_attr(target_os = "none", optimize(size))]
+    pub fn each_replacement(&self, see: &mut dyn FnMut(&Target, Vaddr)) {
+        for stack in &self.stacks.0 {
+            if let Some(to) = stack.top() {
+                see(&stack.target, to);
+            }
+        }
+    }
+
     /// Names of the enabled patches that change functions of a module.
     pub fn patches_of<'a>(&'a self, module: &'a str) -> impl Iterator<Item = &'a str> {
         self.enabled_patches()
@@ -372,6 +387,7 @@ impl LivePatches {
     }
 
     /// Plans to enable a patch.
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn plan_enable(
         &self,
         id: PatchId,
@@ -411,6 +427,7 @@ impl LivePatches {
     }
 
     /// Plans to disable a patch, wherever in the stacks it lies.
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn plan_disable(&self, id: PatchId) -> Result<Plan, Refusal> {
         self.patch(id)?;
         if self.in_transition() {
@@ -431,6 +448,7 @@ impl LivePatches {
 
     /// Plans what the enabled patches have to change in a module that has just
     /// been loaded and has not run yet.
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn plan_coming(&self, module: &str, world: &impl World) -> Result<Plan, Refusal> {
         let Some(before) = &self.before else {
             let plan = self.layers_of(&self.enabled, module, world)?;
@@ -453,6 +471,7 @@ impl LivePatches {
     }
 
     /// The functions of a module that has come as `patches` leave them.
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn layers_of(
         &self,
         patches: &[PatchId],
@@ -470,6 +489,7 @@ impl LivePatches {
 
     /// Forgets the patched functions of a module that has gone with its text.
     /// Its patches stay enabled, and wait for it to come again.
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn module_gone(&mut self, module: &str) {
         let others = |stack: &Stack| stack.target.name.module.as_deref() != Some(module);
         self.stacks.retain(others);
@@ -482,6 +502,7 @@ impl LivePatches {
     /// Notes that the kernel has begun a plan: from now on the patches are as they will
     /// be, and what was is kept until [`finish`](Self::finish). A plan for a module that
     /// has come is done at once.
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn begin(&mut self, plan: Plan) -> Result<(), Refusal> {
         if plan.generation != self.generation {
             return Err(Refusal::Stale);
@@ -522,6 +543,7 @@ impl LivePatches {
     }
 
     /// [`begin`](Self::begin) and [`finish`](Self::finish) in one.
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn commit(&mut self, plan: Plan) -> Result<(), Refusal> {
         let coming = plan.verb == Verb::Coming;
         self.begin(plan)?;
@@ -552,6 +574,7 @@ impl LivePatches {
     }
 
     /// Puts the functions of `object` on their stacks in `plan`.
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn add_layers(
         &self,
         plan: &mut Plan,
@@ -574,6 +597,7 @@ impl LivePatches {
 
     /// Compares the tops of the stacks before and after. What begins comes before
     /// what ends, so that a replacing patch leaves no function with neither.
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn with_steps(&self, mut plan: Plan, verb: Verb) -> Plan {
         let mut ends = Vec::new();
         plan.verb = verb;
@@ -603,6 +627,7 @@ fn objects_of<'a>(
 }
 
 /// Checks what needs no knowledge of the system.
+#[cfg_attr(target_os = "none", optimize(size))]
 fn check(desc: &PatchDesc) -> Result<(), Fault> {
     if desc.name.is_empty() {
         return Err(Fault::NoName);
@@ -635,6 +660,7 @@ fn name_of(object: &ObjectDesc, func: &FuncDesc) -> FuncName {
 }
 
 /// Finds the function that is meant, and its site.
+#[cfg_attr(target_os = "none", optimize(size))]
 fn resolve(object: &ObjectDesc, func: &FuncDesc, world: &impl World) -> Result<Target, Refusal> {
     let name = name_of(object, func);
     let module = object.module.as_deref();

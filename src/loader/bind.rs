@@ -19,13 +19,14 @@
 use alloc::{string::String, vec::Vec};
 
 use goblin::elf64::{
+    reloc::R_PPC64_ADDR64,
     section_header::{SHN_ABS, SHN_UNDEF},
     sym::{STB_WEAK, Sym},
 };
 
 use super::{
     borrow,
-    elf::{Object, local_entry},
+    elf::{Object, Relocations, Section, local_entry},
     error::LoadError,
     layout::{Layout, Needs},
     modinfo::Modinfo,
@@ -140,6 +141,9 @@ impl Bound {
 /// Binds every symbol of `object`, placed at `base`, and writes its stubs.
 pub(super) fn bind(linker: &mut Linker) -> Result<Bindings, LoadError> {
     let Linker { object, layout, base, .. } = *linker;
+    if object.symbol_count() == 0 {
+        return Err(LoadError::NoSymbols);
+    }
     // Most symbols are just a place.
     let offset_of = layout.offsets();
     let bounds = object.symbols().map(|symbol| match offset_of(symbol.st_shndx.into()) {
@@ -199,10 +203,11 @@ pub(super) fn bind(linker: &mut Linker) -> Result<Bindings, LoadError> {
         }
         bindings.bounds[index as usize] = bound;
     }
-    bindings.remember(object)?;
-    for (number, symbol) in layout.got.iter().enumerate() {
+    bindings.remember(linker)?;
+    for (number, key) in layout.got.iter().enumerate() {
         let word = layout.targets.offset + (u64::from(layout.slots) + number as u64) * 8;
-        let value = bindings.bounds.get(*symbol as usize).map_or(0, |bound| bound.value);
+        let (bound, addend) = (bindings.bounds.get((key >> 32) as usize), i64::from(*key as i32));
+        let value = bound.map_or(0, |bound| bound.value.wrapping_add_signed(addend));
         linker.write(word, &value.to_le_bytes());
     }
     unresolved.refuse()?;
@@ -218,6 +223,8 @@ pub(super) fn is_weak(symbol: &Sym) -> bool {
 
 const INIT: &str = "init_module";
 const EXIT: &str = "cleanup_module";
+/// The section of a module's `struct module`.
+const THIS_MODULE: &str = ".gnu.linkonce.this_module";
 
 /// True if a symbol is the place of an instruction of the module that is kept.
 fn is_code(object: &Object, symbol: &Sym) -> bool {
@@ -287,11 +294,12 @@ impl<'l, 'a> Linker<'l, 'a> {
         }
         let mut value = 0;
         let name = Name::before_nul(self.object.name_onwards(index));
-        match self.resolver.resolve_name(&name) {
+        let mut found = self.resolver.resolve_name(&name);
+        if found.is_some_and(|found| found.gpl_only) && self.is_closed(symbol)? {
+            found = None;
+        }
+        match found {
             Some(found) => {
-                if found.gpl_only {
-                    self.check_licence(symbol)?;
-                }
                 if let Owner::Module(number) = found.owner {
                     bindings.owners.push(number);
                 }
@@ -305,12 +313,15 @@ impl<'l, 'a> Linker<'l, 'a> {
         Ok(Bound::far(value, Class::Leaves))
     }
 
-    /// Refuses an export for GPL-compatible modules, unless this is one.
+    /// True if an export for GPL-compatible modules is not there for this one, which can
+    /// do without; one that cannot is refused.
     #[cold]
-    fn check_licence(&self, symbol: &Sym) -> Result<(), LoadError> {
+    #[cfg_attr(target_os = "none", optimize(size))]
+    fn is_closed(&self, symbol: &Sym) -> Result<bool, LoadError> {
         let modinfo = Modinfo::of(self.object);
-        if modinfo.is_gpl_compatible() {
-            return Ok(());
+        let closed = !modinfo.is_gpl_compatible();
+        if !closed || is_weak(symbol) {
+            return Ok(closed);
         }
         let (name, licence) = (self.object.name(symbol).into(), modinfo.licence().into());
         Err(LoadError::GplOnly { name, licence })
@@ -403,7 +414,8 @@ impl<'l, 'a> Linker<'l, 'a> {
 
 impl Bindings {
     /// Keeps the addresses that the kernel itself asks for.
-    fn remember(&mut self, object: &Object) -> Result<(), LoadError> {
+    fn remember(&mut self, linker: &Linker) -> Result<(), LoadError> {
+        let object = linker.object;
         const STARTS: [u32; 3] = [
             u32::from_le_bytes(*b"init"),
             u32::from_le_bytes(*b"clea"),
@@ -415,12 +427,14 @@ impl Bindings {
             let start = object.name_start(symbol);
             start == init || start == exit || start == this
         });
+        let mut place = usize::MAX;
         for (index, symbol) in candidates {
             let (kept, entry) = if object.is_named(&symbol, INIT) {
                 (&mut self.init, Some(INIT))
             } else if object.is_named(&symbol, EXIT) {
                 (&mut self.cleanup, Some(EXIT))
             } else if object.is_named(&symbol, "__this_module") {
+                place = symbol.st_shndx.into();
                 (&mut self.this_module, None)
             } else {
                 continue;
@@ -433,7 +447,36 @@ impl Bindings {
             }
             *kept = self.bounds.get(index).map(|bound| Vaddr(bound.value));
         }
+        if place == usize::MAX {
+            place = object.section(THIS_MODULE).map_or(place, |(place, _)| place);
+        }
+        if let Some(list) = object.relocations_of(place) {
+            self.remember_pointers(linker, list);
+        }
         Ok(())
+    }
+
+    /// What `struct module` itself points to: Linux goes by that alone, so the functions'
+    /// names may be local or of another sort, and its own be gone. Where the pointers
+    /// stand in it differs from one kernel to the next; `init` is in the first half, and
+    /// `exit` in the second. Other pointers are not to code.
+    #[cold]
+    #[inline(never)]
+    #[cfg_attr(target_os = "none", optimize(size))]
+    fn remember_pointers(&mut self, linker: &Linker, list: &Relocations) {
+        let Linker { object, layout, base, .. } = *linker;
+        let size = object.sections().get(list.target).map_or(0, Section::size);
+        for entry in list.iter().filter(|entry| entry.r_info as u32 == R_PPC64_ADDR64) {
+            let Some(symbol) = object.symbol((entry.r_info >> 32) as u32) else { continue };
+            let st_value = symbol.st_value.wrapping_add_signed(entry.r_addend);
+            let section = layout.offset_of(symbol.st_shndx.into());
+            if let Some(section) = section.filter(|_| is_code(object, &Sym { st_value, ..symbol }))
+            {
+                let first = entry.r_offset < size / 2;
+                let kept = if first { &mut self.init } else { &mut self.cleanup };
+                *kept = Some(base.offset(section.into()).offset(st_value.cast_signed()));
+            }
+        }
     }
 }
 

@@ -204,10 +204,19 @@ pub(super) fn patchable_entries(object: &Object) -> u64 {
 }
 
 /// By address, which they are in already as compilers list them.
-pub(super) fn sort(sites: &mut [CallSite]) {
-    if !sites.is_sorted_by_key(|site| site.offset()) {
-        sites.sort_by_key(|site| site.offset());
+///
+/// # Errors
+/// The offset of a word that is two sites.
+pub(super) fn sort(sites: &mut [CallSite]) -> Result<(), u32> {
+    let Some((first, rest)) = sites.split_first() else { return Ok(()) };
+    let mut last = first.offset();
+    let rises = |site: &CallSite| core::mem::replace(&mut last, site.offset()) < site.offset();
+    if rest.iter().all(rises) {
+        return Ok(());
     }
+    sites.sort_by_key(|site| site.offset());
+    let twice = sites.windows(2).find(|pair| pair[0].offset() == pair[1].offset());
+    twice.map_or(Ok(()), |pair| Err(pair[0].offset()))
 }
 
 /// Leaves out the sites whose nop is none in the image: a relocation of the same word
@@ -334,7 +343,7 @@ pub(super) fn patchable(
             }
         }
     }
-    sort(&mut sites);
+    let _ = sort(&mut sites); // what is there twice is refused here
     sites.dedup_by(|next, first| {
         let twice = next.offset() == first.offset();
         if twice {

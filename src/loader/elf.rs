@@ -216,8 +216,9 @@ impl<'a> Object<'a> {
 
     /// The symbol's name with its NUL and what follows in the table of names, as far
     /// as a name may reach; quicker than asking for its name.
+    #[must_use]
     #[inline]
-    pub(super) fn name_onwards(&self, symbol: u32) -> &'a [u8] {
+    pub fn name_onwards(&self, symbol: u32) -> &'a [u8] {
         let name = self.symbols.get(symbol as usize).map_or(0, |raw| le32(raw, 0));
         let rest = self.strings.get(name as usize..).unwrap_or_default();
         rest.get(..NAME_MAX).unwrap_or(rest)

@@ -147,6 +147,8 @@ pub enum LoadError {
         /// The licence that the module states; empty if none.
         licence: String,
     },
+    /// No table of symbols: neither its functions nor what it imports are known.
+    NoSymbols,
     /// `init_module` or `cleanup_module` is no code that stays in memory.
     NoEntry {
         /// Which of them.
@@ -340,11 +342,6 @@ pub enum RelocFault {
     NoPrefixes,
     /// A prefixed instruction across a 64-byte boundary.
     Crosses,
-    /// The doubleword that is wanted would hold more than a symbol's address.
-    GotAddend {
-        /// The addend.
-        addend: i64,
-    },
     /// A branch in a section that is not code.
     NotCode,
     /// The branch leaves the module for somewhere other than a function's start.
@@ -472,6 +469,9 @@ impl fmt::Display for LoadError {
                 f,
                 "{name} is for GPL-compatible modules, and this one's licence is \"{}\"; do without the symbol",
                 Cut(licence)
+            ),
+            Self::NoSymbols => f.write_str(
+                "has no symbols (stripped?); take the file as it was built",
             ),
             Self::NoEntry { name } => {
                 write!(f, "{name} does not lie in the module's code; build the module again")
@@ -662,11 +662,6 @@ impl fmt::Display for RelocFault {
             Self::Crosses => {
                 f.write_str("prefixed instruction across a 64-byte boundary; align the section to 64")
             }
-            Self::GotAddend { addend } => write!(
-                f,
-                "address at {} from a symbol is wanted in a doubleword; load the symbol's own and add",
-                Signed(*addend)
-            ),
             Self::NotCode => {
                 f.write_str("branch in a section that is not executable; mark the section \"ax\"")
             }

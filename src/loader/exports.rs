@@ -24,7 +24,7 @@
 //! Linux's `EXPORT_SYMBOL` and `CONFIG_HAVE_ARCH_PREL32_RELOCATIONS`: powerpc
 //! uses the absolute form in 6.1, the relative one later.
 
-use alloc::{collections::BTreeMap, string::String, vec::Vec};
+use alloc::{string::String, vec::Vec};
 use core::fmt;
 
 use goblin::elf64::reloc::R_PPC64_REL32;
@@ -218,15 +218,23 @@ pub fn closed<'a>(
     module: &str,
     namespace_of: impl Fn(&str) -> Option<&'a str>,
 ) -> Option<Closed<'a>> {
-    let imports = Modinfo::of(object);
+    let undefined = || object.symbols().filter(|symbol| symbol.st_shndx == 0);
+    let mut closed: Vec<_> = undefined()
+        .filter_map(|symbol| namespace_of(object.name(&symbol)))
+        .filter(|namespace| !namespace.is_empty())
+        .collect();
     // Each namespace is looked for once, however many exports are in it.
-    let mut open = BTreeMap::from([("", true)]);
-    let mut undefined = object.symbols().filter(|symbol| symbol.st_shndx == 0);
-    undefined.find_map(|symbol| {
+    closed.sort_unstable();
+    closed.dedup();
+    let imports = Modinfo::of(object);
+    closed.retain(|namespace| !is_open(namespace, module, imports.namespaces()));
+    if closed.is_empty() {
+        return None;
+    }
+    undefined().find_map(|symbol| {
         let name = object.name(&symbol);
         let namespace = namespace_of(name)?;
-        let ask = || is_open(namespace, module, imports.namespaces());
-        (!*open.entry(namespace).or_insert_with(ask)).then_some(Closed { name, namespace })
+        closed.binary_search(&namespace).is_ok().then_some(Closed { name, namespace })
     })
 }
 

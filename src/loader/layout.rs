@@ -151,7 +151,7 @@ impl Needs {
     pub(super) const PROFILE: u8 = 1 << 4;
     pub(super) const PROFILE_LATE: u8 = 1 << 5;
     pub(super) const NOTOC: u8 = 1 << 6;
-    /// No stub, but a doubleword with the symbol's address.
+    /// No stub, but doublewords with the symbol's address.
     const GOT: u8 = 1 << 7;
     const STUBS: u8 = !(Self::CLASS | Self::GOT);
 
@@ -223,8 +223,8 @@ pub struct Layout {
     pub align: u64,
     /// The stubs; also the end of group [`Group::Text`].
     pub stubs: Span,
-    /// The stubs' targets, a doubleword each, then one for each symbol that code
-    /// loads the address of (its GOT); also the end of group [`Group::Rodata`].
+    /// The stubs' targets, a doubleword each, then one for each address that code
+    /// loads (its GOT); also the end of group [`Group::Rodata`].
     pub targets: Span,
     /// r2 while the module runs, in bytes from the base.
     pub toc: u64,
@@ -238,8 +238,8 @@ pub struct Layout {
     pub(super) needs: Vec<Needs>,
     /// Symbols with needs that are not in [`Object::outside`].
     pub(super) more: Vec<u32>,
-    /// Symbols that have a doubleword of their own behind the targets, rising.
-    pub(super) got: Vec<u32>,
+    /// What has a doubleword of its own behind the targets, rising: [`got_key`]s.
+    pub(super) got: Vec<u64>,
     /// Entries of the lists of patchable functions, a stub each.
     pub(super) patchable: u64,
     /// Calls of the profiling hook. Only [`relocate::link`](super::relocate::link)
@@ -378,9 +378,9 @@ impl Layout {
         Group::of(section)
     }
 
-    /// Where the doubleword that holds the address of `symbol` lies.
-    pub(super) fn got_of(&self, symbol: u32) -> Option<u64> {
-        let number = self.got.binary_search(&symbol).ok()?;
+    /// Where the doubleword that holds the address of `symbol` with `addend` lies.
+    pub(super) fn got_of(&self, symbol: u32, addend: i64) -> Option<u64> {
+        let number = self.got.binary_search(&got_key(symbol, addend)).ok()?;
         Some(self.targets.offset + (u64::from(self.slots) + number as u64) * 8)
     }
 
@@ -556,8 +556,8 @@ struct Counted {
     more: Vec<u32>,
     /// Stubs for them.
     stubs: u64,
-    /// Symbols that want a doubleword, rising.
-    got: Vec<u32>,
+    /// What wants a doubleword, rising: [`got_key`]s.
+    got: Vec<u64>,
     /// Calls of the profiling hook.
     calls: Vec<Calls>,
 }
@@ -569,7 +569,7 @@ fn count_stubs(object: &Object, options: &LinkOptions) -> Result<Counted, LoadEr
             *needs = Needs::of_outside(object, index);
         }
     }
-    let (mut stubs, mut more, mut got, mut calls) = (0, Vec::new(), Vec::new(), Vec::new());
+    let (mut stubs, mut more, mut calls, mut loads) = (0, Vec::new(), Vec::new(), false);
 
     for relocations in object.relocations() {
         let section = &object.sections()[relocations.target];
@@ -593,11 +593,9 @@ fn count_stubs(object: &Object, options: &LinkOptions) -> Result<Counted, LoadEr
             };
             if kind != R_PPC64_REL24 {
                 let kinds = Needs(without_toc(object, kind, index, *needs));
+                loads |= kinds.has(Needs::GOT);
                 if needs.are_none() && !kinds.are_none() {
                     more.push(index);
-                }
-                if kinds.has(Needs::GOT) && !needs.has(Needs::GOT) {
-                    got.push(index);
                 }
                 stubs += u64::from(needs.add(kinds.0));
                 if !needs.profiles() || kind >= GOT_TYPES {
@@ -627,7 +625,7 @@ fn count_stubs(object: &Object, options: &LinkOptions) -> Result<Counted, LoadEr
             calls.push(Calls { section: relocations.target, calls: profiled });
         }
     }
-    got.sort_unstable();
+    let got = if loads { doublewords(object) } else { Vec::new() };
     Ok(Counted { needs, more, stubs, got, calls })
 }
 
@@ -647,6 +645,32 @@ fn asks_for_more(kind: u32) -> bool {
         )
 }
 
+/// A symbol with an addend as one number: [`super::relocate`] refuses those of more than
+/// 32 bits, for no image is so large.
+fn got_key(symbol: u32, addend: i64) -> u64 {
+    u64::from(symbol) << 32 | u64::from(addend as u32)
+}
+
+/// The symbols, with addends, whose addresses PC-relative code loads, rising. A walk of
+/// its own, which most modules do without.
+#[cold]
+#[inline(never)]
+#[cfg_attr(target_os = "none", optimize(size))]
+fn doublewords(object: &Object) -> Vec<u64> {
+    let loads = |kind| (GOT_TYPES..=fields::R_PPC64_PLT_PCREL34_NOTOC).contains(&kind);
+    let mut got = Vec::new();
+    for list in object.relocations() {
+        if object.sections()[list.target].is_code() {
+            for entry in list.entries().filter(|entry| loads(entry.kind())) {
+                got.push(got_key(entry.symbol(), entry.addend()));
+            }
+        }
+    }
+    got.sort_unstable();
+    got.dedup();
+    got
+}
+
 /// What a branch or a load in PC-relative code needs of a symbol.
 #[cold]
 fn without_toc(object: &Object, kind: u32, index: u32, needs: Needs) -> u8 {
@@ -661,7 +685,7 @@ fn without_toc(object: &Object, kind: u32, index: u32, needs: Needs) -> u8 {
 }
 
 #[cold]
-fn refuse(section: &Section, kind: u32, offset: u64, fault: RelocFault) -> LoadError {
+pub(super) fn refuse(section: &Section, kind: u32, offset: u64, fault: RelocFault) -> LoadError {
     let at = error::Place { section: section.name.into(), offset };
     LoadError::Reloc { at, kind, symbol: String::new(), fault }
 }

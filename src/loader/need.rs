@@ -39,8 +39,8 @@ const IN_FILE: u64 = 24;
 const SYMBOL: u64 = 1 + 16 + 16 + 24 + 16 + 16;
 /// A relocation of code: it may be a call of the profiling hook, found (12, grows).
 const RELOCATION: u64 = 48;
-/// A missing symbol's name, while its module is linked again.
-const MISSING: u64 = 16;
+/// Where a missing symbol's name stands, while its module is linked again.
+const MISSING: u64 = 8;
 /// A byte of a table of exports: an entry has 12 at least and becomes 56, in a list
 /// that has to grow once, and is sorted.
 const EXPORTS: u64 = 3 * 56 / 12 + 1;

@@ -559,7 +559,7 @@ fn number(text: &str, width: u32, signed: bool) -> Result<Vec<u8>, ParamFault> {
     let out_of_range = || ParamFault::OutOfRange { text: text.into(), min, max };
     let value = i128::from_str_radix(digits, base).map_err(|_| out_of_range())?;
     let value = if negative { -value } else { value };
-    if value < min || value > max {
+    if value < min || value > max || (negative && !signed) {
         return Err(out_of_range());
     }
     Ok(value.to_le_bytes()[..width as usize].to_vec())
@@ -699,6 +699,13 @@ mod tests {
             assert_eq!(bytes(INT, text), None, "{text}");
         }
         assert_eq!(plan(INT, None).unwrap_err(), "parameter p: no value; write name=value");
+        // A type without a sign takes none, not even of a zero.
+        assert_eq!(bytes(INT, "-0"), Some([0; 4].into()));
+        for export in ["byte", "ushort", "uint", "ulong", "ullong", "hexint"] {
+            let kind = ParamType::of_export(&alloc::format!("param_ops_{export}")).unwrap();
+            assert_eq!(bytes(kind, "-0"), None, "{export}");
+            assert!(bytes(kind, "+0").is_some(), "{export}");
+        }
     }
 
     #[test]

@@ -50,7 +50,7 @@ use super::{
     error::{LoadError, Place, RelocFault},
     exports::{self, Export},
     fields::{self, Field, FieldError},
-    layout::{Calls, Group, Layout, Needs},
+    layout::{Calls, Group, Layout, Needs, refuse},
     stubs::table::StubTable,
     symbols::{Functions, LinkOptions, Resolver},
 };
@@ -142,6 +142,7 @@ pub fn link<'a>(
 
     let functions = Functions::index(object, layout);
     let Settled { mut sites, mut refused } = settle(&linker, &bindings.bounds, &functions);
+    callsites::sort(&mut sites).map_err(|offset| twice(&linker, offset))?;
     callsites::drop_changed(&mut sites, &mut refused, linker.image);
     add_patchable(&mut linker, &functions, &mut sites, &mut refused, &mut bindings.stubs)?;
     let exports = exports::read(object, layout, base, linker.image)?;
@@ -235,8 +236,16 @@ fn settle(linker: &Linker, bounds: &[Bound], functions: &Functions) -> Settled {
             bound.map_or(0, |bound| bound.stub(needs, layout.slot_bytes))
         });
     }
-    callsites::sort(&mut settled.sites);
     settled
+}
+
+/// The refusal of a word that two relocations, or lists, make a call site.
+#[cold]
+#[cfg_attr(target_os = "none", optimize(size))]
+fn twice(linker: &Linker, offset: u32) -> LoadError {
+    let Linker { object, layout, .. } = *linker;
+    let (index, offset) = layout.section_at(object, offset.into()).unwrap_or_default();
+    refuse(&object.sections()[index], R_PPC64_REL24, offset, RelocFault::Changed)
 }
 
 /// What one relocation makes of its field, for [`super::explain`]: the eight bytes
@@ -305,7 +314,6 @@ enum Fault {
     NoTocSlot(u32),
     NoPrefixes,
     Crosses,
-    GotAddend,
 }
 
 impl From<FieldError> for Fault {
@@ -581,10 +589,8 @@ impl Pass {
             }
             fields::R_PPC64_GOT_PCREL34..=fields::R_PPC64_PLT_PCREL34_NOTOC => {
                 self.check_prefixed(p)?;
-                if addend != 0 {
-                    return Err(Fault::GotAddend);
-                }
-                let word = target.layout.got_of(symbol).ok_or(Fault::NotCode)?;
+                fields::put_rel32(0, addend)?;
+                let word = target.layout.got_of(symbol, addend).ok_or(Fault::NotCode)?;
                 let word = self.base.wrapping_add(word);
                 fields::put_34(field, word.wrapping_sub(p).cast_signed())?
             }
@@ -779,7 +785,7 @@ fn add_patchable(
     callsites::judge_toc(&mut bad, functions, linker.image, linker.layout.toc);
     refused.extend(bad);
     sites.extend(patchable);
-    callsites::sort(sites);
+    callsites::sort(sites).map_err(|offset| twice(linker, offset))?;
 
     let slot = linker.layout.slots - 1; // the last one, planned for this
     let target = Some(linker.abi.mcount);
@@ -801,6 +807,7 @@ fn add_patchable(
 
 /// The error for relocation `number`, with the names that [`Fault`] leaves out.
 #[cold]
+#[cfg_attr(target_os = "none", optimize(size))]
 fn explain(object: &Object, relocations: &Relocations, number: usize, fault: Fault) -> LoadError {
     let section = &object.sections()[relocations.target];
     let relocation = match relocations.get(number) {
@@ -816,7 +823,6 @@ fn explain(object: &Object, relocations: &Relocations, number: usize, fault: Fau
         Fault::Field(FieldError::NotPrefixed(found)) => RelocFault::NotPrefixed { found },
         Fault::NoPrefixes => RelocFault::NoPrefixes,
         Fault::Crosses => RelocFault::Crosses,
-        Fault::GotAddend => RelocFault::GotAddend { addend: relocation.r_addend },
         Fault::Unknown => match relocation.r_info as u32 {
             27..=31 | 52..=55 | 60 | 65 | 66 => RelocFault::LinkageTable,
             67..=108 | 112..=115 | 146..=151 => RelocFault::ThreadLocal,

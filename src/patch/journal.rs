@@ -27,6 +27,10 @@ pub enum Why {
     PatchOn,
     /// A live patch gives functions back.
     PatchOff,
+    /// Calls of replaced functions are aimed at their replacements.
+    BurnIn,
+    /// They go through the redirect again.
+    BurnOut,
     /// A module has turned one of its static keys.
     StaticKey,
     /// What `step` runs as one is copied, before it is live.
@@ -43,6 +47,8 @@ impl fmt::Display for Why {
             Self::TraceOff => "trace off",
             Self::PatchOn => "patch on",
             Self::PatchOff => "patch off",
+            Self::BurnIn => "burn in",
+            Self::BurnOut => "burn out",
             Self::StaticKey => "static key",
             Self::Step => "step",
             Self::Test => "test",

@@ -117,6 +117,12 @@ impl Edit {
     pub const fn new(at: Vaddr, expect: PatchClass, write: PatchClass) -> Self {
         Self { at, expect, write }
     }
+
+    /// The edit that takes this one back.
+    #[must_use]
+    pub const fn back(self) -> Self {
+        Self { at: self.at, expect: self.write, write: self.expect }
+    }
 }
 
 impl Change for Edit {
@@ -142,6 +148,14 @@ pub struct ColdEdit {
     pub expect: Insn,
     /// What shall be there.
     pub write: Insn,
+}
+
+impl ColdEdit {
+    /// The edit that takes this one back.
+    #[must_use]
+    pub const fn back(self) -> Self {
+        Self { at: self.at, expect: self.write, write: self.expect }
+    }
 }
 
 impl Change for ColdEdit {
@@ -276,6 +290,14 @@ pub struct TargetEdit {
     pub expect: u64,
     /// What shall be there.
     pub write: u64,
+}
+
+impl TargetEdit {
+    /// The edit that takes this one back.
+    #[must_use]
+    pub const fn back(self) -> Self {
+        Self { at: self.at, expect: self.write, write: self.expect }
+    }
 }
 
 impl fmt::Display for Edit {

@@ -368,6 +368,8 @@ pub enum TraceAction {
 pub enum LivepatchAction {
     /// End a transition although CPUs are in what changes.
     Force(String),
+    /// Let calls go straight to replacements, or not.
+    Burn(bool),
     /// Who keeps a transition from ending.
     Transition,
     /// Redirect functions, loading the patch module if needed.

@@ -425,9 +425,19 @@ pub(super) fn trace(words: &mut Words<'_>) -> Result<Command, Problem> {
 #[cfg_attr(target_os = "none", optimize(size))]
 pub(super) fn livepatch(words: &mut Words<'_>) -> Result<Command, Problem> {
     Ok(Command::Livepatch(match words.need("enable")? {
-        b"enable" => LivepatchAction::Enable(words.module("MOD")?),
-        b"disable" => LivepatchAction::Disable(words.module("MOD")?),
-        b"force" => LivepatchAction::Force(words.module("MOD")?),
+        word @ (b"enable" | b"disable" | b"force") => {
+            let module = words.module("MOD")?;
+            match word {
+                b"enable" => LivepatchAction::Enable(module),
+                b"disable" => LivepatchAction::Disable(module),
+                _ => LivepatchAction::Force(module),
+            }
+        }
+        b"burn" => LivepatchAction::Burn(match words.need("on")? {
+            b"on" => true,
+            b"off" => false,
+            word => return Err(words.no_option(word)),
+        }),
         b"transition" => LivepatchAction::Transition,
         b"list" => LivepatchAction::List,
         b"show" => LivepatchAction::Show(words.optional_name("MOD")?),

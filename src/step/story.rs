@@ -150,7 +150,7 @@ impl Story {
         }
         if let Some(Open { head, before }) = self.open.take() {
             let line = format!("{head:<CHANGES_AT$} {}", before.changes(now));
-            lines.push(line.trim_end().into());
+            lines.push(line.trim_ascii_end().into());
         }
         let nobodys = r2 == Owner::Nobody;
         let first = self.toc.is_none();

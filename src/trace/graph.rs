@@ -127,7 +127,7 @@ impl Screen {
         style.before(cpu, time, out)?;
         style.duration(None, out)?;
         let text = text.strip_prefix("tracing_mark_write: ").unwrap_or(text);
-        writeln!(out, "{:1$}/* {2} */", "", depth * 2, text.trim_end())
+        writeln!(out, "{:1$}/* {2} */", "", depth * 2, text.trim_ascii_end())
     }
 
     /// The line of a record, of the graph tracer's, into `out`. `next` is the record

@@ -742,14 +742,22 @@ impl SiteTable {
         }
     }
 
+    /// Where a module is. Numbers are given from 0 on and modules keep theirs, so that
+    /// it is at its number as long as none before it has gone.
+    fn place(&self, id: ModuleId) -> Option<usize> {
+        let number = id.0 as usize;
+        if self.modules.get(number).is_some_and(|module| module.id == id) {
+            return Some(number);
+        }
+        self.modules.binary_search_by_key(&id, |module| module.id).ok()
+    }
+
     fn module(&self, id: ModuleId) -> Option<&Module> {
-        // Numbers are given in ascending order and modules keep theirs.
-        let place = self.modules.binary_search_by_key(&id, |module| module.id).ok()?;
-        self.modules.get(place)
+        self.modules.get(self.place(id)?)
     }
 
     fn module_mut(&mut self, id: ModuleId) -> Option<&mut Module> {
-        let place = self.modules.binary_search_by_key(&id, |module| module.id).ok()?;
+        let place = self.place(id)?;
         self.modules.get_mut(place)
     }
 }

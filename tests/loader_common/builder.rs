@@ -64,6 +64,12 @@ impl Builder {
         self.symbols.len() as u32
     }
 
+    /// Makes a symbol local, global or weak (`STB_*`).
+    pub fn bind(&mut self, symbol: u32, binding: u8) {
+        let info = &mut self.symbols[symbol as usize - 1][4];
+        *info = *info & 15 | binding << 4;
+    }
+
     /// Adds relocations for section `target`: offset, type, symbol, addend.
     pub fn relocations(&mut self, target: u16, entries: &[(u64, u32, u32, i64)]) -> u16 {
         let mut data = Vec::new();

@@ -159,7 +159,9 @@ impl From<LoadError> for Refusal {
             LoadError::DuplicateExport { .. } => "an export that another has",
             LoadError::BadExport { .. } => "exports",
             LoadError::Reloc { .. } => "relocations",
-            LoadError::Symbol { .. } | LoadError::NoEntry { .. } => "symbols",
+            LoadError::Symbol { .. } | LoadError::NoSymbols | LoadError::NoEntry { .. } => {
+                "symbols"
+            }
             LoadError::TextTooLong { .. } | LoadError::NoRoom { .. } | LoadError::NoHeap { .. } => {
                 "size"
             }

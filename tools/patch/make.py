@@ -14,8 +14,8 @@ what they use of the rest is borrowed from the running module, by name
     b.c -> b.s ------------------------------/-> p.o, p.klp.c -> OUT
 
 What cannot be patched is said and why, with status 1, and nothing is made:
-functions without call site, variables whose size or first value differs, changed
-init functions.
+functions without call site, or with other arguments or another result than before,
+variables whose size or first value differs, changed init functions.
 
 From the environment: CC, CFLAGS (Makefile's), LINK (link.sh and its first argument).
 """
@@ -107,6 +107,29 @@ def is_init(obj, symbol):
 
 
 BOOKKEEPING = re.compile(r"^(__ksymtab|__kstrtab|__param|__modinfo|__UNIQUE|__mod_|___ksym|__crc|__addressable|__exitcall|__initcall)")
+
+
+# -aux-info: /* file:line:NF */ static long f (int n, char *s); /* (n, s) int n; char *s; */
+DEFINED = re.compile(r"/\* .*:[NO]F \*/ (?:static |extern )?(?:inline )?(.*); /\* \((.*?)\)")
+
+
+def prototypes(lines):
+    """What each function takes and returns: types by their names, arguments without."""
+    found = {}
+    for match in filter(None, map(DEFINED.match, lines)):
+        name = re.search(r"(\w+) \(", match[1])
+        words = {*re.findall(r"\w+", match[2]), "const", "volatile", "restrict"}
+        text = re.sub(r"\b\w+\b ?", lambda word: "" if word[0].strip() in words else word[0], match[1])
+        if name:
+            found[name[1]] = re.sub(r" *([(),*]) *", r"\1", text).strip()
+    return found
+
+
+def signatures(was, now):
+    """Why there can be no patch: functions that callers would call in the wrong way."""
+    return [f"{name}: it was {was[name]}, and is {now[name]}: whoever calls it does so as before "
+            "(give the new one another name, and change its callers)"
+            for name in now if was.get(name, now[name]) != now[name]]
 
 
 def compare(old, new):
@@ -250,11 +273,12 @@ def main():
     with tempfile.TemporaryDirectory() as work:
         at = lambda file: os.path.join(work, file)
         here = lambda path: ["-I", os.path.dirname(os.path.abspath(path))]
-        run(*cc, *apart, *here(old_c), "-c", "-o", at("old.o"), old_c)
-        run(*cc, *apart, *here(old_c), "-c", "-o", at("new.o"), new_c)
+        run(*cc, *apart, *here(old_c), "-aux-info", at("old.h"), "-c", "-o", at("old.o"), old_c)
+        run(*cc, *apart, *here(old_c), "-aux-info", at("new.h"), "-c", "-o", at("new.o"), new_c)
         run(*cc, *apart, *here(old_c), "-S", "-o", at("new.s"), new_c)
         old, new = Object(at("old.o")), Object(at("new.o"))
         changed, fresh, gone, faults = compare(old, new)
+        faults = signatures(*(prototypes(open(at(file))) for file in ("old.h", "new.h"))) or faults
         if faults:
             for fault in faults:
                 print(f"patch: {fault}", file=sys.stderr)

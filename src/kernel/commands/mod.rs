@@ -226,6 +226,7 @@ fn livepatch(action: &LivepatchAction) -> Done {
         LivepatchAction::Enable(module) => livepatch::enable_command(module)?,
         LivepatchAction::Disable(module) => livepatch::disable_command(module)?,
         LivepatchAction::Force(module) => livepatch::force_command(module)?,
+        LivepatchAction::Burn(on) => livepatch::burn::allow(*on)?,
         LivepatchAction::Transition => {
             livepatch::transition().iter().for_each(|line| kprintln!("{line}"));
         }

@@ -3,11 +3,11 @@
 //! Every block is kept here under its address, so a wrong `kfree` is noticed, and
 //! what a faulting call has allocated is given back.
 
-use alloc::collections::BTreeMap;
 use alloc::format;
 use alloc::vec::Vec;
 
 use crate::addr::Vaddr;
+use crate::address_map::AddressMap;
 use crate::machine::lock::Mutex;
 use crate::machine::memory::Block;
 use crate::machine::{call, memory};
@@ -18,32 +18,17 @@ struct Held {
     call: u64,
 }
 
-struct Blocks {
-    held: BTreeMap<u64, Held>,
-}
-
-impl Blocks {
-    /// A map that has become empty keeps a node; a new one has none.
-    fn let_go(&mut self) {
-        if self.held.is_empty() {
-            self.held = BTreeMap::new();
-        }
-    }
-}
-
-static BLOCKS: Mutex<Blocks> = Mutex::new(Blocks { held: BTreeMap::new() });
+static BLOCKS: Mutex<AddressMap<Held>> = Mutex::new(AddressMap::new());
 
 /// Gives back what the call with this number allocated: it did not return.
 pub fn give_back(call: u64) {
-    let mut blocks = BLOCKS.lock();
-    blocks.held.retain(|_, held| held.call != call);
-    blocks.let_go();
+    BLOCKS.lock().retain(|held| held.call != call);
 }
 
 /// Blocks held, and their bytes.
 pub fn usage() -> (usize, usize) {
     let blocks = BLOCKS.lock();
-    (blocks.held.len(), blocks.held.values().map(|held| held.block.size()).sum())
+    (blocks.len(), blocks.values().map(|held| held.block.size()).sum())
 }
 
 fn take(size: u64) -> u64 {
@@ -53,7 +38,7 @@ fn take(size: u64) -> u64 {
 fn take_for(size: u64, call: u64) -> u64 {
     let Some(block) = usize::try_from(size).ok().and_then(Block::take) else { return 0 };
     let at = block.start().0;
-    BLOCKS.lock().held.insert(at, Held { block, call });
+    BLOCKS.lock().insert(at, Held { block, call });
     at
 }
 
@@ -100,8 +85,7 @@ pub extern "C" fn krealloc(old: u64, size: u64, _flags: u32) -> u64 {
     }
     let new = take(size);
     if old != 0 && new != 0 {
-        let mut bytes =
-            BLOCKS.lock().held.get(&old).map(|held| held.block.bytes()).unwrap_or_default();
+        let mut bytes = BLOCKS.lock().get(old).map(|held| held.block.bytes()).unwrap_or_default();
         bytes.truncate(size as usize);
         memory::write_for_module(Vaddr(new), &bytes);
         kfree(old);
@@ -130,10 +114,7 @@ pub extern "C" fn kfree(block: u64) {
     if block <= 16 {
         return;
     }
-    let mut blocks = BLOCKS.lock();
-    let held = blocks.held.remove(&block);
-    blocks.let_go();
-    drop(blocks);
+    let held = BLOCKS.lock().remove(block);
     if held.is_none() {
         call::give_up(format!("kfree of {block:#x}, which kmalloc did not hand out"));
     }
@@ -141,12 +122,12 @@ pub extern "C" fn kfree(block: u64) {
 
 /// `kfree_sensitive(block)`: clears it first.
 pub extern "C" fn kfree_sensitive(block: u64) {
-    let len = BLOCKS.lock().held.get(&block).map_or(0, |held| held.block.size());
+    let len = BLOCKS.lock().get(block).map_or(0, |held| held.block.size());
     memory::write_for_module(Vaddr(block), &alloc::vec![0; len]);
     kfree(block);
 }
 
 /// `ksize(block)`.
 pub extern "C" fn ksize(block: u64) -> u64 {
-    BLOCKS.lock().held.get(&block).map_or(0, |held| held.block.size() as u64)
+    BLOCKS.lock().get(block).map_or(0, |held| held.block.size() as u64)
 }

@@ -81,7 +81,7 @@ pub extern "C" fn fortify_panic(name: u64) {
 
 /// `panic(format, ...)`: the module says that all is lost.
 pub extern "C" fn panic(format: u64) {
-    call::give_up(format!("the module called panic: {}", text(format).trim_end()));
+    call::give_up(format!("the module called panic: {}", text(format).trim_ascii_end()));
 }
 
 /// `__list_add_valid(new, prev, next)`: true if the neighbours agree.

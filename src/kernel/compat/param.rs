@@ -11,6 +11,7 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
+use core::ops::Range;
 use core::sync::atomic::{AtomicU64, Ordering};
 
 use crate::addr::Vaddr;
@@ -119,7 +120,7 @@ fn get_as(index: usize, buffer: u64, param: u64) -> Option<i32> {
 /// `param_set_uint_minmax(value, param, min, max)`.
 pub extern "C" fn set_uint_minmax(text: u64, param: u64, min: u32, max: u32) -> i32 {
     const UINT: usize = 4;
-    let value = text_at(Vaddr(text)).and_then(|text| params::parse_u32(text.trim_end()));
+    let value = text_at(Vaddr(text)).and_then(|text| params::parse_u32(text.trim_ascii_end()));
     match value {
         Some(value) if value >= min && value <= max => set::<UINT>(text, param),
         _ => EINVAL,
@@ -152,6 +153,11 @@ fn keep(at: u64, block: Block) {
         Some((_, old)) => *old = block,
         None => texts.push((at, block)),
     }
+}
+
+/// True if a variable in this part of memory points to a text that is kept here.
+pub fn has_text_in(part: &Range<Vaddr>) -> bool {
+    TEXTS.lock().iter().any(|(at, _)| part.contains(&Vaddr(*at)))
 }
 
 /// Gives back the texts of variables in a range that goes.

@@ -22,6 +22,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
 use crate::addr::Vaddr;
+use crate::compat::errno;
 use crate::compat::klp::{Callbacks, ObjectDesc};
 use crate::kernel::call::{self, CallEnd};
 use crate::kernel::modules::{self, Failure};
@@ -33,11 +34,13 @@ static CALLBACKS: Mutex<Vec<Object>> = Mutex::new(Vec::new());
 static CALLED: Mutex<Option<String>> = Mutex::new(None);
 
 /// The patch whose callback runs.
+#[optimize(size)]
 pub fn called() -> Option<String> {
     CALLED.lock().clone()
 }
 
 /// Calls a callback of an object.
+#[optimize(size)]
 fn run(object: &Object, function: Vaddr) -> CallEnd {
     let before = CALLED.lock().replace(object.patch.clone());
     let end = call::run(function, &[object.callbacks.object.0]);
@@ -65,6 +68,7 @@ pub enum When {
 }
 
 impl When {
+    #[optimize(size)]
     fn of(self, callbacks: &Callbacks) -> (Option<Vaddr>, &'static str) {
         match self {
             Self::PostPatch => (callbacks.post_patch, "post_patch"),
@@ -75,6 +79,7 @@ impl When {
 }
 
 /// Notes a patch's callbacks.
+#[optimize(size)]
 pub fn add(patch: &str, objects: &[ObjectDesc]) {
     CALLBACKS.lock().extend(objects.iter().map(|object| Object {
         patch: patch.to_string(),
@@ -85,6 +90,7 @@ pub fn add(patch: &str, objects: &[ObjectDesc]) {
 }
 
 /// Forgets a patch's callbacks.
+#[optimize(size)]
 pub fn forget(patch: &str) {
     let mut callbacks = CALLBACKS.lock();
     callbacks.retain(|object| object.patch != patch);
@@ -92,10 +98,12 @@ pub fn forget(patch: &str) {
 }
 
 /// The patch's objects; no lock is held while module code runs.
+#[optimize(size)]
 fn objects_of(patch: &str) -> Vec<Object> {
     CALLBACKS.lock().iter().filter(|object| object.patch == patch).cloned().collect()
 }
 
+#[optimize(size)]
 fn set_begun(object: &Object, begun: bool) {
     let mut callbacks = CALLBACKS.lock();
     let same = |other: &&mut Object| {
@@ -107,6 +115,7 @@ fn set_begun(object: &Object, begun: bool) {
 }
 
 /// The module is gone, and what had begun for it.
+#[optimize(size)]
 pub fn module_gone(name: &str) {
     let mut callbacks = CALLBACKS.lock();
     let its = |object: &&mut Object| object.module.as_deref() == Some(name);
@@ -115,6 +124,7 @@ pub fn module_gone(name: &str) {
 
 /// A replacing patch is in charge: those that are not enabled any more have ended
 /// without being called, for the new one knows better what their changes are worth.
+#[optimize(size)]
 pub fn replaced(enabled: &[String]) {
     let mut callbacks = CALLBACKS.lock();
     let ended = |object: &&mut Object| !enabled.contains(&object.patch);
@@ -123,6 +133,7 @@ pub fn replaced(enabled: &[String]) {
 
 /// Calls `pre_patch` of every loaded object, or only of the module `only`, until one
 /// will not have it.
+#[optimize(size)]
 pub fn before_patch(patch: &str, only: Option<&str>) -> Result<(), Failure> {
     for object in objects_of(patch) {
         let module = object.module.as_deref();
@@ -135,8 +146,10 @@ pub fn before_patch(patch: &str, only: Option<&str>) -> Result<(), Failure> {
             match run(&object, function) {
                 CallEnd::Returned(result) if result as i32 == 0 => {}
                 CallEnd::Returned(result) => {
-                    let result = result as i32;
-                    return Err(format!("its pre_patch callback returned {result}").into());
+                    let (result, of) = (result as i32, module.unwrap_or("the kernel"));
+                    let name = errno::name(result.unsigned_abs()).unwrap_or("no error");
+                    let why = format!("its pre_patch of {of} returned {result} ({name})");
+                    return Err(why.into());
                 }
                 CallEnd::Oops(cause) => {
                     return Err(Failure::Oops(format!("its pre_patch callback: {cause}")));

@@ -63,6 +63,7 @@ struct Home {
 }
 
 impl Home {
+    #[optimize(size)]
     fn of(site: SiteId) -> Option<Self> {
         if own::is(site.module()) {
             let (name, text, toc) = (own::NAME.to_string(), boot::text(), boot::kernel_toc());
@@ -84,6 +85,7 @@ struct Island {
 }
 
 impl Island {
+    #[optimize(size)]
     fn new(home: &Home) -> Option<Self> {
         let (start, end) = home.text;
         if home.number == KERNEL {
@@ -137,6 +139,7 @@ impl Island {
 pub type IslandPlace = (String, (Vaddr, Vaddr), (Vaddr, Vaddr));
 
 /// Every island.
+#[optimize(size)]
 pub fn islands() -> Vec<IslandPlace> {
     let modules = modules::all();
     let name = |number| match modules.iter().find(|module| module.number == number) {
@@ -165,6 +168,7 @@ pub fn is_redirect_stub(at: Vaddr) -> bool {
 }
 
 /// A free slot in an island of its home.
+#[optimize(size)]
 fn new_stub(home: &Home) -> Result<(Vaddr, Vaddr), String> {
     let mut islands = ISLANDS.lock();
     let mut own = islands.iter_mut().filter(|island| island.module == home.number);
@@ -196,6 +200,7 @@ pub fn target_word(stub: Vaddr) -> Option<Vaddr> {
 }
 
 /// Gives slots back, the last first, and islands that have none left.
+#[optimize(size)]
 fn give_back(stubs: impl DoubleEndedIterator<Item = Vaddr>) {
     let mut islands = ISLANDS.lock();
     for stub in stubs.rev() {
@@ -209,6 +214,7 @@ fn give_back(stubs: impl DoubleEndedIterator<Item = Vaddr>) {
     drop_islands(&mut islands, |island| island.used == 0 && island.module != KERNEL);
 }
 
+#[optimize(size)]
 fn drop_islands(islands: &mut Vec<Island>, gone: impl Fn(&Island) -> bool) {
     for island in islands.iter().filter(|island| gone(island)) {
         let (stubs, words) = island.ranges();
@@ -219,6 +225,7 @@ fn drop_islands(islands: &mut Vec<Island>, gone: impl Fn(&Island) -> bool) {
 }
 
 /// A module's text is gone: so are the stubs that its sites led to.
+#[optimize(size)]
 pub fn module_gone(name: &str) {
     let loaded = modules::all();
     let gone = |island: &Island| {
@@ -249,6 +256,7 @@ pub struct Change {
 
 impl Change {
     /// What a plan's step changes.
+    #[optimize(size)]
     pub fn of(step: &PlanStep) -> Self {
         let (from, to) = step.ends();
         Self { target: step.target().clone(), from, to }
@@ -314,6 +322,7 @@ pub struct Aimed {
 /// choosers, whose side `side` leads to what was and the other to what will be. One
 /// record in the journal for the sides, one for the targets, one for new stubs. No
 /// site changes. On an error all is as it was.
+#[optimize(size)]
 pub fn aim(who: &str, why: Why, changes: &[Change], side: u64) -> Result<Aimed, String> {
     let mut aimed = Aimed::default();
     match aimed.make(who, why, changes, side) {
@@ -326,6 +335,7 @@ pub fn aim(who: &str, why: Why, changes: &[Change], side: u64) -> Result<Aimed, 
 }
 
 /// Aims the stubs past their choosers, at what is to run from now on.
+#[optimize(size)]
 pub fn settle(who: &str, why: Why, changes: &[Change]) -> Result<(), String> {
     let edit = |change: &Change| {
         let (_, row) = tracing::site_at(change.target.site)?;
@@ -339,6 +349,7 @@ pub fn settle(who: &str, why: Why, changes: &[Change]) -> Result<(), String> {
 }
 
 impl Aimed {
+    #[optimize(size)]
     fn make(&mut self, who: &str, why: Why, changes: &[Change], side: u64) -> Result<(), String> {
         let (mut sides, mut targets) = (Vec::new(), Vec::new());
         for change in changes {
@@ -365,7 +376,7 @@ impl Aimed {
         }
         while self.written < self.stubs.len() {
             let run = adjacent(&self.stubs[self.written..]);
-            write(who, why, run, |edit| edit)?;
+            write(who, why, run, false)?;
             self.written += run.len();
         }
         for stub in &self.stubs {
@@ -375,6 +386,7 @@ impl Aimed {
     }
 
     /// The redirect stub of a function, a new one if need be.
+    #[optimize(size)]
     fn stub_of(&mut self, target: &Target) -> Result<Vaddr, String> {
         let (site, row) = tracing::site_at(target.site).ok_or(SITE_GONE)?;
         if let Some(stub) = row.plan.redirect {
@@ -398,21 +410,14 @@ impl Aimed {
     #[optimize(size)]
     pub fn undo(mut self, who: &str) {
         while let Some(mut edits) = self.stored.pop() {
-            for edit in &mut edits {
-                core::mem::swap(&mut edit.expect, &mut edit.write);
-            }
+            edits.iter_mut().for_each(|edit| *edit = edit.back());
             // Refused only if somebody else has aimed them since: then that counts.
             let _ = text::retarget(who, Why::PatchOff, &edits);
         }
         let mut rest = &self.stubs[..self.written];
         while !rest.is_empty() {
             let run = adjacent(rest);
-            let back = |ColdEdit { at, expect, write }: ColdEdit| ColdEdit {
-                at,
-                expect: write,
-                write: expect,
-            };
-            if write(who, Why::PatchOff, run, back).is_err() {
+            if write(who, Why::PatchOff, run, true).is_err() {
                 return; // somebody else's words: the slots are not used again
             }
             rest = &rest[run.len()..];
@@ -426,6 +431,7 @@ impl Aimed {
 
 /// The words of a slot that are not 0: the redirect stub at `stub`, whose target is at
 /// `word`, and its chooser.
+#[optimize(size)]
 pub fn words(stub: Vaddr, word: Vaddr, toc: Vaddr) -> Result<Vec<(Vaddr, Insn)>, String> {
     let abi = modules::stub_abi(toc);
     let redirect = Stub::Redirect { word, traced: None }
@@ -446,16 +452,13 @@ fn adjacent(stubs: &[NewStub]) -> &[NewStub] {
     &stubs[..gap.map_or(stubs.len(), |before| before + 1)]
 }
 
-/// Writes adjacent stubs, which no branch leads to, in one batch.
-fn write(
-    who: &str,
-    why: Why,
-    stubs: &[NewStub],
-    how: impl Fn(ColdEdit) -> ColdEdit,
-) -> Result<(), String> {
+/// Writes adjacent stubs, which no branch leads to, in one batch; or takes them back.
+#[optimize(size)]
+fn write(who: &str, why: Why, stubs: &[NewStub], back: bool) -> Result<(), String> {
     let (Some(first), Some(last)) = (stubs.first(), stubs.last()) else { return Ok(()) };
     let proof = NotLive { first: first.at, end: last.at.offset(SLOT) };
-    let edits = stubs.iter().flat_map(|stub| &stub.edits).map(|edit| how(*edit)).collect();
+    let edits = stubs.iter().flat_map(|stub| &stub.edits);
+    let edits = edits.map(|edit| if back { edit.back() } else { *edit }).collect();
     let batch = Batch::cold(who, why, &proof, edits)
         .map_err(|edit| format!("{}: outside of its slot", edit.at))?;
     text::apply(batch).map(|_| ()).map_err(|refusal| refusal.to_string())

@@ -19,12 +19,14 @@ use crate::patch::journal::Why;
 use crate::patch::plan::{Batch, ColdEdit, NotLive, TargetEdit};
 
 /// Brings the patches that borrow from `module` up to date.
+#[optimize(size)]
 pub fn settle(module: &str) -> Result<(), String> {
     let names: Vec<String> =
         PATCHES.lock().status().map(|status| status.name.to_string()).collect();
     names.iter().filter_map(|name| modules::find(name)).try_for_each(|patch| one(&patch, module))
 }
 
+#[optimize(size)]
 fn one(patch: &Module, module: &str) -> Result<(), String> {
     let object = patch.object();
     let theirs = |name: &str| borrow::parse(name).is_some_and(|it| it.module == Some(module));
@@ -79,6 +81,7 @@ impl Difference<'_> {
     }
 
     /// Instructions from one offset to another.
+    #[optimize(size)]
     fn words(&mut self, from: u64, to: u64) {
         for offset in (from..to).step_by(4) {
             let at = self.at(offset);
@@ -93,6 +96,7 @@ impl Difference<'_> {
     }
 
     /// The target doubleword of a stub.
+    #[optimize(size)]
     fn target(&mut self, offset: u64) {
         let at = self.at(offset);
         let (Some(linked), Some(expect)) = (self.linked(offset), memory::read_u64(at)) else {
@@ -112,6 +116,7 @@ impl Difference<'_> {
             .is_some_and(|field| memory::write_for_module(self.at(offset), field))
     }
 
+    #[optimize(size)]
     fn apply(self) -> Result<(), String> {
         let who = &self.patch.name;
         text::retarget(who, Why::Load, &self.targets).map_err(|refusal| refusal.to_string())?;

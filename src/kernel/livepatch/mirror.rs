@@ -5,6 +5,7 @@
 
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
+use core::ops::Range;
 
 use crate::addr::Vaddr;
 use crate::compat::klp::{self, PatchDesc};
@@ -35,6 +36,7 @@ fn store(at: Vaddr, offset: usize, bytes: &[u8]) {
 }
 
 /// Remembers where a patch's structures lie.
+#[optimize(size)]
 pub fn add(patch: &str, at: Vaddr, desc: &PatchDesc) {
     let object = |object: &klp::ObjectDesc| {
         let at = object.callbacks.object;
@@ -49,6 +51,7 @@ pub fn add(patch: &str, at: Vaddr, desc: &PatchDesc) {
 }
 
 /// Forgets them.
+#[optimize(size)]
 pub fn forget(patch: &str) {
     let mut mirrors = MIRRORS.lock();
     mirrors.retain(|mirror| mirror.patch != patch);
@@ -56,6 +59,7 @@ pub fn forget(patch: &str) {
 }
 
 /// `obj->mod`, `func->old_func` of the objects that are there, before they are patched.
+#[optimize(size)]
 pub fn found(patch: &str) {
     for mirror in MIRRORS.lock().iter().filter(|mirror| mirror.patch == patch) {
         for object in &mirror.objects {
@@ -76,6 +80,7 @@ pub fn found(patch: &str) {
 }
 
 /// `obj->patched`, `func->patched` of one module's object, or of all that are there.
+#[optimize(size)]
 pub fn patched(patch: &str, only: Option<&str>, on: bool) {
     for mirror in MIRRORS.lock().iter().filter(|mirror| mirror.patch == patch) {
         for object in &mirror.objects {
@@ -91,6 +96,7 @@ pub fn patched(patch: &str, only: Option<&str>, on: bool) {
 }
 
 /// `patch->enabled` and what goes with it.
+#[optimize(size)]
 pub fn enabled(patch: &str, on: bool) {
     for mirror in MIRRORS.lock().iter().filter(|mirror| mirror.patch == patch) {
         store(mirror.at, klp::PATCH_ENABLED, &[u8::from(on)]);
@@ -98,7 +104,21 @@ pub fn enabled(patch: &str, on: bool) {
     patched(patch, None, on);
 }
 
+/// True if one of a patch's structures lies in a part of memory, or leads there.
+#[optimize(size)]
+pub fn leads_into(patch: &str, part: &Range<Vaddr>) -> bool {
+    let leads = |at: Vaddr, size| modules::leads_into(part, at, size);
+    MIRRORS.lock().iter().filter(|mirror| mirror.patch == patch).any(|mirror| {
+        leads(mirror.at, klp::PATCH_SIZE)
+            || mirror.objects.iter().any(|object| {
+                leads(object.at, klp::OBJECT_SIZE)
+                    || object.funcs.iter().any(|(at, ..)| leads(*at, klp::FUNC_SIZE))
+            })
+    })
+}
+
 /// The patch whose `klp_patch` lies there.
+#[optimize(size)]
 pub fn patch_at(at: Vaddr) -> Option<String> {
     MIRRORS.lock().iter().find(|mirror| mirror.at == at).map(|mirror| mirror.patch.clone())
 }

@@ -17,12 +17,14 @@ use crate::machine::lock::Mutex;
 static STATES: Mutex<Vec<(String, Vec<State>)>> = Mutex::new(Vec::new());
 
 /// The states that a patch says it has.
+#[optimize(size)]
 pub fn read(desc: &PatchDesc) -> Result<Vec<State>, String> {
     let Some(at) = desc.states else { return Ok(Vec::new()) };
     klp::read_states(&Machine, at).map_err(|error| error.to_string())
 }
 
 /// Remembers a patch's states.
+#[optimize(size)]
 pub fn add(patch: &str, states: Vec<State>) {
     if !states.is_empty() {
         STATES.lock().push((patch.to_string(), states));
@@ -30,12 +32,14 @@ pub fn add(patch: &str, states: Vec<State>) {
 }
 
 /// Forgets them.
+#[optimize(size)]
 pub fn forget(patch: &str) {
     let mut states = STATES.lock();
     states.retain(|(name, _)| name != patch);
     states.shrink_to_fit();
 }
 
+#[optimize(size)]
 fn of(patch: &str) -> Vec<State> {
     let states = STATES.lock();
     states.iter().find(|(name, _)| name == patch).map_or(Vec::new(), |(_, own)| own.clone())
@@ -43,6 +47,7 @@ fn of(patch: &str) -> Vec<State> {
 
 /// Whether a patch knows what the enabled ones have changed: a replacing patch all of
 /// it, any patch at least the version of what it names too.
+#[optimize(size)]
 pub fn check(id: PatchId) -> Result<(), String> {
     let patches = PATCHES.lock();
     let Some(desc) = patches.desc(id) else { return Ok(()) };
@@ -72,6 +77,7 @@ pub fn check(id: PatchId) -> Result<(), String> {
 }
 
 /// `klp_get_state(patch, id)`: the patch's own, or null.
+#[optimize(size)]
 pub extern "C" fn klp_get_state(patch: u64, id: u64) -> u64 {
     let Some(name) = mirror::patch_at(Vaddr(patch)) else { return 0 };
     of(&name).iter().find(|state| state.id == id).map_or(0, |state| state.at.0)

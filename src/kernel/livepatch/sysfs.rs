@@ -28,6 +28,7 @@ const FILES: [&str; 5] = ["enabled", "force", "replace", "stack_order", "transit
 /// Where the files of all patches are.
 pub const DIR: &str = "sys/kernel/livepatch/";
 
+#[optimize(size)]
 fn object_name(object: &ObjectDesc) -> &str {
     object.module.as_deref().unwrap_or("vmlinux")
 }

@@ -22,7 +22,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use super::callbacks::{self, When};
 use super::islands::{self, Change};
 use super::stacks::{self, Range};
-use super::{PATCHES, mirror};
+use super::{PATCHES, burn, mirror};
 use crate::addr::Vaddr;
 use crate::kernel::{jobs, modules, own, symbols, tracing};
 use crate::kprintln;
@@ -50,6 +50,11 @@ static OPEN: Mutex<Option<Open>> = Mutex::new(None);
 /// there seldom is.
 static IS_OPEN: AtomicBool = AtomicBool::new(false);
 
+/// True while CPUs may differ in what they run.
+pub fn is_under_way() -> bool {
+    IS_OPEN.load(Ordering::Relaxed)
+}
+
 /// The patch in transition, and whether it is being enabled.
 pub fn open() -> Option<(String, bool)> {
     OPEN.lock().as_ref().map(|open| (open.patch.clone(), open.enabling))
@@ -65,6 +70,7 @@ const fn why(enabling: bool) -> Why {
 }
 
 /// Leads the sites of changes to their stubs, or to their functions again.
+#[optimize(size)]
 fn switch<'c>(
     who: &str,
     changes: impl Iterator<Item = &'c Change>,
@@ -79,6 +85,7 @@ fn switch<'c>(
 
 /// Aims stubs, `old` being the side of CPUs that have not changed over, and switches on
 /// the sites that had none; on an error all is as it was.
+#[optimize(size)]
 fn lead(who: &str, why: Why, changes: &[Change], old: u64, all: bool) -> Result<(), String> {
     let aimed = islands::aim(who, why, changes, old)?;
     let new = changes.iter().filter(|change| all || change.from.is_none());
@@ -86,6 +93,7 @@ fn lead(who: &str, why: Why, changes: &[Change], old: u64, all: bool) -> Result<
 }
 
 /// Begins what `plan` says for `patch`. On an error all is as it was.
+#[optimize(size)]
 pub fn begin(patch: &str, enabling: bool, plan: Plan) -> Result<(), String> {
     let changes: Vec<_> = plan.steps().iter().map(Change::of).collect();
     lead(patch, why(enabling), &changes, quiesce::side(), false)?;
@@ -99,6 +107,7 @@ pub fn begin(patch: &str, enabling: bool, plan: Plan) -> Result<(), String> {
 }
 
 /// Asks every CPU to change over.
+#[optimize(size)]
 fn ask(changes: &[Change], side: u64) {
     let code = changes.iter().filter_map(|change| code_of(change, change.from)).collect();
     stacks::about(Kind::Change, code, stubs());
@@ -106,6 +115,7 @@ fn ask(changes: &[Change], side: u64) {
 }
 
 /// Where a function's code lies: a replacement's, or its own.
+#[optimize(size)]
 fn code_of(change: &Change, replacement: Option<Vaddr>) -> Option<Range> {
     let at = replacement.unwrap_or(change.target.entry);
     let found = match modules::containing(at) {
@@ -117,6 +127,7 @@ fn code_of(change: &Change, replacement: Option<Vaddr>) -> Option<Range> {
 }
 
 /// Every stub that a call may be in before it is where it goes.
+#[optimize(size)]
 fn stubs() -> Vec<Range> {
     let islands = islands::islands().into_iter().map(|(_, stubs, _)| stubs);
     islands.chain(modules::all().iter().map(|module| module.stubs())).collect()
@@ -133,6 +144,7 @@ fn wait(kind: Kind, patience: u64) -> bool {
     answered
 }
 
+#[optimize(size)]
 fn wait_for(kind: Kind, patience: u64) -> bool {
     let since = spr::timebase();
     let mut woken = false;
@@ -158,6 +170,7 @@ fn place(at: Vaddr) -> String {
 }
 
 /// Who has not answered, and what it is in.
+#[optimize(size)]
 fn blockers(kind: Kind) -> Vec<String> {
     let late = smp::cpus().into_iter().filter(|cpu| !quiesce::has_answered(cpu.paca, kind));
     let line = |cpu: smp::Cpu| {
@@ -174,6 +187,7 @@ fn blockers(kind: Kind) -> Vec<String> {
 
 /// Goes on with a transition if there is one: finishes it if every CPU has changed
 /// over. With `patience`, waits for that. What a callback's fault was.
+#[optimize(size)]
 fn go_on(patience: u64) -> Option<String> {
     if OPEN.lock().is_none() || !wait(Kind::Change, patience) {
         return None;
@@ -182,6 +196,7 @@ fn go_on(patience: u64) -> Option<String> {
 }
 
 /// Ends a transition that every CPU has gone through.
+#[optimize(size)]
 fn finish() -> Option<String> {
     let open = {
         let mut held = OPEN.lock();
@@ -208,6 +223,7 @@ fn finish() -> Option<String> {
     } else {
         callbacks::notify(patch, None, When::PostUnpatch)
     };
+    burn::want();
     PATCHES.lock().finish(); // till now `klp_get_prev_state` finds what was before
     oops
 }
@@ -227,7 +243,8 @@ pub fn try_now() -> Option<String> {
 /// Before and after a command: finishes a transition, or says who keeps it from that,
 /// once. What a callback's fault was.
 pub fn settle() -> Option<String> {
-    if !IS_OPEN.load(Ordering::Relaxed) {
+    if !is_under_way() {
+        burn::settle();
         return None;
     }
     let fresh = OPEN.lock().as_ref()?.fresh;
@@ -249,6 +266,7 @@ pub fn let_end() -> Option<String> {
 }
 
 /// What `livepatch transition` says.
+#[optimize(size)]
 pub fn lines() -> Vec<String> {
     match open() {
         None => alloc::vec!["no transition".to_string()],
@@ -261,6 +279,7 @@ pub fn lines() -> Vec<String> {
 }
 
 /// Turns a transition round, if it is this patch's and leads the other way.
+#[optimize(size)]
 pub fn turn(patch: &str, enabling: bool) -> bool {
     let mut open = OPEN.lock();
     let Some(open) = open.as_mut().filter(|open| open.patch == patch) else { return false };
@@ -276,6 +295,7 @@ pub fn turn(patch: &str, enabling: bool) -> bool {
 }
 
 /// Ends a transition although CPUs are in what changes; says which, and in what.
+#[optimize(size)]
 pub fn force(patch: &str) -> Result<Option<String>, String> {
     let late = blockers(Kind::Change);
     {
@@ -294,6 +314,7 @@ pub fn force(patch: &str) -> Result<Option<String>, String> {
 
 /// Steps for a module that comes while patches wait for it: at once, or in the middle
 /// of a transition, as part of that. On an error all is as it was.
+#[optimize(size)]
 pub fn arrive(module: &str, plan: Plan) -> Result<(), String> {
     let mut open = OPEN.lock();
     let changes: Vec<_> = plan
@@ -336,6 +357,7 @@ pub fn nobody_in_hooks() -> Result<(), String> {
     nobody(Vec::new(), Vec::new())
 }
 
+#[optimize(size)]
 fn nobody(code: Vec<stacks::Range>, stubs: Vec<stacks::Range>) -> Result<(), String> {
     stacks::about(Kind::Going, code, stubs);
     quiesce::ask(Kind::Going, 0);

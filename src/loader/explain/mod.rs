@@ -222,10 +222,13 @@ impl<'l, 'a> Lens<'l, 'a> {
             SHN_UNDEF if name == ".TOC." => Origin::Toc,
             SHN_UNDEF if name == HOOK => Origin::Hook,
             SHN_UNDEF => match self.linker.resolver.resolve(name) {
-                Some(found) => Origin::Outside(found.owner),
-                None if bound.is_some_and(|bound| bound.value != 0) => Origin::Missing,
-                None if bind::is_weak(symbol) => Origin::Weak,
-                None => Origin::Missing,
+                // What is weak does without an export that its licence closes.
+                Some(found) if bound.is_none_or(|bound| bound.value == found.addr.0) => {
+                    Origin::Outside(found.owner)
+                }
+                _ if bound.is_some_and(|bound| bound.value != 0) => Origin::Missing,
+                _ if bind::is_weak(symbol) => Origin::Weak,
+                _ => Origin::Missing,
             },
             index => Origin::Section {
                 name: object.sections().get(index as usize).map_or("?", |section| section.name),
@@ -394,7 +397,12 @@ impl Explained<'_> {
             writeln!(f, "TOC      {}", self.toc)?;
         }
         if let (Some((Value::Word, _)), Some(value)) = (self.formula, self.value()) {
-            writeln!(f, "G        {}, which holds S", self.p.offset(value))?;
+            writeln!(
+                f,
+                "G        {}, which holds S{}",
+                self.p.offset(value),
+                if self.a == 0 { "" } else { " + A" }
+            )?;
         }
         if let Some((Value::Branch, _)) = self.formula {
             if let Some(stub) = self.stub {

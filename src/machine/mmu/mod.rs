@@ -249,7 +249,7 @@ impl Alias {
 
     /// The address through which the page at `page` can be written until the
     /// next call.
-    #[inline]
+    #[inline(always)] // for each page of a batch
     pub fn open(&mut self, page: Vaddr) -> Vaddr {
         if self.open == self.limit {
             self.close();

@@ -41,7 +41,7 @@ pub fn to_unicode(room: &mut Room, name: &str, data: &Arg) -> Done {
             }
         }
     }
-    kprintln!("{}", text.trim_start());
+    kprintln!("{}", text.trim_ascii_start());
     Ok(())
 }
 
@@ -62,7 +62,7 @@ pub fn to_bytes(room: &mut Room, name: &str, codes: &[Arg]) -> Done {
             _ => write!(text, " -"),
         };
     }
-    kprintln!("{}", text.trim_start());
+    kprintln!("{}", text.trim_ascii_start());
     Ok(())
 }
 

@@ -1,0 +1,3 @@
+/* A patch of both of mix's functions: klp_mix.h says how. */
+#define GENERATION 1
+#include "klp_mix.h"

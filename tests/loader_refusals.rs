@@ -101,6 +101,8 @@ fn init_and_exit_are_what_struct_module_points_to() {
         let Loaded { linked, layout, .. } =
             Module::load(&file, &KERNEL, &LinkOptions::default()).unwrap();
         let text = MODULE_BASE.offset(layout.offset_of(1).unwrap().into());
+        let this = MODULE_BASE.offset(layout.offset_of(3).unwrap().into());
+        assert_eq!(linked.this_module, Some(this));
         (linked.init.map(|it| it.since(text)), linked.cleanup.map(|it| it.since(text)))
     };
     const ADDR64: u32 = 38;

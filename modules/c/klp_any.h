@@ -17,7 +17,8 @@
 
 #define MOST 4
 
-static char *func[MOST] = { "demo:answer" };
+static char usual[] = "demo:answer"; /* it is cut at the colon */
+static char *func[MOST] = { usual };
 static int func_count = 1;
 module_param_array(func, charp, &func_count, 0444);
 MODULE_PARM_DESC(func, "OBJECT:FUNCTION to be replaced, or OBJECT: for callbacks alone");

@@ -17,6 +17,7 @@
 //! OpenPOWER ELFv2 ABI, "Function Linkage"; what each stub does: [`super::stubs`].
 
 use alloc::{string::String, vec::Vec};
+use core::cell::OnceCell;
 
 use goblin::elf64::{
     reloc::R_PPC64_ADDR64,
@@ -246,6 +247,8 @@ pub(super) struct Linker<'l, 'a> {
     pub resolver: &'l dyn Resolver,
     pub abi: KernelAbi,
     pub options: &'l LinkOptions,
+    /// [`Modinfo::is_gpl_compatible`], from when it is asked for first.
+    pub gpl: OnceCell<bool>,
 }
 
 /// A stub to be written.
@@ -272,7 +275,7 @@ impl<'l, 'a> Linker<'l, 'a> {
     ) -> Self {
         let mut abi = *abi;
         abi.stubs.module_toc = base.offset(layout.toc.cast_signed());
-        Self { object, layout, base, image: &mut [], resolver, abi, options }
+        Self { object, layout, base, image: &mut [], resolver, abi, options, gpl: OnceCell::new() }
     }
 
     /// Finds out what an undefined symbol stands for.
@@ -318,11 +321,12 @@ impl<'l, 'a> Linker<'l, 'a> {
     #[cold]
     #[cfg_attr(target_os = "none", optimize(size))]
     fn is_closed(&self, symbol: &Sym) -> Result<bool, LoadError> {
-        let modinfo = Modinfo::of(self.object);
-        let closed = !modinfo.is_gpl_compatible();
+        let modinfo = || Modinfo::of(self.object);
+        let closed = !self.gpl.get_or_init(|| modinfo().is_gpl_compatible());
         if !closed || is_weak(symbol) {
             return Ok(closed);
         }
+        let modinfo = modinfo();
         let (name, licence) = (self.object.name(symbol).into(), modinfo.licence().into());
         Err(LoadError::GplOnly { name, licence })
     }
@@ -447,8 +451,12 @@ impl Bindings {
             }
             *kept = self.bounds.get(index).map(|bound| Vaddr(bound.value));
         }
-        if place == usize::MAX {
-            place = object.section(THIS_MODULE).map_or(place, |(place, _)| place);
+        if place == usize::MAX
+            && let Some((section, _)) = object.section(THIS_MODULE)
+        {
+            let at = linker.layout.offset_of(section);
+            self.this_module = at.map(|at| linker.base.offset(at.into()));
+            place = section;
         }
         if let Some(list) = object.relocations_of(place) {
             self.remember_pointers(linker, list);

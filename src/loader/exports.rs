@@ -226,8 +226,16 @@ pub fn closed<'a>(
     // Each namespace is looked for once, however many exports are in it.
     closed.sort_unstable();
     closed.dedup();
+    if closed.is_empty() {
+        return None;
+    }
     let imports = Modinfo::of(object);
-    closed.retain(|namespace| !is_open(namespace, module, imports.namespaces()));
+    let mut imports: Vec<_> = imports.namespaces().collect();
+    imports.sort_unstable();
+    closed.retain(|namespace| {
+        let imported = imports.binary_search(namespace).is_ok();
+        !is_open(namespace, module, imported.then_some(*namespace).into_iter())
+    });
     if closed.is_empty() {
         return None;
     }

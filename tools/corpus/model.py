@@ -439,7 +439,7 @@ class Check:
         if kind in BRANCHES:
             return self.branch(expected, at, offset, index, addend, kind in NOTOC)
         if kind in THROUGH_WORD:
-            return self.through_word(expected, at, offset, index)
+            return self.through_word(expected, at, offset, index, addend)
         if kind == ENTRY:
             return self.entry(expected, at, offset)
         _, _, formula, put = TYPES[kind]
@@ -460,8 +460,8 @@ class Check:
             value -= self.toc
         return put(expected, offset, value)
 
-    def through_word(self, expected, at, offset, index):
-        """A prefixed load: the doubleword that it reads must hold the address."""
+    def through_word(self, expected, at, offset, index, addend):
+        """A prefixed load: the doubleword that it reads must hold the address: S + A."""
         prefix, suffix = struct.unpack("<II", self.image.read(at, 8))
         word = at + stub.signed((prefix & 0x3FFFF) << 16 | suffix & 0xFFFF, 34)
         start, size = self.image.targets
@@ -470,6 +470,7 @@ class Check:
         (found,) = struct.unpack("<Q", self.image.read(word, 8))
         value = self.values[index]
         value = self.traps.get(index, 0) if value is None else value
+        value = value + addend & (1 << 64) - 1
         if found != value:
             raise stub.Lost(f"reads {found:#x}, which should be {value:#x}")
         self.words.add(word)

@@ -340,7 +340,7 @@ impl View<'_, '_> {
 pub fn imports<'f>(
     object: &Object<'f>,
 ) -> impl Iterator<Item = (u32, goblin::elf64::sym::Sym, &'f str)> {
-    let named = (0..).zip(object.symbols()).filter(|(_, symbol)| symbol.st_shndx == 0);
+    let named = (0..).zip(object.symbols()).skip(1).filter(|(_, symbol)| symbol.st_shndx == 0);
     let named: Vec<_> =
         named.map(|(index, symbol)| (index, symbol, object.name(&symbol))).collect();
     named.into_iter().filter(|(_, _, name)| !matches!(*name, "" | ".TOC."))

@@ -38,8 +38,7 @@ fn take(size: u64) -> u64 {
 fn take_for(size: u64, call: u64) -> u64 {
     let Some(block) = usize::try_from(size).ok().and_then(Block::take) else { return 0 };
     let at = block.start().0;
-    BLOCKS.lock().insert(at, Held { block, call });
-    at
+    if BLOCKS.lock().insert(at, Held { block, call }).is_ok() { at } else { 0 }
 }
 
 /// A block that stays although the call that asked for it may end by a fault.

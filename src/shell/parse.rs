@@ -401,7 +401,7 @@ fn globs(words: &mut Words<'_>) -> Result<Vec<String>, Problem> {
 
 #[cfg_attr(target_os = "none", optimize(size))]
 pub(super) fn trace(words: &mut Words<'_>) -> Result<Command, Problem> {
-    Ok(Command::Trace(match words.need("on")? {
+    Ok(Command::Trace(match words.need("what to do")? {
         b"on" => TraceAction::On(globs(words)?),
         b"graph" => {
             let mut globs = globs(words)?;
@@ -424,7 +424,7 @@ pub(super) fn trace(words: &mut Words<'_>) -> Result<Command, Problem> {
 
 #[cfg_attr(target_os = "none", optimize(size))]
 pub(super) fn livepatch(words: &mut Words<'_>) -> Result<Command, Problem> {
-    Ok(Command::Livepatch(match words.need("enable")? {
+    Ok(Command::Livepatch(match words.need("what to do")? {
         word @ (b"enable" | b"disable" | b"force") => {
             let module = words.module("MOD")?;
             match word {
@@ -433,7 +433,7 @@ pub(super) fn livepatch(words: &mut Words<'_>) -> Result<Command, Problem> {
                 _ => LivepatchAction::Force(module),
             }
         }
-        b"burn" => LivepatchAction::Burn(match words.need("on")? {
+        b"burn" => LivepatchAction::Burn(match words.need("on or off")? {
             b"on" => true,
             b"off" => false,
             word => return Err(words.no_option(word)),

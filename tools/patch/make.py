@@ -268,6 +268,8 @@ def main():
     stem = lambda path: os.path.splitext(os.path.basename(path))[0].replace("-", "_")
     module = os.environ.get("MODULE") or stem(old_c)
     name = stem(out)
+    if name == module.replace("-", "_"):
+        sys.exit(f"patch: {out}: the patch would be called as the module that it is for (write OUT={name}_fix.ko)")
     cc = shlex.split(os.environ["CC"]) + shlex.split(os.environ["CFLAGS"])
     apart = ["-DMODULE", "-ffunction-sections", "-fdata-sections", f'-DKBUILD_MODNAME="{module}"']
     with tempfile.TemporaryDirectory() as work:
@@ -312,6 +314,7 @@ def main():
     for label, names in (("replaced", changed), ("new", fresh + fresh_data), ("gone, still there for old callers", gone)):
         for item in names:
             print(f"{label}: {item}")
+    print(f"patch: {out}: load it with insmod {name}, before or after {module}", file=sys.stderr)
 
 
 if __name__ == "__main__":

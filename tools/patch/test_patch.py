@@ -30,10 +30,10 @@ long all(struct two t, long (*get)(void)) { return add(1, "x") + sum(t) + quiet(
 """
 
 
-def said(old, new):
+def said(old, new, out="out.ko"):
     """What the tool says of two sources, and its status."""
     with tempfile.TemporaryDirectory() as folder:
-        names = [os.path.join(folder, name) for name in ("old.c", "new.c", "out.ko")]
+        names = [os.path.join(folder, name) for name in ("old.c", "new.c", out)]
         for name, text in zip(names, (old, new)):
             with open(name, "w", encoding="utf-8") as file:
                 file.write(text)
@@ -69,6 +69,11 @@ class Refusals(unittest.TestCase):
         # What is left is that nothing else differs either.
         lines = self.refused(("long a, const char *b) { return a + *b", "long x, char *y) { return x + *y"))
         self.assertEqual(lines, ["patch: nothing differs that runs: there is nothing to patch"])
+
+    def test_the_name_of_its_module_is_refused(self):
+        status, lines = said(OLD, OLD.replace("return a +", "return 1 + a +"), "old.ko")
+        self.assertEqual((status, len(lines)), (1, 1))
+        self.assertIn("old.ko: the patch would be called as the module that it is for (write OUT=old_fix.ko)", lines[0])
 
     def test_a_function_without_call_site_is_refused(self):
         self.assertIn("quiet: has changed, and has no call site",

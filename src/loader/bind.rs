@@ -32,7 +32,7 @@ use super::{
     layout::{Layout, Needs},
     modinfo::Modinfo,
     stubs::{Stub, StubAbi, StubKind, table::StubTable},
-    symbols::{LinkOptions, Name, Owner, Resolver, StubStyle},
+    symbols::{Found, LinkOptions, Name, Owner, Resolver, StubStyle},
 };
 use crate::addr::Vaddr;
 
@@ -88,6 +88,7 @@ pub(super) enum Class {
 /// All symbols of a module, and what became known on the way.
 pub(super) struct Bindings {
     pub bounds: Vec<Bound>,
+    pub functions: Found,
     pub stubs: StubTable,
     /// Modules whose exports are used, rising, each once.
     pub owners: Vec<u32>,
@@ -147,13 +148,19 @@ pub(super) fn bind(linker: &mut Linker) -> Result<Bindings, LoadError> {
     }
     // Most symbols are just a place.
     let offset_of = layout.offsets();
-    let bounds = object.symbols().map(|symbol| match offset_of(symbol.st_shndx.into()) {
-        Some(section) => Bound::placed(base.offset(section.into()), &symbol),
+    let mut functions = Found::none_of(object);
+    let bounds = object.symbols().enumerate();
+    let bounds = bounds.map(|(index, symbol)| match offset_of(symbol.st_shndx.into()) {
+        Some(section) => {
+            functions.add(object, index, section, &symbol);
+            Bound::placed(base.offset(section.into()), &symbol)
+        }
         None => Bound::far(NOWHERE, Class::NotKept),
     });
     let bounds = bounds.collect();
     let mut bindings = Bindings {
         bounds,
+        functions,
         stubs: StubTable::new(base),
         owners: Vec::new(),
         missing: Vec::new(),

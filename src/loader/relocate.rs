@@ -140,7 +140,7 @@ pub fn link<'a>(
     let mut bindings = bind::bind(&mut linker)?;
     apply_all(&mut linker, &bindings.bounds)?;
 
-    let functions = Functions::index(object, layout);
+    let functions = bindings.functions.sorted();
     let Settled { mut sites, mut refused } = settle(&linker, &bindings.bounds, &functions);
     callsites::sort(&mut sites).map_err(|offset| twice(&linker, offset))?;
     callsites::drop_changed(&mut sites, &mut refused, linker.image);

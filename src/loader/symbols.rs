@@ -20,10 +20,7 @@ use goblin::elf64::sym::Sym;
 
 pub use self::names::{Name, Names};
 
-use super::{
-    elf::{Object, local_entry},
-    layout::Layout,
-};
+use super::elf::{Object, local_entry};
 use crate::addr::Vaddr;
 
 /// Finds what the kernel and the loaded modules export.
@@ -105,31 +102,43 @@ pub struct Function {
     pub symbol: u32,
 }
 
-impl Functions {
-    /// Collects the functions of `object` that `layout` keeps in memory.
-    #[must_use]
-    #[inline(never)] // it has the registers to itself
-    pub fn index(object: &Object, layout: &Layout) -> Self {
-        let (mut entries, mut all) = (Vec::with_capacity(object.symbol_count()), 0);
-        let offset_of = layout.offsets();
-        for (index, symbol) in object.symbols().enumerate() {
-            if !object.is_function(&symbol) {
-                continue;
-            }
-            let Some(section) = offset_of(usize::from(symbol.st_shndx)) else {
-                continue;
-            };
+/// The functions of a module as its symbols name them, in a walk over those.
+pub(super) struct Found {
+    entries: Vec<u64>,
+    /// The bits that any of their places has.
+    all: u64,
+}
+
+impl Found {
+    /// None yet, with room for all symbols of `object`.
+    pub fn none_of(object: &Object) -> Self {
+        Self { entries: Vec::with_capacity(object.symbol_count()), all: 0 }
+    }
+
+    /// Takes the symbol of that number in, whose section lies at `section`, if it is a
+    /// function.
+    #[inline(always)]
+    pub fn add(&mut self, object: &Object, index: usize, section: u32, symbol: &Sym) {
+        if object.is_function(symbol) {
             // Fits: parse keeps the value inside its section, and the layout
             // keeps the image below 2 GiB.
             let at = u64::from(section) + symbol.st_value;
-            all |= at;
-            entries.push(at << 32 | index as u64);
+            self.all |= at;
+            self.entries.push(at << 32 | index as u64);
         }
-        sort_by_address(&mut entries, all);
-        entries.shrink_to_fit();
-        Self { entries, names: Names::default() }
     }
 
+    /// All of them, by address.
+    #[inline(never)] // it has the registers to itself
+    pub fn sorted(self) -> Functions {
+        let Self { mut entries, all } = self;
+        sort_by_address(&mut entries, all);
+        entries.shrink_to_fit();
+        Functions { entries, names: Names::default() }
+    }
+}
+
+impl Functions {
     /// Makes [`each_named`](Self::each_named) quick. Not a part of linking: who links
     /// a module again asks for no names.
     pub fn index_names(&mut self, object: &Object) {

@@ -196,7 +196,9 @@ fn placed<'a>(object: &Object<'a>, layout: &Layout, base: Vaddr) -> Vec<PlacedSe
             group: Layout::group_of(section),
         })
     });
-    kept.collect()
+    let mut placed = Vec::with_capacity(layout.order.len()); // all of them, nearly always
+    placed.extend(kept);
+    placed
 }
 
 /// Applies every relocation of a kept section.

@@ -133,7 +133,10 @@ impl Found {
     pub fn sorted(self) -> Functions {
         let Self { mut entries, all } = self;
         sort_by_address(&mut entries, all);
-        entries.shrink_to_fit();
+        // To move a few takes longer than they are worth.
+        if entries.capacity() - entries.len() > 64 {
+            entries.shrink_to_fit();
+        }
         Functions { entries, names: Names::default() }
     }
 }

@@ -27,6 +27,7 @@ use crate::mmu::radix::PAGE;
 use crate::patch::engine::{self, CodeMem, Refusal};
 use crate::patch::journal::{Entry, Journal, Kind, Label, Why};
 use crate::patch::plan::{Batch, Change, Changes, TargetEdit};
+use crate::slack;
 
 /// Records that the journal keeps.
 const JOURNAL_ENTRIES: usize = 128;
@@ -178,11 +179,8 @@ pub fn publish(who: &str, pages: &Pages, text: Range, constants: Range, targets:
     }
     let mut engine = ENGINE.lock();
     let (memory, journal) = engine.parts();
-    // No slack: `withdraw` gives back what this takes.
-    memory.text.reserve_exact(1);
-    memory.text.push(text);
-    memory.targets.reserve_exact(1);
-    memory.targets.push(targets);
+    slack::push(&mut memory.text, text);
+    slack::push(&mut memory.targets, targets);
     if len > 0 {
         journal.push(Entry {
             time: timebase(),
@@ -200,16 +198,16 @@ pub fn publish(who: &str, pages: &Pages, text: Range, constants: Range, targets:
 pub fn adopt_kernel() {
     let mut engine = ENGINE.lock();
     let (memory, _) = engine.parts();
-    memory.text.reserve_exact(2);
-    memory.text.extend([super::boot::text(), super::boot::stubs()]);
+    for range in [super::boot::text(), super::boot::stubs()] {
+        slack::push(&mut memory.text, range);
+    }
 }
 
 /// Lets the engine change doublewords of the kernel's own that stubs load.
 pub fn adopt_targets(targets: Range) {
     let mut engine = ENGINE.lock();
     let (memory, _) = engine.parts();
-    memory.targets.reserve_exact(1);
-    memory.targets.push(targets);
+    slack::push(&mut memory.targets, targets);
 }
 
 /// Forgets text that nobody runs any more, before its memory is given back.
@@ -217,9 +215,9 @@ pub fn withdraw(text: Range, targets: Range) {
     let mut engine = ENGINE.lock();
     let (memory, _) = engine.parts();
     memory.text.retain(|range| *range != text);
-    memory.text.shrink_to_fit();
+    slack::give_back(&mut memory.text);
     memory.targets.retain(|range| *range != targets);
-    memory.targets.shrink_to_fit();
+    slack::give_back(&mut memory.targets);
 }
 
 /// Forgets the part of `text` before `end`, which nobody runs any more.

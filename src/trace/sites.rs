@@ -43,6 +43,7 @@ use crate::loader::callsites::{CallSite, SiteKind};
 use crate::patch::journal::Why;
 use crate::patch::plan::{Batch, Changes, Edit};
 use crate::patch::state::{Shape, SitePlan, SiteState, StateError};
+use crate::slack;
 use crate::sorted::SortedMap;
 
 /// A module in the table; never given twice.
@@ -494,8 +495,7 @@ impl SiteTable {
         self.changes += 1;
         let (traced, redirected) = (Bits::none(sites.len()), Bits::none(sites.len()));
         let redirects = SortedMap::new();
-        self.modules.reserve_exact(1); // `remove` gives back what this takes
-        self.modules.push(Module {
+        let module = Module {
             id,
             name,
             first: 0,
@@ -506,7 +506,8 @@ impl SiteTable {
             profile,
             redirects,
             by_stub,
-        });
+        };
+        slack::push(&mut self.modules, module);
         Ok(id)
     }
 
@@ -514,7 +515,7 @@ impl SiteTable {
     pub fn remove(&mut self, id: ModuleId) -> bool {
         let before = self.modules.len();
         self.modules.retain(|module| module.id != id);
-        self.modules.shrink_to_fit();
+        slack::give_back(&mut self.modules);
         self.changes += 1;
         self.modules.len() < before
     }

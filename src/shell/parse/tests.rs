@@ -184,7 +184,7 @@ fn trace_and_livepatch_have_their_own_words() {
     assert!(refusal("trace off x").contains("x: one word too many"));
     assert!(refusal("livepatch enable").contains("MOD is missing"));
     assert_eq!(ok("livepatch burn off"), Command::Livepatch(LivepatchAction::Burn(false)));
-    assert!(refusal("livepatch burn").contains("on is missing"));
+    assert!(refusal("livepatch burn").contains("on or off is missing"));
     assert!(refusal("livepatch burn out").contains("out: not an option"));
 }
 

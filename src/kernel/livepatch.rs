@@ -37,7 +37,7 @@ use crate::livepatch::desc::{FuncDesc, ObjectDesc, PatchDesc, Site, World};
 use crate::livepatch::refusal::Refusal;
 use crate::livepatch::set::{LivePatches, Missing, PatchId, PlanStep};
 use crate::loader::modinfo::Modinfo;
-use crate::loader::{Name, SiteKind};
+use crate::loader::{Name, SiteKind, borrow};
 use crate::machine::lock::Mutex;
 use callbacks::When;
 
@@ -117,6 +117,9 @@ fn enable_from_module(at: Vaddr) -> Result<(), String> {
     if Modinfo::of(module.object()).get("livepatch").is_none() {
         return Err("not marked as a live patch (add MODULE_INFO(livepatch, \"Y\"))".into());
     }
+    if let Some(why) = lacks(&module) {
+        return Err(why);
+    }
     let states = states::read(&read)?;
     let desc = PatchDesc {
         name: module.name.clone(),
@@ -156,6 +159,22 @@ fn enable_from_module(at: Vaddr) -> Result<(), String> {
     forget(&module.name);
     note_oops(&module.name, oops.clone());
     Err(oops.unwrap_or_default())
+}
+
+/// What a patch borrows from a module that is there, and does not have it: it was made of
+/// another source than the one that runs.
+#[optimize(size)]
+fn lacks(patch: &Module) -> Option<String> {
+    let object = patch.object();
+    patch.linked().missing.iter().find_map(|&index| {
+        let borrowed = borrow::parse(object.name(&object.symbol(index)?))?;
+        let of = borrowed.module.unwrap_or("vmlinux");
+        if borrowed.module.is_some_and(|module| modules::find(module).is_none()) {
+            return None;
+        }
+        let (name, position) = (borrowed.name, borrowed.position);
+        Some(format!("{of} has no {name} (number {position}), which it borrows (make it of the source that runs)"))
+    })
 }
 
 #[optimize(size)]

@@ -41,8 +41,10 @@ static ASKED: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
 /// The side that CPUs take with their answer to a [`Kind::Change`].
 static SIDE: AtomicU64 = AtomicU64::new(0);
 
-/// Looks at this CPU's stack, from where it stands: address, LR, r1.
-type Look = fn(Kind, Vaddr, Vaddr, Vaddr) -> Option<u64>;
+/// Looks at this CPU's stack, from where it stands: address, LR, r1. The registers are
+/// those of code that was interrupted; none of the kernel's own, which says itself where
+/// it is.
+type Look = fn(Kind, Vaddr, Vaddr, Vaddr, &[u64]) -> Option<u64>;
 
 static LOOK: Once<Look> = Once::new();
 
@@ -94,7 +96,7 @@ fn answer(paca: Vaddr, kind: Kind, number: u64) {
 
 /// Answers what this CPU has been asked, if what it runs allows it.
 /// How many questions there were.
-fn answer_from(nip: Vaddr, lr: Vaddr, r1: Vaddr) -> usize {
+fn answer_from(nip: Vaddr, lr: Vaddr, r1: Vaddr, registers: &[u64]) -> usize {
     let mut questions = 0;
     let own = paca::r13();
     for kind in [Kind::Change, Kind::Going] {
@@ -103,7 +105,7 @@ fn answer_from(nip: Vaddr, lr: Vaddr, r1: Vaddr) -> usize {
             continue;
         }
         questions += 1;
-        match LOOK.get().and_then(|look| look(kind, nip, lr, r1)) {
+        match LOOK.get().and_then(|look| look(kind, nip, lr, r1, registers)) {
             Some(0) => answer(own, kind, number),
             Some(at) => paca::blocker_of(own, kind as usize).store(at, Ordering::Relaxed),
             None => {}
@@ -132,7 +134,7 @@ pub fn in_tick(frame: &TrapFrame) -> bool {
     if !is_asked() {
         return false;
     }
-    answer_from(Vaddr(frame.nip), Vaddr(frame.lr), Vaddr(frame.gpr[1]));
+    answer_from(Vaddr(frame.nip), Vaddr(frame.lr), Vaddr(frame.gpr[1]), &frame.gpr);
     is_asked() && HURRY.load(Ordering::Relaxed)
 }
 
@@ -143,7 +145,8 @@ pub fn here() {
         // A function of the kernel, with a frame: its caller is found by that. The result
         // is looked at so that the frame is there to the end.
         let r1 = Vaddr(spr::stack_pointer());
-        let questions = answer_from(Vaddr(here as *const () as u64), call::return_address(), r1);
+        let nip = Vaddr(here as *const () as u64);
+        let questions = answer_from(nip, call::return_address(), r1, &[]);
         core::hint::black_box(questions);
     }
 }

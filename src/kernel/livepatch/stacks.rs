@@ -1,7 +1,7 @@
 //! Is a function in use? Each CPU looks at its own stack.
 //!
 //! ```text
-//!  nip   LR   16(r1)      what runs, and whom it returns to before there is a frame,
+//!  nip LR 16(r1) r0 r3-r11   what runs, and whom it returns to before there is a frame,
 //!                         or when there is none any more
 //!  frames                 through traps, the graph tracer's and redirected returns
 //!  shadow, graph entries  every one is a return that is to come
@@ -19,8 +19,6 @@
 use alloc::vec::Vec;
 
 use crate::addr::Vaddr;
-use crate::isa::branch;
-use crate::isa::well_known::{BCTR, BLR};
 use crate::kernel::unwind::{self, End, Frame};
 use crate::machine::lock::Mutex;
 use crate::machine::quiesce::Kind;
@@ -48,7 +46,7 @@ impl Question {
     }
 
     /// What stands in the way, for code that is at `nip`.
-    fn find(&self, nip: Vaddr, lr: Vaddr, r1: Vaddr) -> u64 {
+    fn find(&self, nip: Vaddr, lr: Vaddr, r1: Vaddr, registers: &[u64]) -> u64 {
         let mut found = 0;
         let mut see = |at: Vaddr| {
             if found == 0 {
@@ -69,11 +67,15 @@ impl Question {
                 None => see(at),
             }
         });
-        if ends_soon(nip)
-            && let Some(to) = memory::read_u64(r1.offset(16))
-            && inside(&self.code, Vaddr(to))
-        {
-            see(Vaddr(to));
+        // Before it has a frame, and when it has none any more, a function may have its
+        // return address in 16(r1) or in a register: `mflr r0; bl _savegpr0_N`, `mflr r11`
+        // in assembly. What is there of old stands in the way for a while at most.
+        let slot = (!registers.is_empty()).then(|| memory::read_u64(r1.offset(16))).flatten();
+        let volatile = registers.iter().take(12).copied();
+        for to in volatile.chain(slot).map(Vaddr).filter(|to| to.is_aligned(4)) {
+            if self.code.iter().any(|(start, end)| to > *start && to <= *end) {
+                see(to);
+            }
         }
         for to in paca::shadow_entries().map(|entry| entry.lr) {
             returns(Vaddr(to), &mut see);
@@ -122,31 +124,9 @@ fn outwards(mut stack: Vaddr, see: &mut dyn FnMut(Vaddr)) -> bool {
     false
 }
 
-/// True if the function at `nip` returns before it changes r1: then it has given its
-/// frame back, or never had one, and 16(r1) may be where it returns to.
-fn ends_soon(nip: Vaddr) -> bool {
-    const BRANCHES: [u32; 2] = [16, 18]; // bc, b
-    for index in 0..24 {
-        let at = nip.offset(index * 4);
-        let Some(word) = memory::read_u32(at) else { return false };
-        let insn = crate::isa::Insn(word);
-        let (opcode, to_r1) = (word >> 26, word >> 21 & 31 == 1);
-        // addi r1,r1,n; ld r1,0(r1); stdu to r1.
-        let moves = (opcode == 14 || opcode == 58) && to_r1;
-        let pushes = opcode == 62 && word & 3 == 1 && word >> 16 & 31 == 1;
-        if insn == BLR || insn == BCTR || (opcode == 18 && !branch::is_call(insn)) {
-            return true;
-        }
-        if moves || pushes || BRANCHES.contains(&opcode) {
-            return false;
-        }
-    }
-    false
-}
-
 /// What a CPU finds on its own stack: see [`crate::machine::quiesce::set_look`].
-pub fn look(kind: Kind, nip: Vaddr, lr: Vaddr, r1: Vaddr) -> Option<u64> {
-    Some(QUESTIONS[kind as usize].try_lock()?.find(nip, lr, r1))
+pub fn look(kind: Kind, nip: Vaddr, lr: Vaddr, r1: Vaddr, registers: &[u64]) -> Option<u64> {
+    Some(QUESTIONS[kind as usize].try_lock()?.find(nip, lr, r1, registers))
 }
 
 /// Says what the next question is about.

@@ -164,16 +164,20 @@ fn enable_from_module(at: Vaddr) -> Result<(), String> {
 /// What a patch borrows from a module that is there, and does not have it: it was made of
 /// another source than the one that runs.
 #[optimize(size)]
+#[inline(never)]
 fn lacks(patch: &Module) -> Option<String> {
     let object = patch.object();
-    patch.linked().missing.iter().find_map(|&index| {
-        let borrowed = borrow::parse(object.name(&object.symbol(index)?))?;
+    object.symbols().filter(|symbol| symbol.st_shndx == 0).find_map(|symbol| {
+        let borrowed = borrow::parse(object.name(&symbol))?;
         let of = borrowed.module.unwrap_or("vmlinux");
-        if borrowed.module.is_some_and(|module| modules::find(module).is_none()) {
+        let there = borrowed.module.is_none() || modules::find(of).is_some();
+        if !there || modules::borrowed_from(&borrowed).is_some() {
             return None;
         }
         let (name, position) = (borrowed.name, borrowed.position);
-        Some(format!("{of} has no {name} (number {position}), which it borrows (make it of the source that runs)"))
+        Some(format!(
+            "{of} has no {name} (number {position}), which it borrows (make it of the source that runs)"
+        ))
     })
 }
 

@@ -463,7 +463,7 @@ struct Everyone {
 
 /// What a live patch borrows from the kernel or from a module, as long as that is there.
 /// No use of it: the patch may stay when the module goes.
-fn borrowed_from(borrowed: &Borrowed<'_>) -> Option<Resolved> {
+pub fn borrowed_from(borrowed: &Borrowed<'_>) -> Option<Resolved> {
     let found = match borrowed.module.map(find) {
         Some(module) => module?.named(borrowed.name),
         None => {

@@ -37,6 +37,9 @@ fn one(patch: &Module, module: &str) -> Result<(), String> {
     if !borrows.contains(&true) {
         return Ok(());
     }
+    if let Some(why) = super::lacks(patch) {
+        return Err(format!("{}: {why}", patch.name));
+    }
     let image = modules::relink(patch)?;
     let mut change = Difference { patch, image: &image, code: Vec::new(), targets: Vec::new() };
     for list in object.relocations() {

@@ -271,7 +271,8 @@ def main():
     if name == module.replace("-", "_"):
         sys.exit(f"patch: {out}: the patch would be called as the module that it is for (write OUT={name}_fix.ko)")
     cc = shlex.split(os.environ["CC"]) + shlex.split(os.environ["CFLAGS"])
-    apart = ["-DMODULE", "-ffunction-sections", "-fdata-sections", f'-DKBUILD_MODNAME="{module}"']
+    # A table of jumps leads into its function, which may be left out.
+    apart = ["-DMODULE", "-fno-jump-tables", "-ffunction-sections", "-fdata-sections", f'-DKBUILD_MODNAME="{module}"']
     with tempfile.TemporaryDirectory() as work:
         at = lambda file: os.path.join(work, file)
         here = lambda path: ["-I", os.path.dirname(os.path.abspath(path))]

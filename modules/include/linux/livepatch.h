@@ -19,6 +19,7 @@
 #define _LINUX_LIVEPATCH_H
 
 #include <linux/gfp.h>
+#include <linux/jiffies.h>
 #include <linux/kobject.h>
 #include <linux/list.h>
 #include <linux/module.h>

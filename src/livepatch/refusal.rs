@@ -52,6 +52,8 @@ pub enum Refusal {
     },
     /// The function's call site stands behind its prologue.
     LateSite(FuncName),
+    /// It runs while code is traced or changed.
+    InThePath(FuncName),
     /// Two entries of the patch mean the same function.
     Twice(FuncName),
     /// The replacement is the function itself: it would be entered for ever.
@@ -128,6 +130,11 @@ impl fmt::Display for Refusal {
                 f,
                 "{function}: its call site stands behind the prologue, too late to redirect; \
                  build it with -mprofile-kernel"
+            ),
+            Self::InThePath(function) => write!(
+                f,
+                "{function}: runs while code is traced or changed, by what a patch relies on \
+                 (replace what calls it)"
             ),
             Self::Twice(function) => {
                 write!(f, "{function}: replaced twice by the same patch (leave one out)")

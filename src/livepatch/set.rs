@@ -659,6 +659,15 @@ fn name_of(object: &ObjectDesc, func: &FuncDesc) -> FuncName {
     FuncName { module: object.module.clone(), name: func.old_name.to_owned() }
 }
 
+/// True for functions of the kernel by which it traces and changes code: in ticks, in
+/// traps, with locks held that a replacement might want.
+fn is_in_the_path(name: &str) -> bool {
+    let path = name.trim_start_matches('<').strip_prefix("tocsin::").unwrap_or_default();
+    ["machine::", "patch::", "livepatch::", "kernel::livepatch::", "kernel::unwind::"]
+        .iter()
+        .any(|part| path.starts_with(part))
+}
+
 /// Finds the function that is meant, and its site.
 #[cfg_attr(target_os = "none", optimize(size))]
 fn resolve(object: &ObjectDesc, func: &FuncDesc, world: &impl World) -> Result<Target, Refusal> {
@@ -688,6 +697,9 @@ fn resolve(object: &ObjectDesc, func: &FuncDesc, world: &impl World) -> Result<T
     };
     if site.late {
         return Err(Refusal::LateSite(name));
+    }
+    if module.is_none() && is_in_the_path(&name.name) {
+        return Err(Refusal::InThePath(name));
     }
     Ok(Target { name, entry, site: site.at })
 }

@@ -9,10 +9,11 @@ struct System {
 }
 
 /// Module, name, entry, whether its site is early, late or missing.
-const FUNCTIONS: [(Option<&str>, &str, u64, Option<bool>); 7] = [
+const FUNCTIONS: [(Option<&str>, &str, u64, Option<bool>); 8] = [
     (None, "printk", 0x100, Some(false)),
     (Some("demo"), "answer", 0x1000, Some(false)),
     (Some("demo"), "late", 0x1100, Some(true)),
+    (None, "<tocsin::machine::text::Engine>::parts", 0x5100, Some(false)),
     (Some("demo"), "notrace", 0x1200, None),
     (Some("demo"), "twin", 0x1300, Some(false)),
     (Some("demo"), "twin", 0x1400, Some(false)),
@@ -175,6 +176,11 @@ fn functions_that_cannot_be_patched_are_refused_with_the_reason() {
         refusal("crc7", &[("crc7_be", 0x9000, 0)]),
         "crc7:crc7_be: no call site: the module was built without -mprofile-kernel or patchable \
          entries"
+    );
+    assert_eq!(
+        refusal("", &[("<tocsin::machine::text::Engine>::parts", 0x9000, 0)]),
+        "kernel:<tocsin::machine::text::Engine>::parts: runs while code is traced or changed, by \
+         what a patch relies on (replace what calls it)"
     );
     assert_eq!(
         refusal("demo", &[("late", 0x9000, 0)]),

@@ -444,7 +444,6 @@ hook_many_next:
         cmpdi   %r8, 0
         bne     hook_many_probe
 
-
 hook_many_tracer:
         ld      %r9, -40(%r1)
         lwz     %r10, {TOOL_FLAGS}(%r9)

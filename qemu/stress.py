@@ -318,7 +318,8 @@ class Script:
             pick.shuffle(off)
             words = pick.choice([on + off, [*on, off[0], off[0].replace("dis", "en"), *off]])
             tool = pick.choice([None, ("trace on mix_*", "trace off"), ("trace graph", "trace off"),
-                                ("trace probe :mix mix:mix_inner", "trace unprobe mix")])
+                                ("trace probe :mix mix:mix_inner",
+                                 "trace clear; trace unprobe mix")])  # or all become text
             if tool:
                 middle = len(words) // 2
                 words.insert(pick.randint(middle, len(words)), tool[1])

@@ -242,10 +242,10 @@ fn enable(id: PatchId, name: &str) -> Result<Option<String>, Failure> {
 #[optimize(size)]
 fn refused(refusal: &Refusal) -> String {
     match (refusal, transition::open()) {
-        (Refusal::Busy, Some((other, _))) => format!(
-            "{other} is in transition (livepatch transition says why; livepatch force {other} \
-             ends it)"
-        ),
+        (Refusal::Busy, Some((other, _))) => {
+            let late = transition::blocker().map(|line| format!(", {line}")).unwrap_or_default();
+            format!("{other} is in transition{late} (livepatch force {other} ends it)")
+        }
         _ => refusal.to_string(),
     }
 }

@@ -1,8 +1,9 @@
 //! The kernel's own functions as call sites.
 //!
 //! `tools/rustc-patchable` has put a nop at the local entry of each of our Rust
-//! functions; where functions begin, the packed symbols tell. A site's stub is its own, like that of a patchable function of a module; but the
-//! hook is near, so no profiling stub stands in between:
+//! functions; where functions begin, the packed symbols tell. A site's stub is its own,
+//! like that of a patchable function of a module; but the hook is near, so no profiling
+//! stub stands in between:
 //!
 //! ```text
 //!   function:  addis/addi r2,r12     (left out where r2 is not used)

@@ -5,6 +5,10 @@
 //! its ticks come some hundred times as often: code that is seldom out of what a live
 //! patch changes would else keep a transition waiting for seconds.
 //!
+//! Each CPU has a place of its own in the period: no two look for the same locks at one
+//! time, and where CPUs share an emulator's thread, which hands it on at each tick, each
+//! has a like part of it.
+//!
 //! A tick counts, and looks whether the call that it interrupted has to end: its
 //! time is up, or somebody asked for it. It takes no lock: the code that it
 //! interrupted may hold any.
@@ -39,9 +43,13 @@ pub fn timebase_hz() -> u64 {
     PERIOD.load(Ordering::Relaxed) * HZ
 }
 
-/// Sets this CPU's decrementer going.
+/// Sets this CPU's decrementer going, to its place in the period: a half for CPU 1,
+/// quarters for 2 and 3, and so on.
 pub fn start() {
-    spr::set_decrementer(PERIOD.load(Ordering::Relaxed) as u32);
+    let period = period();
+    let place = (u64::from(super::paca::cpu_number().reverse_bits()) * period) >> 16;
+    let since = (spr::timebase() + period - place) % period;
+    spr::set_decrementer((period - since) as u32);
 }
 
 /// As [`start`], for a tick that comes soon: after 20 to 40 microseconds, never the

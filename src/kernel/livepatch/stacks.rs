@@ -1,7 +1,7 @@
 //! Is a function in use? Each CPU looks at its own stack.
 //!
 //! ```text
-//!  nip LR 16(r1) r0 r3-r11   what runs, and whom it returns to before there is a frame,
+//!  nip LR 16(r1) r0 r3-r12   what runs, and whom it returns to before there is a frame,
 //!                         or when there is none any more
 //!  frames                 through traps, the graph tracer's and redirected returns
 //!  shadow, graph entries  every one is a return that is to come
@@ -71,7 +71,7 @@ impl Question {
         // return address in 16(r1) or in a register: `mflr r0; bl _savegpr0_N`, `mflr r11`
         // in assembly. What is there of old stands in the way for a while at most.
         let slot = (!registers.is_empty()).then(|| memory::read_u64(r1.offset(16))).flatten();
-        let volatile = registers.iter().take(12).copied();
+        let volatile = registers.iter().take(13).copied(); // r1 and r2 are no code's
         for to in volatile.chain(slot).map(Vaddr).filter(|to| to.is_aligned(4)) {
             if self.code.iter().any(|(start, end)| to > *start && to <= *end) {
                 see(to);

@@ -185,6 +185,11 @@ fn blockers(kind: Kind) -> Vec<String> {
     late.map(line).collect()
 }
 
+/// The first of those who keep the transition that is under way from its end.
+pub fn blocker() -> Option<String> {
+    blockers(Kind::Change).into_iter().next()
+}
+
 /// Goes on with a transition if there is one: finishes it if every CPU has changed
 /// over. With `patience`, waits for that. What a callback's fault was.
 #[optimize(size)]

@@ -139,10 +139,7 @@ fn enable_from_module(at: Vaddr) -> Result<(), String> {
         objects: read
             .objects
             .iter()
-            .map(|object| ObjectDesc {
-                module: object.name.clone(),
-                funcs: object.funcs.clone(),
-            })
+            .map(|object| ObjectDesc { module: object.name.clone(), funcs: object.funcs.clone() })
             .collect(),
     };
     let id = PATCHES.lock().register(desc).map_err(|refusal| refusal.to_string())?;

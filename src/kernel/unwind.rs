@@ -92,13 +92,7 @@ pub fn walk_whole(nip: Vaddr, lr: Vaddr, r1: Vaddr, visit: &mut dyn FnMut(Frame)
     follow(usize::MAX, nip, lr, r1, visit)
 }
 
-fn follow(
-    mut left: usize,
-    nip: Vaddr,
-    lr: Vaddr,
-    r1: Vaddr,
-    visit: &mut dyn FnMut(Frame),
-) -> End {
+fn follow(mut left: usize, nip: Vaddr, lr: Vaddr, r1: Vaddr, visit: &mut dyn FnMut(Frame)) -> End {
     let mut visit = |frame| {
         left = left.saturating_sub(1);
         visit(frame);

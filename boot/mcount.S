@@ -86,7 +86,8 @@
  *
  *   In        r12     the ring's first record
  *             ctr     address behind the call in the site or stub
- *             parent  register with the address that the function returns to
+ *             parent  register with the address that the function returns to: if that
+ *                     is shadow_return, the record names whom it goes on to
  *   Clobbers  r9 r10 r11 r12 cr0
  */
         .macro  RECORD parent, full
@@ -96,6 +97,17 @@
         mfctr   %r10
         std     %r10, {RECORD_IP}(%r12)
         std     \parent, {RECORD_PARENT}(%r12)
+        ld      %r10, {SHADOW_RETURN}(%r13)
+        cmpd    %r10, \parent
+        bne+    .Ldirect\@
+        ld      %r11, {SHADOW_SP}(%r13)
+.Lshadowed\@:                           /* an entry may lead to the one below it */
+        ld      %r10, {SHADOW_LR}-{SHADOW_ENTRY}(%r11)
+        addi    %r11, %r11, -{SHADOW_ENTRY}
+        cmpd    %r10, \parent
+        beq-    .Lshadowed\@
+        std     %r10, {RECORD_PARENT}(%r12)
+.Ldirect\@:
         lwsync
         std     %r9, {RECORD_SEQ}(%r12)
         .endm

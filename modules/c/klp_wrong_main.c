@@ -10,7 +10,7 @@
 
 static char *wrong = "";
 module_param(wrong, charp, 0444);
-MODULE_PARM_DESC(wrong, "the mistake: twin, itself, object, name, nothing, null or mod");
+MODULE_PARM_DESC(wrong, "the mistake: twin, itself, inside, object, name, nothing, null or mod");
 
 static ulong sympos;
 module_param(sympos, ulong, 0444);
@@ -67,6 +67,8 @@ static int __init wrong_init(void)
 	}
 	if (!strcmp(wrong, "itself"))
 		funcs[0].new_func = wrong_old;
+	if (!strcmp(wrong, "inside"))
+		funcs[0].new_func = (char *)wrong_new + 4;
 	if (!strcmp(wrong, "object"))
 		objs[1] = objs[0];
 	if (!strcmp(wrong, "name"))

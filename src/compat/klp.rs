@@ -35,6 +35,7 @@ use core::fmt;
 
 use super::{Memory, read_str};
 use crate::addr::Vaddr;
+use crate::livepatch::desc::FuncDesc;
 
 /// Size of `struct klp_func`, the stride of its arrays.
 pub const FUNC_SIZE: usize = 152;
@@ -64,6 +65,9 @@ pub const MAX_OBJECTS: usize = 256;
 pub const MAX_FUNCS: usize = 4096;
 /// Longest symbol name: `KSYM_NAME_LEN` is 512 with the NUL.
 pub const MAX_SYMBOL_NAME: usize = 511;
+/// The kernel where a module's name stands: as `.klp.sym.vmlinux.*` calls it, and as
+/// filters do. Linux would wait for a module of that name for ever.
+pub const KERNEL: [&str; 2] = ["vmlinux", "tocsin"];
 /// Longest module name: `MODULE_NAME_LEN` is 56 with the NUL.
 pub const MAX_MODULE_NAME: usize = 55;
 
@@ -83,7 +87,7 @@ pub struct PatchDesc {
 /// The patched functions of one module, or of the kernel.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ObjectDesc {
-    /// The module's name; `None` for the kernel.
+    /// The module's name; `None` for the kernel, which may be called [`KERNEL`] too.
     pub name: Option<String>,
     /// What to call before and after.
     pub callbacks: Callbacks,
@@ -105,17 +109,6 @@ pub struct Callbacks {
     pub pre_unpatch: Option<Vaddr>,
     /// After unpatching.
     pub post_unpatch: Option<Vaddr>,
-}
-
-/// One function to be replaced.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct FuncDesc {
-    /// Name of the function to replace.
-    pub old_name: String,
-    /// Global entry of the replacement.
-    pub new_func: Vaddr,
-    /// Which of several functions of this name, from 1; 0 if there is only one.
-    pub sympos: u64,
 }
 
 /// Which field of a patch is meant.
@@ -287,6 +280,7 @@ impl Reader<'_> {
             Some(name) => Some(self.name("name", name, MAX_MODULE_NAME)?),
             None => None,
         };
+        let name = name.filter(|name| !KERNEL.contains(&name.as_str()));
         let callback = |field, offset| match quad(&object, offset) {
             0 => Ok(None),
             code => self.pointer(field, code, 4).map(Some),
@@ -330,7 +324,8 @@ impl Reader<'_> {
         Ok(Some(FuncDesc {
             old_name: self.name("old_name", old_name, MAX_SYMBOL_NAME)?,
             new_func: self.pointer("new_func", new_func, 4)?,
-            sympos,
+            // There are not as many of one name.
+            sympos: u32::try_from(sympos).unwrap_or(u32::MAX),
         }))
     }
 

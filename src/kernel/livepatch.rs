@@ -33,7 +33,7 @@ use super::{own, symbols, tracing};
 use crate::addr::Vaddr;
 use crate::compat::klp;
 use crate::kprintln;
-use crate::livepatch::desc::{FuncDesc, ObjectDesc, PatchDesc, Site, World};
+use crate::livepatch::desc::{Code, ObjectDesc, PatchDesc, Site, World};
 use crate::livepatch::refusal::Refusal;
 use crate::livepatch::set::{LivePatches, Missing, PatchId, PlanStep};
 use crate::loader::modinfo::Modinfo;
@@ -56,8 +56,9 @@ pub use islands::{is_redirect_stub, islands};
 pub use transition::{init, is_changing, nobody_in, nobody_in_hooks, settle};
 
 static PATCHES: Mutex<LivePatches> = Mutex::new(LivePatches::new());
-/// Why the last `klp_enable_patch` refused: for the command that led to it.
-static REFUSED: Mutex<Option<String>> = Mutex::new(None);
+/// Why the last `klp_enable_patch` refused, while a command runs an init function that may
+/// lead to it, and will ask.
+static REFUSED: Mutex<Option<Option<String>>> = Mutex::new(None);
 /// The patch whose callback faulted in `klp_enable_patch`, and the cause.
 static OOPS: Mutex<Option<(String, String)>> = Mutex::new(None);
 
@@ -83,8 +84,16 @@ impl World for Loaded {
         Some(Site { at: row.at, late: row.kind == SiteKind::Late })
     }
 
-    fn is_code_of(&self, patch: &str, at: Vaddr) -> bool {
-        modules::find(patch).is_some_and(|module| module.is_code(at))
+    #[optimize(size)]
+    fn code_at(&self, patch: &str, at: Vaddr) -> Code {
+        let Some(module) = modules::find(patch).filter(|module| module.is_code(at)) else {
+            return Code::None;
+        };
+        match module.function_at(at) {
+            // Of assembly that has no size nobody knows how far it goes.
+            Some((name, entry, size)) if entry != at && size != 0 => Code::Inside(name.into()),
+            _ => Code::Entry,
+        }
     }
 
     fn has_sites(&self, module: Option<&str>) -> bool {
@@ -100,7 +109,10 @@ pub extern "C" fn klp_enable_patch(patch: u64) -> i32 {
     match enable_from_module(Vaddr(patch)) {
         Ok(()) => 0,
         Err(reason) => {
-            *REFUSED.lock() = Some(reason);
+            match &mut *REFUSED.lock() {
+                Some(kept) => *kept = Some(reason),
+                None => kprintln!("klp_enable_patch: live patch refused: {reason}"),
+            }
             -22 // EINVAL
         }
     }
@@ -127,18 +139,7 @@ fn enable_from_module(at: Vaddr) -> Result<(), String> {
         objects: read
             .objects
             .iter()
-            .map(|object| ObjectDesc {
-                module: object.name.clone(),
-                funcs: object
-                    .funcs
-                    .iter()
-                    .map(|func| FuncDesc {
-                        old_name: func.old_name.clone(),
-                        new_func: func.new_func,
-                        sympos: u32::try_from(func.sympos).unwrap_or(u32::MAX),
-                    })
-                    .collect(),
-            })
+            .map(|object| ObjectDesc { module: object.name.clone(), funcs: object.funcs.clone() })
             .collect(),
     };
     let id = PATCHES.lock().register(desc).map_err(|refusal| refusal.to_string())?;
@@ -309,8 +310,10 @@ fn shown(step: &PlanStep) -> Option<(String, String)> {
 pub fn enable_command(word: &str) -> Result<(), Failure> {
     let loaded = modules::find(word);
     let Some(module) = loaded else {
-        REFUSED.lock().take();
-        return match modules::insmod(word, Default::default(), &[]) {
+        listen();
+        let done = modules::insmod(word, Default::default(), &[]);
+        let why = take_refusal();
+        return match done {
             Ok(module) if PATCHES.lock().find(&module.name).is_some() => Ok(()),
             Ok(module) => {
                 let name = module.name.clone();
@@ -318,11 +321,11 @@ pub fn enable_command(word: &str) -> Result<(), Failure> {
                 if let Err(Failure::Oops(cause)) = modules::rmmod(&name) {
                     return Err(Failure::Oops(cause));
                 }
-                Err(format!("{word}: not a live patch: its init did not call klp_enable_patch")
-                    .into())
+                let why = why.as_deref();
+                let why = why.unwrap_or("not a live patch: its init did not call klp_enable_patch");
+                Err(format!("{word}: {why}").into())
             }
             Err(Failure::Refused(reason)) => {
-                let why = REFUSED.lock().take();
                 Err(why.map_or(reason, |why| format!("{word}: {why}")).into())
             }
             Err(oops) => Err(oops),
@@ -369,9 +372,18 @@ pub fn is_patch(name: &str) -> bool {
     PATCHES.lock().find(name).is_some()
 }
 
-/// Why the last `klp_enable_patch` refused, once.
+/// Keeps for [`take_refusal`] why a `klp_enable_patch` refuses; else it is printed at once.
+#[optimize(size)]
+#[inline(never)]
+pub fn listen() {
+    *REFUSED.lock() = Some(None);
+}
+
+/// Why the last `klp_enable_patch` since [`listen`] refused, once.
+#[optimize(size)]
+#[inline(never)]
 pub fn take_refusal() -> Option<String> {
-    REFUSED.lock().take()
+    REFUSED.lock().take().flatten()
 }
 
 /// What the function with this global entry is replaced with now.

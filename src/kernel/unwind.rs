@@ -25,7 +25,7 @@ use crate::addr::Vaddr;
 use crate::machine::trap::TrapFrame;
 use crate::machine::{call, hooks, memory, paca, step, trap};
 
-/// Most frames that a walk follows.
+/// Most frames that a walk for people follows.
 const MAX_FRAMES: usize = 64;
 
 /// Most trap frames that a walk passes.
@@ -53,15 +53,14 @@ fn stands_for_entry(at: Vaddr) -> bool {
 /// many calls have that LR, and theirs is to come if r1 is as it was when the innermost
 /// of them began.
 fn waits_at_entry(lr: Vaddr, r1: Vaddr) -> bool {
-    if hooks::is_graph_return(lr) {
-        let at_or_above = |entry: &paca::GraphEntry| entry.r1 >= r1.0;
-        return paca::graph_entries().find(at_or_above).is_some_and(|entry| entry.r1 == r1.0);
-    }
-    if lr == hooks::probe_return_address() {
-        let at_or_above = |entry: &paca::ProbeEntry| entry.r1 >= r1.0;
-        return paca::probe_entries().find(at_or_above).is_some_and(|entry| entry.r1 == r1.0);
-    }
-    paca::shadow_entries().next().is_some_and(|entry| entry.r1 == r1.0)
+    let mut calls = if hooks::is_graph_return(lr) {
+        paca::graph_entries()
+    } else if lr == hooks::probe_return_address() {
+        paca::probe_entries()
+    } else {
+        return paca::shadow_entries().next().is_some_and(|entry| entry.r1 == r1.0);
+    };
+    calls.find(|entry| entry.r1 >= r1.0).is_some_and(|entry| entry.r1 == r1.0)
 }
 
 /// How a walk ended.
@@ -69,7 +68,7 @@ fn waits_at_entry(lr: Vaddr, r1: Vaddr) -> bool {
 pub enum End {
     /// At the call that the kernel made, or where the CPU started.
     Whole,
-    /// After [`MAX_FRAMES`].
+    /// After [`MAX_FRAMES`], or behind [`MAX_TRAPS`].
     Long,
     /// What lies at this address is no frame: the stack is damaged there.
     Broken(Vaddr),
@@ -82,9 +81,18 @@ pub fn back_trace(nip: Vaddr, lr: Vaddr, r1: Vaddr) -> Vec<Frame> {
     frames
 }
 
-/// Hands each frame of the code that stands at `nip` to `visit`, innermost first.
+/// Hands each frame of the code that stands at `nip` to `visit`, innermost first: the
+/// first [`MAX_FRAMES`].
 pub fn walk(nip: Vaddr, lr: Vaddr, r1: Vaddr, visit: &mut dyn FnMut(Frame)) -> End {
-    let mut left = MAX_FRAMES;
+    follow(MAX_FRAMES, nip, lr, r1, visit)
+}
+
+/// As [`walk`], however many there are: a stack has room for two thousand.
+pub fn walk_whole(nip: Vaddr, lr: Vaddr, r1: Vaddr, visit: &mut dyn FnMut(Frame)) -> End {
+    follow(usize::MAX, nip, lr, r1, visit)
+}
+
+fn follow(mut left: usize, nip: Vaddr, lr: Vaddr, r1: Vaddr, visit: &mut dyn FnMut(Frame)) -> End {
     let mut visit = |frame| {
         left = left.saturating_sub(1);
         visit(frame);
@@ -97,23 +105,22 @@ pub fn walk(nip: Vaddr, lr: Vaddr, r1: Vaddr, visit: &mut dyn FnMut(Frame)) -> E
     let mut real = |mut at: Vaddr, r1: Vaddr| {
         let shadowed = stands_for_entry(at);
         loop {
-            if hooks::is_graph_return(at) {
-                // By its frame: what reports a fault is on this stack, too.
-                let mut rest = graph.clone();
-                let Some(entry) = rest.find(|entry| entry.r1 == r1.0) else { break };
-                graph = rest;
-                at = Vaddr(entry.lr);
+            let calls = if hooks::is_graph_return(at) {
+                &mut graph
             } else if at == hooks::probe_return_address() {
-                let mut rest = probes.clone();
-                let Some(entry) = rest.find(|entry| entry.r1 == r1.0) else { break };
-                probes = rest;
-                at = Vaddr(entry.lr);
+                &mut probes
             } else if stands_for_entry(at) {
                 let Some(entry) = shadow.next() else { break };
                 at = Vaddr(entry.lr);
+                continue;
             } else {
                 break;
-            }
+            };
+            // By its frame: what reports a fault is on this stack, too.
+            let mut rest = calls.clone();
+            let Some(entry) = rest.find(|entry| entry.r1 == r1.0) else { break };
+            *calls = rest;
+            at = Vaddr(entry.lr);
         }
         (at, shadowed)
     };

@@ -65,6 +65,30 @@ pub struct Site {
     pub late: bool,
 }
 
+/// What an address is that a call shall lead to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Code {
+    /// No code of the module.
+    None,
+    /// Where a function begins, or code that no function claims.
+    Entry,
+    /// In the middle of this function.
+    Inside(String),
+}
+
+/// The function whose part has this name, where the compiler puts in another section what
+/// is seldom run of a function: `f` for `f.cold`, or older compilers' `f.cold.3`.
+///
+/// Jumps lead there and back. `f.part.0`, `f.isra.0`, `f.constprop.0` are functions of
+/// their own: who is called there returns.
+#[must_use]
+#[cfg_attr(target_os = "none", optimize(size))]
+pub fn part_of(name: &str) -> Option<&str> {
+    let whole = name.trim_end_matches(|last: char| last.is_ascii_digit());
+    let name = whole.strip_suffix('.').unwrap_or(name);
+    name.strip_suffix(".cold")
+}
+
 /// What is loaded.
 pub trait World {
     /// Whether `module` is loaded and not on its way out.
@@ -76,9 +100,26 @@ pub trait World {
     /// The call site of the function whose global entry is `entry`.
     fn site_of(&self, entry: Vaddr) -> Option<Site>;
 
-    /// Whether a function may begin at `at`: code of the module `patch`.
-    fn is_code_of(&self, patch: &str, at: Vaddr) -> bool;
+    /// What of the module `patch` lies at `at`.
+    fn code_at(&self, patch: &str, at: Vaddr) -> Code;
 
     /// Whether the object has any call sites.
     fn has_sites(&self, module: Option<&str>) -> bool;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Names as gcc 8 and gcc 12 give them.
+    #[test]
+    fn the_cold_part_of_a_function_is_told_from_functions_of_their_own() {
+        let parts = [("f.cold", "f"), ("f.cold.3", "f"), ("f.part.0.cold", "f.part.0")];
+        for (name, of) in parts {
+            assert_eq!(part_of(name), Some(of), "{name}");
+        }
+        for name in ["f", "cold", "f.part.0", "f.isra.0", "f.constprop.1", "f.cold.a", "f.colder"] {
+            assert_eq!(part_of(name), None, "{name}");
+        }
+    }
 }

@@ -58,12 +58,14 @@ pub enum Refusal {
     Twice(FuncName),
     /// The replacement is the function itself: it would be entered for ever.
     ReplacesItself(FuncName),
-    /// The replacement is no code of the patch module.
+    /// The replacement is no function of the patch module.
     NotItsCode {
         /// The function.
         function: FuncName,
-        /// The patch.
-        patch: String,
+        /// The patch; the function in whose middle it is.
+        of: String,
+        /// It is in the middle of one.
+        inside: bool,
         /// The replacement's address.
         at: Vaddr,
     },
@@ -100,6 +102,11 @@ impl fmt::Display for Refusal {
             Self::NotEnabled => f.write_str("not enabled: there is nothing to disable"),
             Self::Enabled => f.write_str("still enabled: disable it first"),
             Self::ModuleNotLoaded(module) => write!(f, "module {module} is not loaded"),
+            Self::UnknownFunction(function @ FuncName { module: None, .. }) => write!(
+                f,
+                "{function}: no such function (misspelt, inlined, or Linux's: sites tocsin:* has \
+                 the kernel's)"
+            ),
             Self::UnknownFunction(function) => write!(
                 f,
                 "{function}: no such function (misspelt, or inlined: see available_filter_functions)"
@@ -121,10 +128,15 @@ impl fmt::Display for Refusal {
                 "{function}: no call site: the module was built without -mprofile-kernel or \
                  patchable entries"
             ),
-            Self::NotItsCode { function, patch, at } => write!(
+            Self::NotItsCode { function, of, inside: false, at } => write!(
                 f,
-                "{function}: its replacement {at} is no code of {patch} \
+                "{function}: its replacement {at} is no code of {of} \
                  (set new_func to one of its functions)"
+            ),
+            Self::NotItsCode { function, of, inside: true, at } => write!(
+                f,
+                "{function}: its replacement {at} is in the middle of {of} \
+                 (set new_func to {of} itself)"
             ),
             Self::LateSite(function) => write!(
                 f,

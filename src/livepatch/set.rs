@@ -28,7 +28,7 @@ use alloc::borrow::ToOwned;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use super::desc::{FuncDesc, FuncName, ObjectDesc, PatchDesc, World};
+use super::desc::{Code, FuncDesc, FuncName, ObjectDesc, PatchDesc, World};
 use super::refusal::{Fault, Refusal};
 use crate::addr::Vaddr;
 
@@ -409,10 +409,14 @@ impl LivePatches {
         }
         for object in &patch.desc.objects {
             for func in &object.funcs {
-                if !world.is_code_of(&patch.desc.name, func.new_func) {
-                    let (function, patch) = (name_of(object, func), patch.desc.name.clone());
-                    return Err(Refusal::NotItsCode { function, patch, at: func.new_func });
-                }
+                let at = func.new_func;
+                let (of, inside) = match world.code_at(&patch.desc.name, at) {
+                    Code::Entry => continue,
+                    Code::Inside(of) => (of, true),
+                    Code::None => (patch.desc.name.clone(), false),
+                };
+                let function = name_of(object, func);
+                return Err(Refusal::NotItsCode { function, of, inside, at });
             }
             match &object.module {
                 Some(module) if !world.is_loaded(module) => match missing {

@@ -99,6 +99,7 @@ global_asm!(
     GRAPH_R1 = const offset_of!(GraphEntry, r1),
     GRAPH_IP = const offset_of!(GraphEntry, ip),
     GRAPH_TIME = const offset_of!(GraphEntry, time),
+    SHADOW_RETURN = const offset_of!(Paca, shadow_return),
     SHADOW_SP = const offset_of!(Paca, shadow_sp),
     SHADOW_LIMIT = const offset_of!(Paca, shadow_limit),
     SHADOW_ENTRY = const size_of::<ShadowEntry>(),

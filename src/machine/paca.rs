@@ -605,20 +605,8 @@ pub fn texts_of(paca: Vaddr) -> (&'static AtomicU64, &'static AtomicU64) {
 }
 
 /// The returns that probes wait for on this CPU, innermost first.
-pub fn probe_entries() -> impl Iterator<Item = ProbeEntry> + Clone {
-    let base = read!(probe_base);
-    let used = read!(probe_sp).saturating_sub(base) as usize;
-    let depth = (used / size_of::<ProbeEntry>()).min(PROBE_ENTRIES);
-    (0..depth).rev().map_while(move |index| {
-        let entry = Vaddr(base).offset((index * size_of::<ProbeEntry>()) as i64);
-        let field = |offset: usize| memory::read_u64(entry.offset(offset as i64));
-        Some(ProbeEntry {
-            lr: field(offset_of!(ProbeEntry, lr))?,
-            r1: field(offset_of!(ProbeEntry, r1))? & !PROBE_TAKEN,
-            block: field(offset_of!(ProbeEntry, block))?,
-            ip: field(offset_of!(ProbeEntry, ip))?,
-        })
-    })
+pub fn probe_entries() -> Calls {
+    Calls::between(read!(probe_base), read!(probe_sp), offset_of!(ProbeEntry, r1))
 }
 
 /// How deep the stack of probes is, to go back to with [`rewind_probes`].
@@ -743,33 +731,56 @@ pub fn fields() -> [(&'static str, usize, u64); 29] {
     ]
 }
 
-/// The entries of a stack of calls, innermost first: those between `base` and `next`,
-/// or the lowest `most` of them. `read` makes one out of its fields, by their offsets.
-fn entries<E>(
+/// A call whose return passes through the kernel, as the stacks of such calls say.
+#[derive(Clone, Copy)]
+pub struct Call {
+    /// Where it returns to.
+    pub lr: u64,
+    /// r1 of the caller: names the frame for the unwinder.
+    pub r1: u64,
+}
+
+/// The calls on a stack of such, innermost first.
+#[derive(Clone)]
+pub struct Calls {
     base: u64,
-    next: u64,
-    most: usize,
-    read: fn(&dyn Fn(usize) -> Option<u64>) -> Option<E>,
-) -> impl Iterator<Item = E> + Clone {
-    let used = next.saturating_sub(base) as usize;
-    let depth = (used / size_of::<E>()).min(most);
-    // Read so that no address faults: whoever is reported may have spoiled the PACA.
-    (0..depth).rev().map_while(move |index| {
-        let entry = Vaddr(base).offset((index * size_of::<E>()) as i64);
-        read(&|offset| memory::read_u64(entry.offset(offset as i64)))
-    })
+    left: usize,
+    r1: usize,
+}
+
+const CALL_BYTES: usize = size_of::<ShadowEntry>();
+const _: () = assert!(size_of::<GraphEntry>() == CALL_BYTES && GRAPH_ENTRIES == SHADOW_ENTRIES);
+const _: () = assert!(size_of::<ProbeEntry>() == CALL_BYTES && PROBE_ENTRIES == SHADOW_ENTRIES);
+const _: () = assert!(offset_of!(ShadowEntry, lr) == 0);
+const _: () = assert!(offset_of!(GraphEntry, lr) == 0 && offset_of!(ProbeEntry, lr) == 0);
+
+impl Calls {
+    /// Those between `base` and `next`, or the lowest of them if there is no room for so
+    /// many; in each, r1 is at `r1`.
+    fn between(base: u64, next: u64, r1: usize) -> Self {
+        let used = next.saturating_sub(base) as usize;
+        Self { base, left: (used / CALL_BYTES).min(SHADOW_ENTRIES), r1 }
+    }
+}
+
+impl Iterator for Calls {
+    type Item = Call;
+
+    /// Read so that no address faults: whoever is reported may have spoiled the PACA.
+    #[optimize(size)]
+    #[inline(never)]
+    fn next(&mut self) -> Option<Call> {
+        self.left = self.left.checked_sub(1)?;
+        let entry = Vaddr(self.base).offset((self.left * CALL_BYTES) as i64);
+        let r1 = memory::read_u64(entry.offset(self.r1 as i64))?;
+        // Only a probe's entry has that bit.
+        Some(Call { lr: memory::read_u64(entry)?, r1: r1 & !PROBE_TAKEN })
+    }
 }
 
 /// The calls on this CPU's shadow stack, innermost first.
-pub fn shadow_entries() -> impl Iterator<Item = ShadowEntry> {
-    entries(read!(shadow_base), read!(shadow_sp), SHADOW_ENTRIES, |field| {
-        Some(ShadowEntry {
-            lr: field(offset_of!(ShadowEntry, lr))?,
-            toc: field(offset_of!(ShadowEntry, toc))?,
-            r1: field(offset_of!(ShadowEntry, r1))?,
-            spare: 0,
-        })
-    })
+pub fn shadow_entries() -> Calls {
+    Calls::between(read!(shadow_base), read!(shadow_sp), offset_of!(ShadowEntry, r1))
 }
 
 /// Adds a call to this CPU's shadow stack; false if it is full. Only where nobody
@@ -787,7 +798,7 @@ pub fn push_shadow(entry: ShadowEntry) -> bool {
 }
 
 /// Takes the innermost call off this CPU's shadow stack.
-pub fn pop_shadow() -> Option<ShadowEntry> {
+pub fn pop_shadow() -> Option<Call> {
     let entry = shadow_entries().next()?;
     write!(shadow_sp, read!(shadow_sp) - size_of::<ShadowEntry>() as u64);
     Some(entry)
@@ -838,15 +849,8 @@ pub fn graph_missed_of(paca: Vaddr) -> u64 {
 }
 
 /// The calls on this CPU's graph stack, innermost first.
-pub fn graph_entries() -> impl Iterator<Item = GraphEntry> + Clone {
-    entries(read!(graph_base), read!(graph_sp), GRAPH_ENTRIES, |field| {
-        Some(GraphEntry {
-            lr: field(offset_of!(GraphEntry, lr))?,
-            r1: field(offset_of!(GraphEntry, r1))?,
-            ip: field(offset_of!(GraphEntry, ip))?,
-            time: field(offset_of!(GraphEntry, time))?,
-        })
-    })
+pub fn graph_entries() -> Calls {
+    Calls::between(read!(graph_base), read!(graph_sp), offset_of!(GraphEntry, r1))
 }
 
 /// How deep the graph stack is, to go back to with [`rewind_graph`]. Both are part

@@ -13,9 +13,12 @@ what they use of the rest is borrowed from the running module, by name
     b.c -> b.o /                              |
     b.c -> b.s ------------------------------/-> p.o, p.klp.c -> OUT
 
+A constant that differs comes along, and the functions that use it are replaced.
+
 What cannot be patched is said and why, with status 1, and nothing is made:
 functions without call site, or with other arguments or another result than before,
-variables whose size or first value differs, changed init functions.
+variables whose size or first value differs, constants that others keep, changed init
+functions.
 
 From the environment: CC, CFLAGS (Makefile's), LINK (link.sh and its first argument).
 """
@@ -67,10 +70,17 @@ class Object:
         """Name to symbol, of functions (2) or variables (1)."""
         return {s[0]: s for s in self.symbols if s[1] & 15 == kind and 0 < s[3] < 0xFF00}
 
-    def target(self, number, addend):
-        """What a relocation means, in words that do not depend on the file."""
+    def is_constant(self, section):
+        """Whether nobody writes what is in a section, once it is linked."""
+        name, fields, _ = self.sections[section]
+        return fields[2] & 7 == 2 or name.startswith(".data.rel.ro")  # SHF_ALLOC alone
+
+    def target(self, number, addend, within=()):
+        """What a relocation means, in words that do not depend on the file; of a constant,
+        what is in it. `within`: sections that it is in the middle of."""
         name, info, _, section, value, _ = self.symbols[number]
-        if info & 15 != 3:
+        whole = 0 < section < 0xFF00 and self.is_constant(section) and section not in within
+        if info & 15 != 3 and not whole:
             return (plain(name), addend)
         home, fields, content = self.sections[section]
         at = value + addend
@@ -78,8 +88,15 @@ class Object:
             return ("text", content[at : content.index(b"\0", at)])
         if home.startswith(".toc"):
             entry = [r for r in self.relas.get(section, []) if r[0] == at & ~7]
-            return ("toc", [self.target(r[1] >> 32, r[2]) for r in entry])
-        return (home, at)
+            return ("toc", [self.target(r[1] >> 32, r[2], within) for r in entry])
+        if whole and fields[2] & 0x10:  # literals: each by itself
+            at -= at % fields[9]
+            return ("literal", content[at : at + fields[9]])
+        if whole:
+            inside = [(r[0], r[1] & 0xFFFFFFFF, self.target(r[1] >> 32, r[2], (*within, section)))
+                      for r in self.relas.get(section, [])]
+            return (plain(home), at, content, sorted(inside, key=repr))
+        return (plain(home), at)
 
     def shape(self, symbol):
         """A function's or a variable's content, comparable between files."""
@@ -106,6 +123,8 @@ def is_init(obj, symbol):
     return obj.sections[symbol[3]][0].startswith((".init", ".exit"))
 
 
+# A function that the compiler has made of another's body: f.part.0, f.isra.0, f.constprop.0
+CLONE = re.compile(r"\.\d+$")
 BOOKKEEPING = re.compile(r"^(__ksymtab|__kstrtab|__param|__modinfo|__UNIQUE|__mod_|___ksym|__crc|__addressable|__exitcall|__initcall)")
 
 
@@ -143,18 +162,29 @@ def compare(old, new):
             if not is_init(new, symbol):
                 fresh.append(name)
         elif old.shape(was[name]) != new.shape(symbol):
-            if is_init(new, symbol):
-                faults.append(f"{name}: an init or exit function has changed: it has run already, or runs "
-                              "when the module goes (do the same in the patch's callbacks)")
-            elif "_mcount" not in old.calls(was[name]):
-                faults.append(f"{name}: has changed, and has no call site: it is notrace (patch its callers)")
-            else:
-                changed.append(name)
+            changed.append(name)
+    # A part or a clone takes what its callers of the same source pass: they go together.
+    for clone in filter(CLONE.search, changed):
+        changed += [n for n, s in now.items() if clone in new.calls(s) and n in was and n not in changed
+                    and n not in ("init_module", "cleanup_module") and not new.sections[s[3]][0].startswith(".init")]
+    fresh += filter(CLONE.search, changed)
+    changed = [name for name in changed if not CLONE.search(name)]
+    for name in list(changed):
+        if is_init(new, now[name]):
+            faults.append(f"{name}: an init or exit function has changed: it has run already, or runs "
+                          "when the module goes (do the same in the patch's callbacks)")
+        elif "_mcount" not in old.calls(was[name]):
+            faults.append(f"{name}: has changed, and has no call site: it is notrace (patch its callers)")
     data_was = {plain(n): s for n, s in old.named(1).items() if not BOOKKEEPING.match(n)}
     for name, symbol in new.named(1).items():
         if BOOKKEEPING.match(name) or plain(name) not in data_was:
             continue
         before = data_was[plain(name)]
+        if old.is_constant(before[3]) and new.is_constant(symbol[3]):
+            if old.shape(before)[:2] != new.shape(symbol)[:2] and f"__ksymtab_{name}" in new.named(1):
+                faults.append(f"{name}: an exported constant has changed: other modules keep the old one "
+                              "(export the new one by another name)")
+            continue  # it comes along, and whoever uses it differs
         if before[5] != symbol[5]:
             faults.append(f"{name}: a variable's size has changed, {before[5]} to {symbol[5]} bytes: whoever runs has "
                           "the old one (keep it, and tie what is new to it by a shadow variable)")
@@ -271,8 +301,8 @@ def main():
     if name == module.replace("-", "_"):
         sys.exit(f"patch: {out}: the patch would be called as the module that it is for (write OUT={name}_fix.ko)")
     cc = shlex.split(os.environ["CC"]) + shlex.split(os.environ["CFLAGS"])
-    # A table of jumps leads into its function, which may be left out.
-    apart = ["-DMODULE", "-fno-jump-tables", "-ffunction-sections", "-fdata-sections", f'-DKBUILD_MODNAME="{module}"']
+    # A table of jumps leads into its function, which may be left out; so does a cold part.
+    apart = ["-DMODULE", "-fno-jump-tables", "-fno-reorder-blocks-and-partition", "-ffunction-sections", "-fdata-sections", f'-DKBUILD_MODNAME="{module}"']
     with tempfile.TemporaryDirectory() as work:
         at = lambda file: os.path.join(work, file)
         here = lambda path: ["-I", os.path.dirname(os.path.abspath(path))]
@@ -289,8 +319,10 @@ def main():
         known = {**old.named(2), **old.named(1)}
         fresh_data = [n for n in new.named(1) if plain(n) not in map(plain, old.named(1)) and not BOOKKEEPING.match(n)]
         # Constants come along; variables and functions that are the same are borrowed.
-        constant = {n for n, s in new.named(1).items()
-                    if not new.sections[s[3]][1][2] & 1 and not BOOKKEEPING.match(n)}
+        before = {plain(n): old.shape(s)[:2] for n, s in old.named(1).items()}
+        differs = {n for n, s in new.named(1).items() if before.get(plain(n), s) != new.shape(s)[:2]}
+        constant = {n for n, s in new.named(1).items() if not BOOKKEEPING.match(n)
+                    and (not new.sections[s[3]][1][2] & 1 or (new.is_constant(s[3]) and n in differs))}
         keep = {*changed, *fresh, *fresh_data, *constant}
         borrowed = {n for n in {**new.named(2), **new.named(1)} if n not in keep and not BOOKKEEPING.match(n)}
         for label in sorted(n for n in borrowed if n not in known and "." in n):
@@ -312,7 +344,8 @@ def main():
         run(*shlex.split(os.environ["LINK"]), at(f"{name}.ko"), at("klp.o"), at("cut.o"))
         os.replace(at(f"{name}.ko"), out) if os.stat(work).st_dev == os.stat(os.path.dirname(os.path.abspath(out))).st_dev \
             else run("cp", at(f"{name}.ko"), out)
-    for label, names in (("replaced", changed), ("new", fresh + fresh_data), ("gone, still there for old callers", gone)):
+    tables = sorted(n for n in constant & differs if n not in fresh_data)
+    for label, names in (("replaced", changed), ("new", fresh + fresh_data), ("constant, as it is now", tables), ("gone, still there for old callers", gone)):
         for item in names:
             print(f"{label}: {item}")
     print(f"patch: {out}: load it with insmod {name}, before or after {module}", file=sys.stderr)

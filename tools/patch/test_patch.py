@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
-"""What make.py refuses to make a patch of, and what it says then.
+"""What make.py refuses to make a patch of, and what it says then; what it replaces.
 
-The compiler is the one of the sample modules; nothing is linked.
+The compiler is the one of the sample modules. Where a patch is made its objects are put
+together, and no more: qemu/cases/klp-made.case and klp-switch.case run what it makes.
 """
 
 import os
@@ -28,6 +29,23 @@ __attribute__((no_instrument_function, noinline)) long quiet(void) { return coun
 __attribute__((section(".init.text"))) int init_it(void) { return 0; }
 long all(struct two t, long (*get)(void)) { return add(1, "x") + sum(t) + quiet() + get(); }
 """
+
+
+def made(old, new, flags=""):
+    """What the tool says that it has replaced, and the names in the patch."""
+    with tempfile.TemporaryDirectory() as folder:
+        names = [os.path.join(folder, name) for name in ("old.c", "new.c", "out.ko")]
+        for name, text in zip(names, (old, new)):
+            with open(name, "w", encoding="utf-8") as file:
+                file.write(text)
+        cross = os.environ.get("CROSS", "powerpc64le-linux-gnu-")
+        env = {**os.environ, "CC": CC, "LINK": f"{cross}ld -r -o", "CFLAGS":
+               f"{FLAGS} -nostdinc -fno-pie -fno-asynchronous-unwind-tables -I{ROOT}/modules/include {flags}"}
+        done = subprocess.run([sys.executable, "-B", os.path.join(HERE, "make.py"), *names], env=env,
+                              capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        symbols = subprocess.run([f"{cross}nm", names[2]], check=True, capture_output=True, text=True).stdout
+        return done.stdout.splitlines(), {line.split()[-1] for line in symbols.splitlines()}
 
 
 def said(old, new, out="out.ko"):
@@ -86,6 +104,91 @@ class Refusals(unittest.TestCase):
     def test_init_that_has_changed_is_refused(self):
         self.assertIn("init_it: an init or exit function has changed",
                       self.refused(("init_it(void) { return 0;", "init_it(void) { return 1;"))[0])
+
+
+CONSTANTS = """
+struct ops { const long *table; };
+static const long table[4] = { 1, 2, 3, 4 };
+static const long other[4] = { 5, 6, 7, 8 };
+%s
+__attribute__((noinline)) long first(long n) { return table[n & 3]; }
+__attribute__((noinline)) long second(long n) { return table[~n & 3] + 1; }
+__attribute__((noinline)) long third(long n) { return other[n & 3]; }
+__attribute__((noinline)) long named(long n) {
+	switch (n) { case 0: return 11; case 1: return 3; case 2: return 27; case 3: return 5; case 4: return 90; case 5: return 1; }
+	return 0;
+}
+"""
+
+
+class Constants(unittest.TestCase):
+    def test_who_uses_a_constant_that_has_changed_is_replaced(self):
+        old = CONSTANTS % ""
+        lines, names = made(old, old.replace("2, 3, 4", "2, 3, 5"))
+        self.assertEqual(lines, ["replaced: first", "replaced: second", "constant, as it is now: table"])
+        self.assertIn("table", names)
+        self.assertNotIn(".klp.sym.old.table,0", names)
+
+    def test_so_is_who_uses_a_table_that_the_compiler_has_made(self):
+        old = CONSTANTS % ""
+        lines, _ = made(old, old.replace("return 27", "return 28"))
+        self.assertIn("replaced: named", lines)
+        self.assertEqual([line for line in lines if line.startswith("replaced")], ["replaced: named"])
+
+    def test_a_variable_that_leads_to_it_is_refused_as_variables_are(self):
+        old = CONSTANTS % "struct ops ops = { table };"
+        status, lines = said(old, old.replace("2, 3, 4", "2, 3, 5"))
+        self.assertEqual((status, len(lines)), (1, 1))
+        self.assertIn("ops: a variable's first value has changed: it has another one by now (set it in", lines[0])
+
+    def test_one_that_other_modules_use_is_refused(self):
+        old = CONSTANTS.replace("static const long table", "const long table") % "long __ksymtab_table;"
+        status, lines = said(old, old.replace("2, 3, 4", "2, 3, 5"))
+        self.assertEqual((status, lines), (1, ["patch: table: an exported constant has changed: other modules keep the "
+                                               "old one (export the new one by another name)"]))
+
+
+class Parts(unittest.TestCase):
+    COLD = """
+__attribute__((cold)) void complain(long);
+__attribute__((noinline)) long f(long a) { if (__builtin_expect(a < 0, 0)) { complain(a); return a * 3; } return a + 1; }
+long g(long a) { return f(a) + f(-a); }
+"""
+
+    def test_no_jump_leads_back_into_the_function_that_was(self):
+        lines, names = made(self.COLD, self.COLD.replace("a + 1", "a + 2"), "-freorder-blocks-and-partition")
+        self.assertEqual(lines, ["replaced: f"])
+        self.assertEqual([name for name in names if "cold" in name or name.startswith(".L")], [])
+        lines, _ = made(self.COLD, self.COLD.replace("a * 3", "a * 5"), "-freorder-blocks-and-partition")
+        self.assertEqual(lines, ["replaced: f"])
+
+    SWITCH = "long other(long); long f(long n) { switch (n) {" + "".join(
+        f"case {n}: return other({n * n + 1}) + {n % 3};" for n in range(12)) + "} return 0; }"
+
+    def test_no_table_of_jumps_leads_into_a_function_that_is_left_out(self):
+        old = self.SWITCH + "long more(long n) { return n; }"
+        lines, names = made(old, old.replace("return n;", "return n + 1;"))
+        self.assertEqual(lines, ["replaced: more"])
+        self.assertEqual([name for name in names if name.startswith(".L")], [])
+
+    def test_a_switch_that_has_changed_brings_all_that_it_needs(self):
+        lines, names = made(self.SWITCH, self.SWITCH.replace("return 0", "return 1"))
+        self.assertEqual(lines, ["replaced: f"])
+        self.assertEqual([name for name in names if name.startswith(".L")], [])
+
+    # What `clone` takes of `a` depends on its body: both go together.
+    CLONE = """
+long sink(long);
+static __attribute__((noinline)) long clone(long a, long b) { return sink(a) * b; }
+long f(long a) { return clone(a, 7) + 1; }
+long g(long a) { return clone(a, 7) + 2; }
+long h(long a) { return a; }
+"""
+
+    def test_a_clone_goes_with_its_callers(self):
+        lines, names = made(self.CLONE, self.CLONE.replace("* b", "+ b"), "-flive-patching=inline-clone")
+        self.assertEqual(lines, ["replaced: f", "replaced: g", "new: clone.constprop.0"])
+        self.assertIn("clone.constprop.0", names)
 
 
 class Prototypes(unittest.TestCase):

@@ -100,6 +100,17 @@ fn an_object_may_have_callbacks_and_no_functions() {
     assert_eq!(image.read().unwrap().objects[0].funcs, []);
 }
 
+/// As `.klp.sym.vmlinux.*` calls it; Linux itself waits for a module of that name.
+#[test]
+fn an_object_called_vmlinux_is_the_kernel() {
+    for (name, expected) in [("vmlinux", None), ("tocsin", None), ("vmlinux2", Some("vmlinux2"))] {
+        let mut image = image();
+        image.0.0.push((0x20_0000, format!("{name}\0").into_bytes()));
+        let read = image.set(OBJS + 168, 0x20_0000).read().unwrap();
+        assert_eq!(read.objects[1].name.as_deref(), expected);
+    }
+}
+
 #[test]
 fn each_refusal_names_its_field() {
     let set = |at, value| image().set(at, value).error();

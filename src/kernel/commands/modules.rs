@@ -44,16 +44,25 @@ pub fn insmod(
 
 /// Loads a module in the given way; tells the reason behind a live patch's error.
 fn told(word: &str, load: impl FnOnce(&str) -> Result<Arc<Module>, Failure>) -> Done {
-    livepatch::take_refusal();
-    match load(word) {
-        Ok(_) => Ok(()),
-        Err(Failure::Refused(reason)) => {
-            // The reason behind an error number that klp_enable_patch returned.
-            let why =
-                livepatch::take_refusal().map(|why| format!("{word}: live patch refused: {why}"));
+    livepatch::listen();
+    verdict(word, load(word))
+}
+
+#[optimize(size)]
+#[inline(never)]
+fn verdict(word: &str, done: Result<Arc<Module>, Failure>) -> Done {
+    // The reason behind an error number that klp_enable_patch returned.
+    let why = livepatch::take_refusal().map(|why| format!("{word}: live patch refused: {why}"));
+    match (done, why) {
+        (Ok(_), why) => {
+            // Its init has thought nothing of it.
+            why.into_iter().for_each(|why| kprintln!("{why}"));
+            Ok(())
+        }
+        (Err(Failure::Refused(reason)), why) => {
             Err(Failure::Refused(why.unwrap_or_else(|| with_file(word, reason))))
         }
-        Err(oops) => Err(oops),
+        (Err(oops), _) => Err(oops),
     }
 }
 

@@ -25,7 +25,7 @@ struct Object {
     at: Vaddr,
     module: Option<String>,
     /// Where each function's structure lies, its name and position.
-    funcs: Vec<(Vaddr, String, u64)>,
+    funcs: Vec<(Vaddr, String, u32)>,
 }
 
 static MIRRORS: Mutex<Vec<Mirror>> = Mutex::new(Vec::new());
@@ -71,7 +71,7 @@ pub fn found(patch: &str) {
             }
             for (at, name, sympos) in &object.funcs {
                 let entries = super::Loaded.functions(object.module.as_deref(), name);
-                let index = usize::try_from(sympos.saturating_sub(1)).unwrap_or(usize::MAX);
+                let index = sympos.saturating_sub(1) as usize;
                 let entry = entries.get(index).map_or(0, |entry| entry.0);
                 store(*at, klp::FUNC_OLD_FUNC, &entry.to_le_bytes());
             }

@@ -37,8 +37,20 @@ struct Question {
 
 static QUESTIONS: [Mutex<Question>; 2] = [const { Mutex::new(Question::none()) }; 2];
 
-/// In the lowest bit of what [`look`] finds: it cannot be told from there.
+/// In the lowest bits of what [`look`] finds: it cannot be told from there.
 const UNCLEAR: u64 = 1;
+/// Nor does the stack lead from there to its end.
+const LOST: u64 = 2;
+
+/// What the address means that a CPU has found.
+pub enum Found {
+    /// It is in what was asked for.
+    Inside,
+    /// Nobody can tell where a CPU goes from there.
+    Unclear,
+    /// The CPU is there, and its stack does not lead to its end.
+    Lost,
+}
 
 impl Question {
     const fn none() -> Self {
@@ -51,14 +63,14 @@ impl Question {
         let mut see = |at: Vaddr| {
             if found == 0 {
                 if inside(&self.code, at) {
-                    found = at.0 & !UNCLEAR;
+                    found = at.0 & !(UNCLEAR | LOST);
                 } else if hooks::contains(at) || inside(&self.stubs, at) {
                     found = at.0 | UNCLEAR;
                 }
             }
         };
         let mut last = r1;
-        let end = unwind::walk(nip, lr, r1, &mut |frame| {
+        let end = unwind::walk_whole(nip, lr, r1, &mut |frame| {
             last = frame.stack;
             let Frame { at, stack, .. } = frame;
             match probes::goes_on(at, stack).or_else(|| trigger::goes_on(at, stack)) {
@@ -87,7 +99,7 @@ impl Question {
             returns(Vaddr(to), &mut see);
         }
         let whole = end == End::Whole && outwards(last, &mut see);
-        if found == 0 && !whole { nip.0 | UNCLEAR } else { found }
+        if found == 0 && !whole { nip.0 | LOST } else { found }
     }
 }
 
@@ -106,7 +118,8 @@ fn returns(to: Vaddr, see: &mut dyn FnMut(Vaddr)) {
 
 /// The frames from `stack` on, to where the CPU began; false if that is not found.
 fn outwards(mut stack: Vaddr, see: &mut dyn FnMut(Vaddr)) -> bool {
-    for _ in 0..256 {
+    // Each frame lies above the one before, in one stack: there is an end.
+    loop {
         let Some((_, high)) = paca::stack_around(stack) else { return false };
         let Some(caller) = memory::read_u64(stack).map(Vaddr) else { return false };
         if caller.0 == 0 {
@@ -121,7 +134,6 @@ fn outwards(mut stack: Vaddr, see: &mut dyn FnMut(Vaddr)) -> bool {
         }
         stack = caller;
     }
-    false
 }
 
 /// What a CPU finds on its own stack: see [`crate::machine::quiesce::set_look`].
@@ -146,7 +158,12 @@ pub fn forget(kind: Kind) {
     *QUESTIONS[kind as usize].lock() = Question::none();
 }
 
-/// The address that a CPU has found, and whether that is what was asked for.
-pub fn found(what: u64) -> (Vaddr, bool) {
-    (Vaddr(what & !UNCLEAR), what & UNCLEAR == 0)
+/// The address that a CPU has found, and what it means.
+pub fn found(what: u64) -> (Vaddr, Found) {
+    let meaning = match what & (UNCLEAR | LOST) {
+        0 => Found::Inside,
+        UNCLEAR => Found::Unclear,
+        _ => Found::Lost,
+    };
+    (Vaddr(what & !(UNCLEAR | LOST)), meaning)
 }

@@ -21,18 +21,20 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::callbacks::{self, When};
 use super::islands::{self, Change};
-use super::stacks::{self, Range};
+use super::stacks::{self, Found, Range};
 use super::{PATCHES, burn, mirror};
 use crate::addr::Vaddr;
 use crate::kernel::{jobs, modules, own, symbols, tracing};
 use crate::kprintln;
+use crate::livepatch::desc::part_of;
 use crate::livepatch::set::{Plan, PlanStep};
 use crate::machine::lock::{Mutex, pause};
 use crate::machine::quiesce::{self, Kind};
 use crate::machine::{smp, spr, tick};
 use crate::patch::journal::Why;
 
-/// Seconds that a command waits for a transition that it has begun, or found.
+/// Seconds that a command waits for a transition that it has begun, or found, and for
+/// what is about to go to be left.
 const PATIENCE: u64 = 1;
 
 /// A transition that is under way.
@@ -109,21 +111,33 @@ pub fn begin(patch: &str, enabling: bool, plan: Plan) -> Result<(), String> {
 /// Asks every CPU to change over.
 #[optimize(size)]
 fn ask(changes: &[Change], side: u64) {
-    let code = changes.iter().filter_map(|change| code_of(change, change.from)).collect();
+    let mut code = Vec::new();
+    changes.iter().for_each(|change| add_code(&mut code, change));
     stacks::about(Kind::Change, code, stubs());
     quiesce::ask(Kind::Change, side);
 }
 
-/// Where a function's code lies: a replacement's, or its own.
+/// Adds where the code lies that was called till now: a replacement's, or the function's
+/// own; and what the compiler has put elsewhere of it, whose end leads back into it.
 #[optimize(size)]
-fn code_of(change: &Change, replacement: Option<Vaddr>) -> Option<Range> {
-    let at = replacement.unwrap_or(change.target.entry);
-    let found = match modules::containing(at) {
-        Some(module) => module.function_at(at).map(|(_, entry, size)| (entry, size)),
-        None => own::function_at(at),
+fn add_code(code: &mut Vec<Range>, change: &Change) {
+    let at = change.from.unwrap_or(change.target.entry);
+    let mut add = |entry: Vaddr, size: u64| {
+        code.push((entry, entry.offset(size.max(4).cast_signed())));
     };
-    let (entry, size) = found?;
-    Some((entry, entry.offset(size.max(4).cast_signed())))
+    let Some(module) = modules::containing(at) else {
+        return own::function_at(at).into_iter().for_each(|(entry, size)| add(entry, size));
+    };
+    let Some((_, entry, size)) = module.function_at(at) else { return };
+    add(entry, size);
+    for part in module.functions() {
+        let Some(of) = part_of(module.symbol_name(part.symbol)) else { continue };
+        if module.functions_named(of).contains(&entry)
+            && let Some((_, entry, size)) = module.function_at(module.address(part.at))
+        {
+            add(entry, size);
+        }
+    }
 }
 
 /// Every stub that a call may be in before it is where it goes.
@@ -165,6 +179,7 @@ fn wait_for(kind: Kind, patience: u64) -> bool {
     }
 }
 
+#[optimize(size)]
 fn place(at: Vaddr) -> String {
     symbols::place(at, None).unwrap_or_else(|| at.to_string())
 }
@@ -176,8 +191,12 @@ fn blockers(kind: Kind) -> Vec<String> {
     let line = |cpu: smp::Cpu| {
         let doing = jobs::doing(cpu.number);
         let why = match quiesce::blocker(cpu.paca, kind).map(stacks::found) {
-            Some((at, true)) => format!("in {}", place(at)),
-            Some((at, false)) => format!("its stack cannot be told at {}", place(at)),
+            Some((at, Found::Inside)) => format!("in {}", place(at)),
+            Some((at, Found::Unclear)) => format!("its stack cannot be told at {}", place(at)),
+            Some((at, Found::Lost)) => format!(
+                "at {}, its stack has no end: damaged, or a frame is missing (stop the job)",
+                place(at)
+            ),
             None => "has not looked at its stack yet".to_string(),
         };
         format!("cpu {} {doing}: {why}", cpu.number)
@@ -352,8 +371,8 @@ pub fn module_gone(module: &str) {
 
 /// Whether no CPU is in a module or on the way there; else who is, and where.
 pub fn nobody_in(module: &modules::Module) -> Result<(), String> {
-    let end = module.pages.start().offset(module.pages.size().cast_signed() - 1);
-    nobody(alloc::vec![(module.pages.start(), end)], stubs())
+    // Not its data: a register may keep the address of some for as long as a job likes.
+    nobody(alloc::vec![module.text()], stubs())
 }
 
 /// Whether no CPU is in what call sites run through, or has left it since this was
@@ -366,7 +385,7 @@ pub fn nobody_in_hooks() -> Result<(), String> {
 fn nobody(code: Vec<stacks::Range>, stubs: Vec<stacks::Range>) -> Result<(), String> {
     stacks::about(Kind::Going, code, stubs);
     quiesce::ask(Kind::Going, 0);
-    let gone = wait(Kind::Going, tick::timebase_hz() / 5);
+    let gone = wait(Kind::Going, PATIENCE * tick::timebase_hz());
     let late = if gone { Vec::new() } else { blockers(Kind::Going) };
     stacks::forget(Kind::Going);
     match late.first() {

@@ -1,5 +1,5 @@
 //! A system with a kernel and two modules; each function's site is its entry + 8.
-use super::super::desc::Site;
+use super::super::desc::{Code, Site};
 use super::*;
 use std::string::ToString;
 use std::vec;
@@ -36,8 +36,12 @@ impl World for System {
         Some(Site { at: Vaddr(entry + 8), late: late? })
     }
 
-    fn is_code_of(&self, _patch: &str, at: Vaddr) -> bool {
-        at != Vaddr(0x1234)
+    fn code_at(&self, _patch: &str, at: Vaddr) -> Code {
+        match at {
+            Vaddr(0x1234) => Code::None,
+            Vaddr(0x9004) => Code::Inside("fix".into()),
+            _ => Code::Entry,
+        }
     }
 
     fn has_sites(&self, module: Option<&str>) -> bool {
@@ -154,6 +158,15 @@ fn functions_that_cannot_be_patched_are_refused_with_the_reason() {
     assert_eq!(
         refusal("ext4", &[("f", 0x1234, 0)]),
         "ext4:f: its replacement 0x1234 is no code of fix (set new_func to one of its functions)"
+    );
+    assert_eq!(
+        refusal("demo", &[("answer", 0x9004, 0)]),
+        "demo:answer: its replacement 0x9004 is in the middle of fix (set new_func to fix itself)"
+    );
+    assert_eq!(
+        refusal("", &[("schedule", 0x9000, 0)]),
+        "kernel:schedule: no such function (misspelt, inlined, or Linux's: sites tocsin:* has the \
+         kernel's)"
     );
     assert_eq!(refusal("ext4", &[("f", 0x9000, 0)]), "module ext4 is not loaded");
     assert_eq!(

@@ -44,6 +44,8 @@ use crate::{
 
 /// The name whose calls are profiling calls; nothing but the name decides.
 pub const HOOK: &str = "_mcount";
+/// The section that lists calls of it, for those who do not look for them.
+pub(super) const CALLS: &str = "__mcount_loc";
 /// The section that lists patchable functions.
 pub const PATCHABLE: &str = "__patchable_function_entries";
 
@@ -241,7 +243,6 @@ pub(super) fn drop_changed(
 }
 
 /// What became of the profiling calls.
-#[derive(Default)]
 pub(super) struct Settled {
     /// Those that can be used.
     pub sites: Vec<CallSite>,
@@ -250,23 +251,22 @@ pub(super) struct Settled {
 }
 
 impl Settled {
-    /// Gives the calls of the section at `start` their functions, and the stubs that
-    /// `stub_of` knows. Both calls and functions rise, nearly always: one walk over the two.
+    /// Gives calls their functions, and the stubs that `stub_of` knows. Both calls and
+    /// functions rise, nearly always: one walk over the two.
     #[inline(always)]
-    pub fn add(
-        &mut self,
+    pub fn of(
         object: &Object,
         functions: &Functions,
-        start: u32,
-        calls: &[CallSite],
-        stub_of: impl Fn(&CallSite) -> u32,
-    ) {
-        let mut behind = functions.count_before(start);
+        mut calls: Vec<CallSite>,
+        mut stub_of: impl FnMut(&CallSite) -> u32,
+    ) -> Self {
+        let mut refused = Vec::new();
+        let mut behind = 0;
         let mut current = NONE;
         // The next is nearly always of the same kind, and calls the same hook.
         let (mut like, mut stub) = (CallSite::new(0, SiteKind::Patchable, 0, 0), 0);
-        for call in calls {
-            let (at, kind) = (start + call.offset(), call.kind());
+        calls.retain_mut(|call| {
+            let (at, kind) = (call.offset(), call.kind());
             if (call.function, kind) != (like.function, like.kind()) {
                 (like, stub) = (*call, stub_of(call));
             }
@@ -282,10 +282,21 @@ impl Settled {
                 function = functions.at(at).unwrap_or(NONE);
             }
             match judge(object, function, at, kind) {
-                Ok(function) => self.sites.push(CallSite::new(at, kind, function, stub)),
-                Err(fault) => self.refused.push(RefusedSite { at, fault }),
+                Ok(function) => {
+                    *call = CallSite::new(at, kind, function, stub);
+                    true
+                }
+                Err(fault) => {
+                    refused.push(RefusedSite { at, fault });
+                    false
+                }
             }
+        });
+        // To move a few takes longer than they are worth.
+        if calls.capacity() - calls.len() > 64 {
+            calls.shrink_to_fit();
         }
+        Self { sites: calls, refused }
     }
 }
 

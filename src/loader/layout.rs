@@ -20,6 +20,9 @@
 //!   in modules without `.toc` the same of where the data would be.
 //! - Stubs are counted exactly, one for each external symbol and kind, in one pass
 //!   over the relocations of code: a byte for each symbol says which kinds it needs.
+//!   In a large module that pass would take a sixth of the whole load, so there the
+//!   symbols alone say how much room there is: each that is not defined may be called.
+//!   If that was too little, the link fails, and [`Layout::plan_exactly`] counts.
 //!
 //! # Why one place for stubs
 //! 32 MiB are six times the text of the largest module that anybody has (amdgpu's).
@@ -45,8 +48,8 @@ use goblin::elf64::{
 };
 
 use super::{
-    callsites::{self, CallSite, SiteKind},
-    elf::{Object, Section, local_entry, loses_toc},
+    callsites::{self, SiteKind},
+    elf::{Object, Relocations, Section, local_entry, loses_toc},
     error::{self, LoadError, RelocFault, SectionFault},
     fields,
     stubs::StubKind,
@@ -62,6 +65,9 @@ const TOC_BIAS: u64 = 0x8000;
 /// Bytes that a branch reaches in both directions together, and so the most
 /// that all code may span for every branch to reach every stub.
 const CODE_SPAN_MAX: u64 = 0x200_0000;
+
+/// Relocations of code from which on stubs are not counted.
+const RECKONED_FROM: usize = 1000;
 
 /// Bytes of a slot for the historic stubs: they take 40, but a trap for a missing
 /// symbol may stand there as well, and our own kinds want to be aligned.
@@ -202,6 +208,19 @@ impl Needs {
         self.0 & kind != 0
     }
 
+    /// The same with one more kind.
+    pub(super) fn with(self, kind: u8) -> Self {
+        Self(self.0 | kind)
+    }
+
+    /// The same without what the symbol is.
+    pub(super) fn stubs(self) -> Self {
+        Self(self.0 & Self::STUBS)
+    }
+
+    /// A call, and nothing else.
+    pub(super) const CALLED: Self = Self(Self::CALL);
+
     /// Notes that something of `kind`, one bit or none, is needed; true if that is
     /// one more stub.
     #[inline(always)]
@@ -242,22 +261,15 @@ pub struct Layout {
     pub(super) got: Vec<u64>,
     /// Entries of the lists of patchable functions, a stub each.
     pub(super) patchable: u64,
-    /// Calls of the profiling hook. Only [`relocate::link`](super::relocate::link)
-    /// needs them, and only for the sites, not for the image.
-    pub(super) calls: Vec<Calls>,
-}
-
-/// Calls of the profiling hook in one section, as relocations have them.
-#[derive(Clone, Debug)]
-pub(super) struct Calls {
-    /// The section.
-    pub section: usize,
-    /// The calls: with offsets in the section, the hook as the function, and no stub.
-    pub calls: Vec<CallSite>,
+    /// Stubs were not counted: some have room and are not needed, and which those are
+    /// only the relocations say.
+    pub(super) reckoned: bool,
 }
 
 impl Layout {
     /// Plans the image of `object` for pages of `page` bytes (a power of two).
+    ///
+    /// Whoever links it has to be ready for [`LoadError::Recount`].
     ///
     /// # Errors
     /// [`LoadError::Section`] for a section that no group can take,
@@ -265,7 +277,33 @@ impl Layout {
     /// and [`LoadError::NoRoom`] for a module that is too large.
     #[inline(never)] // `make bench` counts it
     pub fn plan(object: &Object, options: &LinkOptions, page: u64) -> Result<Self, LoadError> {
-        let Counted { needs, more, stubs, got, calls } = count_stubs(object, options)?;
+        if is_reckoned(object)
+            && let Ok(layout) = Self::place(object, options, page, Counted::reckon(object, options))
+        {
+            return Ok(layout);
+        }
+        Self::plan_exactly(object, options, page)
+    }
+
+    /// As [`plan`](Self::plan), with room for just those stubs that are needed.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn plan_exactly(
+        object: &Object,
+        options: &LinkOptions,
+        page: u64,
+    ) -> Result<Self, LoadError> {
+        Self::place(object, options, page, Counted::of(object, options)?)
+    }
+
+    fn place(
+        object: &Object,
+        options: &LinkOptions,
+        page: u64,
+        counted: Counted,
+    ) -> Result<Self, LoadError> {
+        let Counted { needs, more, stubs, got, reckoned } = counted;
         let patchable = callsites::patchable_entries(object);
         // And the one to the hook that all out-of-line stubs call at first.
         let slots = stubs + u64::from(patchable != 0);
@@ -289,8 +327,8 @@ impl Layout {
             needs,
             more,
             got,
-            calls,
             patchable,
+            reckoned,
         };
         // Where each section belongs; asked once, for it takes names to compare.
         let places = Place::in_order(object);
@@ -330,16 +368,6 @@ impl Layout {
             (len != 0).then(|| u64::from(start) + len)
         });
         ends.max().unwrap_or(0).max(self.stubs.end()).max(self.targets.end())
-    }
-
-    /// How many calls of the profiling hook there are.
-    pub(super) fn calls(&self) -> u64 {
-        self.calls.iter().map(|list| list.calls.len() as u64).sum()
-    }
-
-    /// Forgets what takes memory, and only who wants a module's sites needs.
-    pub fn forget_calls(&mut self) {
-        self.calls = Vec::new();
     }
 
     /// Where section `index` starts; `None` if it is not kept.
@@ -548,85 +576,116 @@ fn is_kept(section: &Section) -> bool {
     section.is_alloc() && !read_from_the_file()
 }
 
-/// What one pass over the relocations of code finds out.
-struct Counted {
-    /// What each symbol's branches need.
-    needs: Vec<Needs>,
+/// True for a module with so many relocations that its stubs are not counted. Code
+/// without a TOC pointer, which compilers mark, has needs that its symbols do not tell.
+fn is_reckoned(object: &Object) -> bool {
+    let code = object.relocations().iter().filter(|list| object.sections()[list.target].is_code());
+    code.map(Relocations::len).sum::<usize>() >= RECKONED_FROM
+        && !object.outside().iter().any(|&index| {
+            object.symbol(index).is_some_and(|symbol| loses_toc(&symbol))
+        })
+}
+
+/// What stubs there is room for.
+pub(super) struct Counted {
+    /// What each symbol's branches need, or may need.
+    pub needs: Vec<Needs>,
     /// Symbols that come to have needs here.
     more: Vec<u32>,
     /// Stubs for them.
     stubs: u64,
     /// What wants a doubleword, rising: [`got_key`]s.
     got: Vec<u64>,
-    /// Calls of the profiling hook.
-    calls: Vec<Calls>,
+    /// It was not counted.
+    reckoned: bool,
 }
 
-fn count_stubs(object: &Object, options: &LinkOptions) -> Result<Counted, LoadError> {
-    let mut needs = vec![Needs::LOCAL; object.symbol_count()];
-    for &index in object.outside() {
-        if let Some(needs) = needs.get_mut(index as usize) {
-            *needs = Needs::of_outside(object, index);
+impl Counted {
+    /// What symbols are, and no needs yet.
+    fn none(object: &Object) -> Self {
+        let mut needs = vec![Needs::LOCAL; object.symbol_count()];
+        for &index in object.outside() {
+            if let Some(needs) = needs.get_mut(index as usize) {
+                *needs = Needs::of_outside(object, index);
+            }
         }
+        Self { needs, more: Vec::new(), stubs: 0, got: Vec::new(), reckoned: false }
     }
-    let (mut stubs, mut more, mut calls, mut loads) = (0, Vec::new(), Vec::new(), false);
 
-    for relocations in object.relocations() {
-        let section = &object.sections()[relocations.target];
-        if !section.is_code() {
-            continue;
-        }
-        let mut profiled = Vec::new();
-        let code = section.data;
-        let last = (code.len() as u64).checked_sub(4);
-        let outside = |kind, at| {
-            refuse(section, kind, at, RelocFault::Outside { width: 4, size: section.size() })
-        };
-        for entry in relocations.entries() {
-            let (kind, index) = (entry.kind(), entry.symbol());
-            if kind != R_PPC64_REL24 && !asks_for_more(kind) {
-                continue; // no branch: nearly half of them
+    /// What code with a TOC pointer may need: a call of each symbol that is not defined.
+    fn reckon(object: &Object, options: &LinkOptions) -> Self {
+        let mut counted = Self::none(object);
+        let hook = [SiteKind::Profile, SiteKind::Late];
+        let hook = hook.map(|kind| Needs::of_profiling_call(kind, options));
+        for &index in object.outside() {
+            let Some(needs) = counted.needs.get_mut(index as usize) else { break };
+            if needs.profiles() {
+                *needs = Needs(needs.0 | hook[0] | hook[1]);
+            } else if !needs.is_local() {
+                *needs = Needs(needs.0 | Needs::CALL);
             }
-            let Some(needs) = needs.get_mut(index as usize) else {
-                let fault = RelocFault::SymbolIndex { index, count: object.symbol_count() };
-                return Err(refuse(section, kind, entry.at(), fault));
-            };
-            if kind != R_PPC64_REL24 {
-                let kinds = Needs(without_toc(object, kind, index, *needs));
-                loads |= kinds.has(Needs::GOT);
-                if needs.are_none() && !kinds.are_none() {
-                    more.push(index);
-                }
-                stubs += u64::from(needs.add(kinds.0));
-                if !needs.profiles() || kind >= GOT_TYPES {
-                    continue;
-                }
-            } else if needs.is_local() {
-                continue; // to a neighbour
-            }
-            let at = entry.at();
-            let Some(word) = last.filter(|&last| at <= last).and_then(|_| word_at(code, at)) else {
-                return Err(outside(kind, at));
-            };
-            let stub = if word & 1 == 0 {
-                Needs::SIBLING
-            } else if !needs.profiles() {
-                Needs::CALL
-            } else {
-                let kind = callsites::classify(code, at);
-                profiled.push(CallSite::new(at as u32, kind, index, 0));
-                Needs::of_profiling_call(kind, options)
-            };
-            if !needs.has(stub) {
-                stubs += u64::from(needs.add(stub)); // most lead where others have led before
-            }
+            counted.stubs += u64::from(needs.slots());
         }
-        if !profiled.is_empty() {
-            calls.push(Calls { section: relocations.target, calls: profiled });
-        }
+        Self { reckoned: true, ..counted }
     }
-    let got = if loads { doublewords(object) } else { Vec::new() };
-    Ok(Counted { needs, more, stubs, got, calls })
+
+    /// What is needed, by one pass over the relocations of code.
+    ///
+    /// # Errors
+    /// [`LoadError::Reloc`] for one that is outside of everything.
+    pub fn of(object: &Object, options: &LinkOptions) -> Result<Self, LoadError> {
+        let Self { mut needs, .. } = Self::none(object);
+        let (mut stubs, mut more, mut loads) = (0, Vec::new(), false);
+        for relocations in object.relocations() {
+            let section = &object.sections()[relocations.target];
+            if !section.is_code() {
+                continue;
+            }
+            let code = section.data;
+            let last = (code.len() as u64).checked_sub(4);
+            let outside = |kind, at| {
+                refuse(section, kind, at, RelocFault::Outside { width: 4, size: section.size() })
+            };
+            for entry in relocations.entries() {
+                let (kind, index) = (entry.kind(), entry.symbol());
+                if kind != R_PPC64_REL24 && !asks_for_more(kind) {
+                    continue; // no branch: nearly half of them
+                }
+                let Some(needs) = needs.get_mut(index as usize) else {
+                    let fault = RelocFault::SymbolIndex { index, count: object.symbol_count() };
+                    return Err(refuse(section, kind, entry.at(), fault));
+                };
+                if kind != R_PPC64_REL24 {
+                    let kinds = Needs(without_toc(object, kind, index, *needs));
+                    loads |= kinds.has(Needs::GOT);
+                    if needs.are_none() && !kinds.are_none() {
+                        more.push(index);
+                    }
+                    stubs += u64::from(needs.add(kinds.0));
+                    if !needs.profiles() || kind >= GOT_TYPES {
+                        continue;
+                    }
+                } else if needs.is_local() {
+                    continue; // to a neighbour
+                }
+                let at = entry.at();
+                let Some(word) = last.filter(|&last| at <= last).and_then(|_| word_at(code, at))
+                else {
+                    return Err(outside(kind, at));
+                };
+                let stub = match word & 1 {
+                    0 => Needs::SIBLING,
+                    _ if !needs.profiles() => Needs::CALL,
+                    _ => Needs::of_profiling_call(callsites::classify(code, at), options),
+                };
+                if !needs.has(stub) {
+                    stubs += u64::from(needs.add(stub)); // most lead where others have led before
+                }
+            }
+        }
+        let got = if loads { doublewords(object) } else { Vec::new() };
+        Ok(Self { needs, more, stubs, got, reckoned: false })
+    }
 }
 
 /// The relocation types from here on load an address, and are no branches.

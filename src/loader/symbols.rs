@@ -103,6 +103,7 @@ pub struct Function {
 }
 
 /// The functions of a module as its symbols name them, in a walk over those.
+#[derive(Default)]
 pub(super) struct Found {
     entries: Vec<u64>,
     /// The bits that any of their places has.

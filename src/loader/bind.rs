@@ -148,7 +148,14 @@ impl Bound {
 
     /// A symbol whose global and local entry points are one.
     fn local(value: u64) -> Self {
-        Self { value, near: value, stub: 0, class: Class::Local, needs: Needs::LOCAL, used: Needs::LOCAL }
+        Self {
+            value,
+            near: value,
+            stub: 0,
+            class: Class::Local,
+            needs: Needs::LOCAL,
+            used: Needs::LOCAL,
+        }
     }
 
     /// A symbol that no direct branch goes to.

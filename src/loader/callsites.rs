@@ -200,6 +200,9 @@ fn classify_late(before: &[u8]) -> SiteKind {
 /// How many entries the lists of patchable functions have: as many stubs are
 /// planned, though the sites of some may be refused.
 pub(super) fn patchable_entries(object: &Object) -> u64 {
+    if object.section(PATCHABLE).is_none() {
+        return 0;
+    }
     let lists = object.relocations().iter();
     let lists = lists.filter(|list| object.sections()[list.target].name == PATCHABLE);
     lists.map(|list| list.len() as u64).sum()
@@ -221,24 +224,17 @@ pub(super) fn sort(sites: &mut [CallSite]) -> Result<(), u32> {
     twice.map_or(Ok(()), |pair| Err(pair[0].offset()))
 }
 
-/// Leaves out the sites whose nop is none in the image: a relocation of the same word
-/// can change it.
+/// Leaves out the sites whose nop is none in the image.
 pub(super) fn drop_changed(
     sites: &mut Vec<CallSite>,
     refused: &mut Vec<RefusedSite>,
     image: &[u8],
 ) {
-    let word = |site: &CallSite| word_at(image, site.offset().into()).unwrap_or(0);
-    // Asked first, because it takes less than to keep each site.
-    if sites.iter().all(|site| word(site) == Insn::NOP.0) {
-        return;
-    }
     sites.retain(|site| {
-        let found = word(site);
-        if found != Insn::NOP.0 {
-            refused.push(RefusedSite { at: site.offset(), fault: SiteFault::NotANop { found } });
-        }
-        found == Insn::NOP.0
+        let at = site.offset();
+        let changed = is_nop(word_at(image, at.into()), 0).err();
+        refused.extend(changed.map(|fault| RefusedSite { at, fault }));
+        changed.is_none()
     });
 }
 
@@ -248,6 +244,8 @@ pub(super) struct Settled {
     pub sites: Vec<CallSite>,
     /// Those that cannot.
     pub refused: Vec<RefusedSite>,
+    /// The former are sorted.
+    pub rise: bool,
 }
 
 impl Settled {
@@ -258,18 +256,21 @@ impl Settled {
         object: &Object,
         functions: &Functions,
         mut calls: Vec<CallSite>,
+        image: &[u8],
         mut stub_of: impl FnMut(&CallSite) -> u32,
     ) -> Self {
         let mut refused = Vec::new();
-        let mut behind = 0;
+        let (mut behind, mut last, mut rise) = (0, None, true);
         let mut current = NONE;
         // The next is nearly always of the same kind, and calls the same hook.
         let (mut like, mut stub) = (CallSite::new(0, SiteKind::Patchable, 0, 0), 0);
-        calls.retain_mut(|call| {
+        for call in &mut calls {
             let (at, kind) = (call.offset(), call.kind());
             if (call.function, kind) != (like.function, like.kind()) {
                 (like, stub) = (*call, stub_of(call));
             }
+            rise &= last < Some(at);
+            last = Some(at);
             while let Some(next) = functions.get(behind).filter(|next| next.at <= at) {
                 // Of several at one address it is the first.
                 if current.at != next.at {
@@ -281,22 +282,33 @@ impl Settled {
             if function.at > at {
                 function = functions.at(at).unwrap_or(NONE);
             }
-            match judge(object, function, at, kind) {
-                Ok(function) => {
-                    *call = CallSite::new(at, kind, function, stub);
-                    true
-                }
+            let found = word_at(image, at.into());
+            match judge(object, function, at, kind).and_then(|function| is_nop(found, function)) {
+                Ok(function) => *call = CallSite::new(at, kind, function, stub),
                 Err(fault) => {
                     refused.push(RefusedSite { at, fault });
-                    false
+                    call.function = NO_FUNCTION;
                 }
             }
-        });
+        }
+        if !refused.is_empty() {
+            calls.retain(|call| call.function != NO_FUNCTION);
+        }
         // To move a few takes longer than they are worth.
         if calls.capacity() - calls.len() > 64 {
             calls.shrink_to_fit();
         }
-        Self { sites: calls, refused }
+        Self { sites: calls, refused, rise }
+    }
+}
+
+/// Refuses the site of `function` if its word is no nop in the image: a relocation of the
+/// same word can change it.
+#[inline(always)]
+fn is_nop(word: Option<u32>, function: u32) -> Result<u32, SiteFault> {
+    match word {
+        Some(found) if found == Insn::NOP.0 => Ok(function),
+        found => Err(SiteFault::NotANop { found: found.unwrap_or(0) }),
     }
 }
 

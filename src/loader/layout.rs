@@ -67,7 +67,7 @@ const TOC_BIAS: u64 = 0x8000;
 const CODE_SPAN_MAX: u64 = 0x200_0000;
 
 /// Relocations of code from which on stubs are not counted.
-const RECKONED_FROM: usize = 1000;
+const RECKONED_FROM: usize = 500;
 
 /// Bytes of a slot for the historic stubs: they take 40, but a trap for a missing
 /// symbol may stand there as well, and our own kinds want to be aligned.
@@ -313,8 +313,9 @@ impl Layout {
             StubStyle::Seed | StubStyle::Linux => HISTORIC_SLOT,
         };
 
+        let (offsets, order) = ranked(object.sections());
         let mut layout = Self {
-            offsets: vec![NOT_KEPT; object.sections().len()],
+            offsets,
             groups: [Span::default(); 5],
             size: 0,
             align: page,
@@ -323,22 +324,37 @@ impl Layout {
             toc: 0,
             slots: slots as u32,
             slot_bytes,
-            order: Vec::new(),
+            order,
             needs,
             more,
             got,
             patchable,
             reckoned,
         };
-        // Where each section belongs; asked once, for it takes names to compare.
-        let places = Place::in_order(object);
-        layout.order.reserve_exact(places.len());
-        let mut rest = places.as_slice();
+        let (mut number, mut toc) = (0, None);
         for group in Group::ALL {
-            let count = rest.iter().take_while(|place| place.group == group).count();
-            let (here, behind) = rest.split_at(count);
-            layout.place_group(object, here, page)?;
-            rest = behind;
+            while let Some(&index) = layout.order.get(number)
+                && let Some(offset) = layout.offsets.get_mut(index as usize)
+                && *offset >> Pass::BITS == group as u32
+            {
+                let section = &object.sections()[index as usize];
+                if section.is_code() && section.is_writable() {
+                    let (name, fault) = (section.name.into(), SectionFault::WritableCode);
+                    return Err(LoadError::Section { index, name, fault });
+                }
+                let (mut align, is_toc) = (section.header.sh_addralign, Pass::is_toc(*offset));
+                if is_toc {
+                    align = align.max(8);
+                }
+                layout.align = layout.align.max(align);
+                let span = layout.append(group, section.size(), align, page)?;
+                // Below `SIZE_MAX`: `append` has checked it.
+                layout.offsets[index as usize] = span.offset as u32;
+                if is_toc && toc.is_none_or(|(first, _)| index < first) {
+                    toc = Some((index, span.offset));
+                }
+                number += 1;
+            }
             match group {
                 Group::Text => {
                     let len = slots * slot_bytes + patchable * StubKind::OutOfLine.slot_bytes();
@@ -349,7 +365,8 @@ impl Layout {
             }
         }
         layout.size = align_up(layout.size, page)?;
-        layout.toc = layout.toc_base(&places);
+        let start = toc.map_or(layout.group(Group::Data).offset, |(_, start)| start);
+        layout.toc = (start & !0xff) + TOC_BIAS;
 
         let code = layout.stubs.end().saturating_sub(layout.group(Group::InitText).offset);
         if layout.stubs.len != 0 && code > CODE_SPAN_MAX {
@@ -425,30 +442,6 @@ impl Layout {
         (inside < object.sections().get(index)?.size()).then_some((index, inside))
     }
 
-    /// Gives every section of a group its offset.
-    fn place_group(
-        &mut self,
-        object: &Object,
-        places: &[Place],
-        page: u64,
-    ) -> Result<(), LoadError> {
-        for &Place { group, pass, index } in places {
-            let section = &object.sections()[index as usize];
-            if section.is_code() && section.is_writable() {
-                let (name, fault) = (section.name.into(), SectionFault::WritableCode);
-                return Err(LoadError::Section { index, name, fault });
-            }
-            let least = if pass == Pass::Toc { 8 } else { 1 };
-            let align = section.header.sh_addralign.max(least);
-            self.align = self.align.max(align);
-            let span = self.append(group, section.size(), align, page)?;
-            // Below `SIZE_MAX`: `append` has checked it.
-            self.offsets[index as usize] = span.offset as u32;
-            self.order.push(index);
-        }
-        Ok(())
-    }
-
     /// Takes `len` bytes at the end of `group`, which is the last one so far.
     fn append(&mut self, group: Group, len: u64, align: u64, page: u64) -> Result<Span, LoadError> {
         let whole = &mut self.groups[group as usize];
@@ -483,63 +476,44 @@ impl Layout {
             _ => self.append(group, len, align, page),
         }
     }
-
-    fn toc_base(&self, places: &[Place]) -> u64 {
-        let toc = places.iter().filter(|place| place.pass == Pass::Toc).map(|place| place.index);
-        let toc = toc.min().and_then(|first| self.offset_of(first as usize));
-        let start = toc.map_or(self.group(Group::Data).offset, u64::from);
-        (start & !0xff) + TOC_BIAS
-    }
 }
 
-/// Where a section will be put; they are put there in this order. In `Data`, what
-/// has bytes in the file comes first and zeros last, so that `.toc` is near the
-/// middle of what it points to.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
-    group: Group,
-    pass: Pass,
-    index: u32,
-}
-
-impl Place {
-    fn of(section: &Section, index: u32) -> Self {
-        Self { group: Group::of(section), pass: Pass::of(section), index }
+/// For each section its group and place in that, as a number that rises as they do, or
+/// [`NOT_KEPT`]; and the kept sections, sorted by that. Asked once, for it takes names to
+/// compare: each is counted, and then put where those that come before it end.
+fn ranked(sections: &[Section]) -> (Vec<u32>, Vec<u32>) {
+    const RANKS: usize = Group::ALL.len() << Pass::BITS;
+    let mut starts = [0_u32; RANKS + 1];
+    let mut ranks = Vec::with_capacity(sections.len());
+    for section in sections {
+        let rank = if is_kept(section) {
+            (Group::of(section) as u32) << Pass::BITS | Pass::of(section) as u32
+        } else {
+            NOT_KEPT
+        };
+        if let Some(count) = starts[1..].get_mut(rank as usize) {
+            *count += 1;
+        }
+        ranks.push(rank);
     }
-
-    /// The kept sections, sorted: each is counted, and then put where those that come
-    /// before it end.
-    fn in_order(object: &Object) -> Vec<Self> {
-        let mut found = Vec::with_capacity(object.sections().len());
-        let mut starts = [0_usize; 1 + Group::ALL.len() * Pass::COUNT];
-        let sections = object.sections().iter().zip(0..);
-        for (section, index) in sections.filter(|(section, _)| is_kept(section)) {
-            let place = Self::of(section, index);
-            starts[place.rank() + 1] += 1;
-            found.push(place);
-        }
-        let mut sum = 0;
-        for start in &mut starts {
-            sum += *start;
-            *start = sum;
-        }
-        let mut sorted = found.clone();
-        for place in found {
-            let next = &mut starts[place.rank()];
-            sorted[*next] = place;
+    let mut sum = 0;
+    for start in &mut starts {
+        sum += *start;
+        *start = sum;
+    }
+    let mut order = vec![0; sum as usize];
+    for (&rank, index) in ranks.iter().zip(0..) {
+        if let Some(next) = starts.get_mut(rank as usize) {
+            order[*next as usize] = index;
             *next += 1;
         }
-        sorted
     }
-
-    /// Group and pass as one number, which rises as they do.
-    fn rank(self) -> usize {
-        self.group as usize * Pass::COUNT + self.pass as usize
-    }
+    (ranks, order)
 }
 
-/// The order inside a group.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// The order inside a group. In `Data`, what has bytes in the file comes first and zeros
+/// last, so that `.toc` is near the middle of what it points to.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Pass {
     Bytes,
     Toc,
@@ -547,7 +521,8 @@ enum Pass {
 }
 
 impl Pass {
-    const COUNT: usize = 3;
+    /// As many bits as they take.
+    const BITS: u32 = 2;
 
     fn of(section: &Section) -> Self {
         match section {
@@ -555,6 +530,11 @@ impl Pass {
             _ if section.is_zeros() => Self::Zeros,
             _ => Self::Bytes,
         }
+    }
+
+    /// True if a rank's pass is that of `.toc`.
+    fn is_toc(rank: u32) -> bool {
+        rank & ((1 << Self::BITS) - 1) == Self::Toc as u32
     }
 }
 
@@ -581,9 +561,10 @@ fn is_kept(section: &Section) -> bool {
 fn is_reckoned(object: &Object) -> bool {
     let code = object.relocations().iter().filter(|list| object.sections()[list.target].is_code());
     code.map(Relocations::len).sum::<usize>() >= RECKONED_FROM
-        && !object.outside().iter().any(|&index| {
-            object.symbol(index).is_some_and(|symbol| loses_toc(&symbol))
-        })
+        && !object
+            .outside()
+            .iter()
+            .any(|&index| object.symbol(index).is_some_and(|symbol| loses_toc(&symbol)))
 }
 
 /// What stubs there is room for.

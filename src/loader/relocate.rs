@@ -128,9 +128,12 @@ pub fn link<'a>(
     abi: &KernelAbi,
     options: &LinkOptions,
 ) -> Result<Linked<'a>, LoadError> {
-    let (free, need) = (image.len() as u64, layout.stored(object));
-    if free < need {
-        return Err(LoadError::NoRoom { need, free });
+    let free = image.len() as u64;
+    if free < layout.size {
+        let need = layout.stored(object);
+        if free < need {
+            return Err(LoadError::NoRoom { need, free });
+        }
     }
     let image = &mut image[..free.min(layout.size) as usize];
     if !base.is_aligned(layout.align) || base.0.checked_add(layout.size).is_none() {
@@ -143,14 +146,15 @@ pub fn link<'a>(
     let mut bindings = bind::bind(&mut linker)?;
     let calls = apply_code(&mut linker, &mut bindings.bounds)?;
     let functions = core::mem::take(&mut bindings.functions).sorted();
-    let Settled { mut sites, mut refused } =
+    let Settled { mut sites, mut refused, rise } =
         settle(&linker, &mut bindings.bounds, &functions, calls);
+    if !rise {
+        callsites::sort(&mut sites).map_err(|offset| twice(&linker, offset))?;
+    }
     if layout.reckoned {
         bindings.write_stubs(&mut linker, object.outside())?;
     }
     apply_data(&mut linker, &mut bindings.bounds)?;
-    callsites::sort(&mut sites).map_err(|offset| twice(&linker, offset))?;
-    callsites::drop_changed(&mut sites, &mut refused, linker.image);
     add_patchable(&mut linker, &functions, &mut sites, &mut refused, &mut bindings.stubs)?;
     let exports = exports::read(object, layout, base, linker.image)?;
 
@@ -193,19 +197,17 @@ fn copy_sections(object: &Object, layout: &Layout, image: &mut [u8]) {
 }
 
 fn placed<'a>(object: &Object<'a>, layout: &Layout, base: Vaddr) -> Vec<PlacedSection<'a>> {
-    let kept = layout.order.iter().filter_map(|&index| {
-        let offset = layout.offset_of(index as usize)?;
-        let section = object.sections().get(index as usize)?;
-        Some(PlacedSection {
+    let offset_of = layout.offsets();
+    let kept = layout.order.iter().map(|&index| {
+        let section = &object.sections()[index as usize];
+        PlacedSection {
             name: section.name,
-            addr: base.offset(offset.into()),
+            addr: base.offset(offset_of(index as usize).unwrap_or_default().into()),
             size: section.size(),
             group: Layout::group_of(section),
-        })
+        }
     });
-    let mut placed = Vec::with_capacity(layout.order.len()); // all of them, nearly always
-    placed.extend(kept);
-    placed
+    kept.collect()
 }
 
 /// Applies the relocations of code, by rising address; the calls of the profiling hook in
@@ -213,24 +215,26 @@ fn placed<'a>(object: &Object<'a>, layout: &Layout, base: Vaddr) -> Vec<PlacedSe
 fn apply_code(linker: &mut Linker, bounds: &mut [Bound]) -> Result<Vec<CallSite>, LoadError> {
     let Linker { object, layout, .. } = *linker;
     let mut calls = Vec::new();
-    let mut lists = Vec::new();
-    let mut most = 0;
-    for list in object.relocations() {
-        if object.sections()[list.target].is_code()
-            && let Some(start) = layout.offset_of(list.target)
-        {
-            lists.push((start, list));
-            most += list.len();
-        }
-    }
-    lists.sort_by_key(|(start, _)| *start);
+    let lists = || {
+        let code = object.relocations().iter();
+        let code = code.filter(|list| object.sections()[list.target].is_code());
+        code.filter_map(|list| Some((layout.offset_of(list.target)?, list)))
+    };
     if let Some((_, listed)) = object.section(callsites::CALLS) {
+        let most = lists().map(|(_, list)| list.len()).sum::<usize>();
         calls.reserve_exact(most.min(listed.data.len() / 8)); // an address each
     }
-    for (start, list) in lists {
+    let mut apply = |(start, list)| {
         let done = apply(linker, bounds, &mut calls, start, list);
         // Who has not counted has not asked what the branches are, either.
-        done.map_err(|error| if layout.reckoned { LoadError::Recount } else { error })?;
+        done.map_err(|error| if layout.reckoned { LoadError::Recount } else { error })
+    };
+    if lists().is_sorted_by_key(|(start, _)| start) {
+        lists().try_for_each(&mut apply)?;
+    } else {
+        let mut sorted: Vec<_> = lists().collect();
+        sorted.sort_unstable_by_key(|(start, _)| *start);
+        sorted.into_iter().try_for_each(&mut apply)?;
     }
     Ok(calls)
 }
@@ -276,7 +280,7 @@ fn settle(
     calls: Vec<CallSite>,
 ) -> Settled {
     let Linker { object, layout, options, .. } = *linker;
-    Settled::of(object, functions, calls, |call| {
+    Settled::of(object, functions, calls, linker.image, |call| {
         let kind = Needs::of_profiling_call(call.kind(), options);
         let Some(bound) = bounds.get_mut(call.function() as usize) else { return 0 };
         bound.uses_too(kind);
@@ -869,7 +873,7 @@ fn add_patchable(
     refused: &mut Vec<RefusedSite>,
     stubs: &mut StubTable,
 ) -> Result<(), LoadError> {
-    if callsites::patchable_entries(linker.object) == 0 {
+    if linker.layout.patchable == 0 {
         return Ok(());
     }
     let (mut patchable, mut bad) = callsites::patchable(linker.object, linker.layout, functions);

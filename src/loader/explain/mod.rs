@@ -142,7 +142,8 @@ impl<'l, 'a> Lens<'l, 'a> {
             let counted = Counted::of(object, options)?;
             for &index in object.outside() {
                 let (index, bounds) = (index as usize, &mut bindings.bounds);
-                if let (Some(bound), Some(needs)) = (bounds.get_mut(index), counted.needs.get(index))
+                if let (Some(bound), Some(needs)) =
+                    (bounds.get_mut(index), counted.needs.get(index))
                 {
                     bound.uses(needs.stubs());
                 }

@@ -32,7 +32,7 @@ use super::{
     error::LoadError,
     layout::{Layout, Needs},
     modinfo::Modinfo,
-    stubs::{Stub, StubAbi, StubKind, table::StubTable},
+    stubs::{Stub, StubAbi, StubError, StubKind, table::StubTable},
     symbols::{Found, LinkOptions, Name, Owner, Resolver, StubStyle},
 };
 use crate::addr::Vaddr;
@@ -229,13 +229,10 @@ pub(super) fn bind(linker: &mut Linker) -> Result<Bindings, LoadError> {
             }
         }
         bound.needs = needs;
+        bound.used = if layout.reckoned { Needs::LOCAL } else { needs };
         bindings.bounds[index as usize] = bound;
     }
     if !layout.reckoned {
-        for &index in served {
-            let bound = &mut bindings.bounds[index as usize];
-            bound.used = bound.needs;
-        }
         bindings.write_stubs(linker, served)?;
     }
     bindings.remember(linker)?;
@@ -332,7 +329,7 @@ impl<'l, 'a> Linker<'l, 'a> {
         let mut value = 0;
         let name = Name::before_nul(self.object.name_onwards(index));
         let mut found = self.resolver.resolve_name(&name);
-        if found.is_some_and(|found| found.gpl_only) && self.is_closed(symbol)? {
+        if found.is_some_and(|found| found.gpl_only) && self.is_closed(index)? {
             found = None;
         }
         match found {
@@ -345,7 +342,7 @@ impl<'l, 'a> Linker<'l, 'a> {
             None if is_weak(symbol) || self.options.link_only || borrow::of(&name).is_some() => {
                 bindings.missing.push(index);
             }
-            None => unresolved.add(self.object.name(symbol)),
+            None => unresolved.add(self.object, index),
         }
         Ok(Bound::far(value, Class::Leaves))
     }
@@ -354,14 +351,15 @@ impl<'l, 'a> Linker<'l, 'a> {
     /// do without; one that cannot is refused.
     #[cold]
     #[cfg_attr(target_os = "none", optimize(size))]
-    fn is_closed(&self, symbol: &Sym) -> Result<bool, LoadError> {
+    fn is_closed(&self, index: u32) -> Result<bool, LoadError> {
         let modinfo = || Modinfo::of(self.object);
         let closed = !self.gpl.get_or_init(|| modinfo().is_gpl_compatible());
-        if !closed || is_weak(symbol) {
+        let Some(symbol) = self.object.symbol(index).filter(|symbol| closed && !is_weak(symbol))
+        else {
             return Ok(closed);
-        }
+        };
         let modinfo = modinfo();
-        let (name, licence) = (self.object.name(symbol).into(), modinfo.licence().into());
+        let (name, licence) = (self.object.name(&symbol).into(), modinfo.licence().into());
         Err(LoadError::GplOnly { name, licence })
     }
 
@@ -380,12 +378,13 @@ impl<'l, 'a> Linker<'l, 'a> {
         let word_offset = layout.targets.offset + u64::from(order.slot) * 8;
         let at = self.base.offset(offset.cast_signed());
         let word = self.base.offset(word_offset.cast_signed());
-        let stub = match order.target {
-            Some(target) => self.shape(order.kind, word, target),
-            None => Stub::Missing { symbol: order.owner },
+        let Some(target) = order.target else {
+            let stub = Stub::Missing { symbol: order.owner };
+            self.write_words(offset, at, &stub, order.owner)?;
+            return table.push(at, StubKind::Missing, order.owner).map_err(LoadError::Table);
         };
+        let stub = self.shape(order.kind, word, target);
         if stub.kind().has_target_word() {
-            let target = order.target.unwrap_or_default();
             self.write(word_offset, &target.0.to_le_bytes());
         }
         self.write_words(offset, at, &stub, order.owner)?;
@@ -425,6 +424,7 @@ impl<'l, 'a> Linker<'l, 'a> {
         Ok(offset as u32)
     }
 
+    #[inline(always)]
     fn write_words(
         &mut self,
         offset: u64,
@@ -433,11 +433,15 @@ impl<'l, 'a> Linker<'l, 'a> {
         owner: u32,
     ) -> Result<(), LoadError> {
         let room = self.image.get_mut(offset as usize..).unwrap_or_default();
-        stub.write(at, &self.abi.stubs, room).map_err(|error| {
-            let symbol = self.object.symbol(owner);
-            let symbol = symbol.map_or(String::new(), |symbol| self.object.name(&symbol).into());
-            LoadError::Stub { symbol, error }
-        })
+        stub.write(at, &self.abi.stubs, room).map_err(|error| self.refuse_stub(owner, error))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn refuse_stub(&self, owner: u32, error: StubError) -> LoadError {
+        let symbol = self.object.symbol(owner);
+        let symbol = symbol.map_or(String::new(), |symbol| self.object.name(&symbol).into());
+        LoadError::Stub { symbol, error }
     }
 
     /// Writes into the image; the layout has made the room. Whoever only asks what
@@ -555,8 +559,11 @@ struct Unresolved {
 }
 
 impl Unresolved {
-    fn add(&mut self, name: &str) {
+    #[cold]
+    #[inline(never)]
+    fn add(&mut self, object: &Object, index: u32) {
         if self.names.len() < NAMES_LISTED {
+            let name = object.symbol(index).map_or("", |symbol| object.name(&symbol));
             self.names.push(name.into());
         } else {
             self.more += 1;

@@ -464,7 +464,7 @@ impl fmt::Display for LoadError {
             Self::Misplaced { base, align } => {
                 write!(f, "base {base:#x} is no multiple of {align:#x}; place the image as its layout asks")
             }
-            Self::Recount => f.write_str("its stubs were not counted; plan it exactly"),
+            Self::Recount => f.write_str("stubs not counted; plan it exactly"),
             Self::Unresolved { names, more } => fmt_unresolved(f, names, *more),
             Self::GplOnly { name, licence } if licence.is_empty() => write!(
                 f,

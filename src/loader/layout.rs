@@ -336,8 +336,8 @@ impl Layout {
             while let Some(&index) = layout.order.get(number)
                 && let Some(offset) = layout.offsets.get_mut(index as usize)
                 && *offset >> Pass::BITS == group as u32
+                && let Some(section) = object.sections().get(index as usize)
             {
-                let section = &object.sections()[index as usize];
                 if section.is_code() && section.is_writable() {
                     let (name, fault) = (section.name.into(), SectionFault::WritableCode);
                     return Err(LoadError::Section { index, name, fault });
@@ -349,7 +349,9 @@ impl Layout {
                 layout.align = layout.align.max(align);
                 let span = layout.append(group, section.size(), align, page)?;
                 // Below `SIZE_MAX`: `append` has checked it.
-                layout.offsets[index as usize] = span.offset as u32;
+                if let Some(offset) = layout.offsets.get_mut(index as usize) {
+                    *offset = span.offset as u32;
+                }
                 if is_toc && toc.is_none_or(|(first, _)| index < first) {
                     toc = Some((index, span.offset));
                 }
@@ -504,7 +506,9 @@ fn ranked(sections: &[Section]) -> (Vec<u32>, Vec<u32>) {
     let mut order = vec![0; sum as usize];
     for (&rank, index) in ranks.iter().zip(0..) {
         if let Some(next) = starts.get_mut(rank as usize) {
-            order[*next as usize] = index;
+            if let Some(place) = order.get_mut(*next as usize) {
+                *place = index;
+            }
             *next += 1;
         }
     }

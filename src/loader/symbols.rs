@@ -222,12 +222,14 @@ impl Functions {
 /// order.
 fn insert_each(entries: &mut [u64]) {
     for end in 1..entries.len() {
-        let (new, mut place) = (entries[end], end);
-        while place > 0 && entries[place - 1] > new {
-            entries[place] = entries[place - 1];
-            place -= 1;
+        let Some((mut hole, sorted)) = entries[..=end].split_last_mut() else { return };
+        for entry in sorted.iter_mut().rev() {
+            if *entry <= *hole {
+                break;
+            }
+            core::mem::swap(entry, hole);
+            hole = entry;
         }
-        entries[place] = new;
     }
 }
 

@@ -340,6 +340,9 @@ impl<'l, 'a> Linker<'l, 'a> {
                 value = found.addr.0;
             }
             None if is_weak(symbol) || self.options.link_only || borrow::of(&name).is_some() => {
+                if bindings.missing.is_empty() {
+                    bindings.missing.reserve_exact(self.object.outside().len()); // one is seldom alone
+                }
                 bindings.missing.push(index);
             }
             None => unresolved.add(self.object, index),

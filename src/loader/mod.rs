@@ -27,7 +27,7 @@
 //!   it holds anything, and nothing else has changed.
 //! - Linking the same file at the same base against the same exports gives the
 //!   same bytes. An audit links again and compares.
-//! - Time is linear in the file: two passes over relocations, no search by name
+//! - Time is linear in the file: at most two passes over relocations, no search by name
 //!   or address inside them.
 #![forbid(unsafe_code)]
 

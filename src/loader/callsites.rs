@@ -259,7 +259,7 @@ impl Settled {
         image: &[u8],
         mut stub_of: impl FnMut(&CallSite) -> u32,
     ) -> Self {
-        let mut refused = Vec::new();
+        let (mut refused, count) = (Vec::new(), calls.len());
         let (mut behind, mut last, mut rise) = (0, None, true);
         let mut current = NONE;
         // The next is nearly always of the same kind, and calls the same hook.
@@ -286,6 +286,9 @@ impl Settled {
             match judge(object, function, at, kind).and_then(|function| is_nop(found, function)) {
                 Ok(function) => *call = CallSite::new(at, kind, function, stub),
                 Err(fault) => {
+                    if refused.is_empty() {
+                        refused.reserve_exact(count); // to grow would take more
+                    }
                     refused.push(RefusedSite { at, fault });
                     call.function = NO_FUNCTION;
                 }
@@ -293,6 +296,7 @@ impl Settled {
         }
         if !refused.is_empty() {
             calls.retain(|call| call.function != NO_FUNCTION);
+            refused.shrink_to_fit();
         }
         // To move a few takes longer than they are worth.
         if calls.capacity() - calls.len() > 64 {

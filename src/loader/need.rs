@@ -38,8 +38,8 @@ const IN_FILE: u64 = 24;
 /// are sorted (16), its owner or that it is missing (4, grows).
 const SYMBOL: u64 = 1 + 16 + 16 + 24 + 16 + 16;
 /// A relocation of code: it may be a call of the profiling hook (12, grows), which may be
-/// refused (12, grows) or is kept with its two bits.
-const RELOCATION: u64 = 48 + 48 + 1;
+/// refused (12) or is kept with its two bits.
+const RELOCATION: u64 = 48 + 12 + 1;
 /// Where a missing symbol's name stands, while its module is linked again.
 const MISSING: u64 = 8;
 /// A byte of a table of exports: an entry has 12 at least and becomes 56, in a list

@@ -443,7 +443,7 @@ impl Pass {
             let before = entries.len();
             self.addresses(out, entries, bounds);
             self.mixed(target, out, entries, bounds, calls);
-            if entries.len() == before {
+            if [0, before].contains(&entries.len()) {
                 return;
             }
         }

@@ -764,23 +764,28 @@ fn link<'f, 'g>(
     let need = Need::of(&object);
     ask_for(need.bytes()).map_err(refuse)?;
     let free = memory::usage().pages_free;
-    let mut layout = Layout::plan(&object, options, PAGE).map_err(|error| match error {
-        // The planner knows what an image may take, not what there is.
-        LoadError::NoRoom { need, free: limit } => {
-            refuse(LoadError::NoRoom { need, free: free.min(limit) })
-        }
-        other => refuse(other),
-    })?;
-    ask_for(need.with(&layout).bytes()).map_err(refuse)?;
-    let mut pages = Pages::take_aligned(layout.size, layout.align)
-        .ok_or_else(|| refuse(LoadError::NoRoom { need: layout.size, free }))?;
-    let base = pages.start();
     let everyone = Everyone { modules: all() };
     let abi = kernel_abi();
-    let mut linked =
-        loader::relocate::link(&object, &layout, base, pages.bytes_mut(), &everyone, &abi, options)
-            .map_err(|error| versions::refusal(word, error, &object))?;
-    layout.forget_calls();
+    let mut plan: fn(&_, &_, _) -> _ = Layout::plan;
+    let (layout, mut pages, mut linked) = loop {
+        let layout = plan(&object, options, PAGE).map_err(|error| match error {
+            // The planner knows what an image may take, not what there is.
+            LoadError::NoRoom { need, free: limit } => {
+                refuse(LoadError::NoRoom { need, free: free.min(limit) })
+            }
+            other => refuse(other),
+        })?;
+        ask_for(need.with(&layout).bytes()).map_err(refuse)?;
+        let mut pages = Pages::take_aligned(layout.size, layout.align)
+            .ok_or_else(|| refuse(LoadError::NoRoom { need: layout.size, free }))?;
+        let (base, image) = (pages.start(), pages.bytes_mut());
+        match loader::relocate::link(&object, &layout, base, image, &everyone, &abi, options) {
+            Ok(linked) => break (layout, pages, linked),
+            Err(LoadError::Recount) => plan = Layout::plan_exactly,
+            Err(error) => return Err(versions::refusal(word, error, &object).into()),
+        }
+    };
+    let base = pages.start();
     linked.functions.index_names(&object);
     let owner_name = |number: u32| {
         let owner = everyone.modules.iter().find(|module| module.number == number);

@@ -11,7 +11,8 @@
 //!
 //! One walk over the symbol table, before any relocation: [`super::relocate`]
 //! then looks everything up by index. Slots are handed out in the order of the
-//! symbols.
+//! symbols. Where the layout has counted, each of them gets its stub at once; else
+//! those do that the relocations of code have used, [`Bindings::write_stubs`].
 //!
 //! # References
 //! OpenPOWER ELFv2 ABI, "Function Linkage"; what each stub does: [`super::stubs`].
@@ -31,7 +32,7 @@ use super::{
     error::LoadError,
     layout::{Layout, Needs},
     modinfo::Modinfo,
-    stubs::{Stub, StubAbi, StubKind, table::StubTable},
+    stubs::{Stub, StubAbi, StubError, StubKind, table::StubTable},
     symbols::{Found, LinkOptions, Name, Owner, Resolver, StubStyle},
 };
 use crate::addr::Vaddr;
@@ -69,7 +70,10 @@ pub(super) struct Bound {
     /// Offset of its first stub from the base.
     stub: u32,
     pub class: Class,
+    /// The stubs that there is room for.
     needs: Needs,
+    /// Those of them that are used, if the layout has not counted.
+    used: Needs,
 }
 
 /// How a branch to a symbol is made.
@@ -105,9 +109,22 @@ impl Bound {
         self.stub + self.needs.slots_before(kind) * slot_bytes as u32
     }
 
-    /// True if some branch to the symbol needs the stub of `kind`.
+    /// True if there is room for a stub of `kind`.
+    #[inline(always)]
     pub fn needs(&self, kind: u8) -> bool {
         self.needs.has(kind)
+    }
+
+    /// Notes that the stub of `kind` is used. Where nobody counted there is but one kind
+    /// for each symbol, or they are noted together.
+    #[inline(always)]
+    pub fn uses(&mut self, kinds: Needs) {
+        self.used = kinds;
+    }
+
+    /// As [`uses`](Self::uses), besides those that are used already.
+    pub fn uses_too(&mut self, kind: u8) {
+        self.used = self.used.with(kind);
     }
 
     /// The address that it stands for; 0 if it is not kept.
@@ -126,21 +143,29 @@ impl Bound {
     fn placed(start: Vaddr, symbol: &Sym) -> Self {
         let value = start.0.wrapping_add(symbol.st_value);
         let near = value.wrapping_add(local_entry(symbol).into());
-        Self { value, near, stub: 0, class: Class::Local, needs: Needs::LOCAL }
+        Self { value, near, stub: 0, class: Class::Local, needs: Needs::LOCAL, used: Needs::LOCAL }
     }
 
     /// A symbol whose global and local entry points are one.
     fn local(value: u64) -> Self {
-        Self { value, near: value, stub: 0, class: Class::Local, needs: Needs::LOCAL }
+        Self {
+            value,
+            near: value,
+            stub: 0,
+            class: Class::Local,
+            needs: Needs::LOCAL,
+            used: Needs::LOCAL,
+        }
     }
 
     /// A symbol that no direct branch goes to.
     fn far(value: u64, class: Class) -> Self {
-        Self { value, near: NOWHERE, stub: 0, class, needs: Needs::LOCAL }
+        Self { value, near: NOWHERE, stub: 0, class, needs: Needs::LOCAL, used: Needs::LOCAL }
     }
 }
 
-/// Binds every symbol of `object`, placed at `base`, and writes its stubs.
+/// Binds every symbol of `object`, placed at `base`, and writes its stubs, if they were
+/// counted.
 pub(super) fn bind(linker: &mut Linker) -> Result<Bindings, LoadError> {
     let Linker { object, layout, base, .. } = *linker;
     if object.symbol_count() == 0 {
@@ -170,7 +195,6 @@ pub(super) fn bind(linker: &mut Linker) -> Result<Bindings, LoadError> {
     };
     bindings.stubs.reserve(layout.slots as usize).map_err(LoadError::Table)?;
     let mut unresolved = Unresolved::default();
-    let mut slot = 0;
     let mut merged = Vec::new();
     let served = if layout.more.is_empty() {
         object.outside()
@@ -180,6 +204,7 @@ pub(super) fn bind(linker: &mut Linker) -> Result<Bindings, LoadError> {
         merged.dedup(); // a number may have needs, too
         &merged
     };
+    let mut stub = layout.stubs.offset as u32;
     for &index in served {
         let needs = layout.needs[index as usize];
         let Some(symbol) = object.symbol(index) else { break };
@@ -193,23 +218,22 @@ pub(super) fn bind(linker: &mut Linker) -> Result<Bindings, LoadError> {
             _ if needs.is_local() => {}
             _ => bound = Bound::far(bound.value, Class::Leaves),
         }
-        bound.needs = needs;
         if needs.slots() != 0 {
-            bound.stub = (layout.stubs.offset + u64::from(slot) * layout.slot_bytes) as u32;
-            let trap = bindings.missing.last() == Some(&index);
-            for kind in needs.kinds() {
-                let target = linker.target(kind, &bound);
-                let order =
-                    SlotOrder { slot, kind, target: (!trap).then_some(target), owner: index };
-                linker.write_stub(order, &mut bindings.stubs)?;
-                slot += 1;
-            }
-            if trap && !is_weak(&symbol) {
-                // Whoever takes the address of what is missing gets the trap.
-                bound.value = base.offset(bound.stub.into()).0;
+            bound.stub = stub;
+            stub += needs.slots() * layout.slot_bytes as u32;
+            if bindings.missing.last() == Some(&index) && !is_weak(&symbol) {
+                // Whoever takes the address of what is missing gets the trap, if it is
+                // called as well. That may not be known yet.
+                let trap = base.offset(bound.stub.into()).0;
+                bound.value = if layout.reckoned { NOWHERE } else { trap };
             }
         }
+        bound.needs = needs;
+        bound.used = if layout.reckoned { Needs::LOCAL } else { needs };
         bindings.bounds[index as usize] = bound;
+    }
+    if !layout.reckoned {
+        bindings.write_stubs(linker, served)?;
     }
     bindings.remember(linker)?;
     for (number, key) in layout.got.iter().enumerate() {
@@ -305,7 +329,7 @@ impl<'l, 'a> Linker<'l, 'a> {
         let mut value = 0;
         let name = Name::before_nul(self.object.name_onwards(index));
         let mut found = self.resolver.resolve_name(&name);
-        if found.is_some_and(|found| found.gpl_only) && self.is_closed(symbol)? {
+        if found.is_some_and(|found| found.gpl_only) && self.is_closed(index)? {
             found = None;
         }
         match found {
@@ -316,9 +340,12 @@ impl<'l, 'a> Linker<'l, 'a> {
                 value = found.addr.0;
             }
             None if is_weak(symbol) || self.options.link_only || borrow::of(&name).is_some() => {
+                if bindings.missing.is_empty() {
+                    bindings.missing.reserve_exact(self.object.outside().len()); // one is seldom alone
+                }
                 bindings.missing.push(index);
             }
-            None => unresolved.add(self.object.name(symbol)),
+            None => unresolved.add(self.object, index),
         }
         Ok(Bound::far(value, Class::Leaves))
     }
@@ -327,14 +354,15 @@ impl<'l, 'a> Linker<'l, 'a> {
     /// do without; one that cannot is refused.
     #[cold]
     #[cfg_attr(target_os = "none", optimize(size))]
-    fn is_closed(&self, symbol: &Sym) -> Result<bool, LoadError> {
+    fn is_closed(&self, index: u32) -> Result<bool, LoadError> {
         let modinfo = || Modinfo::of(self.object);
         let closed = !self.gpl.get_or_init(|| modinfo().is_gpl_compatible());
-        if !closed || is_weak(symbol) {
+        let Some(symbol) = self.object.symbol(index).filter(|symbol| closed && !is_weak(symbol))
+        else {
             return Ok(closed);
-        }
+        };
         let modinfo = modinfo();
-        let (name, licence) = (self.object.name(symbol).into(), modinfo.licence().into());
+        let (name, licence) = (self.object.name(&symbol).into(), modinfo.licence().into());
         Err(LoadError::GplOnly { name, licence })
     }
 
@@ -353,12 +381,13 @@ impl<'l, 'a> Linker<'l, 'a> {
         let word_offset = layout.targets.offset + u64::from(order.slot) * 8;
         let at = self.base.offset(offset.cast_signed());
         let word = self.base.offset(word_offset.cast_signed());
-        let stub = match order.target {
-            Some(target) => self.shape(order.kind, word, target),
-            None => Stub::Missing { symbol: order.owner },
+        let Some(target) = order.target else {
+            let stub = Stub::Missing { symbol: order.owner };
+            self.write_words(offset, at, &stub, order.owner)?;
+            return table.push(at, StubKind::Missing, order.owner).map_err(LoadError::Table);
         };
+        let stub = self.shape(order.kind, word, target);
         if stub.kind().has_target_word() {
-            let target = order.target.unwrap_or_default();
             self.write(word_offset, &target.0.to_le_bytes());
         }
         self.write_words(offset, at, &stub, order.owner)?;
@@ -398,6 +427,7 @@ impl<'l, 'a> Linker<'l, 'a> {
         Ok(offset as u32)
     }
 
+    #[inline(always)]
     fn write_words(
         &mut self,
         offset: u64,
@@ -406,11 +436,15 @@ impl<'l, 'a> Linker<'l, 'a> {
         owner: u32,
     ) -> Result<(), LoadError> {
         let room = self.image.get_mut(offset as usize..).unwrap_or_default();
-        stub.write(at, &self.abi.stubs, room).map_err(|error| {
-            let symbol = self.object.symbol(owner);
-            let symbol = symbol.map_or(String::new(), |symbol| self.object.name(&symbol).into());
-            LoadError::Stub { symbol, error }
-        })
+        stub.write(at, &self.abi.stubs, room).map_err(|error| self.refuse_stub(owner, error))
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn refuse_stub(&self, owner: u32, error: StubError) -> LoadError {
+        let symbol = self.object.symbol(owner);
+        let symbol = symbol.map_or(String::new(), |symbol| self.object.name(&symbol).into());
+        LoadError::Stub { symbol, error }
     }
 
     /// Writes into the image; the layout has made the room. Whoever only asks what
@@ -424,6 +458,31 @@ impl<'l, 'a> Linker<'l, 'a> {
 }
 
 impl Bindings {
+    /// Writes the stubs that are used of the symbols `served`, which rise and are all that
+    /// may need any; and settles what stands for those that are missing.
+    pub fn write_stubs(&mut self, linker: &mut Linker, served: &[u32]) -> Result<(), LoadError> {
+        let layout = linker.layout;
+        let (mut slot, mut missing) = (0, self.missing.iter().peekable());
+        for &index in served {
+            let Some(bound) = self.bounds.get_mut(index as usize) else { break };
+            let trap = missing.next_if_eq(&&index).is_some();
+            for kind in bound.used.kinds() {
+                let target = linker.target(kind, bound);
+                let slot = slot + bound.needs.slots_before(kind);
+                let order =
+                    SlotOrder { slot, kind, target: (!trap).then_some(target), owner: index };
+                linker.write_stub(order, &mut self.stubs)?;
+            }
+            slot += bound.needs.slots();
+            if trap && bound.value == NOWHERE {
+                let called = bound.used.slots() != 0;
+                bound.value = if called { linker.base.offset(bound.stub.into()).0 } else { 0 };
+            }
+        }
+        debug_assert!(slot <= layout.slots);
+        Ok(())
+    }
+
     /// Keeps the addresses that the kernel itself asks for.
     fn remember(&mut self, linker: &Linker) -> Result<(), LoadError> {
         let object = linker.object;
@@ -503,8 +562,11 @@ struct Unresolved {
 }
 
 impl Unresolved {
-    fn add(&mut self, name: &str) {
+    #[cold]
+    #[inline(never)]
+    fn add(&mut self, object: &Object, index: u32) {
         if self.names.len() < NAMES_LISTED {
+            let name = object.symbol(index).map_or("", |symbol| object.name(&symbol));
             self.names.push(name.into());
         } else {
             self.more += 1;

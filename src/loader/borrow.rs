@@ -32,7 +32,8 @@ const PREFIX: &str = ".klp.sym.";
 #[must_use]
 #[inline]
 pub fn of<'n>(name: &Name<'n>) -> Option<Borrowed<'n>> {
-    name.bytes.starts_with(PREFIX.as_bytes()).then(|| parse(name.text()?)).flatten()
+    let may_be = name.bytes.first() == PREFIX.as_bytes().first();
+    (may_be && name.bytes.starts_with(PREFIX.as_bytes())).then(|| parse(name.text()?)).flatten()
 }
 
 /// What a symbol's name borrows, if it has the form.

@@ -44,6 +44,8 @@ use crate::{
 
 /// The name whose calls are profiling calls; nothing but the name decides.
 pub const HOOK: &str = "_mcount";
+/// The section that lists calls of it, for those who do not look for them.
+pub(super) const CALLS: &str = "__mcount_loc";
 /// The section that lists patchable functions.
 pub const PATCHABLE: &str = "__patchable_function_entries";
 
@@ -198,6 +200,9 @@ fn classify_late(before: &[u8]) -> SiteKind {
 /// How many entries the lists of patchable functions have: as many stubs are
 /// planned, though the sites of some may be refused.
 pub(super) fn patchable_entries(object: &Object) -> u64 {
+    if object.section(PATCHABLE).is_none() {
+        return 0;
+    }
     let lists = object.relocations().iter();
     let lists = lists.filter(|list| object.sections()[list.target].name == PATCHABLE);
     lists.map(|list| list.len() as u64).sum()
@@ -219,57 +224,53 @@ pub(super) fn sort(sites: &mut [CallSite]) -> Result<(), u32> {
     twice.map_or(Ok(()), |pair| Err(pair[0].offset()))
 }
 
-/// Leaves out the sites whose nop is none in the image: a relocation of the same word
-/// can change it.
+/// Leaves out the sites whose nop is none in the image.
 pub(super) fn drop_changed(
     sites: &mut Vec<CallSite>,
     refused: &mut Vec<RefusedSite>,
     image: &[u8],
 ) {
-    let word = |site: &CallSite| word_at(image, site.offset().into()).unwrap_or(0);
-    // Asked first, because it takes less than to keep each site.
-    if sites.iter().all(|site| word(site) == Insn::NOP.0) {
-        return;
-    }
     sites.retain(|site| {
-        let found = word(site);
-        if found != Insn::NOP.0 {
-            refused.push(RefusedSite { at: site.offset(), fault: SiteFault::NotANop { found } });
-        }
-        found == Insn::NOP.0
+        let at = site.offset();
+        let changed = is_nop(word_at(image, at.into()), 0).err();
+        refused.extend(changed.map(|fault| RefusedSite { at, fault }));
+        changed.is_none()
     });
 }
 
 /// What became of the profiling calls.
-#[derive(Default)]
 pub(super) struct Settled {
     /// Those that can be used.
     pub sites: Vec<CallSite>,
     /// Those that cannot.
     pub refused: Vec<RefusedSite>,
+    /// The former are sorted.
+    pub rise: bool,
 }
 
 impl Settled {
-    /// Gives the calls of the section at `start` their functions, and the stubs that
-    /// `stub_of` knows. Both calls and functions rise, nearly always: one walk over the two.
+    /// Gives calls their functions, and the stubs that `stub_of` knows. Both calls and
+    /// functions rise, nearly always: one walk over the two.
     #[inline(always)]
-    pub fn add(
-        &mut self,
+    pub fn of(
         object: &Object,
         functions: &Functions,
-        start: u32,
-        calls: &[CallSite],
-        stub_of: impl Fn(&CallSite) -> u32,
-    ) {
-        let mut behind = functions.count_before(start);
+        mut calls: Vec<CallSite>,
+        image: &[u8],
+        mut stub_of: impl FnMut(&CallSite) -> u32,
+    ) -> Self {
+        let (mut refused, count) = (Vec::new(), calls.len());
+        let (mut behind, mut last, mut rise) = (0, None, true);
         let mut current = NONE;
         // The next is nearly always of the same kind, and calls the same hook.
         let (mut like, mut stub) = (CallSite::new(0, SiteKind::Patchable, 0, 0), 0);
-        for call in calls {
-            let (at, kind) = (start + call.offset(), call.kind());
+        for call in &mut calls {
+            let (at, kind) = (call.offset(), call.kind());
             if (call.function, kind) != (like.function, like.kind()) {
                 (like, stub) = (*call, stub_of(call));
             }
+            rise &= last < Some(at);
+            last = Some(at);
             while let Some(next) = functions.get(behind).filter(|next| next.at <= at) {
                 // Of several at one address it is the first.
                 if current.at != next.at {
@@ -281,11 +282,37 @@ impl Settled {
             if function.at > at {
                 function = functions.at(at).unwrap_or(NONE);
             }
-            match judge(object, function, at, kind) {
-                Ok(function) => self.sites.push(CallSite::new(at, kind, function, stub)),
-                Err(fault) => self.refused.push(RefusedSite { at, fault }),
+            let found = word_at(image, at.into());
+            match judge(object, function, at, kind).and_then(|function| is_nop(found, function)) {
+                Ok(function) => *call = CallSite::new(at, kind, function, stub),
+                Err(fault) => {
+                    if refused.is_empty() {
+                        refused.reserve_exact(count); // to grow would take more
+                    }
+                    refused.push(RefusedSite { at, fault });
+                    call.function = NO_FUNCTION;
+                }
             }
         }
+        if !refused.is_empty() {
+            calls.retain(|call| call.function != NO_FUNCTION);
+            refused.shrink_to_fit();
+        }
+        // To move a few takes longer than they are worth.
+        if calls.capacity() - calls.len() > 64 {
+            calls.shrink_to_fit();
+        }
+        Self { sites: calls, refused, rise }
+    }
+}
+
+/// Refuses the site of `function` if its word is no nop in the image: a relocation of the
+/// same word can change it.
+#[inline(always)]
+fn is_nop(word: Option<u32>, function: u32) -> Result<u32, SiteFault> {
+    match word {
+        Some(found) if found == Insn::NOP.0 => Ok(function),
+        found => Err(SiteFault::NotANop { found: found.unwrap_or(0) }),
     }
 }
 

@@ -31,8 +31,6 @@
 //! the tables, and a module in a cpio archive is aligned to four bytes only, so
 //! each entry is decoded from its bytes (two or three loads on POWER).
 
-use core::ffi::CStr;
-
 use alloc::{string::String, vec::Vec};
 
 use goblin::elf64::{
@@ -529,7 +527,9 @@ pub fn loses_toc(symbol: &Sym) -> bool {
 pub fn text_at(table: &[u8], offset: u32) -> Option<&str> {
     let rest = table.get(offset as usize..)?;
     let rest = rest.get(..NAME_MAX).unwrap_or(rest);
-    CStr::from_bytes_until_nul(rest).ok()?.to_str().ok()
+    let (name, behind) = rest.split_at_checked(len_before_nul(rest))?;
+    behind.first()?; // its NUL
+    if name.is_empty() { Some("") } else { core::str::from_utf8(name).ok() }
 }
 
 fn parse_header(bytes: &[u8]) -> Result<Header, LoadError> {

@@ -133,6 +133,10 @@ pub enum LoadError {
         /// Its least alignment.
         align: u64,
     },
+    /// The layout has no room for a stub that turned out to be needed, because nobody
+    /// counted them; or something else is wrong, which
+    /// [`Layout::plan_exactly`](super::Layout::plan_exactly) and another link tell.
+    Recount,
     /// Symbols that neither the kernel nor a loaded module has.
     Unresolved {
         /// The first few, in the file's order.
@@ -460,6 +464,7 @@ impl fmt::Display for LoadError {
             Self::Misplaced { base, align } => {
                 write!(f, "base {base:#x} is no multiple of {align:#x}; place the image as its layout asks")
             }
+            Self::Recount => f.write_str("stubs not counted; plan it exactly"),
             Self::Unresolved { names, more } => fmt_unresolved(f, names, *more),
             Self::GplOnly { name, licence } if licence.is_empty() => write!(
                 f,

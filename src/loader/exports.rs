@@ -73,6 +73,8 @@ pub fn read<'a>(
     image: &[u8],
 ) -> Result<Vec<Export<'a>>, LoadError> {
     let mut exports = Vec::new();
+    // The section that a text was found in last, and where it starts: all are in one.
+    let (mut texts, mut texts_start): (&[u8], u64) = (&[], 0);
     for (table, checksums, gpl_only) in TABLES {
         let Some((index, section)) = object.section(table) else {
             continue;
@@ -122,9 +124,13 @@ pub fn read<'a>(
             if addr.wrapping_sub(base.0) >= layout.size {
                 return Err(refuse(entry, ExportFault::Outside { addr }));
             }
-            let text = |addr: u64| {
-                let (section, offset) = layout.section_at(object, addr.wrapping_sub(base.0))?;
-                text_at(object.sections()[section].data, u32::try_from(offset).ok()?)
+            let mut text = |addr: u64| {
+                let at = addr.wrapping_sub(base.0);
+                if at.wrapping_sub(texts_start) >= texts.len() as u64 {
+                    let (section, offset) = layout.section_at(object, at)?;
+                    (texts, texts_start) = (object.sections()[section].data, at - offset);
+                }
+                text_at(texts, u32::try_from(at - texts_start).ok()?)
             };
             let wrong = |addr| refuse(entry, ExportFault::Name { addr });
             let name = text(name).ok_or_else(|| wrong(name))?;

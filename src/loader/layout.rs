@@ -20,6 +20,9 @@
 //!   in modules without `.toc` the same of where the data would be.
 //! - Stubs are counted exactly, one for each external symbol and kind, in one pass
 //!   over the relocations of code: a byte for each symbol says which kinds it needs.
+//!   In a large module that pass would take a sixth of the whole load, so there the
+//!   symbols alone say how much room there is: each that is not defined may be called.
+//!   If that was too little, the link fails, and [`Layout::plan_exactly`] counts.
 //!
 //! # Why one place for stubs
 //! 32 MiB are six times the text of the largest module that anybody has (amdgpu's).
@@ -45,8 +48,8 @@ use goblin::elf64::{
 };
 
 use super::{
-    callsites::{self, CallSite, SiteKind},
-    elf::{Object, Section, local_entry, loses_toc},
+    callsites::{self, SiteKind},
+    elf::{Object, Relocations, Section, local_entry, loses_toc},
     error::{self, LoadError, RelocFault, SectionFault},
     fields,
     stubs::StubKind,
@@ -62,6 +65,9 @@ const TOC_BIAS: u64 = 0x8000;
 /// Bytes that a branch reaches in both directions together, and so the most
 /// that all code may span for every branch to reach every stub.
 const CODE_SPAN_MAX: u64 = 0x200_0000;
+
+/// Relocations of code from which on stubs are not counted.
+const RECKONED_FROM: usize = 500;
 
 /// Bytes of a slot for the historic stubs: they take 40, but a trap for a missing
 /// symbol may stand there as well, and our own kinds want to be aligned.
@@ -202,6 +208,19 @@ impl Needs {
         self.0 & kind != 0
     }
 
+    /// The same with one more kind.
+    pub(super) fn with(self, kind: u8) -> Self {
+        Self(self.0 | kind)
+    }
+
+    /// The same without what the symbol is.
+    pub(super) fn stubs(self) -> Self {
+        Self(self.0 & Self::STUBS)
+    }
+
+    /// A call, and nothing else.
+    pub(super) const CALLED: Self = Self(Self::CALL);
+
     /// Notes that something of `kind`, one bit or none, is needed; true if that is
     /// one more stub.
     #[inline(always)]
@@ -242,22 +261,15 @@ pub struct Layout {
     pub(super) got: Vec<u64>,
     /// Entries of the lists of patchable functions, a stub each.
     pub(super) patchable: u64,
-    /// Calls of the profiling hook. Only [`relocate::link`](super::relocate::link)
-    /// needs them, and only for the sites, not for the image.
-    pub(super) calls: Vec<Calls>,
-}
-
-/// Calls of the profiling hook in one section, as relocations have them.
-#[derive(Clone, Debug)]
-pub(super) struct Calls {
-    /// The section.
-    pub section: usize,
-    /// The calls: with offsets in the section, the hook as the function, and no stub.
-    pub calls: Vec<CallSite>,
+    /// Stubs were not counted: some have room and are not needed, and which those are
+    /// only the relocations say.
+    pub(super) reckoned: bool,
 }
 
 impl Layout {
     /// Plans the image of `object` for pages of `page` bytes (a power of two).
+    ///
+    /// Whoever links it has to be ready for [`LoadError::Recount`].
     ///
     /// # Errors
     /// [`LoadError::Section`] for a section that no group can take,
@@ -265,7 +277,33 @@ impl Layout {
     /// and [`LoadError::NoRoom`] for a module that is too large.
     #[inline(never)] // `make bench` counts it
     pub fn plan(object: &Object, options: &LinkOptions, page: u64) -> Result<Self, LoadError> {
-        let Counted { needs, more, stubs, got, calls } = count_stubs(object, options)?;
+        if is_reckoned(object)
+            && let Ok(layout) = Self::place(object, options, page, Counted::reckon(object, options))
+        {
+            return Ok(layout);
+        }
+        Self::plan_exactly(object, options, page)
+    }
+
+    /// As [`plan`](Self::plan), with room for just those stubs that are needed.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn plan_exactly(
+        object: &Object,
+        options: &LinkOptions,
+        page: u64,
+    ) -> Result<Self, LoadError> {
+        Self::place(object, options, page, Counted::of(object, options)?)
+    }
+
+    fn place(
+        object: &Object,
+        options: &LinkOptions,
+        page: u64,
+        counted: Counted,
+    ) -> Result<Self, LoadError> {
+        let Counted { needs, more, stubs, got, reckoned } = counted;
         let patchable = callsites::patchable_entries(object);
         // And the one to the hook that all out-of-line stubs call at first.
         let slots = stubs + u64::from(patchable != 0);
@@ -275,8 +313,9 @@ impl Layout {
             StubStyle::Seed | StubStyle::Linux => HISTORIC_SLOT,
         };
 
+        let (offsets, order) = ranked(object.sections());
         let mut layout = Self {
-            offsets: vec![NOT_KEPT; object.sections().len()],
+            offsets,
             groups: [Span::default(); 5],
             size: 0,
             align: page,
@@ -285,22 +324,39 @@ impl Layout {
             toc: 0,
             slots: slots as u32,
             slot_bytes,
-            order: Vec::new(),
+            order,
             needs,
             more,
             got,
-            calls,
             patchable,
+            reckoned,
         };
-        // Where each section belongs; asked once, for it takes names to compare.
-        let places = Place::in_order(object);
-        layout.order.reserve_exact(places.len());
-        let mut rest = places.as_slice();
+        let (mut number, mut toc) = (0, None);
         for group in Group::ALL {
-            let count = rest.iter().take_while(|place| place.group == group).count();
-            let (here, behind) = rest.split_at(count);
-            layout.place_group(object, here, page)?;
-            rest = behind;
+            while let Some(&index) = layout.order.get(number)
+                && let Some(offset) = layout.offsets.get_mut(index as usize)
+                && *offset >> Pass::BITS == group as u32
+                && let Some(section) = object.sections().get(index as usize)
+            {
+                if section.is_code() && section.is_writable() {
+                    let (name, fault) = (section.name.into(), SectionFault::WritableCode);
+                    return Err(LoadError::Section { index, name, fault });
+                }
+                let (mut align, is_toc) = (section.header.sh_addralign, Pass::is_toc(*offset));
+                if is_toc {
+                    align = align.max(8);
+                }
+                layout.align = layout.align.max(align);
+                let span = layout.append(group, section.size(), align, page)?;
+                // Below `SIZE_MAX`: `append` has checked it.
+                if let Some(offset) = layout.offsets.get_mut(index as usize) {
+                    *offset = span.offset as u32;
+                }
+                if is_toc && toc.is_none_or(|(first, _)| index < first) {
+                    toc = Some((index, span.offset));
+                }
+                number += 1;
+            }
             match group {
                 Group::Text => {
                     let len = slots * slot_bytes + patchable * StubKind::OutOfLine.slot_bytes();
@@ -311,7 +367,8 @@ impl Layout {
             }
         }
         layout.size = align_up(layout.size, page)?;
-        layout.toc = layout.toc_base(&places);
+        let start = toc.map_or(layout.group(Group::Data).offset, |(_, start)| start);
+        layout.toc = (start & !0xff) + TOC_BIAS;
 
         let code = layout.stubs.end().saturating_sub(layout.group(Group::InitText).offset);
         if layout.stubs.len != 0 && code > CODE_SPAN_MAX {
@@ -330,16 +387,6 @@ impl Layout {
             (len != 0).then(|| u64::from(start) + len)
         });
         ends.max().unwrap_or(0).max(self.stubs.end()).max(self.targets.end())
-    }
-
-    /// How many calls of the profiling hook there are.
-    pub(super) fn calls(&self) -> u64 {
-        self.calls.iter().map(|list| list.calls.len() as u64).sum()
-    }
-
-    /// Forgets what takes memory, and only who wants a module's sites needs.
-    pub fn forget_calls(&mut self) {
-        self.calls = Vec::new();
     }
 
     /// Where section `index` starts; `None` if it is not kept.
@@ -397,30 +444,6 @@ impl Layout {
         (inside < object.sections().get(index)?.size()).then_some((index, inside))
     }
 
-    /// Gives every section of a group its offset.
-    fn place_group(
-        &mut self,
-        object: &Object,
-        places: &[Place],
-        page: u64,
-    ) -> Result<(), LoadError> {
-        for &Place { group, pass, index } in places {
-            let section = &object.sections()[index as usize];
-            if section.is_code() && section.is_writable() {
-                let (name, fault) = (section.name.into(), SectionFault::WritableCode);
-                return Err(LoadError::Section { index, name, fault });
-            }
-            let least = if pass == Pass::Toc { 8 } else { 1 };
-            let align = section.header.sh_addralign.max(least);
-            self.align = self.align.max(align);
-            let span = self.append(group, section.size(), align, page)?;
-            // Below `SIZE_MAX`: `append` has checked it.
-            self.offsets[index as usize] = span.offset as u32;
-            self.order.push(index);
-        }
-        Ok(())
-    }
-
     /// Takes `len` bytes at the end of `group`, which is the last one so far.
     fn append(&mut self, group: Group, len: u64, align: u64, page: u64) -> Result<Span, LoadError> {
         let whole = &mut self.groups[group as usize];
@@ -455,63 +478,46 @@ impl Layout {
             _ => self.append(group, len, align, page),
         }
     }
-
-    fn toc_base(&self, places: &[Place]) -> u64 {
-        let toc = places.iter().filter(|place| place.pass == Pass::Toc).map(|place| place.index);
-        let toc = toc.min().and_then(|first| self.offset_of(first as usize));
-        let start = toc.map_or(self.group(Group::Data).offset, u64::from);
-        (start & !0xff) + TOC_BIAS
-    }
 }
 
-/// Where a section will be put; they are put there in this order. In `Data`, what
-/// has bytes in the file comes first and zeros last, so that `.toc` is near the
-/// middle of what it points to.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-struct Place {
-    group: Group,
-    pass: Pass,
-    index: u32,
-}
-
-impl Place {
-    fn of(section: &Section, index: u32) -> Self {
-        Self { group: Group::of(section), pass: Pass::of(section), index }
+/// For each section its group and place in that, as a number that rises as they do, or
+/// [`NOT_KEPT`]; and the kept sections, sorted by that. Asked once, for it takes names to
+/// compare: each is counted, and then put where those that come before it end.
+fn ranked(sections: &[Section]) -> (Vec<u32>, Vec<u32>) {
+    const RANKS: usize = Group::ALL.len() << Pass::BITS;
+    let mut starts = [0_u32; RANKS + 1];
+    let mut ranks = Vec::with_capacity(sections.len());
+    for section in sections {
+        let rank = if is_kept(section) {
+            (Group::of(section) as u32) << Pass::BITS | Pass::of(section) as u32
+        } else {
+            NOT_KEPT
+        };
+        if let Some(count) = starts[1..].get_mut(rank as usize) {
+            *count += 1;
+        }
+        ranks.push(rank);
     }
-
-    /// The kept sections, sorted: each is counted, and then put where those that come
-    /// before it end.
-    fn in_order(object: &Object) -> Vec<Self> {
-        let mut found = Vec::with_capacity(object.sections().len());
-        let mut starts = [0_usize; 1 + Group::ALL.len() * Pass::COUNT];
-        let sections = object.sections().iter().zip(0..);
-        for (section, index) in sections.filter(|(section, _)| is_kept(section)) {
-            let place = Self::of(section, index);
-            starts[place.rank() + 1] += 1;
-            found.push(place);
-        }
-        let mut sum = 0;
-        for start in &mut starts {
-            sum += *start;
-            *start = sum;
-        }
-        let mut sorted = found.clone();
-        for place in found {
-            let next = &mut starts[place.rank()];
-            sorted[*next] = place;
+    let mut sum = 0;
+    for start in &mut starts {
+        sum += *start;
+        *start = sum;
+    }
+    let mut order = vec![0; sum as usize];
+    for (&rank, index) in ranks.iter().zip(0..) {
+        if let Some(next) = starts.get_mut(rank as usize) {
+            if let Some(place) = order.get_mut(*next as usize) {
+                *place = index;
+            }
             *next += 1;
         }
-        sorted
     }
-
-    /// Group and pass as one number, which rises as they do.
-    fn rank(self) -> usize {
-        self.group as usize * Pass::COUNT + self.pass as usize
-    }
+    (ranks, order)
 }
 
-/// The order inside a group.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// The order inside a group. In `Data`, what has bytes in the file comes first and zeros
+/// last, so that `.toc` is near the middle of what it points to.
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Pass {
     Bytes,
     Toc,
@@ -519,7 +525,8 @@ enum Pass {
 }
 
 impl Pass {
-    const COUNT: usize = 3;
+    /// As many bits as they take.
+    const BITS: u32 = 2;
 
     fn of(section: &Section) -> Self {
         match section {
@@ -527,6 +534,11 @@ impl Pass {
             _ if section.is_zeros() => Self::Zeros,
             _ => Self::Bytes,
         }
+    }
+
+    /// True if a rank's pass is that of `.toc`.
+    fn is_toc(rank: u32) -> bool {
+        rank & ((1 << Self::BITS) - 1) == Self::Toc as u32
     }
 }
 
@@ -548,85 +560,117 @@ fn is_kept(section: &Section) -> bool {
     section.is_alloc() && !read_from_the_file()
 }
 
-/// What one pass over the relocations of code finds out.
-struct Counted {
-    /// What each symbol's branches need.
-    needs: Vec<Needs>,
+/// True for a module with so many relocations that its stubs are not counted. Code
+/// without a TOC pointer, which compilers mark, has needs that its symbols do not tell.
+fn is_reckoned(object: &Object) -> bool {
+    let code = object.relocations().iter().filter(|list| object.sections()[list.target].is_code());
+    code.map(Relocations::len).sum::<usize>() >= RECKONED_FROM
+        && !object
+            .outside()
+            .iter()
+            .any(|&index| object.symbol(index).is_some_and(|symbol| loses_toc(&symbol)))
+}
+
+/// What stubs there is room for.
+pub(super) struct Counted {
+    /// What each symbol's branches need, or may need.
+    pub needs: Vec<Needs>,
     /// Symbols that come to have needs here.
     more: Vec<u32>,
     /// Stubs for them.
     stubs: u64,
     /// What wants a doubleword, rising: [`got_key`]s.
     got: Vec<u64>,
-    /// Calls of the profiling hook.
-    calls: Vec<Calls>,
+    /// It was not counted.
+    reckoned: bool,
 }
 
-fn count_stubs(object: &Object, options: &LinkOptions) -> Result<Counted, LoadError> {
-    let mut needs = vec![Needs::LOCAL; object.symbol_count()];
-    for &index in object.outside() {
-        if let Some(needs) = needs.get_mut(index as usize) {
-            *needs = Needs::of_outside(object, index);
+impl Counted {
+    /// What symbols are, and no needs yet.
+    fn none(object: &Object) -> Self {
+        let mut needs = vec![Needs::LOCAL; object.symbol_count()];
+        for &index in object.outside() {
+            if let Some(needs) = needs.get_mut(index as usize) {
+                *needs = Needs::of_outside(object, index);
+            }
         }
+        Self { needs, more: Vec::new(), stubs: 0, got: Vec::new(), reckoned: false }
     }
-    let (mut stubs, mut more, mut calls, mut loads) = (0, Vec::new(), Vec::new(), false);
 
-    for relocations in object.relocations() {
-        let section = &object.sections()[relocations.target];
-        if !section.is_code() {
-            continue;
-        }
-        let mut profiled = Vec::new();
-        let code = section.data;
-        let last = (code.len() as u64).checked_sub(4);
-        let outside = |kind, at| {
-            refuse(section, kind, at, RelocFault::Outside { width: 4, size: section.size() })
-        };
-        for entry in relocations.entries() {
-            let (kind, index) = (entry.kind(), entry.symbol());
-            if kind != R_PPC64_REL24 && !asks_for_more(kind) {
-                continue; // no branch: nearly half of them
+    /// What code with a TOC pointer may need: a call of each symbol that is not defined.
+    fn reckon(object: &Object, options: &LinkOptions) -> Self {
+        let mut counted = Self::none(object);
+        let hook = [SiteKind::Profile, SiteKind::Late];
+        let hook = hook.map(|kind| Needs::of_profiling_call(kind, options));
+        for &index in object.outside() {
+            let Some(needs) = counted.needs.get_mut(index as usize) else { break };
+            if needs.profiles() {
+                *needs = Needs(needs.0 | hook[0] | hook[1]);
+            } else if !needs.is_local() {
+                *needs = Needs(needs.0 | Needs::CALL);
             }
-            let Some(needs) = needs.get_mut(index as usize) else {
-                let fault = RelocFault::SymbolIndex { index, count: object.symbol_count() };
-                return Err(refuse(section, kind, entry.at(), fault));
-            };
-            if kind != R_PPC64_REL24 {
-                let kinds = Needs(without_toc(object, kind, index, *needs));
-                loads |= kinds.has(Needs::GOT);
-                if needs.are_none() && !kinds.are_none() {
-                    more.push(index);
-                }
-                stubs += u64::from(needs.add(kinds.0));
-                if !needs.profiles() || kind >= GOT_TYPES {
-                    continue;
-                }
-            } else if needs.is_local() {
-                continue; // to a neighbour
-            }
-            let at = entry.at();
-            let Some(word) = last.filter(|&last| at <= last).and_then(|_| word_at(code, at)) else {
-                return Err(outside(kind, at));
-            };
-            let stub = if word & 1 == 0 {
-                Needs::SIBLING
-            } else if !needs.profiles() {
-                Needs::CALL
-            } else {
-                let kind = callsites::classify(code, at);
-                profiled.push(CallSite::new(at as u32, kind, index, 0));
-                Needs::of_profiling_call(kind, options)
-            };
-            if !needs.has(stub) {
-                stubs += u64::from(needs.add(stub)); // most lead where others have led before
-            }
+            counted.stubs += u64::from(needs.slots());
         }
-        if !profiled.is_empty() {
-            calls.push(Calls { section: relocations.target, calls: profiled });
-        }
+        Self { reckoned: true, ..counted }
     }
-    let got = if loads { doublewords(object) } else { Vec::new() };
-    Ok(Counted { needs, more, stubs, got, calls })
+
+    /// What is needed, by one pass over the relocations of code.
+    ///
+    /// # Errors
+    /// [`LoadError::Reloc`] for one that is outside of everything.
+    pub fn of(object: &Object, options: &LinkOptions) -> Result<Self, LoadError> {
+        let Self { mut needs, .. } = Self::none(object);
+        let (mut stubs, mut more, mut loads) = (0, Vec::new(), false);
+        for relocations in object.relocations() {
+            let section = &object.sections()[relocations.target];
+            if !section.is_code() {
+                continue;
+            }
+            let code = section.data;
+            let last = (code.len() as u64).checked_sub(4);
+            let outside = |kind, at| {
+                refuse(section, kind, at, RelocFault::Outside { width: 4, size: section.size() })
+            };
+            for entry in relocations.entries() {
+                let (kind, index) = (entry.kind(), entry.symbol());
+                if kind != R_PPC64_REL24 && !asks_for_more(kind) {
+                    continue; // no branch: nearly half of them
+                }
+                let Some(needs) = needs.get_mut(index as usize) else {
+                    let fault = RelocFault::SymbolIndex { index, count: object.symbol_count() };
+                    return Err(refuse(section, kind, entry.at(), fault));
+                };
+                if kind != R_PPC64_REL24 {
+                    let kinds = Needs(without_toc(object, kind, index, *needs));
+                    loads |= kinds.has(Needs::GOT);
+                    if needs.are_none() && !kinds.are_none() {
+                        more.push(index);
+                    }
+                    stubs += u64::from(needs.add(kinds.0));
+                    if !needs.profiles() || kind >= GOT_TYPES {
+                        continue;
+                    }
+                } else if needs.is_local() {
+                    continue; // to a neighbour
+                }
+                let at = entry.at();
+                let Some(word) = last.filter(|&last| at <= last).and_then(|_| word_at(code, at))
+                else {
+                    return Err(outside(kind, at));
+                };
+                let stub = match word & 1 {
+                    0 => Needs::SIBLING,
+                    _ if !needs.profiles() => Needs::CALL,
+                    _ => Needs::of_profiling_call(callsites::classify(code, at), options),
+                };
+                if !needs.has(stub) {
+                    stubs += u64::from(needs.add(stub)); // most lead where others have led before
+                }
+            }
+        }
+        let got = if loads { doublewords(object) } else { Vec::new() };
+        Ok(Self { needs, more, stubs, got, reckoned: false })
+    }
 }
 
 /// The relocation types from here on load an address, and are no branches.

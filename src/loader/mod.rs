@@ -27,7 +27,7 @@
 //!   it holds anything, and nothing else has changed.
 //! - Linking the same file at the same base against the same exports gives the
 //!   same bytes. An audit links again and compares.
-//! - Time is linear in the file: two passes over relocations, no search by name
+//! - Time is linear in the file: at most two passes over relocations, no search by name
 //!   or address inside them.
 #![forbid(unsafe_code)]
 
@@ -84,7 +84,7 @@ pub struct Loaded<'a> {
 }
 
 /// Loads `file` into a buffer, to run at the base that `place` answers for the
-/// layout. Host tools and tests use it; the kernel calls the stages itself,
+/// layout; asked again, if the layout has to be another. Host tools and tests use it; the kernel calls the stages itself,
 /// because its buffer is the module's memory.
 ///
 /// # Errors
@@ -92,16 +92,23 @@ pub struct Loaded<'a> {
 pub fn load<'a>(
     file: &'a [u8],
     page: u64,
-    place: impl FnOnce(&Layout) -> Vaddr,
+    mut place: impl FnMut(&Layout) -> Vaddr,
     resolver: &dyn Resolver,
     abi: &KernelAbi,
     options: &LinkOptions,
 ) -> Result<Loaded<'a>, LoadError> {
     let object = Object::parse(file)?;
-    let layout = Layout::plan(&object, options, page)?;
-    let base = place(&layout);
+    let mut layout = Layout::plan(&object, options, page)?;
+    let mut base = place(&layout);
     let mut image = alloc::vec![0; layout.size as usize];
-    let mut linked = relocate::link(&object, &layout, base, &mut image, resolver, abi, options)?;
+    let mut linked = relocate::link(&object, &layout, base, &mut image, resolver, abi, options);
+    if let Err(LoadError::Recount) = linked {
+        layout = Layout::plan_exactly(&object, options, page)?;
+        base = place(&layout);
+        image = alloc::vec![0; layout.size as usize];
+        linked = relocate::link(&object, &layout, base, &mut image, resolver, abi, options);
+    }
+    let mut linked = linked?;
     linked.functions.index_names(&object);
     Ok(Loaded { object, layout, linked, image })
 }

@@ -37,8 +37,9 @@ const IN_FILE: u64 = 24;
 /// own (4, grows), what it stands for (24), its place among functions, twice while they
 /// are sorted (16), its owner or that it is missing (4, grows).
 const SYMBOL: u64 = 1 + 16 + 16 + 24 + 16 + 16;
-/// A relocation of code: it may be a call of the profiling hook, found (12, grows).
-const RELOCATION: u64 = 48;
+/// A relocation of code: it may be a call of the profiling hook (12, grows), which may be
+/// refused (12) or is kept with its two bits.
+const RELOCATION: u64 = 48 + 12 + 1;
 /// Where a missing symbol's name stands, while its module is linked again.
 const MISSING: u64 = 8;
 /// A byte of a table of exports: an entry has 12 at least and becomes 56, in a list
@@ -48,8 +49,6 @@ const EXPORTS: u64 = 3 * 56 / 12 + 1;
 const PARAMETERS: u64 = 2;
 /// A stub: its record (12), in a list that grows where there are patchable functions.
 const STUB: u64 = 48;
-/// A call site, once found: refused (12, grows) or kept (12), and its two bits.
-const SITE: u64 = 48 + 1;
 /// A patchable function, which may be refused as well: its site, stub, and place (16)
 /// in the list by stubs, all of which grow.
 const PATCHABLE: u64 = 48 + 48 + STUB + 64 + 16;
@@ -88,11 +87,10 @@ impl Need {
         Self(ANY + sections + tables + object.symbol_count() as u64 * SYMBOL)
     }
 
-    /// The same once stubs and sites are counted.
+    /// The same once there is room for stubs.
     #[must_use]
     pub fn with(self, layout: &Layout) -> Self {
-        let (slots, calls) = (u64::from(layout.slots), layout.calls());
-        Self(self.0 + slots * STUB + calls * SITE + layout.patchable * PATCHABLE)
+        Self(self.0 + u64::from(layout.slots) * STUB + layout.patchable * PATCHABLE)
     }
 
     /// The same for a module that is linked once more, or looked at, as it was with

@@ -5,8 +5,11 @@
 //! the calls of `_mcount`.
 //!
 //! ```text
-//!  copy ──> bind symbols, write stubs ──> relocations, one pass ──> sites ──> exports
+//!  copy ──> bind symbols ──> relocations of code ──> sites, stubs ──> of data ──> exports
 //! ```
+//!
+//! Code comes first, because its branches say which stubs are used, where the layout has
+//! not counted them, and a pointer to what is missing points to its stub.
 //!
 //! # Branches (`R_PPC64_REL24`)
 //! | from, to | aims at | word after |
@@ -50,7 +53,7 @@ use super::{
     error::{LoadError, Place, RelocFault},
     exports::{self, Export},
     fields::{self, Field, FieldError},
-    layout::{Calls, Group, Layout, Needs, refuse},
+    layout::{Group, Layout, Needs, refuse, word_at},
     stubs::table::StubTable,
     symbols::{Functions, LinkOptions, Resolver},
 };
@@ -125,9 +128,12 @@ pub fn link<'a>(
     abi: &KernelAbi,
     options: &LinkOptions,
 ) -> Result<Linked<'a>, LoadError> {
-    let (free, need) = (image.len() as u64, layout.stored(object));
-    if free < need {
-        return Err(LoadError::NoRoom { need, free });
+    let free = image.len() as u64;
+    if free < layout.size {
+        let need = layout.stored(object);
+        if free < need {
+            return Err(LoadError::NoRoom { need, free });
+        }
     }
     let image = &mut image[..free.min(layout.size) as usize];
     if !base.is_aligned(layout.align) || base.0.checked_add(layout.size).is_none() {
@@ -138,12 +144,17 @@ pub fn link<'a>(
     let mut linker = Linker { image, ..without };
     let toc = linker.abi.stubs.module_toc;
     let mut bindings = bind::bind(&mut linker)?;
-    apply_all(&mut linker, &bindings.bounds)?;
-
-    let functions = bindings.functions.sorted();
-    let Settled { mut sites, mut refused } = settle(&linker, &bindings.bounds, &functions);
-    callsites::sort(&mut sites).map_err(|offset| twice(&linker, offset))?;
-    callsites::drop_changed(&mut sites, &mut refused, linker.image);
+    let calls = apply_code(&mut linker, &mut bindings.bounds)?;
+    let functions = core::mem::take(&mut bindings.functions).sorted();
+    let Settled { mut sites, mut refused, rise } =
+        settle(&linker, &mut bindings.bounds, &functions, calls);
+    if !rise {
+        callsites::sort(&mut sites).map_err(|offset| twice(&linker, offset))?;
+    }
+    if layout.reckoned {
+        bindings.write_stubs(&mut linker, object.outside())?;
+    }
+    apply_data(&mut linker, &mut bindings.bounds)?;
     add_patchable(&mut linker, &functions, &mut sites, &mut refused, &mut bindings.stubs)?;
     let exports = exports::read(object, layout, base, linker.image)?;
 
@@ -186,59 +197,95 @@ fn copy_sections(object: &Object, layout: &Layout, image: &mut [u8]) {
 }
 
 fn placed<'a>(object: &Object<'a>, layout: &Layout, base: Vaddr) -> Vec<PlacedSection<'a>> {
-    let kept = layout.order.iter().filter_map(|&index| {
-        let offset = layout.offset_of(index as usize)?;
-        let section = object.sections().get(index as usize)?;
-        Some(PlacedSection {
+    let offset_of = layout.offsets();
+    let kept = layout.order.iter().map(|&index| {
+        let section = &object.sections()[index as usize];
+        PlacedSection {
             name: section.name,
-            addr: base.offset(offset.into()),
+            addr: base.offset(offset_of(index as usize).unwrap_or_default().into()),
             size: section.size(),
             group: Layout::group_of(section),
-        })
+        }
     });
-    let mut placed = Vec::with_capacity(layout.order.len()); // all of them, nearly always
-    placed.extend(kept);
-    placed
+    kept.collect()
 }
 
-/// Applies every relocation of a kept section.
-fn apply_all(linker: &mut Linker, bounds: &[Bound]) -> Result<(), LoadError> {
-    let Linker { object, layout, base, .. } = *linker;
-    let pass = Pass::new(linker);
-    for relocations in object.relocations() {
-        let section = &object.sections()[relocations.target];
-        let Some(start) = layout.offset_of(relocations.target) else {
-            continue;
-        };
-        // Nothing of a section of zeros is in the image, which may end before it.
-        let from = start as usize;
-        let out = linker.image.get_mut(from..from + section.data.len()).unwrap_or_default();
-        let target = Target::new(section, base.0.wrapping_add(start.into()), layout);
-        pass.relocate(&target, out, relocations, bounds)
-            .map_err(|(number, fault)| explain(object, relocations, number, fault))?;
+/// Applies the relocations of code, by rising address; the calls of the profiling hook in
+/// it, with the hook as their function, and without stubs.
+fn apply_code(linker: &mut Linker, bounds: &mut [Bound]) -> Result<Vec<CallSite>, LoadError> {
+    let Linker { object, layout, .. } = *linker;
+    let mut calls = Vec::new();
+    let lists = || {
+        let code = object.relocations().iter();
+        let code = code.filter(|list| object.sections()[list.target].is_code());
+        code.filter_map(|list| Some((layout.offset_of(list.target)?, list)))
+    };
+    if let Some((_, listed)) = object.section(callsites::CALLS) {
+        let most = lists().map(|(_, list)| list.len()).sum::<usize>();
+        calls.reserve_exact(most.min(listed.data.len() / 8)); // an address each
+    }
+    let mut apply = |(start, list)| {
+        let done = apply(linker, bounds, &mut calls, start, list);
+        // Who has not counted has not asked what the branches are, either.
+        done.map_err(|error| if layout.reckoned { LoadError::Recount } else { error })
+    };
+    if lists().is_sorted_by_key(|(start, _)| start) {
+        lists().try_for_each(&mut apply)?;
+    } else {
+        let mut sorted: Vec<_> = lists().collect();
+        sorted.sort_unstable_by_key(|(start, _)| *start);
+        sorted.into_iter().try_for_each(&mut apply)?;
+    }
+    Ok(calls)
+}
+
+/// Applies those of all other kept sections.
+fn apply_data(linker: &mut Linker, bounds: &mut [Bound]) -> Result<(), LoadError> {
+    let Linker { object, layout, .. } = *linker;
+    for list in object.relocations() {
+        if !object.sections()[list.target].is_code()
+            && let Some(start) = layout.offset_of(list.target)
+        {
+            apply(linker, bounds, &mut Vec::new(), start, list)?;
+        }
     }
     Ok(())
 }
 
+/// Applies the relocations of the section at `start`.
+fn apply(
+    linker: &mut Linker,
+    bounds: &mut [Bound],
+    calls: &mut Vec<CallSite>,
+    start: u32,
+    relocations: &Relocations,
+) -> Result<(), LoadError> {
+    let Linker { object, layout, base, .. } = *linker;
+    let section = &object.sections()[relocations.target];
+    let pass = Pass::new(linker);
+    // Nothing of a section of zeros is in the image, which may end before it.
+    let from = start as usize;
+    let out = linker.image.get_mut(from..from + section.data.len()).unwrap_or_default();
+    let target = Target::new(section, start, base, layout);
+    pass.relocate(&target, out, relocations, bounds, calls)
+        .map_err(|(number, fault)| explain(object, relocations, number, fault))
+}
+
 /// The profiling calls, all off now, as call sites; and those that cannot be used.
 #[inline(never)] // it has the registers to itself
-fn settle(linker: &Linker, bounds: &[Bound], functions: &Functions) -> Settled {
+fn settle(
+    linker: &Linker,
+    bounds: &mut [Bound],
+    functions: &Functions,
+    calls: Vec<CallSite>,
+) -> Settled {
     let Linker { object, layout, options, .. } = *linker;
-    let mut settled = Settled::default();
-    let mut lists: Vec<_> = layout.calls.iter().collect();
-    lists.sort_by_key(|list| layout.offset_of(list.section));
-    settled.sites.reserve_exact(lists.iter().map(|list| list.calls.len()).sum());
-    for Calls { section, calls } in lists {
-        let Some(start) = layout.offset_of(*section) else {
-            continue;
-        };
-        settled.add(object, functions, start, calls, |call| {
-            let needs = Needs::of_profiling_call(call.kind(), options);
-            let bound = bounds.get(call.function() as usize);
-            bound.map_or(0, |bound| bound.stub(needs, layout.slot_bytes))
-        });
-    }
-    settled
+    Settled::of(object, functions, calls, linker.image, |call| {
+        let kind = Needs::of_profiling_call(call.kind(), options);
+        let Some(bound) = bounds.get_mut(call.function() as usize) else { return 0 };
+        bound.uses_too(kind);
+        bound.stub(kind, layout.slot_bytes)
+    })
 }
 
 /// The refusal of a word that two relocations, or lists, make a call site.
@@ -262,23 +309,27 @@ pub(super) fn apply_one(
     let pass = Pass::new(linker);
     let section = &object.sections()[relocations.target];
     let start = layout.offset_of(relocations.target).unwrap_or_default();
-    let addr = base.0.wrapping_add(start.into());
-    let target = Target::new(section, addr, layout);
+    let target = Target::new(section, start, base, layout);
     let refuse = |fault| explain(object, relocations, number, fault);
     let Some(entry) = relocations.entry(number) else {
         return Err(refuse(Fault::NoSymbol));
     };
     let bound = bounds.get(entry.symbol as usize).ok_or_else(|| refuse(Fault::NoSymbol))?;
+    let bound = &mut bound.clone();
     let place = usize::try_from(entry.at).ok().and_then(|at| section.data.get(at..));
     let mut bytes: Vec<u8> = place.unwrap_or_default().iter().take(8).copied().collect();
-    pass.any(&target, &mut bytes, entry, bound).map_err(refuse)?;
+    pass.any(&target, &mut bytes, entry, bound, &mut Vec::new()).map_err(refuse)?;
     Ok(bytes)
 }
 
 /// The section that relocations are applied to.
 #[derive(Clone, Copy)]
 struct Target<'a> {
+    /// From the base.
+    offset: u32,
     addr: u64,
+    /// Its bytes in the file.
+    bytes: &'a [u8],
     code: bool,
     /// The type of branches, `R_PPC64_REL24`; where there is no code, no type at all.
     branch: u64,
@@ -286,10 +337,18 @@ struct Target<'a> {
 }
 
 impl<'a> Target<'a> {
-    fn new(section: &Section, addr: u64, layout: &'a Layout) -> Self {
+    fn new(section: &'a Section, offset: u32, base: Vaddr, layout: &'a Layout) -> Self {
+        let addr = base.0.wrapping_add(offset.into());
         let code = section.is_code();
         let branch = if code { R_PPC64_REL24.into() } else { u64::MAX };
-        Self { addr, code, branch, layout }
+        Self { offset, addr, bytes: section.data, code, branch, layout }
+    }
+
+    /// A call of the profiling hook, whose relocation this is.
+    #[inline(always)]
+    fn call(&self, entry: Entry) -> CallSite {
+        let kind = callsites::classify(self.bytes, entry.at);
+        CallSite::new(self.offset + entry.at as u32, kind, entry.symbol, 0)
     }
 }
 
@@ -354,28 +413,37 @@ impl Pass {
         target: &Target,
         out: &mut [u8],
         relocations: &Relocations,
-        bounds: &[Bound],
+        bounds: &mut [Bound],
+        calls: &mut Vec<CallSite>,
     ) -> Result<(), (usize, Fault)> {
         let mut rest = relocations.entries();
         loop {
-            self.run(target, out, &mut rest, bounds);
+            self.run(target, out, &mut rest, bounds, calls);
             let number = relocations.len() - rest.len();
             let Some(entry) = rest.next() else {
                 return Ok(());
             };
-            self.unusual(target, out, entry.decode(), bounds).map_err(|fault| (number, fault))?;
+            self.unusual(target, out, entry.decode(), bounds, calls)
+                .map_err(|fault| (number, fault))?;
         }
     }
 
     /// As many as there are of the usual sort, and no other. What is unusual, and every
     /// fault, is worked out elsewhere: these loops are most of a load's time, so nothing
     /// else stands in them and takes registers.
-    fn run(&self, target: &Target, out: &mut [u8], entries: &mut Entries, bounds: &[Bound]) {
+    fn run(
+        &self,
+        target: &Target,
+        out: &mut [u8],
+        entries: &mut Entries,
+        bounds: &mut [Bound],
+        calls: &mut Vec<CallSite>,
+    ) {
         loop {
             let before = entries.len();
             self.addresses(out, entries, bounds);
-            self.mixed(target, out, entries, bounds);
-            if entries.len() == before {
+            self.mixed(target, out, entries, bounds, calls);
+            if [0, before].contains(&entries.len()) {
                 return;
             }
         }
@@ -402,7 +470,14 @@ impl Pass {
 
     /// Any types, up to a row of addresses.
     #[inline(never)]
-    fn mixed(&self, target: &Target, out: &mut [u8], entries: &mut Entries, bounds: &[Bound]) {
+    fn mixed(
+        &self,
+        target: &Target,
+        out: &mut [u8],
+        entries: &mut Entries,
+        bounds: &mut [Bound],
+        calls: &mut Vec<CallSite>,
+    ) {
         let Some(last) = out.len().checked_sub(8) else {
             return;
         };
@@ -411,11 +486,13 @@ impl Pass {
         while let Some(raw) = rest.peek()
             && let entry = raw.decode()
             && let Some(bytes) = eight_bytes(out, last, entry.at)
-            && let Some(bound) = bounds.get(entry.symbol as usize)
+            && let Some(bound) = bounds.get_mut(entry.symbol as usize)
         {
             let field = Field::from_le_bytes(*bytes);
             if u64::from(entry.kind) == target.branch {
-                let Some(field) = pass.usual_branch(&target, field, entry, bound) else { break };
+                let Some(field) = pass.usual_branch(&target, field, entry, bound, calls) else {
+                    break;
+                };
                 *bytes = field.to_le_bytes();
                 rest.next();
                 continue;
@@ -444,7 +521,7 @@ impl Pass {
                 }
                 continue;
             }
-            let Ok(Some(field)) = pass.usual(&target, field, entry, bound) else { break };
+            let Ok(Some(field)) = pass.usual(&target, field, entry, bound, calls) else { break };
             *bytes = field.to_le_bytes();
             rest.next();
         }
@@ -465,11 +542,12 @@ impl Pass {
         target: &Target,
         out: &mut [u8],
         entry: Entry,
-        bounds: &[Bound],
+        bounds: &mut [Bound],
+        calls: &mut Vec<CallSite>,
     ) -> Result<(), Fault> {
-        let bound = bounds.get(entry.symbol as usize).ok_or(Fault::NoSymbol)?;
+        let bound = bounds.get_mut(entry.symbol as usize).ok_or(Fault::NoSymbol)?;
         let place = usize::try_from(entry.at).ok().and_then(|at| out.get_mut(at..));
-        self.any(target, place.unwrap_or_default(), entry, bound)
+        self.any(target, place.unwrap_or_default(), entry, bound, calls)
     }
 
     /// A relocation of any type, of the bytes from its place on.
@@ -478,7 +556,8 @@ impl Pass {
         target: &Target,
         rest: &mut [u8],
         entry: Entry,
-        bound: &Bound,
+        bound: &mut Bound,
+        calls: &mut Vec<CallSite>,
     ) -> Result<(), Fault> {
         let width = fields::width(entry.kind);
         if rest.len() < width as usize {
@@ -491,9 +570,9 @@ impl Pass {
         let there = rest.len().min(8);
         bytes[..there].copy_from_slice(&rest[..there]);
         let field = Field::from_le_bytes(bytes);
-        let field = match self.usual(target, field, entry, bound)? {
+        let field = match self.usual(target, field, entry, bound, calls)? {
             Some(field) => field,
-            None => self.rare(target, field, entry, bound)?,
+            None => self.rare(target, field, entry, bound, calls)?,
         };
         rest[..there].copy_from_slice(&field.to_le_bytes()[..there]);
         Ok(())
@@ -507,13 +586,15 @@ impl Pass {
         target: &Target,
         field: Field,
         entry: Entry,
-        bound: &Bound,
+        bound: &mut Bound,
+        calls: &mut Vec<CallSite>,
     ) -> Result<Option<Field>, Fault> {
         let p = target.addr.wrapping_add(entry.at);
         if u64::from(entry.kind) == target.branch {
-            return Ok(self.usual_branch(target, field, entry, bound));
+            return Ok(self.usual_branch(target, field, entry, bound, calls));
         }
-        if bound.value == NOWHERE && bound.class == Class::NotKept {
+        // What is not in memory, or missing, and nobody knows yet whether it is called.
+        if bound.value == NOWHERE && bound.class != Class::Local {
             return Err(Fault::NotKept);
         }
         let value = bound.value.wrapping_add_signed(entry.addend);
@@ -540,7 +621,8 @@ impl Pass {
         target: &Target,
         field: Field,
         entry: Entry,
-        bound: &Bound,
+        bound: &mut Bound,
+        calls: &mut Vec<CallSite>,
     ) -> Result<Field, Fault> {
         let Entry { at, kind, symbol, addend } = entry;
         let value = bound.value.wrapping_add_signed(addend);
@@ -550,7 +632,7 @@ impl Pass {
         let from_toc = value.wrapping_sub(self.toc).cast_signed();
         let field = match kind {
             R_PPC64_REL24 if !target.code => return Err(Fault::NotCode),
-            R_PPC64_REL24 => return self.branch(target, field, entry, bound),
+            R_PPC64_REL24 => return self.branch(target, field, entry, bound, calls),
             R_PPC64_REL16_HA => fields::put_ha(field, from_p)?,
             R_PPC64_REL16_LO => fields::put_lo(field, from_p),
             R_PPC64_REL16_HI => fields::put_hi(field, from_p)?,
@@ -579,7 +661,7 @@ impl Pass {
                 fields::put_part(field, from_p, 16 * (1 + part / 2), part % 2 == 1)
             }
             fields::R_PPC64_REL24_NOTOC | fields::R_PPC64_REL24_P9NOTOC => {
-                return self.branch_notoc(target, field, entry, bound);
+                return self.branch_notoc(target, field, entry, bound, calls);
             }
             fields::R_PPC64_D34 => {
                 self.check_prefixed(p)?;
@@ -615,7 +697,8 @@ impl Pass {
         target: &Target,
         field: Field,
         entry: Entry,
-        bound: &Bound,
+        bound: &mut Bound,
+        calls: &mut Vec<CallSite>,
     ) -> Option<Field> {
         let p = target.addr.wrapping_add(entry.at);
         let word = fields::word(field);
@@ -627,6 +710,10 @@ impl Pass {
             return None;
         }
         if bound.class == Class::Profiles {
+            if calls.len() == calls.capacity() {
+                return None; // to grow takes registers
+            }
+            calls.push(target.call(entry));
             return Some(fields::put_word(field, Insn::NOP.0));
         }
         if fields::next_word(field) != Insn::NOP.0 {
@@ -642,7 +729,8 @@ impl Pass {
         target: &Target,
         field: Field,
         entry: Entry,
-        bound: &Bound,
+        bound: &mut Bound,
+        calls: &mut Vec<CallSite>,
     ) -> Result<Field, Fault> {
         let p = target.addr.wrapping_add(entry.at);
         if bound.class == Class::Local {
@@ -656,7 +744,10 @@ impl Pass {
             return aim(field, p, self.stub(bound, Needs::SIBLING).ok_or(Fault::Changed)?);
         }
         if bound.class == Class::Profiles {
-            return Ok(fields::put_word(field, Insn::NOP.0)); // the layout has listed it
+            // It was a call before an earlier relocation of the same word, too.
+            let call = word_at(target.bytes, entry.at).map(Insn).filter(|it| branch::is_call(*it));
+            calls.push(call.map(|_| target.call(entry)).ok_or(Fault::Changed)?);
+            return Ok(fields::put_word(field, Insn::NOP.0));
         }
         aim(restore_r2(field)?, p, self.stub(bound, Needs::CALL).ok_or(Fault::Changed)?)
     }
@@ -667,13 +758,14 @@ impl Pass {
         target: &Target,
         field: Field,
         entry: Entry,
-        bound: &Bound,
+        bound: &mut Bound,
+        calls: &mut Vec<CallSite>,
     ) -> Result<Field, Fault> {
         if !target.code {
             return Err(Fault::NotCode);
         }
         if bound.class == Class::Profiles {
-            return self.branch(target, field, entry, bound);
+            return self.branch(target, field, entry, bound, calls);
         }
         branch_word(field)?;
         let p = target.addr.wrapping_add(entry.at);
@@ -697,8 +789,10 @@ impl Pass {
         }
     }
 
-    fn stub(&self, bound: &Bound, kind: u8) -> Option<u64> {
+    #[inline(always)]
+    fn stub(&self, bound: &mut Bound, kind: u8) -> Option<u64> {
         let offset = bound.needs(kind).then(|| bound.stub(kind, self.slot_bytes))?;
+        bound.uses(Needs::CALLED); // of other kinds there are as many as were counted
         Some(self.base + u64::from(offset))
     }
 }
@@ -779,7 +873,7 @@ fn add_patchable(
     refused: &mut Vec<RefusedSite>,
     stubs: &mut StubTable,
 ) -> Result<(), LoadError> {
-    if callsites::patchable_entries(linker.object) == 0 {
+    if linker.layout.patchable == 0 {
         return Ok(());
     }
     let (mut patchable, mut bad) = callsites::patchable(linker.object, linker.layout, functions);

@@ -237,6 +237,7 @@ impl Stub {
     ///
     /// # Errors
     /// As [`encode`](Self::encode); nothing is written.
+    #[inline(always)] // where the kind is known
     pub fn write(&self, at: Vaddr, abi: &StubAbi, slot: &mut [u8]) -> Result<(), StubError> {
         // Nearly all are of these two kinds, and need no detour.
         let usual = match *self {
@@ -257,6 +258,11 @@ impl Stub {
             (*first, *second, *third, *last) = (two(a, b), two(c, d), two(e, f), two(g, h));
             return Ok(());
         }
+        self.write_unusual(at, abi, slot)
+    }
+
+    #[inline(never)]
+    fn write_unusual(&self, at: Vaddr, abi: &StubAbi, slot: &mut [u8]) -> Result<(), StubError> {
         let words = self.encode(at, abi)?;
         for (place, word) in slot.as_chunks_mut::<4>().0.iter_mut().zip(words.as_slice()) {
             *place = word.to_le_bytes();

@@ -103,6 +103,7 @@ pub struct Function {
 }
 
 /// The functions of a module as its symbols name them, in a walk over those.
+#[derive(Default)]
 pub(super) struct Found {
     entries: Vec<u64>,
     /// The bits that any of their places has.
@@ -217,18 +218,33 @@ impl Functions {
     }
 }
 
+/// Puts each of a few entries behind those before it that are less: linkers have most in
+/// order.
+fn insert_each(entries: &mut [u64]) {
+    for end in 1..entries.len() {
+        let Some((mut hole, sorted)) = entries[..=end].split_last_mut() else { return };
+        for entry in sorted.iter_mut().rev() {
+            if *entry <= *hole {
+                break;
+            }
+            core::mem::swap(entry, hole);
+            hole = entry;
+        }
+    }
+}
+
 /// Sorts entries, whose low halves ascend, by their high halves, which have no bits but
 /// those of `all`: digit by digit, for comparing them costs four times as much.
 fn sort_by_address(entries: &mut Vec<u64>, all: u64) {
     const BITS_MAX: u32 = 12;
     const DIGITS: usize = 1 << BITS_MAX;
-    if entries.len() < DIGITS / 16 {
-        entries.sort_unstable();
-        return;
+    if entries.len() <= 64 {
+        return insert_each(entries);
     }
+    let bits_max = if entries.len() < DIGITS / 4 { 8 } else { BITS_MAX };
     let (lowest, highest) = (all.trailing_zeros(), 64 - all.leading_zeros());
     let bits = highest.saturating_sub(lowest);
-    let passes = bits.div_ceil(BITS_MAX);
+    let passes = bits.div_ceil(bits_max);
     let digit_bits = bits.div_ceil(passes.max(1)); // not more than the digits need
     let mut sorted = alloc::vec![0; entries.len()];
     let mut ends = alloc::vec![0_u32; DIGITS];

@@ -128,6 +128,7 @@ impl Resolver for World {
 pub fn module(file: &[u8], world: &World) -> Result<(), String> {
     let refused = |error: LoadError| {
         let line = error.to_string();
+        assert!(error != LoadError::Recount, "it was planned exactly");
         assert!(!line.is_empty() && line.len() < LINE_MAX, "{} bytes: {line}", line.len());
         assert!(line.contains("; "), "no remedy: {line}");
         line
@@ -137,32 +138,57 @@ pub fn module(file: &[u8], world: &World) -> Result<(), String> {
     let object = within(to_parse, || Object::parse(file)).map_err(refused)?;
     words(&object);
     let need = Need::of(&object);
-    let plan = || Layout::plan(&object, &world.options, world.page);
-    let layout = within(need.bytes() as usize, plan).map_err(refused)?;
-    let need = need.with(&layout).bytes() as usize;
-    let stored = layout.stored(&object);
-    assert!(stored <= layout.size && layout.size.is_multiple_of(world.page));
-    if stored > IMAGE_MAX {
-        return Err(refused(LoadError::NoRoom { need: stored, free: IMAGE_MAX }));
-    }
-    let base = Vaddr(world.base.next_multiple_of(layout.align));
-    let mut image = Aside::new(0, stored as usize);
-    let mut again = Aside::new(0xff, stored as usize);
-    let (abi, options) = (world.abi(), &world.options);
-    let link = || {
-        let mut linked = relocate::link(&object, &layout, base, &mut image, world, &abi, options)?;
-        linked.functions.index_names(&object);
-        Ok((list(&object, &layout, &linked, &image), linked))
+    let placed = placed(&object, need, world, Layout::plan);
+    let placed = match placed {
+        Err(LoadError::Recount) => self::placed(&object, need, world, Layout::plan_exactly),
+        done => done,
     };
-    let (_listed, linked) = within(need, link).map_err(refused)?;
-    relocate::link(&object, &layout, base, &mut again, world, &abi, options)
-        .expect("what was linked once is linked again");
-    assert!(*image == *again, "the image depends on what its memory held");
+    let Placed { layout, linked, mut image } = placed.map_err(refused)?;
+    let (base, abi) = (linked.base, world.abi());
     check(&object, &layout, &linked, &image, &abi);
     lens(&object, &layout, base, world, &abi);
     tables_of(&object, &layout, base, &mut image);
     patches(&object, &layout, base, &image);
     parameters(&object, &layout, base, &image)
+}
+
+/// A module that is linked.
+struct Placed<'f> {
+    layout: Layout,
+    linked: Linked<'f>,
+    image: Aside,
+}
+
+type Plan = fn(&Object, &LinkOptions, u64) -> Result<Layout, LoadError>;
+
+/// Plans and links it, the latter twice.
+fn placed<'f>(
+    object: &Object<'f>,
+    need: Need,
+    world: &World,
+    plan: Plan,
+) -> Result<Placed<'f>, LoadError> {
+    let (abi, options) = (world.abi(), &world.options);
+    let layout = within(need.bytes() as usize, || plan(object, options, world.page))?;
+    let need = need.with(&layout).bytes() as usize;
+    let stored = layout.stored(object);
+    assert!(stored <= layout.size && layout.size.is_multiple_of(world.page));
+    if stored > IMAGE_MAX {
+        return Err(LoadError::NoRoom { need: stored, free: IMAGE_MAX });
+    }
+    let base = Vaddr(world.base.next_multiple_of(layout.align));
+    let mut image = Aside::new(0, stored as usize);
+    let mut again = Aside::new(0xff, stored as usize);
+    let link = || {
+        let mut linked = relocate::link(object, &layout, base, &mut image, world, &abi, options)?;
+        linked.functions.index_names(object);
+        Ok((list(object, &layout, &linked, &image), linked))
+    };
+    let (_listed, linked) = within(need, link)?;
+    relocate::link(object, &layout, base, &mut again, world, &abi, options)
+        .expect("what was linked once is linked again");
+    assert!(*image == *again, "the image depends on what its memory held");
+    Ok(Placed { layout, linked, image })
 }
 
 fn within<R>(limit: usize, work: impl FnOnce() -> R) -> R {

@@ -38,7 +38,7 @@ use super::{
     callsites::HOOK,
     elf::Object,
     error::LoadError,
-    layout::Layout,
+    layout::{Counted, Layout},
     reloc_names::RelocName,
     relocate,
     stubs::table::{Entry, StubTable},
@@ -136,7 +136,20 @@ impl<'l, 'a> Lens<'l, 'a> {
         options: &'l LinkOptions,
     ) -> Result<Self, LoadError> {
         let mut linker = Linker::without_image(object, layout, base, resolver, abi, options);
-        let bindings = bind::bind(&mut linker)?;
+        let mut bindings = bind::bind(&mut linker)?;
+        if layout.reckoned {
+            // A link has asked the relocations of code which stubs they use.
+            let counted = Counted::of(object, options)?;
+            for &index in object.outside() {
+                let (index, bounds) = (index as usize, &mut bindings.bounds);
+                if let (Some(bound), Some(needs)) =
+                    (bounds.get_mut(index), counted.needs.get(index))
+                {
+                    bound.uses(needs.stubs());
+                }
+            }
+            bindings.write_stubs(&mut linker, object.outside())?;
+        }
         Ok(Self { linker, bounds: bindings.bounds, stubs: bindings.stubs })
     }
 

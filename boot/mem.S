@@ -223,16 +223,28 @@ mem_text_end:
  *   Clobbers  r0 r6 r7 ctr cr0
  *   Keeps     all else
  *   Context   any; a data storage interrupt at the load (safe_copy) or the store
- *             (safe_store) goes on at safe_copy_fault (machine::trap)
+ *             (safe_store) of a byte goes on at safe_copy_fault (machine::trap), at the
+ *             load of a doubleword with bytes, at safe_copy_rest
  */
         .balign 16
         .global safe_copy
         .type   safe_copy, @function
 safe_copy:
         li      %r6, 0
-        cmpldi  %r5, 0
+        srdi.   %r7, %r5, 3
+        beq     safe_copy_rest
+        mtctr   %r7
+        .global safe_copy_wide
+safe_copy_wide:
+        ldx     %r0, %r4, %r6
+        stdx    %r0, %r3, %r6
+        addi    %r6, %r6, 8
+        bdnz    safe_copy_wide
+        .global safe_copy_rest
+safe_copy_rest:
+        subf.   %r7, %r6, %r5
         beq     safe_copy_fault
-        mtctr   %r5
+        mtctr   %r7
         .global safe_copy_load
 safe_copy_load:
         lbzx    %r0, %r4, %r6

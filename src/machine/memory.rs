@@ -46,6 +46,8 @@ global_asm!(
 unsafe extern "C" {
     /// Copies bytes from any address until one faults; how many were copied.
     fn safe_copy(to: *mut u8, from: u64, len: usize) -> usize;
+    fn safe_copy_wide();
+    fn safe_copy_rest();
     fn safe_copy_load();
     fn safe_copy_fault();
     fn safe_store(to: u64, from: *const u8, len: usize) -> usize;
@@ -63,6 +65,9 @@ pub fn is_mem_routine(at: Vaddr) -> bool {
 
 /// Where to go on if a load or store at `nip` faults that is known to do so.
 pub fn fixup(nip: Vaddr) -> Option<Vaddr> {
+    if nip.0 == safe_copy_wide as *const () as u64 {
+        return Some(Vaddr(safe_copy_rest as *const () as u64));
+    }
     let places = [safe_copy_load as *const () as u64, safe_store_store as *const () as u64];
     places.contains(&nip.0).then_some(Vaddr(safe_copy_fault as *const () as u64))
 }

@@ -33,6 +33,8 @@ struct Question {
     code: Vec<Range>,
     /// Stubs: nobody can tell where a CPU goes that is in one.
     stubs: Vec<Range>,
+    /// From the first of them all to the last: most addresses are outside.
+    hull: Range,
 }
 
 static QUESTIONS: [Mutex<Question>; 2] = [const { Mutex::new(Question::none()) }; 2];
@@ -54,19 +56,15 @@ pub enum Found {
 
 impl Question {
     const fn none() -> Self {
-        Self { code: Vec::new(), stubs: Vec::new() }
+        Self { code: Vec::new(), stubs: Vec::new(), hull: (Vaddr(u64::MAX), Vaddr(0)) }
     }
 
     /// What stands in the way, for code that is at `nip`.
     fn find(&self, nip: Vaddr, lr: Vaddr, r1: Vaddr, registers: &[u64]) -> u64 {
         let mut found = 0;
-        let mut see = |at: Vaddr| {
+        let mut see = |at: Vaddr, is_return: bool| {
             if found == 0 {
-                if inside(&self.code, at) {
-                    found = at.0 & !(UNCLEAR | LOST);
-                } else if hooks::contains(at) || inside(&self.stubs, at) {
-                    found = at.0 | UNCLEAR;
-                }
+                found = self.meaning(at).filter(|_| !is_return || !stands_in(at)).unwrap_or(0);
             }
         };
         let mut last = r1;
@@ -75,8 +73,8 @@ impl Question {
             let Frame { at, stack, .. } = frame;
             match probes::goes_on(at, stack).or_else(|| trigger::goes_on(at, stack)) {
                 // A probe or a trigger asks the kernel: its function has no frame yet.
-                Some(places) => places.into_iter().for_each(|to| returns(to, &mut see)),
-                None => see(at),
+                Some(places) => places.into_iter().for_each(|to| see(to, true)),
+                None => see(at, false),
             }
         });
         // Before it has a frame, and when it has none any more, a function may have its
@@ -86,20 +84,33 @@ impl Question {
         let volatile = registers.iter().take(13).copied(); // r1 and r2 are no code's
         for to in volatile.chain(slot).map(Vaddr).filter(|to| to.is_aligned(4)) {
             if self.code.iter().any(|(start, end)| to > *start && to <= *end) {
-                see(to);
+                see(to, false);
             }
         }
-        for to in paca::shadow_entries().map(|entry| entry.lr) {
-            returns(Vaddr(to), &mut see);
+        for calls in [paca::shadow_entries(), paca::graph_entries(), paca::probe_entries()] {
+            calls.for_each(|entry| see(Vaddr(entry.lr), true));
         }
-        for to in paca::graph_entries().map(|entry| entry.lr) {
-            returns(Vaddr(to), &mut see);
-        }
-        for to in paca::probe_entries().map(|entry| entry.lr) {
-            returns(Vaddr(to), &mut see);
-        }
-        let whole = end == End::Whole && outwards(last, &mut see);
+        let whole = end == End::Whole && outwards(last, &mut |to| see(to, true));
         if found == 0 && !whole { nip.0 | LOST } else { found }
+    }
+
+    /// What it means that an address was found, if it stands in the way.
+    fn meaning(&self, at: Vaddr) -> Option<u64> {
+        let (start, end) = self.hull;
+        let is_near = at >= start && at <= end;
+        if is_near && inside(&self.code, at) {
+            return Some(at.0 & !(UNCLEAR | LOST));
+        }
+        (is_near && inside(&self.stubs, at) || hooks::contains(at)).then_some(at.0 | UNCLEAR)
+    }
+
+    /// Asks about more; both lists lie in the hull.
+    fn add(&mut self, code: Vec<Range>, stubs: Vec<Range>) {
+        for (start, end) in code.iter().chain(&stubs) {
+            self.hull = (self.hull.0.min(*start), self.hull.1.max(*end));
+        }
+        self.code.extend(code);
+        self.stubs.extend(stubs);
     }
 }
 
@@ -108,31 +119,35 @@ fn inside(ranges: &[Range], at: Vaddr) -> bool {
     ranges.iter().any(|(start, end)| at >= *start && at <= *end)
 }
 
-/// Sees a return address, unless it is one that stands for another.
-fn returns(to: Vaddr, see: &mut dyn FnMut(Vaddr)) {
-    let stands = [hooks::shadow_return_address(), step::return_address(), call::return_address()];
-    if !hooks::is_hook_return(to) && !stands.contains(&to) {
-        see(to);
-    }
+/// True for a return address that stands for another one.
+fn stands_in(to: Vaddr) -> bool {
+    hooks::is_hook_return(to)
+        || [hooks::shadow_return_address(), step::return_address(), call::return_address()]
+            .contains(&to)
 }
 
 /// The frames from `stack` on, to where the CPU began; false if that is not found.
 fn outwards(mut stack: Vaddr, see: &mut dyn FnMut(Vaddr)) -> bool {
+    let Some((_, high)) = paca::stack_around(stack) else { return false };
+    let Some(mut caller) = memory::read_u64(stack).map(Vaddr) else { return false };
     // Each frame lies above the one before, in one stack: there is an end.
     loop {
-        let Some((_, high)) = paca::stack_around(stack) else { return false };
-        let Some(caller) = memory::read_u64(stack).map(Vaddr) else { return false };
         if caller.0 == 0 {
             return true;
         }
         if caller <= stack || caller >= high || !caller.is_aligned(16) {
             return false;
         }
-        match memory::read_u64(caller.offset(16)).map(Vaddr) {
-            Some(to) if to != trap::return_address() => returns(to, see),
-            _ => return false,
+        // Its back chain, CR and LR.
+        let mut words = [0; 24];
+        let whole = memory::read(caller, &mut words);
+        let [next, _, to] = words.as_chunks().0 else { return false };
+        let to = Vaddr(u64::from_le_bytes(*to));
+        if !whole || to == trap::return_address() {
+            return false;
         }
-        stack = caller;
+        see(to);
+        (stack, caller) = (caller, Vaddr(u64::from_le_bytes(*next)));
     }
 }
 
@@ -143,14 +158,14 @@ pub fn look(kind: Kind, nip: Vaddr, lr: Vaddr, r1: Vaddr, registers: &[u64]) -> 
 
 /// Says what the next question is about.
 pub fn about(kind: Kind, code: Vec<Range>, stubs: Vec<Range>) {
-    *QUESTIONS[kind as usize].lock() = Question { code, stubs };
+    let mut question = Question::none();
+    question.add(code, stubs);
+    *QUESTIONS[kind as usize].lock() = question;
 }
 
 /// Adds to what the question is about.
 pub fn about_too(kind: Kind, code: Vec<Range>, stubs: Vec<Range>) {
-    let mut question = QUESTIONS[kind as usize].lock();
-    question.code.extend(code);
-    question.stubs.extend(stubs);
+    QUESTIONS[kind as usize].lock().add(code, stubs);
 }
 
 /// Forgets what the question was about.

@@ -52,7 +52,7 @@ fn command(words: &[Word], negated: bool) -> Result<Command, Refusal> {
     let Some(entry) = table::find(name) else {
         return Err(refuse(Problem::Unknown { near: table::suggest(name) }));
     };
-    let mut rest = Words { words: rest.iter(), usage: entry.usage };
+    let mut rest = Words { words: rest.iter(), usage: entry.usage() };
     let command = (entry.parse)(&mut rest).map_err(refuse)?;
     if let Some(word) = rest.words.next() {
         return Err(refuse(rest.extra(word)));

@@ -141,16 +141,15 @@ impl Kernel {
             Command::Echo { text, to: Some(to) } => files::write(&to.file, text, to.append),
             Command::Help(None) => {
                 for entry in table::TABLE {
-                    let end = entry.help.bytes().position(|byte| byte == b'\n');
-                    let line = entry.help.get(..end.unwrap_or(entry.help.len()));
-                    kprintln!("{:<12} {}", entry.name, line.unwrap_or_default());
+                    let line = entry.help().lines().next();
+                    kprintln!("{:<12} {}", entry.name(), line.unwrap_or_default());
                 }
                 Ok(())
             }
             Command::Help(Some(entry)) => {
-                kprintln!("{}: {}", entry.name, entry.help);
-                kprintln!("usage: {}", entry.usage);
-                kprintln!("example: {}", entry.example);
+                kprintln!("{}: {}", entry.name(), entry.help());
+                kprintln!("usage: {}", entry.usage());
+                kprintln!("example: {}", entry.example());
                 Ok(())
             }
             // The batch rules keep these to themselves.

@@ -475,7 +475,7 @@ impl<'n, 'o> Name<'n, 'o> {
             }
             b'c' => {
                 let letter = char::from_u32(value_of(self.digits()?)?.try_into().ok()?)?;
-                self.literal(&letter)?;
+                self.literal('\'', letter.encode_utf8(&mut [0; 4]))?;
             }
             b'e' => {
                 self.say("*")?;
@@ -554,15 +554,33 @@ impl<'n, 'o> Name<'n, 'o> {
         let pair = |pair: &[u8]| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok();
         let bytes: Option<Vec<u8>> = pairs.map(pair).collect();
         let text = String::from_utf8(bytes.filter(|_| digits.len() % 2 == 0)?).ok()?;
-        self.literal(&text)
+        self.literal('"', &text)
     }
 
-    #[inline(never)]
-    fn literal(&mut self, value: &dyn core::fmt::Debug) -> Option<()> {
+    /// As it stands in a source, but that only control characters are escaped: the
+    /// tables of all that cannot be shown are larger than this file's code.
+    #[cfg_attr(target_os = "none", optimize(size))]
+    fn literal(&mut self, quote: char, text: &str) -> Option<()> {
         if self.hidden {
             return Some(());
         }
-        write!(self.out.0, "{value:?}").ok()
+        self.out.letter(quote)?;
+        for letter in text.chars() {
+            match letter {
+                '\0' => self.say("\\0")?,
+                '\t' => self.say("\\t")?,
+                '\n' => self.say("\\n")?,
+                '\r' => self.say("\\r")?,
+                _ if letter.is_control() => {
+                    write!(self.out.0, "\\u{{{:x}}}", letter as u32).ok()?
+                }
+                _ => {
+                    self.say(if letter == quote || letter == '\\' { "\\" } else { "" })?;
+                    self.out.letter(letter)?;
+                }
+            }
+        }
+        self.out.letter(quote)
     }
 }
 

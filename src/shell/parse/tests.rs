@@ -211,7 +211,7 @@ proptest! {
         pick in 0..table::TABLE.len(),
         tail in prop::collection::vec(any::<u8>(), 0..40),
     ) {
-        let name = table::TABLE[pick].name;
+        let name = table::TABLE[pick].name();
         let text = [name.as_bytes(), b" ", &tail].concat();
         for statement in statements(&text).take(1).flatten() {
             if let (false, Err(refusal)) = parse(&statement.words) {

@@ -15,7 +15,7 @@
 //! - [`command`] is what can be asked for; [`table`] is how it is spelled, with
 //!   the help; [`parse`] turns words into a command;
 //! - [`batch`] knows when a run stops and what its verdict is;
-//! - [`edit`] is the line editor of a person's terminal;
+//! - [`edit`] is the line editor of a person's terminal, [`complete`] what Tab puts in;
 //! - [`error`] holds every refusal, each one line.
 //!
 //! Nothing here runs a command: that is `kernel/`, through [`batch::Host`].
@@ -24,6 +24,7 @@
 pub mod args;
 pub mod batch;
 pub mod command;
+pub mod complete;
 pub mod edit;
 pub mod error;
 pub mod lex;

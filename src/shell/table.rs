@@ -221,7 +221,12 @@ pub static TABLE: &[Entry] = &[
 /// The command of this name.
 #[must_use]
 pub fn find(name: &[u8]) -> Option<&'static Entry> {
-    TABLE.iter().find(|entry| entry.name().as_bytes() == name)
+    // Done for each command: names are not cut out of their texts one by one.
+    let begins = |entry: &&Entry| match entry.text.as_bytes().strip_prefix(name) {
+        Some([b' ' | b'\n', ..]) => true,
+        _ => false,
+    };
+    TABLE.iter().find(begins)
 }
 
 /// The command that `word` is perhaps a slip of.

@@ -1,11 +1,14 @@
 //! Tab at the prompt: the names that [`crate::shell::complete`] asks for, and how the
-//! person sees them.
+//! person sees them; and which of them was meant instead of a word that is none.
 
 use alloc::format;
+use alloc::string::String;
 
 use super::{exports, files, initrd, modules};
-use crate::shell::complete::{self, Kind};
+use crate::shell::complete;
+pub use crate::shell::complete::Kind;
 use crate::shell::edit::Editor;
+use crate::shell::near::Nearest;
 use crate::shell::table;
 
 /// Columns of a terminal that is not asked how many it has.
@@ -43,6 +46,19 @@ fn names(kind: Kind, word: &[u8], offer: &mut dyn FnMut(&str)) {
             }
         }
     }
+}
+
+/// `did you mean NAME? ` for a word that is no such name, if it is much like one.
+#[optimize(size)]
+#[inline(never)]
+pub fn meant(kind: Kind, word: &str) -> String {
+    let behind = word.rfind(':').map_or(0, |at| at + 1);
+    let mut nearest = Nearest::new(&word.as_bytes()[behind..]);
+    names(kind, word.as_bytes(), &mut |name| {
+        let whole = !name.ends_with(':');
+        let _ = whole && nearest.offer(name);
+    });
+    nearest.remedy()
 }
 
 /// Completes the word at the cursor, or lists what it may be if it was asked for

@@ -127,9 +127,6 @@ pub fn complete(line: &[u8], names: &mut Names<'_>) -> Choices {
     // These load what is not there.
     let loads = usage.starts_with("modprobe") || usage.starts_with("livepatch");
     for token in usage.as_bytes().split(blank).skip(1) {
-        if token.ends_with(b",") {
-            break; // words about it follow
-        }
         let name = token.strip_prefix(b"[").unwrap_or(token);
         let name = if loads && matches!(name, b"NAME" | b"MOD") { b"NAME|PATH" } else { name };
         if let Some((_, kind)) = HOLDERS.iter().find(|(holder, _)| name.starts_with(holder)) {

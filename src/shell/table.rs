@@ -4,9 +4,9 @@
 //! feeds every example to the parser, so that none of them can be out of date.
 //! Words are Linux's where Linux has one.
 
-use core::cmp::min;
 use core::fmt;
 
+use super::near::Nearest;
 use super::parse::{self, Parser};
 
 /// One command.
@@ -133,17 +133,35 @@ pub static TABLE: &[Entry] = &[
         "relocs demo 20"),
     entry!(parse::sites, "sites [GLOB]",
         "list call sites and the state of each; GLOB may be a module", "sites demo:*"),
-    entry!(parse::audit, "audit [-v] [--rewrite], of all modules",
-        "compare text, constants and relocated data with what they should be; -v: who patched; --rewrite: store call sites again",
+    entry!(parse::audit, "audit [-v] [--rewrite]",
+        "compare text, constants and relocated data of all modules with what they should be\n\
+         -v: who patched what; --rewrite: store call sites again",
         "audit -v"),
     entry!(parse::journal, "journal",
         "list changes to live text: who, when, why, how many words", "journal"),
     entry!(parse::trace, "trace on [GLOB...] | graph [GLOB...] | probe [FUNCTION [ARG...]] | return FUNCTION [ARG...] | unprobe EVENT | set [OPTION...] | off | show | clear | status",
-        "trace functions as they are entered; graph: and as they end, with how long they took (--return=seed first: by a way that believes r2); probe: with arguments ($arg1, +0($arg1):string ...), return: with the result; set: options (funcgraph-args, nooverwrite ...), all if none is named; more by files (cat /sys/kernel/tracing/README)",
+        "trace functions: their calls, how long they take, with what and what they return\n\
+         on [GLOB...]: each call; of all functions if none is named, !GLOB: not of these\n\
+         graph [GLOB...]: calls and returns, with the time between (--return=seed first: believes r2)\n\
+         probe FUNCTION [ARG...]: arguments: $arg1, +0($arg1):string ...; alone: the probes\n\
+         return FUNCTION [ARG...]: the result: $retval\n\
+         unprobe EVENT: take such a probe away\n\
+         set [OPTION...]: options: funcgraph-args, nooverwrite ...; alone: what is set\n\
+         off: trace nothing more\n\
+         show: what was recorded\n\
+         clear: forget it\n\
+         status: what is traced, and how much was lost\n\
+         more by files: cat /sys/kernel/tracing/README",
         "trace on demo_* !demo_exit"),
-    entry!(parse::livepatch,
-        "livepatch enable MOD | disable MOD | force MOD | list | show [MOD] | transition | burn on|off",
-        "replace functions of loaded modules by those of a patch module; burn: whether calls of them go straight there, once all CPUs have changed over",
+    entry!(parse::livepatch, "livepatch enable MOD | disable MOD | force MOD | list | show [MOD] | transition | burn on|off",
+        "replace functions of loaded modules by those of a patch module\n\
+         enable MOD: load the patch, or use it again\n\
+         disable MOD: no longer use it; in a transition: turn round\n\
+         force MOD: end its transition without those that have not changed over\n\
+         list: patches, and how far each is\n\
+         show [MOD]: each replaced function and by what; MOD: only by that patch\n\
+         transition: who has not changed over, and where it is\n\
+         burn on|off: calls of what is replaced go straight there once all have changed over",
         "livepatch enable demo_fix"),
     entry!(parse::registered, "registered [KIND|NAME]",
         "list what modules have registered; for a kind or a name, with its fields and functions",
@@ -233,51 +251,15 @@ pub fn find(name: &[u8]) -> Option<&'static Entry> {
 #[must_use]
 #[cfg_attr(target_os = "none", optimize(size))]
 pub fn suggest(word: &[u8]) -> Option<&'static str> {
-    nearest(word, TABLE.iter().map(|entry| entry.name()))
-}
-
-/// The one of `names` that `word` is perhaps a slip of: one edit away, or two if the
-/// name has more than four letters.
-#[must_use]
-pub fn nearest<'n>(word: &[u8], names: impl Iterator<Item = &'n str>) -> Option<&'n str> {
-    let near = names.map(|name| (edits(word, name.as_bytes()), name));
-    near.filter(|&(edits, name)| edits <= 1 + usize::from(name.len() > 4) && edits < name.len())
-        .min_by_key(|&(edits, _)| edits)
-        .map(|(_, name)| name)
-}
-
-/// Longest command name that [`edits`] has room for.
-const LONGEST: usize = 15;
-
-/// How many letters must be put in, taken out, replaced or swapped with their
-/// neighbour to make `name` of `word` (optimal string alignment).
-#[cfg_attr(target_os = "none", optimize(size))]
-fn edits(word: &[u8], name: &[u8]) -> usize {
-    if name.len() > LONGEST || word.len() > LONGEST + 2 {
-        return usize::MAX;
-    }
-    // Three rows of the classic table, for the swap looks two rows back.
-    let mut rows = [[0; LONGEST + 1]; 3];
-    rows[0] = core::array::from_fn(|column| column);
-    for (i, &from) in word.iter().enumerate() {
-        let (row, above, above2) = ((i + 1) % 3, i % 3, (i + 2) % 3);
-        rows[row][0] = i + 1;
-        for (j, &to) in name.iter().enumerate() {
-            let mut best = rows[above][j] + usize::from(from != to);
-            best = min(best, min(rows[above][j + 1], rows[row][j]) + 1);
-            if i > 0 && j > 0 && from == name[j - 1] && word[i - 1] == to {
-                best = min(best, rows[above2][j - 1] + 1);
-            }
-            rows[row][j + 1] = best;
-        }
-    }
-    rows[word.len() % 3][name.len()]
+    let mut nearest = Nearest::new(word);
+    let near = TABLE.iter().map(Entry::name).filter(|name| nearest.offer(name));
+    near.last()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::shell::{lex, parse};
+    use crate::shell::{lex, near, parse};
 
     #[test]
     fn every_example_parses_and_begins_with_its_command() {
@@ -296,7 +278,7 @@ mod tests {
     fn no_two_commands_have_one_name() {
         for (i, entry) in TABLE.iter().enumerate() {
             assert!(TABLE[..i].iter().all(|other| other.name() != entry.name()));
-            assert!(entry.name().len() <= LONGEST);
+            assert!(entry.name().len() <= near::LONGEST);
         }
     }
 
@@ -310,15 +292,5 @@ mod tests {
         assert_eq!(suggest(b"mount"), None);
         assert_eq!(suggest(b"y"), None);
         assert_eq!(suggest(b"an-extremely-long-word-that-is-no-command"), None);
-    }
-
-    /// Distances as published for the classic pairs.
-    #[test]
-    fn edits_are_counted_as_in_the_textbook() {
-        assert_eq!(edits(b"kitten", b"sitting"), 3);
-        assert_eq!(edits(b"saturday", b"sunday"), 3);
-        assert_eq!(edits(b"", b"abc"), 3);
-        assert_eq!(edits(b"ca", b"abc"), 3);
-        assert_eq!(edits(b"ab", b"ba"), 1);
     }
 }

@@ -207,7 +207,16 @@ fn trace(action: &TraceAction) -> Done {
         TraceAction::Set(words) if words.is_empty() => kprint!("{}", records::options().listed()),
         TraceAction::Set(words) => tracefs::set_option(&words.join(" "), false)?,
         TraceAction::Off => tracing::off()?,
-        TraceAction::Show => tracing::show(None, &mut |text| kprint!("{text}")),
+        TraceAction::Show => {
+            let mut recorded = false;
+            tracing::show(None, &mut |text| {
+                recorded |= !text.starts_with('#');
+                kprint!("{text}");
+            });
+            if !recorded {
+                kprintln!("# nothing was recorded (see trace status, help trace)");
+            }
+        }
         TraceAction::Clear => records::clear(None),
         TraceAction::Status => kprint!("{}", tracing::status()),
     }

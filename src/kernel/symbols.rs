@@ -236,7 +236,7 @@ pub fn resolve(symbol: &SymbolName) -> Result<(Option<String>, Vaddr), String> {
         (0, Some(module)) if module != KERNEL && modules::find(module).is_none() => {
             let meant = tab::meant(Kind::Module, module);
             let remedy = if meant.is_empty() { format!("insmod {module} first") } else { meant };
-            Err(format!("{module}: not loaded ({})", remedy.trim_end()))
+            Err(format!("{module}: not loaded ({})", remedy.trim_ascii_end()))
         }
         (0, Some(module)) => {
             let meant = match module.as_str() {

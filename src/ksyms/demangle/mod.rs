@@ -29,16 +29,17 @@ const LONGEST: usize = 1 << 14;
 #[must_use]
 #[cfg_attr(target_os = "none", optimize(size))]
 pub(super) fn demangle(raw: &str) -> Option<String> {
-    if !raw.is_ascii() {
+    // First what tells most names from it: every symbol of a module is asked about.
+    let legacy = raw.starts_with("_ZN");
+    if !(legacy || raw.starts_with("_R")) || !raw.is_ascii() {
         return None;
     }
-    let raw = without_llvm(raw);
+    let name = without_llvm(raw).as_bytes();
     let mut out = Out(String::new());
-    let (mangled, version) = (raw.get(3..)?, &raw[..3]);
-    let rest = if version == "_ZN" {
-        legacy::read(mangled.as_bytes(), &mut out)?
+    let rest = if legacy {
+        legacy::read(name.get(3..)?, &mut out)?
     } else {
-        v0::read(raw.strip_prefix("_R")?.as_bytes(), &mut out)?
+        v0::read(name.get(2..)?, &mut out)?
     };
     let ([] | [b'.', ..]) = rest else { return None };
     for &byte in rest {

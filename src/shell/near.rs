@@ -43,13 +43,16 @@ impl<'w> Nearest<'w> {
         near
     }
 
+    /// The nearest name.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        Some(&*self.name).filter(|name| !name.is_empty())
+    }
+
     /// The nearest name, ready for a remedy: `did you mean insmod? `, or nothing.
     #[must_use]
     pub fn remedy(&self) -> String {
-        match &*self.name {
-            "" => String::new(),
-            name => alloc::format!("did you mean {name}? "),
-        }
+        self.name().map_or(String::new(), |name| alloc::format!("did you mean {name}? "))
     }
 }
 

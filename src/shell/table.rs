@@ -240,11 +240,8 @@ pub static TABLE: &[Entry] = &[
 #[must_use]
 pub fn find(name: &[u8]) -> Option<&'static Entry> {
     // Done for each command: names are not cut out of their texts one by one.
-    let begins = |entry: &&Entry| match entry.text.as_bytes().strip_prefix(name) {
-        Some([b' ' | b'\n', ..]) => true,
-        _ => false,
-    };
-    TABLE.iter().find(begins)
+    let behind = |entry: &Entry| entry.text.as_bytes().strip_prefix(name);
+    TABLE.iter().find(|entry| matches!(behind(entry), Some([b' ' | b'\n', ..])))
 }
 
 /// The command that `word` is perhaps a slip of.

@@ -2,6 +2,7 @@
 //!
 //! `str` looks for a text within a text in time that is linear for any two, by three
 //! kilobytes of code; here nobody looks for more than a word in a line.
+#![forbid(unsafe_code)]
 
 /// Where `what` first stands in `text`, in bytes.
 #[must_use]

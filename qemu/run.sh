@@ -5,7 +5,8 @@
 # way on which a command full of quotes and semicolons stays as it was typed:
 #
 #   CMD        shell commands to run; then the machine powers off. Without it
-#              the demo (qemu/demo.cmds) runs, and a person gets the shell
+#              the demo (qemu/demo.cmds) runs, and a person gets the shell.
+#              make reads a $ as its own: write $$ for each (make run CMD='... $$arg1')
 #   MODULES    more modules for /lib/modules: .ko, .ko.xz, .ko.zst, or folders
 #   CPU        power8, power9 (default) or power10
 #   SMP MEM    how many CPUs (1), how much memory (1G)

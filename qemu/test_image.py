@@ -73,6 +73,16 @@ class Image:
 
 
 @unittest.skipUnless(os.path.exists(IMAGE), "target/tocsin is not built")
+class Rights(unittest.TestCase):
+    def test_constants_are_not_among_what_can_be_written(self):
+        # The compiler puts nearly all of them beside those with addresses in them.
+        rows = [line.split() for line in run(TOOL + "objdump", "-h", IMAGE).splitlines()]
+        sizes = {row[1]: int(row[2], 16) for row in rows if len(row) == 7}
+        self.assertGreater(sizes[".rodata"], 64 << 10)
+        self.assertLess(sizes[".data"], 16 << 10)
+
+
+@unittest.skipUnless(os.path.exists(IMAGE), "target/tocsin is not built")
 class Tracing(unittest.TestCase):
     @classmethod
     def setUpClass(cls):

@@ -3,6 +3,7 @@
 
 import io
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -223,6 +224,26 @@ class Transcript(Folder):
             with self.assertRaisesRegex(cases.Malformed, why):
                 self.case(text)
         self.assertEqual(self.case('> a "; \\" ;"\ntocsin: ok\n').steps[0][0], 'a "; \\" ;"')
+
+
+class Told(unittest.TestCase):
+    """What a newcomer has to be told before the first command."""
+
+    ROOT = os.path.dirname(HERE)
+
+    def read(self, *names):
+        with open(os.path.join(self.ROOT, *names), encoding="utf-8") as file:
+            return file.read()
+
+    def test_how_a_dollar_reaches_the_kernel(self):
+        run = subprocess.run(["make", "-s", "-C", self.ROOT, "help"], capture_output=True, text=True)
+        self.assertRegex(run.stdout, r"CMD +shell commands(.*\n)+? +make reads a \$ .*write \$\$")
+        self.assertRegex(self.read("README.md"), r"write `\$\$`")
+
+    def test_the_pages_name_the_prompt_that_the_kernel_shows(self):
+        prompt = re.search(r'PROMPT: &\[u8\] = b"(.*)";', self.read("src", "kernel", "run.rs"))[1]
+        for page in ["README.md", "docs/reader/01-seed.md", "docs/lessons/README.md"]:
+            self.assertIn(f"`{prompt}`", self.read(page), page)
 
 
 class Running(Folder):

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""What a person at a terminal sees: pages, colour. Without one there is none of it
+"""What a person at a terminal sees: Tab, pages, colour. Without one there is none of it
 (test_kernel.Output)."""
 
 import os
@@ -66,6 +66,34 @@ class Pages(Person):
         shown = self.type(b"rmmod nosuch\r", self.PROMPT)
         self.assertRegex(shown, rb"\x1b\[31mrmmod: nosuch: not loaded[^\x1b]*\x1b\[0m[\r\n]+$")
         self.assertNotIn(b"\x1b", self.type(b"echo plain\r", self.PROMPT))
+        self.off()
+
+
+class Tab(Person):
+    PROMPT = b"\x1b[1mtocsin>\x1b[0m "
+
+    def test_a_word_is_completed_and_a_choice_listed_at_the_second_tab(self):
+        self.assertEqual(self.type(b"insm\t", b"od "), b"insm")
+        self.assertEqual(self.type(b"atom\t", b"ics "), b"atom")
+        self.type(b"\x15", b"\x1b[K")
+        self.type(b"rmmod seed_\t", b"\x07")
+        listed = self.type(b"\t", self.PROMPT)
+        self.assertEqual(sorted(listed.split()), [b"seed_ibmvscsi", b"seed_scsi"])
+        self.until(b"rmmod seed_")
+        self.type(b"\x15cat /proc/mod\t", b"ules ")
+        self.type(b"\x15call demo:call_an\t", b"swer ")
+        self.assertIn(b"= 0x29", self.type(b"\r", self.PROMPT))
+        # Of a module as it is now: a loaded one, what it has, a word of its usage.
+        self.type(b"rmmod demo_\t", b"fix ")
+        self.assertNotIn(b"rmmod:", self.type(b"\r", self.PROMPT))
+        self.type(b"rmmod d\t", b"emo ")
+        self.assertNotIn(b"rmmod:", self.type(b"\r", self.PROMPT))
+        self.type(b"rmmod d\t", b"\x07")
+        self.type(b"\x15modinfo pair_\t\t", b"pair_a  pair_b")
+        self.type(b"\x15insmod demo --l\t", b"ink-only ")
+        self.type(b"\x15insmod /lib/modules/atom\t", b"ics.ko ")
+        self.type(b"\x15trace gr\t", b"aph ")
+        self.type(b"\x15", b"\x1b[K")
         self.off()
 
 

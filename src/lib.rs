@@ -21,6 +21,7 @@
 //! media.rs    where a boot medium has the files that belong to the kernel
 //! digest.rs   do these bytes equal those elsewhere?
 //! sorted.rs   a map for few keys; address_map.rs, for many addresses
+//! text.rs     words within texts, with little code
 //! slack.rs    lists that grow and shrink by a few places
 //! ------------ above: pure, runs under `cargo test`; below: the machine only
 //! kernel/     loaded modules, exports, command bodies, console
@@ -56,6 +57,7 @@ pub mod shell;
 pub mod slack;
 pub mod sorted;
 pub mod step;
+pub mod text;
 pub mod trace;
 pub mod unpack;
 

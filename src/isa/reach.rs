@@ -37,7 +37,7 @@ impl Reach {
 }
 
 /// A distance that a field cannot hold.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct RangeError {
     /// The distance asked for, in bytes.
     pub distance: i64,
@@ -55,6 +55,12 @@ impl fmt::Display for RangeError {
             let (d, min, max) = (Signed(self.distance), Signed(min), Signed(max));
             write!(f, "{d} is outside {min}..={max}")
         }
+    }
+}
+
+impl fmt::Debug for RangeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 

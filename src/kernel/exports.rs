@@ -32,7 +32,8 @@ static TABLE: Once<Table> = Once::new();
 
 macro_rules! functions {
     (functions { $($function:literal => $entry:expr,)* } $($addresses:tt)*) => {
-        &[$(($function, $entry as *const ()),)*]
+        // One text of all names: with a text for each the list would be twice as large.
+        (concat!($($function, " "),*), &[$($entry as *const (),)*])
     };
 }
 
@@ -44,7 +45,7 @@ macro_rules! addresses {
 }
 
 /// Names of functions, and their global entries.
-const FUNCTIONS: &[(&str, *const ())] = kernel_exports!(functions);
+const FUNCTIONS: (&str, &[*const ()]) = kernel_exports!(functions);
 
 /// Every export, sorted by name.
 pub fn table() -> &'static [KernelExport] {
@@ -53,9 +54,11 @@ pub fn table() -> &'static [KernelExport] {
 
 fn made() -> &'static Table {
     TABLE.call_once(|| {
-        let mut exports = Vec::with_capacity(FUNCTIONS.len());
+        let (names, entries) = FUNCTIONS;
+        let mut exports = Vec::with_capacity(entries.len());
         let mut add = |(name, addr)| exports.push(KernelExport { name, addr });
-        FUNCTIONS.iter().for_each(|(name, entry)| add((*name, Vaddr(*entry as u64))));
+        let names = names.split_ascii_whitespace().zip(entries);
+        names.for_each(|(name, entry)| add((name, Vaddr(*entry as u64))));
         kernel_exports!(addresses).into_iter().for_each(&mut add);
         param::exports().for_each(&mut add);
         exports.sort_unstable_by_key(|export| export.name);

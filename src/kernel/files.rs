@@ -36,7 +36,7 @@ fn add(paths: &mut Vec<String>, parts: &[&str]) {
 
 /// Every path that there is now, without the leading slash.
 #[optimize(size)]
-fn paths() -> Vec<String> {
+pub fn paths() -> Vec<String> {
     let mut paths = livepatch::sysfs::paths();
     initrd::all().for_each(|file| paths.push(file.path.into()));
     for file in &["cmdline", "exports", "kallsyms", "meminfo", "modules"] {

@@ -31,6 +31,7 @@
 //! initrd      the files that came with the kernel
 //! commands/   one body for each command of the shell
 //! run         boot arguments and the shell's loop
+//! tab         names for the word at the cursor
 //! ```
 #![forbid(unsafe_code)]
 
@@ -58,6 +59,7 @@ pub mod registry;
 pub mod run;
 pub mod step;
 pub mod symbols;
+mod tab;
 pub mod tables;
 pub mod tracefs;
 pub mod tracing;

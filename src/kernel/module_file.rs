@@ -14,7 +14,7 @@
 use alloc::format;
 use alloc::string::String;
 
-use super::initrd;
+use super::{initrd, tab};
 use crate::initrd::File;
 use crate::loader::{LoadError, Object, need};
 use crate::machine::memory::{self, FileCopy};
@@ -32,8 +32,10 @@ impl ModuleFile {
     /// The error begins with `word` and says why not.
     pub fn open(word: &str) -> Result<Self, String> {
         let file = initrd::find_module(word).ok_or_else(|| {
+            let meant = tab::meant(tab::Kind::Archive, word);
             format!(
-                "{word}: no such module in the initrd (see ls /lib/modules; add it with MODULES=)"
+                "{word}: no such module in the initrd ({meant}see ls /lib/modules; add it with \
+                 MODULES=)"
             )
         })?;
         let unpacked = match Pack::of(file.data) {

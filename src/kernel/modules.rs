@@ -22,7 +22,9 @@ use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use super::call::{self, CallEnd};
 use super::module_file::{ModuleFile, ask_for};
-use super::{compat, exports, jobs, livepatch, own, params, registry, tables, tracing, versions};
+use super::{
+    compat, exports, jobs, livepatch, own, params, registry, tab, tables, tracing, versions,
+};
 use self_cell::self_cell;
 
 use crate::addr::Vaddr;
@@ -173,7 +175,9 @@ pub fn find(name: &str) -> Option<Arc<Module>> {
 
 /// As [`find`], with the error that commands show.
 pub fn find_loaded(name: &str) -> Result<Arc<Module>, String> {
-    find(name).ok_or_else(|| format!("{name}: not loaded (see lsmod)"))
+    find(name).ok_or_else(|| {
+        format!("{name}: not loaded ({}see lsmod)", tab::meant(tab::Kind::Module, name))
+    })
 }
 
 /// The module that has this number in the site table.

@@ -114,8 +114,12 @@ fn on_behalf_of_module(frame: &TrapFrame) -> bool {
     let is_library = |at: Vaddr| {
         // By name: the compiler may have put its own `strlen` behind ours.
         let symbol = super::ksyms::find(at);
-        let name = symbol.as_ref().and_then(|(found, _)| found.name.as_str().rsplit("::").next());
-        memory::is_mem_routine(at) || cstring::exports().any(|(known, _)| Some(known) == name)
+        let name = symbol.as_ref().map_or("", |(found, _)| found.name.as_str());
+        let named = |known| match name.strip_suffix(known) {
+            Some(path) => path.is_empty() || path.ends_with(':'),
+            None => false,
+        };
+        memory::is_mem_routine(at) || cstring::exports().any(|(known, _)| named(known))
     };
     if !is_library(Vaddr(frame.nip)) {
         return false;

@@ -94,7 +94,7 @@ pub fn names(functions: &[u32], prefix: &[u8], visit: &mut dyn FnMut(usize, &str
 /// the exports alone: the names of all functions are packed, and have no index.
 pub fn range(name: &Name<'_>) -> Option<Range<Vaddr>> {
     let entry = match name.text()? {
-        path if path.contains("::") => ksyms::address(path),
+        path if path.as_bytes().contains(&b':') => ksyms::address(path),
         _ => exports::find(name),
     }?;
     let size = ksyms::find(entry).map_or(4, |(found, _)| found.size.max(4));

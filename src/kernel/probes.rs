@@ -384,7 +384,7 @@ impl Plan<'_> {
     #[optimize(size)]
     fn add(&mut self, line: &str) -> Result<(), Box<ProbeError>> {
         let refuse = |token: &str, why: fmt::Arguments<'_>| {
-            Err(ProbeError::new(line.find(token).unwrap_or_default(), token, why))
+            Err(ProbeError::new(crate::text::find(line, token).unwrap_or_default(), token, why))
         };
         match parse::line(line)? {
             None => {}

@@ -23,7 +23,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use super::commands::Kernel;
 use super::compat::seq;
-use super::{audit, console, exports, initrd, jobs, livepatch, own, records};
+use super::{audit, console, exports, initrd, jobs, livepatch, own, records, tab};
 use crate::kprintln;
 use crate::machine::lock::pause;
 use crate::machine::platform::{self, MachineFacts, Platform};
@@ -150,6 +150,7 @@ fn prompt(platform: &dyn Platform, kernel: &mut Kernel) -> ! {
     let mut echo = |bytes: &[u8]| platform.console_write(bytes);
     let person = console::interactive();
     let prompt = if person { BOLD_PROMPT } else { PROMPT };
+    let mut asked = false; // the key before was a Tab that left a choice
     echo(prompt);
     loop {
         let mut typed = [0; 16];
@@ -159,8 +160,14 @@ fn prompt(platform: &dyn Platform, kernel: &mut Kernel) -> ! {
             pause();
         }
         for byte in &typed[..len] {
-            match editor.key(*byte, &mut echo) {
-                Event::None => continue,
+            let event = editor.key(*byte, &mut echo);
+            let again = core::mem::take(&mut asked);
+            match event {
+                Event::Complete if person => {
+                    asked = tab::pressed(&mut editor, again, prompt, &mut echo);
+                    continue;
+                }
+                Event::None | Event::Complete => continue,
                 Event::Line => {
                     let line = editor.line().to_vec();
                     console::set_pager(person);

@@ -5,6 +5,7 @@ use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 use core::fmt;
 
+use super::tab::{self, Kind};
 use super::{exports, livepatch, modules, tracing};
 use crate::addr::Vaddr;
 use crate::ksyms::readable::readable;
@@ -233,13 +234,22 @@ pub fn resolve(symbol: &SymbolName) -> Result<(Option<String>, Vaddr), String> {
     match (found.len(), module) {
         (1, _) => Ok(found.remove(0)),
         (0, Some(module)) if module != KERNEL && modules::find(module).is_none() => {
-            Err(format!("{module}: not loaded (insmod {module} first)"))
+            let meant = tab::meant(Kind::Module, module);
+            let remedy = if meant.is_empty() { format!("insmod {module} first") } else { meant };
+            Err(format!("{module}: not loaded ({})", remedy.trim_ascii_end()))
         }
         (0, Some(module)) => {
-            Err(format!("{name}: no such function in {module} (see cat /proc/kallsyms)"))
+            let meant = match module.as_str() {
+                KERNEL => tab::meant(Kind::Function, name),
+                _ => tab::meant(Kind::Function, &format!("{module}:{name}")),
+            };
+            Err(format!("{name}: no such function in {module} ({meant}see cat /proc/kallsyms)"))
         }
         (0, None) => {
-            Err(format!("{name}: no such function (see cat /proc/kallsyms; is its module loaded?)"))
+            let meant = tab::meant(Kind::Function, name);
+            Err(format!(
+                "{name}: no such function ({meant}see cat /proc/kallsyms; is its module loaded?)"
+            ))
         }
         (_, _) => {
             let places: Vec<_> = found

@@ -117,7 +117,7 @@ pub fn refusal(word: &str, error: LoadError, object: &Object<'_>) -> String {
     for wanted in [true, false] {
         for file in initrd::all().filter(|file| file.path.starts_with(initrd::MODULES)) {
             let base = file.base_name();
-            let module = base.split(".ko").next().unwrap_or(base);
+            let module = crate::text::find(base, ".ko").map_or(base, |at| &base[..at]);
             let named = |name: &&str| module_name_eq(name.as_bytes(), module.as_bytes());
             if hunt.missing.is_empty() || depends.iter().any(named) != wanted {
                 continue;

@@ -94,6 +94,7 @@ impl Group {
         [Self::InitData, Self::InitText, Self::Text, Self::Rodata, Self::Data];
 
     /// The group that a kept section belongs to.
+    #[inline(always)] // asked twice for each section
     fn of(section: &Section) -> Self {
         let init = section.name.starts_with(".init.");
         match (init, section.is_code(), section.is_writable()) {

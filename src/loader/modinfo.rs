@@ -7,6 +7,8 @@
 
 use alloc::string::String;
 
+use crate::text;
+
 use super::{elf::Object, symbols::len_before_nul};
 
 /// The texts of one module's `.modinfo`.
@@ -108,6 +110,6 @@ pub fn module_name(object: &Object, base_name: &str) -> String {
             && !name.starts_with('.')
             && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.+".contains(&byte))
     };
-    let stem = || base_name.split(".ko").next().unwrap_or(base_name);
+    let stem = || text::find(base_name, ".ko").map_or(base_name, |at| &base_name[..at]);
     Modinfo::of(object).name().filter(typed).unwrap_or_else(stem).replace('-', "_")
 }

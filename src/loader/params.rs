@@ -134,9 +134,9 @@ pub enum ParamFault {
         /// The value.
         text: String,
         /// Lowest.
-        min: i128,
+        min: i64,
         /// Highest.
-        max: i128,
+        max: u64,
     },
     /// Not a truth value.
     NotABool {
@@ -536,9 +536,9 @@ impl Show<'_> {
 fn number(text: &str, width: u32, signed: bool) -> Result<Vec<u8>, ParamFault> {
     let bits = width * 8;
     let (min, max) = if signed {
-        (-(1_i128 << (bits - 1)), (1_i128 << (bits - 1)) - 1)
+        (i64::MIN >> (64 - bits), i64::MAX as u64 >> (64 - bits))
     } else {
-        (0, (1_i128 << bits) - 1)
+        (0, u64::MAX >> (64 - bits))
     };
     let (negative, digits) = match text.strip_prefix('-') {
         Some(digits) => (true, digits),
@@ -557,11 +557,12 @@ fn number(text: &str, width: u32, signed: bool) -> Result<Vec<u8>, ParamFault> {
         return Err(ParamFault::NotANumber { text: text.into() });
     }
     let out_of_range = || ParamFault::OutOfRange { text: text.into(), min, max };
-    let value = i128::from_str_radix(digits, base).map_err(|_| out_of_range())?;
-    let value = if negative { -value } else { value };
-    if value < min || value > max || (negative && !signed) {
+    let value = u64::from_str_radix(digits, base).map_err(|_| out_of_range())?;
+    let most = if negative { min.unsigned_abs() } else { max };
+    if value > most || (negative && !signed) {
         return Err(out_of_range());
     }
+    let value = if negative { value.wrapping_neg() } else { value };
     Ok(value.to_le_bytes()[..width as usize].to_vec())
 }
 

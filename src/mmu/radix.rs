@@ -30,6 +30,8 @@
 //! inside it change; here a range whose rights may change is mapped with small
 //! ones from the start ([`Grain::Page`]).
 
+use core::fmt;
+
 use super::Rights;
 
 /// Bytes of the smallest leaf.
@@ -78,7 +80,7 @@ pub enum Grain {
 }
 
 /// Why a range was not mapped or changed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub enum RadixError {
     /// Not whole pages, or beyond [`END`].
     BadRange,
@@ -94,6 +96,18 @@ pub enum RadixError {
         /// The address.
         at: u64,
     },
+}
+
+impl fmt::Debug for RadixError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (why, at) = match *self {
+            Self::BadRange => return f.write_str("bad range"),
+            Self::NoMemory => return f.write_str("no memory"),
+            Self::Taken { at } => ("taken", at),
+            Self::NotMapped { at } => ("not mapped", at),
+        };
+        write!(f, "{why} at {at:#x}")
+    }
 }
 
 /// Process table entry (first doubleword) for the tree whose root table is at `root`.

@@ -12,6 +12,7 @@
 //! | Backspace, Delete, Ctrl-D | delete before, under, under the cursor |
 //! | Ctrl-U, Ctrl-K | delete to the start, to the end |
 //! | up, down, Ctrl-P, Ctrl-N | walk through the history |
+//! | Tab | complete the word, by [`super::complete`] |
 //! | Ctrl-C | drop the line; Ctrl-D on an empty line ends the input |
 //!
 //! # Invariants
@@ -41,6 +42,8 @@ pub enum Event {
     None,
     /// A line is complete: take it from [`Editor::line`] before the next key.
     Line,
+    /// Tab: [`Editor::put_in`] what completes [`Editor::before`].
+    Complete,
     /// Ctrl-C: the line was dropped.
     Interrupt,
     /// Ctrl-D on an empty line.
@@ -105,6 +108,25 @@ impl Editor {
         &self.line
     }
 
+    /// The line up to the cursor.
+    #[must_use]
+    pub fn before(&self) -> &[u8] {
+        &self.line[..self.cursor]
+    }
+
+    /// Puts text in at the cursor, as if it had been typed.
+    pub fn put_in(&mut self, text: &[u8], echo: &mut dyn FnMut(&[u8])) {
+        for byte in text {
+            self.plain_key(*byte, echo);
+        }
+    }
+
+    /// Shows the line once more, where the terminal has something else by now.
+    pub fn redraw(&self, echo: &mut dyn FnMut(&[u8])) {
+        echo(&self.line);
+        back(columns(&self.line[self.cursor..]), echo);
+    }
+
     /// Takes one byte from the terminal; `echo` is handed what to send back.
     pub fn key(&mut self, byte: u8, echo: &mut dyn FnMut(&[u8])) -> Event {
         if self.finished {
@@ -158,6 +180,7 @@ impl Editor {
             0x01 => self.move_to(0, echo),
             0x04 => self.delete(self.cursor, self.after_cursor(), echo),
             0x05 => self.move_to(self.line.len(), echo),
+            0x09 => return Event::Complete,
             0x08 | 0x7f => self.delete(self.before_cursor(), self.cursor, echo),
             0x0b => self.delete(self.cursor, self.line.len(), echo),
             0x0e => self.walk_history(self.shown.saturating_add(1), echo),
@@ -400,6 +423,20 @@ mod tests {
         assert_eq!(desk.keys(b"mn\x1b[D\x15").seen(), "|n");
         assert_eq!(desk.keys(b"\x04").seen(), "|");
         assert_eq!(desk.terminal.bells, 0);
+    }
+
+    #[test]
+    fn a_tab_asks_and_what_is_put_in_stands_before_the_cursor() {
+        let mut desk = Desk::new();
+        desk.keys(b"ins demo").keys(b"\x01").keys(RIGHT).keys(RIGHT).keys(RIGHT).keys(b"\t");
+        assert_eq!((desk.last, desk.editor.before()), (Event::Complete, &b"ins"[..]));
+        let terminal = &mut desk.terminal;
+        desk.editor.put_in(b"mod", &mut |bytes| terminal.receive(bytes));
+        assert_eq!(desk.seen(), "insmod| demo");
+        let terminal = &mut desk.terminal;
+        terminal.receive(b"\r\n");
+        desk.editor.redraw(&mut |bytes| terminal.receive(bytes));
+        assert_eq!(desk.seen(), "insmod| demo");
     }
 
     #[test]

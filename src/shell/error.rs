@@ -69,6 +69,23 @@ pub enum Problem {
         /// The command's usage line.
         usage: &'static str,
     },
+    /// `&&` or `||`, as in other shells.
+    Operator {
+        /// The word.
+        word: Vec<u8>,
+    },
+    /// An address where a function's name is needed.
+    AddressCalled {
+        /// The word.
+        word: Vec<u8>,
+    },
+    /// A module for a command that is about all of them.
+    AllModules {
+        /// The word.
+        word: Vec<u8>,
+        /// The command's usage line.
+        usage: &'static str,
+    },
     /// A number is needed here.
     BadInt {
         /// The place-holder in the usage line.
@@ -152,6 +169,23 @@ impl fmt::Display for Problem {
             }
             Self::NoSuchOption { word, usage } => {
                 write!(f, "{}: not an option here (usage: {usage})", Shown(word))
+            }
+            Self::Operator { word } => write!(
+                f,
+                "{}: there is no such operator: ; separates commands, and the first that fails \
+                 ends the run (quote it if it is an argument)",
+                Shown(word)
+            ),
+            Self::AddressCalled { word } => {
+                let word = Shown(word);
+                write!(f, "{word}: an address; functions go by name (sym {word} says whose it is)")
+            }
+            Self::AllModules { word, usage } => {
+                write!(
+                    f,
+                    "{}: takes no name, all modules are looked at (usage: {usage})",
+                    Shown(word)
+                )
             }
             Self::BadInt { what, word, why } => write!(f, "{what} {}: {why}", Shown(word)),
             Self::OutOfRange { what, word, low, high: u64::MAX } => {

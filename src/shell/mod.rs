@@ -15,7 +15,8 @@
 //! - [`command`] is what can be asked for; [`table`] is how it is spelled, with
 //!   the help; [`parse`] turns words into a command;
 //! - [`batch`] knows when a run stops and what its verdict is;
-//! - [`edit`] is the line editor of a person's terminal;
+//! - [`edit`] is the line editor of a person's terminal, [`complete`] what Tab puts in,
+//!   [`near`] which name was meant instead of one that is none;
 //! - [`error`] holds every refusal, each one line.
 //!
 //! Nothing here runs a command: that is `kernel/`, through [`batch::Host`].
@@ -24,8 +25,10 @@
 pub mod args;
 pub mod batch;
 pub mod command;
+pub mod complete;
 pub mod edit;
 pub mod error;
 pub mod lex;
+pub mod near;
 pub mod parse;
 pub mod table;

@@ -52,7 +52,11 @@ fn command(words: &[Word], negated: bool) -> Result<Command, Refusal> {
     let Some(entry) = table::find(name) else {
         return Err(refuse(Problem::Unknown { near: table::suggest(name) }));
     };
-    let mut rest = Words { words: rest.iter(), usage: entry.usage };
+    let operator = |word: &&Word| !word.quoted && matches!(&*word.bytes, b"&&" | b"||");
+    if let Some(word) = rest.iter().find(operator) {
+        return Err(refuse(Problem::Operator { word: word.bytes.clone() }));
+    }
+    let mut rest = Words { words: rest.iter(), usage: entry.usage() };
     let command = (entry.parse)(&mut rest).map_err(refuse)?;
     if let Some(word) = rest.words.next() {
         return Err(refuse(rest.extra(word)));
@@ -156,6 +160,9 @@ impl<'a> Words<'a> {
         match self.peek() {
             Some(word) if word.bytes.starts_with(b"-") => {
                 return Err(self.no_option(&word.bytes));
+            }
+            Some(word) if !word.quoted && parse_int(&word.bytes).is_ok() => {
+                return Err(Problem::AddressCalled { word: word.bytes.clone() });
             }
             _ => {}
         }
@@ -387,6 +394,12 @@ pub(super) fn audit(words: &mut Words<'_>) -> Result<Command, Problem> {
     let mut verbose = words.option("-v");
     let rewrite = words.option("--rewrite");
     verbose |= words.option("-v");
+    match words.peek() {
+        Some(word) if word.quoted || !word.bytes.starts_with(b"-") => {
+            return Err(Problem::AllModules { word: word.bytes.clone(), usage: words.usage });
+        }
+        _ => {}
+    }
     Ok(Command::Audit { verbose, rewrite })
 }
 

@@ -28,6 +28,8 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt;
 
+use crate::text;
+
 /// Longest word accepted, in bytes; Linux's symbol names end at 512.
 pub const WORD_MAX: usize = 512;
 
@@ -216,8 +218,15 @@ pub(super) fn split_at<'w>(word: &'w str, sign: &str) -> Option<(&'w str, &'w st
     if !word.as_bytes().contains(&b':') {
         return None; // found out sooner than a text is searched for a text
     }
-    let parts = word.match_indices(sign).map(|(at, _)| (&word[..at], &word[at + sign.len()..]));
-    parts.into_iter().find(|(before, after)| !before.ends_with(':') && !after.starts_with(':'))
+    let mut from = 0;
+    loop {
+        let at = from + text::find(&word[from..], sign)?;
+        let (before, after) = (&word[..at], &word[at + sign.len()..]);
+        if !before.ends_with(':') && !after.starts_with(':') {
+            return Some((before, after));
+        }
+        from = at + sign.len();
+    }
 }
 
 /// One word of a filter.

@@ -29,7 +29,7 @@ use std::process::ExitCode;
 
 use serde_json::{Map, Value, json};
 
-use tocsin::shell::table as table_of_commands;
+use tocsin::shell::near::Nearest;
 
 use check::Facts;
 use file::File;
@@ -94,7 +94,11 @@ const OPTIONS: [&str; 4] = ["--help", "--json", "--verbose", "--with"];
 
 /// ` (did you mean NAME?)`, or where the right words stand.
 fn hint<'n>(word: &str, names: impl Iterator<Item = &'n str>) -> String {
-    match table_of_commands::nearest(word.as_bytes(), names) {
+    let mut nearest = Nearest::new(word.as_bytes());
+    for name in names {
+        let _ = nearest.offer(name);
+    }
+    match nearest.name() {
         Some(name) => format!(" (did you mean {name}?)"),
         None => " (--help lists them)".into(),
     }

@@ -7,8 +7,9 @@
 
 use core::fmt;
 
-/// `=N` sets the code of the word that follows; each word has the code after its
-/// predecessor's. `KEY_` is left off.
+use crate::text;
+
+/// As [`text::numbered`] reads them; `KEY_` is left off.
 const NAMES: &str = "\
 =0 RESERVED ESC 1 2 3 4 5 6 7 8 9 0 MINUS EQUAL BACKSPACE TAB =18 E =23 I =25 P =28 \
 ENTER =30 A S D F =38 L =41 GRAVE =46 C =48 B =50 M =52 DOT =55 KPASTERISK =57 SPACE \
@@ -38,15 +39,7 @@ pub struct Key(pub u32);
 impl Key {
     /// Its name, without `KEY_`.
     fn name(self) -> Option<&'static str> {
-        let mut code = 0;
-        for word in NAMES.split(' ') {
-            match word.strip_prefix('=') {
-                Some(number) => code = number.parse().ok()?,
-                None if code == self.0 => return Some(word),
-                None => code += 1,
-            }
-        }
-        None
+        text::numbered(NAMES, self.0)
     }
 }
 

@@ -141,16 +141,15 @@ impl Kernel {
             Command::Echo { text, to: Some(to) } => files::write(&to.file, text, to.append),
             Command::Help(None) => {
                 for entry in table::TABLE {
-                    let end = entry.help.bytes().position(|byte| byte == b'\n');
-                    let line = entry.help.get(..end.unwrap_or(entry.help.len()));
-                    kprintln!("{:<12} {}", entry.name, line.unwrap_or_default());
+                    let line = entry.help().lines().next();
+                    kprintln!("{:<12} {}", entry.name(), line.unwrap_or_default());
                 }
                 Ok(())
             }
             Command::Help(Some(entry)) => {
-                kprintln!("{}: {}", entry.name, entry.help);
-                kprintln!("usage: {}", entry.usage);
-                kprintln!("example: {}", entry.example);
+                kprintln!("{}: {}", entry.name(), entry.help());
+                kprintln!("usage: {}", entry.usage());
+                kprintln!("example: {}", entry.example());
                 Ok(())
             }
             // The batch rules keep these to themselves.
@@ -208,7 +207,16 @@ fn trace(action: &TraceAction) -> Done {
         TraceAction::Set(words) if words.is_empty() => kprint!("{}", records::options().listed()),
         TraceAction::Set(words) => tracefs::set_option(&words.join(" "), false)?,
         TraceAction::Off => tracing::off()?,
-        TraceAction::Show => tracing::show(None, &mut |text| kprint!("{text}")),
+        TraceAction::Show => {
+            let mut recorded = false;
+            tracing::show(None, &mut |text| {
+                recorded |= !text.starts_with('#');
+                kprint!("{text}");
+            });
+            if !recorded {
+                kprintln!("# nothing was recorded (see trace status, help trace)");
+            }
+        }
         TraceAction::Clear => records::clear(None),
         TraceAction::Status => kprint!("{}", tracing::status()),
     }

@@ -29,6 +29,8 @@
 mod hash;
 mod radix;
 
+use core::fmt;
+
 use super::lock::{Mutex, Once};
 use super::platform::MachineFacts;
 use super::{boot, memory, paca, spr};
@@ -51,11 +53,17 @@ pub struct Region {
 }
 
 /// Something that was asked of a range.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct MapError {
     /// Where it could not be done: memory ran out, or the range was not as the
     /// caller believed.
     pub at: Vaddr,
+}
+
+impl fmt::Debug for MapError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "at {}", self.at)
+    }
 }
 
 /// What the two translations do, each in its own way. Ranges are whole pages.

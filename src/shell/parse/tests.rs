@@ -33,7 +33,31 @@ fn missing_and_surplus_words_come_with_the_usage_line() {
     assert_eq!(refusal("lsmod \"-q\""), "lsmod: -q: one word too many (usage: lsmod [-v])");
     assert!(refusal("audit --bogus").starts_with("audit: --bogus: not an option here"));
     assert_eq!(ok("audit --rewrite -v"), Command::Audit { verbose: true, rewrite: true });
-    assert!(refusal("audit demo").ends_with("(usage: audit [-v] [--rewrite], of all modules)"));
+    let all =
+        "audit: demo: takes no name, all modules are looked at (usage: audit [-v] [--rewrite])";
+    assert_eq!(refusal("audit demo"), all);
+}
+
+#[test]
+fn what_other_shells_have_between_commands_is_no_argument_here() {
+    for line in ["lsmod && mem", "echo a || echo b", "! call f &&", "time lsmod && mem"] {
+        let why = refusal(line);
+        assert!(why.contains(": there is no such operator: ; separates commands"), "{why}");
+    }
+    assert!(refusal("&& mem").contains("unknown command"));
+    for line in ["echo \"&&\"", "echo a & b", "echo &&b", "echo | c"] {
+        assert!(matches!(ok(line), Command::Echo { .. }), "{line}");
+    }
+}
+
+#[test]
+fn an_address_cannot_be_called_but_a_quoted_word_is_a_name() {
+    let why = "0x1234: an address; functions go by name (sym 0x1234 says whose it is)";
+    assert_eq!(refusal("call 0x1234 1"), format!("call: {why}"));
+    assert_eq!(refusal("step -a 0x1234"), format!("step: {why}"));
+    assert!(refusal("call -5").contains("not an option here"));
+    assert!(matches!(ok("call 0xfunction"), Command::Call(_)));
+    assert!(matches!(ok("call \"12\""), Command::Call(_)));
 }
 
 #[test]
@@ -211,7 +235,7 @@ proptest! {
         pick in 0..table::TABLE.len(),
         tail in prop::collection::vec(any::<u8>(), 0..40),
     ) {
-        let name = table::TABLE[pick].name;
+        let name = table::TABLE[pick].name();
         let text = [name.as_bytes(), b" ", &tail].concat();
         for statement in statements(&text).take(1).flatten() {
             if let (false, Err(refusal)) = parse(&statement.words) {
@@ -226,7 +250,8 @@ proptest! {
 fn audit_has_one_option() {
     assert_eq!(ok("audit"), Command::Audit { verbose: false, rewrite: false });
     assert_eq!(ok("audit --rewrite"), Command::Audit { verbose: false, rewrite: true });
-    assert!(refusal("audit all").contains("all: one word too many"));
+    assert!(refusal("audit -v all").contains("all: takes no name"));
+    assert!(refusal("audit -v -x").contains("-x: not an option here"));
 }
 
 #[test]

@@ -1,0 +1,246 @@
+//! Completion: which words may stand at the cursor, and what they begin with alike.
+//!
+//! ```text
+//!  explain call demo:an|        the line up to the cursor
+//!     └─ usage: explain call [MOD:]NAME|ADDR | stub ADDR | ...
+//!                            └──────┘ a function: the kernel says which there are
+//! ```
+//!
+//! What a command can have is read from its usage line in `table`, so that it is said
+//! once: small letters and what begins with `--` stand as they are, capitals are
+//! place-holders.
+//! Where in the line they belong is not looked at: that would cost more than it gives.
+
+use alloc::string::String;
+use alloc::vec::Vec;
+
+use super::table;
+
+/// Most words that are listed.
+pub const MAX_LISTED: usize = 100;
+
+/// Things that only the kernel can name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Commands: those in `table`.
+    Command,
+    /// Loaded modules.
+    Module,
+    /// Module files of the archive, by name.
+    Archive,
+    /// Functions; behind `MOD:`, those of that module, and without it also each `MOD:`.
+    Function,
+    /// Files, without the leading slash.
+    Path,
+}
+
+/// Hands over every name of a kind. The word as far as it is typed says of which module;
+/// only what is behind its `:` or leading `/` is compared.
+pub type Names<'n> = dyn FnMut(Kind, &[u8], &mut dyn FnMut(&str)) + 'n;
+
+/// The words that fit what is typed.
+#[derive(Debug, Default)]
+pub struct Choices {
+    word: Vec<u8>,
+    /// How much of the first name all have.
+    common: usize,
+    /// At most [`MAX_LISTED`], in the order in which they came.
+    pub names: Vec<String>,
+    /// There are more than that.
+    pub more: bool,
+}
+
+impl Choices {
+    /// Takes a name that fits; of paths, as far as the first slash behind the word.
+    #[cfg_attr(target_os = "none", optimize(size))]
+    fn offer(&mut self, name: &str, paths: bool) {
+        if name.is_empty() || !name.as_bytes().starts_with(&self.word) {
+            return;
+        }
+        let mut len = name.len();
+        if paths {
+            let rest = &name.as_bytes()[self.word.len()..];
+            let slash = rest.iter().position(|byte| *byte == b'/');
+            len = slash.map_or(len, |slash| self.word.len() + slash + 1);
+        }
+        let name = name.get(..len).unwrap_or_default();
+        match self.names.first() {
+            None => self.common = len,
+            Some(first) => {
+                let alike = first.bytes().zip(name.bytes()).take_while(|(a, b)| a == b).count();
+                self.common = self.common.min(alike);
+            }
+        }
+        if self.names.iter().any(|other| other == name) {
+            return;
+        }
+        self.more = self.names.len() == MAX_LISTED;
+        if !self.more {
+            self.names.push(name.into());
+        }
+    }
+
+    /// What all of them have behind the word; with a blank if there is only one, and
+    /// nothing of the same word follows.
+    #[must_use]
+    #[cfg_attr(target_os = "none", optimize(size))]
+    pub fn tail(&self) -> Vec<u8> {
+        let first = self.names.first().map(String::as_bytes).unwrap_or_default();
+        let mut tail = first.get(self.word.len()..self.common).unwrap_or_default().to_vec();
+        if self.names.len() == 1 && !matches!(first.last(), Some(b'/' | b':' | b'=')) {
+            tail.push(b' ');
+        }
+        tail
+    }
+}
+
+/// Place-holders of usage lines, and what they stand for: the first that fits.
+const HOLDERS: [(&[u8], Kind); 8] = [
+    (b"COMMAND", Kind::Command),
+    (b"MOD:", Kind::Function),
+    (b"FUNCTION", Kind::Function),
+    (b"GLOB", Kind::Function),
+    (b"FILE", Kind::Path),
+    (b"DIR", Kind::Path),
+    (b"NAME|PATH", Kind::Archive),
+    (b"MOD", Kind::Module),
+];
+
+/// What may stand at the end of `line`, with what it has there already.
+#[must_use]
+#[inline(never)]
+#[cfg_attr(target_os = "none", optimize(size))]
+pub fn complete(line: &[u8], names: &mut Names<'_>) -> Choices {
+    let mut choices = Choices::default();
+    let start = line.iter().rposition(|byte| *byte == b';').map_or(0, |at| at + 1);
+    let statement = line[start..].trim_ascii_start();
+    let statement = statement.strip_prefix(b"! ").unwrap_or(statement);
+    let blank = |byte: &u8| *byte == b' ';
+    let typed = &statement[statement.iter().rposition(blank).map_or(0, |at| at + 1)..];
+    let compared = &typed[typed.iter().rposition(|byte| *byte == b':').map_or(0, |at| at + 1)..];
+    choices.word = compared.strip_prefix(b"/").unwrap_or(compared).to_vec();
+    let Some(end) = statement.iter().position(blank) else {
+        names(Kind::Command, typed, &mut |name| choices.offer(name, false));
+        return choices;
+    };
+    let usage = table::find(&statement[..end]).map_or("", |entry| entry.usage());
+    // These load what is not there.
+    let loads = usage.starts_with("modprobe") || usage.starts_with("livepatch");
+    for token in usage.as_bytes().split(blank).skip(1) {
+        let name = token.strip_prefix(b"[").unwrap_or(token);
+        let name = if loads && matches!(name, b"NAME" | b"MOD") { b"NAME|PATH" } else { name };
+        if let Some((_, kind)) = HOLDERS.iter().find(|(holder, _)| name.starts_with(holder)) {
+            let path = *kind == Kind::Archive && typed.starts_with(b"/");
+            let kind = if path { Kind::Path } else { *kind };
+            names(kind, typed, &mut |name| choices.offer(name, kind == Kind::Path));
+            continue;
+        }
+        for word in name.split(|byte| matches!(byte, b'|' | b']')) {
+            // Of `--stubs=default` that there is something to say.
+            let end = word.iter().position(|byte| *byte == b'=').map_or(word.len(), |at| at + 1);
+            let word = &word[..end];
+            if word.starts_with(b"--") || word.iter().all(u8::is_ascii_lowercase) {
+                choices.offer(core::str::from_utf8(word).unwrap_or_default(), false);
+            }
+        }
+    }
+    choices
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Completes a line in a small world: what is put in, and of which names.
+    fn tab(line: &str) -> (String, Vec<String>) {
+        let mut world = |kind: Kind, word: &[u8], offer: &mut dyn FnMut(&str)| {
+            let names: &[&str] = match kind {
+                Kind::Command => return table::TABLE.iter().for_each(|entry| offer(entry.name())),
+                Kind::Module => &["demo", "demo_user"],
+                Kind::Archive => &["crc7", "demo", "demo_fix", "hello"],
+                Kind::Function if word.starts_with(b"demo:") => &["answer", "call_answer"],
+                Kind::Function => &["answer", "call_answer", "other", "demo:"],
+                Kind::Path => &["proc/modules", "proc/kallsyms", "sys/module/demo/refcnt"],
+            };
+            names.iter().for_each(|name| offer(name));
+        };
+        let choices = complete(line.as_bytes(), &mut world);
+        (String::from_utf8(choices.tail()).unwrap(), choices.names)
+    }
+
+    fn put_in(line: &str) -> String {
+        tab(line).0
+    }
+
+    #[test]
+    fn one_candidate_is_put_in_with_a_blank_behind_it() {
+        assert_eq!(put_in("ins"), "mod ");
+        assert_eq!(put_in("insmod cr"), "c7 ");
+        assert_eq!(put_in("echo a; ! rmmod demo_"), "user ");
+        assert_eq!(put_in("help liv"), "epatch ");
+        assert_eq!(put_in("livepatch en"), "able ");
+        assert_eq!(put_in("livepatch enable demo_f"), "ix ");
+        assert_eq!(put_in("modprobe cr"), "c7 ");
+        assert_eq!(put_in("cat /proc/mo"), "dules ");
+        assert_eq!(put_in("echo 1 > /proc/mo"), "dules ");
+        assert_eq!(put_in("explain reloc demo_"), "user ");
+        assert_eq!(put_in("call -n 3 -c 1 demo:an"), "swer ");
+        assert_eq!(put_in("watch r2 ca"), "ll");
+        assert_eq!(put_in("insmod demo --l"), "ink-only ");
+        assert_eq!(put_in("insmod /proc/mo"), "dules ");
+        assert_eq!(put_in("livepatch burn of"), "f ");
+    }
+
+    #[test]
+    fn what_goes_on_gets_no_blank() {
+        assert_eq!(put_in("cat /p"), "roc/");
+        assert_eq!(put_in("cat /sys/module/d"), "emo/");
+        assert_eq!(put_in("call d"), "emo:");
+        assert_eq!(put_in("insmod demo --s"), "tubs=");
+    }
+
+    #[test]
+    fn of_several_the_common_beginning_is_put_in_and_they_are_listed_in_order() {
+        let (tail, names) = tab("lsmod; rmmod d");
+        assert_eq!((tail.as_str(), names), ("emo", vec!["demo".into(), "demo_user".into()]));
+        let (tail, names) = tab("call answer ");
+        assert_eq!((tail.as_str(), names.len()), ("", 4));
+        let (tail, names) = tab("explain call o");
+        assert_eq!((tail.as_str(), names), ("", vec!["other".into(), "oops".into()]));
+    }
+
+    #[test]
+    fn nothing_is_put_in_where_nothing_is_known() {
+        for line in
+            ["frobnicate d", "echo \"ins", "x &ke", "mem de", "call answer nos", "trace off z"]
+        {
+            assert_eq!(tab(line), (String::new(), vec![]), "{line}");
+        }
+    }
+
+    #[test]
+    fn a_long_list_is_cut_but_its_common_beginning_is_that_of_all() {
+        let mut many = |_: Kind, _: &[u8], offer: &mut dyn FnMut(&str)| {
+            for n in 0..=MAX_LISTED {
+                offer(&format!("f{n:03}"));
+            }
+            offer("f_last");
+        };
+        let choices = complete(b"call f", &mut many);
+        assert_eq!((choices.names.len(), choices.more, choices.tail()), (100, true, vec![]));
+    }
+
+    /// No usage line makes the walk stop or offer what is no word of it.
+    #[test]
+    fn every_command_can_be_completed_at_any_of_its_words() {
+        for entry in table::TABLE {
+            let mut line = String::from(entry.example());
+            while !line.is_empty() {
+                for name in tab(&line).1 {
+                    assert!(!name.contains(['[', ']', '|', '.', ' ']), "{line}: {name}");
+                }
+                line.pop();
+            }
+        }
+    }
+}

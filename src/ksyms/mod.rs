@@ -47,9 +47,9 @@
 #![forbid(unsafe_code)]
 
 pub mod decode;
-mod demangle;
 pub mod elf;
 pub mod encode;
+mod nesting;
 pub mod readable;
 
 /// First bytes of a table.

@@ -10,9 +10,10 @@
 //! may use either form.
 
 use alloc::borrow::Cow;
+use alloc::format;
 use alloc::string::ToString;
 
-use super::demangle::demangle;
+use super::nesting;
 use crate::shell::error::Shown;
 
 /// A symbol's name without Rust's mangling and without control characters; most
@@ -24,7 +25,12 @@ pub fn readable(raw: &str) -> Cow<'_, str> {
     if !raw.starts_with('_') && raw.as_bytes().iter().all(plain) {
         return Cow::Borrowed(raw);
     }
-    let name = demangle(raw).map_or(Cow::Borrowed(raw), Cow::Owned);
+    let mangled = match raw.strip_prefix("_R") {
+        Some(rest) => nesting::is_shallow(rest.as_bytes()),
+        None => raw.starts_with("_ZN"),
+    };
+    let plain = mangled.then(|| rustc_demangle::try_demangle(raw).ok()).flatten();
+    let name = plain.map_or(Cow::Borrowed(raw), |plain| Cow::Owned(format!("{plain:#}")));
     if name.chars().any(char::is_control) {
         return Cow::Owned(Shown(name.as_bytes()).to_string());
     }

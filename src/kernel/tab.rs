@@ -52,8 +52,7 @@ fn names(kind: Kind, word: &[u8], offer: &mut dyn FnMut(&str)) {
 #[optimize(size)]
 #[inline(never)]
 pub fn meant(kind: Kind, word: &str) -> String {
-    let behind = word.bytes().rposition(|byte| byte == b':').map_or(0, |at| at + 1);
-    let mut nearest = Nearest::new(&word.as_bytes()[behind..]);
+    let mut nearest = Nearest::new(complete::behind_module(word.as_bytes()));
     names(kind, word.as_bytes(), &mut |name| {
         let whole = !name.ends_with(':');
         let _ = whole && nearest.offer(name);

@@ -54,7 +54,9 @@ impl Choices {
     /// Takes a name that fits; of paths, as far as the first slash behind the word.
     #[cfg_attr(target_os = "none", optimize(size))]
     fn offer(&mut self, name: &str, paths: bool) {
-        if name.is_empty() || !name.as_bytes().starts_with(&self.word) {
+        // One with a blank would have to be quoted.
+        let fits = name.as_bytes().starts_with(&self.word);
+        if !fits || name.is_empty() || name.contains(' ') {
             return;
         }
         let mut len = name.len();
@@ -106,6 +108,15 @@ const HOLDERS: [(&[u8], Kind); 8] = [
     (b"MOD", Kind::Module),
 ];
 
+/// A word without the `MOD:` in front; paths of Rust have two colons.
+#[must_use]
+pub fn behind_module(word: &[u8]) -> &[u8] {
+    match word.iter().position(|byte| *byte == b':').map(|at| &word[at + 1..]) {
+        Some(behind) if behind.first() != Some(&b':') => behind,
+        _ => word,
+    }
+}
+
 /// What may stand at the end of `line`, with what it has there already.
 #[must_use]
 #[inline(never)]
@@ -117,7 +128,7 @@ pub fn complete(line: &[u8], names: &mut Names<'_>) -> Choices {
     let statement = statement.strip_prefix(b"! ").unwrap_or(statement);
     let blank = |byte: &u8| *byte == b' ';
     let typed = &statement[statement.iter().rposition(blank).map_or(0, |at| at + 1)..];
-    let compared = &typed[typed.iter().rposition(|byte| *byte == b':').map_or(0, |at| at + 1)..];
+    let compared = behind_module(typed);
     choices.word = compared.strip_prefix(b"/").unwrap_or(compared).to_vec();
     let Some(end) = statement.iter().position(blank) else {
         names(Kind::Command, typed, &mut |name| choices.offer(name, false));
@@ -159,6 +170,7 @@ mod tests {
                 Kind::Module => &["demo", "demo_user"],
                 Kind::Archive => &["crc7", "demo", "demo_fix", "hello"],
                 Kind::Function if word.starts_with(b"demo:") => &["answer", "call_answer"],
+                Kind::Function if word.starts_with(b"rust:") => &["rust::sum_to", "<A as B>::f"],
                 Kind::Function => &["answer", "call_answer", "other", "demo:"],
                 Kind::Path => &["proc/modules", "proc/kallsyms", "sys/module/demo/refcnt"],
             };
@@ -185,6 +197,9 @@ mod tests {
         assert_eq!(put_in("echo 1 > /proc/mo"), "dules ");
         assert_eq!(put_in("explain reloc demo_"), "user ");
         assert_eq!(put_in("call -n 3 -c 1 demo:an"), "swer ");
+        assert_eq!(put_in("call rust::su"), "m_to ");
+        assert_eq!(put_in("call rust:rust::su"), "m_to ");
+        assert_eq!(put_in("call rust:<A"), "");
         assert_eq!(put_in("watch r2 ca"), "ll");
         assert_eq!(put_in("insmod demo --l"), "ink-only ");
         assert_eq!(put_in("insmod /proc/mo"), "dules ");

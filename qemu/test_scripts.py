@@ -32,6 +32,27 @@ class Folder(unittest.TestCase):
         return path
 
 
+class Compiler(unittest.TestCase):
+    """tools/rustc-patchable, with `printf` for the compiler."""
+
+    def words(self, *words):
+        tool = os.path.join(os.path.dirname(HERE), "tools", "rustc-patchable")
+        env = {**os.environ, "CARGO_PKG_NAME": "demo"}
+        done = subprocess.run([tool, "printf", "%s\n", *words], env=env, check=True,
+                              stdout=subprocess.PIPE, text=True)
+        return done.stdout.splitlines()
+
+    def test_kernel_code_has_nops_and_is_the_same_in_every_folder(self):
+        self.assertEqual(
+            self.words("--target", "a b.json", "-C", "metadata=0123abcd", "-C", "opt-level=s"),
+            ["--target", "a b.json", "-C", "metadata=demo", "-C", "opt-level=s",
+             "-Zpatchable-function-entry=1"])
+
+    def test_what_the_host_runs_is_compiled_as_cargo_says(self):
+        words = ["-C", "metadata=0123abcd", "src/lib.rs"]
+        self.assertEqual(self.words(*words), words)
+
+
 class Initrd(Folder):
     def archive(self, *paths):
         out = io.BytesIO()

@@ -138,8 +138,10 @@ fn same_as_counted(name: &str, file: &[u8], world: &dyn Resolver) -> bool {
 
 #[test]
 fn a_lens_sees_what_was_linked() {
-    let file = assemble_with("reckoned.S", &[], "reckoned-lens.o");
-    assert!(same_as_counted("reckoned.S", &file, &World));
+    for flags in [&[][..], &["--defsym=UNKEPT=1"]] {
+        let file = assemble_with("reckoned.S", flags, "reckoned-lens.o");
+        assert!(same_as_counted("reckoned.S", &file, &World), "{flags:?}");
+    }
 }
 
 #[test]
@@ -159,7 +161,7 @@ fn real_modules_have_the_stubs_that_were_counted() {
 /// The way that every caller goes: [`Module::load`] counts after all.
 #[test]
 fn what_the_symbols_do_not_tell_is_counted_after_all() {
-    for flag in ["--defsym=SIBLING=1", "--defsym=EARLY=1"] {
+    for flag in ["--defsym=SIBLING=1", "--defsym=EARLY=1", "--defsym=NOTOC=1"] {
         let file = assemble_with("reckoned.S", &[flag], "reckoned-again.o");
         let object = Object::parse(&file).unwrap();
         let layout = Layout::plan(&object, &LINK_ONLY, PAGE).unwrap();
@@ -169,6 +171,29 @@ fn what_the_symbols_do_not_tell_is_counted_after_all() {
         let siblings = loaded.linked.stubs.iter().filter(|stub| stub.kind == StubKind::Sibling);
         assert_eq!(siblings.count(), usize::from(flag.contains("SIBLING")));
         call_leads_to(&loaded, "far_missing", StubKind::Missing);
+        let notoc = loaded.linked.stubs.iter().filter(|stub| stub.kind == StubKind::Notoc);
+        assert_eq!(notoc.count(), usize::from(flag.contains("NOTOC")));
+    }
+}
+
+/// When that goes, the patch is linked again, and has the stubs that it had.
+#[test]
+fn a_patch_that_borrows_is_counted() {
+    let flags = ["--defsym=BORROWED=1"];
+    let file = assemble_with("reckoned.S", &flags, "reckoned-borrows.o");
+    let object = Object::parse(&file).unwrap();
+    assert!(Layout::plan(&object, &LINK_ONLY, PAGE).unwrap().is_exact());
+    let file = assemble_with("reckoned.S", &[], "reckoned-owns.o");
+    let object = Object::parse(&file).unwrap();
+    assert!(!Layout::plan(&object, &LINK_ONLY, PAGE).unwrap().is_exact());
+}
+
+#[test]
+fn a_branch_that_another_relocation_makes_a_call_is_refused() {
+    for flag in ["--defsym=CHANGED=1", "--defsym=CHANGED=2"] {
+        let file = assemble_with("reckoned.S", &[flag], "reckoned-changed.o");
+        let refused = Module::load(&file, &World, &LINK_ONLY).unwrap_err().to_string();
+        assert!(refused.contains("an earlier relocation"), "{flag}: {refused}");
     }
 }
 

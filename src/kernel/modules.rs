@@ -779,9 +779,19 @@ fn link<'f, 'g>(
             }
             other => refuse(other),
         })?;
-        ask_for(need.with(&layout).bytes()).map_err(refuse)?;
-        let mut pages = Pages::take_aligned(layout.size, layout.align)
-            .ok_or_else(|| refuse(LoadError::NoRoom { need: layout.size, free }))?;
+        let room = ask_for(need.with(&layout).bytes()).and_then(|()| {
+            let none = LoadError::NoRoom { need: layout.size, free };
+            Pages::take_aligned(layout.size, layout.align).ok_or(none)
+        });
+        let mut pages = match room {
+            Ok(pages) => pages,
+            // For the stubs that it needs there may be room.
+            Err(_) if !layout.is_exact() => {
+                plan = Layout::plan_exactly;
+                continue;
+            }
+            Err(error) => return Err(refuse(error)),
+        };
         let (base, image) = (pages.start(), pages.bytes_mut());
         match loader::relocate::link(&object, &layout, base, image, &everyone, &abi, options) {
             Ok(linked) => break (layout, pages, linked),

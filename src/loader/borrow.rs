@@ -32,8 +32,14 @@ const PREFIX: &str = ".klp.sym.";
 #[must_use]
 #[inline]
 pub fn of<'n>(name: &Name<'n>) -> Option<Borrowed<'n>> {
-    let may_be = name.bytes.first() == PREFIX.as_bytes().first();
-    (may_be && name.bytes.starts_with(PREFIX.as_bytes())).then(|| parse(name.text()?)).flatten()
+    is_borrowed(name.bytes).then(|| parse(name.text()?)).flatten()
+}
+
+/// True for a name, whatever comes after it, that begins as they all do.
+#[must_use]
+#[inline]
+pub fn is_borrowed(name: &[u8]) -> bool {
+    name.first() == PREFIX.as_bytes().first() && name.starts_with(PREFIX.as_bytes())
 }
 
 /// What a symbol's name borrows, if it has the form.

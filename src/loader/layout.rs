@@ -48,6 +48,7 @@ use goblin::elf64::{
 };
 
 use super::{
+    borrow,
     callsites::{self, SiteKind},
     elf::{Object, Relocations, Section, local_entry, loses_toc},
     error::{self, LoadError, RelocFault, SectionFault},
@@ -390,6 +391,12 @@ impl Layout {
         ends.max().unwrap_or(0).max(self.stubs.end()).max(self.targets.end())
     }
 
+    /// True if there is room for just those stubs that are needed.
+    #[must_use]
+    pub fn is_exact(&self) -> bool {
+        !self.reckoned
+    }
+
     /// Where section `index` starts; `None` if it is not kept.
     #[must_use]
     pub fn offset_of(&self, index: usize) -> Option<u32> {
@@ -562,14 +569,15 @@ fn is_kept(section: &Section) -> bool {
 }
 
 /// True for a module with so many relocations that its stubs are not counted. Code
-/// without a TOC pointer, which compilers mark, has needs that its symbols do not tell.
+/// without a TOC pointer, which compilers mark, has needs that its symbols do not tell;
+/// and what a live patch borrows may go, and then wants the very stubs that were made.
 fn is_reckoned(object: &Object) -> bool {
     let code = object.relocations().iter().filter(|list| object.sections()[list.target].is_code());
-    code.map(Relocations::len).sum::<usize>() >= RECKONED_FROM
-        && !object
-            .outside()
-            .iter()
-            .any(|&index| object.symbol(index).is_some_and(|symbol| loses_toc(&symbol)))
+    let tells = |&index: &u32| {
+        object.symbol(index).is_none_or(|symbol| !loses_toc(&symbol))
+            && !borrow::is_borrowed(object.name_onwards(index))
+    };
+    code.map(Relocations::len).sum::<usize>() >= RECKONED_FROM && object.outside().iter().all(tells)
 }
 
 /// What stubs there is room for.
@@ -624,7 +632,7 @@ impl Counted {
         let (mut stubs, mut more, mut loads) = (0, Vec::new(), false);
         for relocations in object.relocations() {
             let section = &object.sections()[relocations.target];
-            if !section.is_code() {
+            if !section.is_code() || !is_kept(section) {
                 continue;
             }
             let code = section.data;

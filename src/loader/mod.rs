@@ -84,8 +84,8 @@ pub struct Loaded<'a> {
 }
 
 /// Loads `file` into a buffer, to run at the base that `place` answers for the
-/// layout; asked again, if the layout has to be another. Host tools and tests use it; the kernel calls the stages itself,
-/// because its buffer is the module's memory.
+/// layout; asked again, if the layout has to be another. Host tools and tests use it; the
+/// kernel calls the stages itself, because its buffer is the module's memory.
 ///
 /// # Errors
 /// The first thing that any stage refuses.

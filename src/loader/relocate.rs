@@ -344,6 +344,12 @@ impl<'a> Target<'a> {
         Self { offset, addr, bytes: section.data, code, branch, layout }
     }
 
+    /// The word in the file that a relocation is of.
+    #[inline(always)]
+    fn word(&self, entry: Entry) -> Option<u32> {
+        word_at(self.bytes, entry.at)
+    }
+
     /// A call of the profiling hook, whose relocation this is.
     #[inline(always)]
     fn call(&self, entry: Entry) -> CallSite {
@@ -706,7 +712,8 @@ impl Pass {
             let distance = within_reach(p, bound.near.wrapping_add_signed(entry.addend))?;
             return (word & !1 == FORM).then_some(fields::put_word(field, word | distance));
         }
-        if word != EMPTY_CALL || entry.addend != 0 {
+        // Of what an earlier relocation has changed nobody has asked what it needs.
+        if word != EMPTY_CALL || entry.addend != 0 || target.word(entry) != Some(EMPTY_CALL) {
             return None;
         }
         if bound.class == Class::Profiles {
@@ -740,13 +747,16 @@ impl Pass {
         if entry.addend != 0 {
             return Err(Fault::IntoFunction);
         }
+        // It was that before an earlier relocation of the same word, too.
+        let was = target.word(entry).map(|word| branch::is_call(Insn(word)));
+        if was != Some(branch::is_call(insn)) {
+            return Err(Fault::Changed);
+        }
         if !branch::is_call(insn) {
             return aim(field, p, self.stub(bound, Needs::SIBLING).ok_or(Fault::Changed)?);
         }
         if bound.class == Class::Profiles {
-            // It was a call before an earlier relocation of the same word, too.
-            let call = word_at(target.bytes, entry.at).map(Insn).filter(|it| branch::is_call(*it));
-            calls.push(call.map(|_| target.call(entry)).ok_or(Fault::Changed)?);
+            calls.push(target.call(entry));
             return Ok(fields::put_word(field, Insn::NOP.0));
         }
         aim(restore_r2(field)?, p, self.stub(bound, Needs::CALL).ok_or(Fault::Changed)?)
@@ -768,6 +778,9 @@ impl Pass {
             return self.branch(target, field, entry, bound, calls);
         }
         branch_word(field)?;
+        if target.layout.reckoned {
+            return Err(Fault::Changed); // by symbols that tell nothing of it: to be counted
+        }
         let p = target.addr.wrapping_add(entry.at);
         let Some(stub) = self.stub(bound, Needs::NOTOC) else {
             return aim(field, p, bound.value.wrapping_add_signed(entry.addend));

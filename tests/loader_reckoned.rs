@@ -32,7 +32,13 @@ const KERNEL: FakeKernel = FakeKernel { exports_at: 0x1000_0000 };
 impl Resolver for World {
     fn resolve(&self, name: &str) -> Option<Resolved> {
         let missing = name.ends_with("missing") || name == "only_pointed";
-        if missing { None } else { KERNEL.resolve(name) }
+        // That of another module, which a branch reaches.
+        let near = FakeKernel { exports_at: MODULE_BASE.0 + 0x10_0000 };
+        match name {
+            _ if missing => None,
+            "near_neighbour" => near.resolve(name),
+            _ => KERNEL.resolve(name),
+        }
     }
 }
 

@@ -42,8 +42,8 @@ static ASKED: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
 static SIDE: AtomicU64 = AtomicU64::new(0);
 
 /// Looks at this CPU's stack, from where it stands: address, LR, r1. The registers are
-/// those of code that was interrupted; none of the kernel's own, which says itself where
-/// it is.
+/// those of code that was interrupted, in which it may hold a return address; none of the
+/// kernel's own, which says itself where it is. No interrupt comes meanwhile.
 type Look = fn(Kind, Vaddr, Vaddr, Vaddr, &[u64]) -> Option<u64>;
 
 static LOOK: Once<Look> = Once::new();
@@ -82,13 +82,13 @@ pub fn blocker(paca: Vaddr, kind: Kind) -> Option<u64> {
 /// Answers for all CPUs that have not: what they run goes on as it is.
 pub fn force(kind: Kind) {
     for cpu in smp::visit().filter(|cpu| !has_answered(cpu.paca, kind)) {
-        answer(cpu.paca, kind, ASKED[kind as usize].load(Ordering::Relaxed));
+        answer(cpu.paca, kind, ASKED[kind as usize].load(Ordering::Relaxed), side());
     }
 }
 
-fn answer(paca: Vaddr, kind: Kind, number: u64) {
+fn answer(paca: Vaddr, kind: Kind, number: u64, side: u64) {
     if kind == Kind::Change {
-        paca::patch_side_of(paca).store(SIDE.load(Ordering::Relaxed), Ordering::Relaxed);
+        paca::patch_side_of(paca).store(side, Ordering::Relaxed);
     }
     paca::blocker_of(paca, kind as usize).store(0, Ordering::Relaxed);
     paca::answered_of(paca, kind as usize).store(number, Ordering::Release);
@@ -105,8 +105,11 @@ fn answer_from(nip: Vaddr, lr: Vaddr, r1: Vaddr, registers: &[u64]) -> usize {
             continue;
         }
         questions += 1;
+        let side = side();
         match LOOK.get().and_then(|look| look(kind, nip, lr, r1, registers)) {
-            Some(0) => answer(own, kind, number),
+            // Of what has been asked since then it has not seen the answer.
+            Some(0) if ASKED[kind as usize].load(Ordering::Acquire) != number => {}
+            Some(0) => answer(own, kind, number, side),
             Some(at) => paca::blocker_of(own, kind as usize).store(at, Ordering::Relaxed),
             None => {}
         }
@@ -128,13 +131,19 @@ pub fn hurry(on: bool) {
     HURRY.store(on, Ordering::Relaxed);
 }
 
+/// r0 to r12 (r1 and r2 are no code's), and CTR.
+const VOLATILE: usize = 14;
+
 /// In a tick: looks at what it has interrupted. True if a question is left that
 /// somebody waits for.
 pub fn in_tick(frame: &TrapFrame) -> bool {
     if !is_asked() {
         return false;
     }
-    answer_from(Vaddr(frame.nip), Vaddr(frame.lr), Vaddr(frame.gpr[1]), &frame.gpr);
+    // Those that a callee need not preserve.
+    let mut held = [frame.ctr; VOLATILE];
+    held.iter_mut().zip(&frame.gpr[..VOLATILE - 1]).for_each(|(to, from)| *to = *from);
+    answer_from(Vaddr(frame.nip), Vaddr(frame.lr), Vaddr(frame.gpr[1]), &held);
     is_asked() && HURRY.load(Ordering::Relaxed)
 }
 
@@ -146,7 +155,10 @@ pub fn here() {
         // is looked at so that the frame is there to the end.
         let r1 = Vaddr(spr::stack_pointer());
         let nip = Vaddr(here as *const () as u64);
+        // What looks has a lock: whoever waits for that shall not wait for a tick.
+        let interrupts = spr::interrupts_off();
         let questions = answer_from(nip, call::return_address(), r1, &[]);
+        spr::interrupts_restore(interrupts);
         core::hint::black_box(questions);
     }
 }

@@ -1,7 +1,7 @@
 //! Is a function in use? Each CPU looks at its own stack.
 //!
 //! ```text
-//!  nip LR 16(r1) r0 r3-r12   what runs, and whom it returns to before there is a frame,
+//!  nip LR 16(r1) CTR r0 r3-r12   what runs, and whom it returns to before there is a frame,
 //!                         or when there is none any more
 //!  frames                 through traps, the graph tracer's and redirected returns
 //!  shadow, graph entries  every one is a return that is to come
@@ -79,11 +79,12 @@ impl Question {
         });
         // Before it has a frame, and when it has none any more, a function may have its
         // return address in 16(r1) or in a register: `mflr r0; bl _savegpr0_N`, `mflr r11`
-        // in assembly. What is there of old stands in the way for a while at most.
+        // in assembly. What lies there of old stands in the way as well, for as long as
+        // what runs neither calls nor returns.
         let slot = (!registers.is_empty()).then(|| memory::read_u64(r1.offset(16))).flatten();
-        let volatile = registers.iter().take(13).copied(); // r1 and r2 are no code's
-        for to in volatile.chain(slot).map(Vaddr).filter(|to| to.is_aligned(4)) {
-            if self.code.iter().any(|(start, end)| to > *start && to <= *end) {
+        for to in registers.iter().copied().chain(slot).map(Vaddr) {
+            let is_in = |(start, end): &Range| to > *start && to <= *end;
+            if self.code.iter().any(is_in) && is_behind_call(to) {
                 see(to, false);
             }
         }
@@ -117,6 +118,12 @@ impl Question {
 /// At the end of code too: where a call that is its last word returns to.
 fn inside(ranges: &[Range], at: Vaddr) -> bool {
     ranges.iter().any(|(start, end)| at >= *start && at <= *end)
+}
+
+/// True if the word before it is a branch that sets LR: it may be where a call returns to.
+fn is_behind_call(to: Vaddr) -> bool {
+    let word = to.is_aligned(4).then(|| memory::read_u32(to.offset(-4))).flatten();
+    word.is_some_and(|word| matches!(word >> 26, 16 | 18 | 19) && word & 1 != 0)
 }
 
 /// True for a return address that stands for another one.

@@ -1,7 +1,7 @@
 /*
- * A function that is called keeps the address that it returns to in r11 or in CTR, as
- * assembly that asks where it is does, and LR holds another. Whoever looks at the stack of
- * a CPU in there has to know that lr_outer is in use. In lr_idle it is not, although r12
+ * A function that is called keeps the address that it returns to in r11, as assembly
+ * that asks where it is does, and LR holds another. Whoever looks at the stack of a CPU
+ * in there has to know that lr_outer is in use. In lr_idle it is not, although r11
  * holds an address in it: that is behind no call.
  */
 #include <linux/module.h>
@@ -21,20 +21,9 @@ asm("	.pushsection .text\n"
     "	mtlr	11\n"
     "	blr\n"
     "	.size	lr_leaf, . - lr_leaf\n"
-    "	.type	lr_counted, @function\n"
-    "lr_counted:\n"
-    "	mflr	11\n"
-    "	mtctr	11\n"
-    "	li	11, 0\n"
-    "	bcl	20, 31, 1f\n"
-    "1:	lwz	4, 0(3)\n"
-    "	cmpwi	4, 0\n"
-    "	beq	1b\n"
-    "	bctr\n"
-    "	.size	lr_counted, . - lr_counted\n"
     "	.type	lr_stale, @function\n"
     "lr_stale:\n"
-    "	addi	12, 4, 8\n"
+    "	addi	11, 4, 8\n"
     "1:	lwz	4, 0(3)\n"
     "	cmpwi	4, 0\n"
     "	beq	1b\n"
@@ -43,16 +32,12 @@ asm("	.pushsection .text\n"
     "	.popsection\n");
 
 void lr_leaf(int *until);
-void lr_counted(int *until);
 void lr_stale(int *until, const void *function);
 
-long lr_outer(long counted);
-noinline long lr_outer(long counted)
+long lr_outer(void);
+noinline long lr_outer(void)
 {
-	if (counted)
-		lr_counted(&go);
-	else
-		lr_leaf(&go);
+	lr_leaf(&go);
 	return 1;
 }
 

@@ -1,7 +1,7 @@
 //! Is a function in use? Each CPU looks at its own stack.
 //!
 //! ```text
-//!  nip LR 16(r1) CTR r0 r3-r12   what runs, and whom it returns to before there is a frame,
+//!  nip LR 16(r1) r0 r3-r11   what runs, and whom it returns to before there is a frame,
 //!                         or when there is none any more
 //!  frames                 through traps, the graph tracer's and redirected returns
 //!  shadow, graph entries  every one is a return that is to come

@@ -501,8 +501,9 @@ pub fn module_goes(name: &str) -> Result<Option<String>, Failure> {
     let oops = if is_enabled(name) { disable(name)? } else { None };
     let oops = oops.or_else(transition::let_end);
     if transition::is_open(name) {
+        let late = transition::blocker().map(|line| format!(", {line}")).unwrap_or_default();
         return Err(Failure::Refused(format!(
-            "its live patch is in transition (livepatch force {name} ends that)"
+            "its live patch is in transition{late} (livepatch force {name} ends that)"
         )));
     }
     forget(name);

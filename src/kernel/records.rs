@@ -22,10 +22,12 @@ use alloc::borrow::Cow;
 use alloc::collections::VecDeque;
 use alloc::format;
 use alloc::string::{String, ToString};
+use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use core::fmt::Write as _;
 use core::num::NonZeroU64;
+use core::ops::Range;
 use core::sync::atomic::{Ordering, fence};
 
 use super::livepatch::nobody_in_hooks;
@@ -134,7 +136,17 @@ struct Line {
     time: u64,
     /// How many they were.
     records: u64,
-    text: String,
+    /// What all lines share that were made at one time: a piece of the heap for each of
+    /// thousands would make every other one hard to find.
+    texts: Arc<String>,
+    /// Where this one's is in there.
+    at: Range<usize>,
+}
+
+impl Line {
+    fn text(&self) -> &str {
+        self.texts.get(self.at.clone()).unwrap_or_default()
+    }
 }
 
 /// What lines depend on besides the records.
@@ -700,10 +712,17 @@ pub fn archive() {
             screen: &mut kept.screen,
             skip: fresh.saturating_sub(ARCHIVE_LINES),
         };
-        let mut keep = |ring, time, records, text: &str| {
-            archive.push(Line { ring, time, records, text: text.to_string() });
-        };
-        lines.make(found, &|_| None, &mut keep);
+        let (mut texts, mut made) = (String::new(), Vec::new());
+        lines.make(found, &|_| None, &mut |ring, time, records, text| {
+            let start = texts.len();
+            texts += text;
+            made.push((ring, time, records, start..texts.len()));
+        });
+        let texts = Arc::new(texts);
+        archive.extend(made.into_iter().map(|(ring, time, records, at)| {
+            let texts = texts.clone();
+            Line { ring, time, records, texts, at }
+        }));
         let excess = archive.len().saturating_sub(ARCHIVE_LINES);
         for line in archive.drain(..excess) {
             if let Some(account) = kept.accounts.get_mut(line.ring) {
@@ -780,7 +799,7 @@ impl View {
     }
 
     fn make(mut self, mark: Mark<'_>, out: &mut dyn FnMut(&str)) {
-        self.archive.iter().for_each(|line| out(&line.text));
+        self.archive.iter().for_each(|line| out(line.text()));
         let lines = Lines {
             manner: self.manner,
             names: Machine::with(&self.notes),
@@ -847,7 +866,8 @@ pub fn take(only: Option<u16>, out: &mut dyn FnMut(&str)) {
                 if let Some(first) = archived.next() {
                     let lost = tell(account);
                     if lost.count > 0 {
-                        first.text.insert_str(0, &lost.to_string());
+                        let text = lost.to_string() + first.text();
+                        (first.at, first.texts) = (0..text.len(), Arc::new(text));
                     }
                     account.read += first.records + archived.map(|line| line.records).sum::<u64>();
                 }

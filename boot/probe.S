@@ -64,6 +64,9 @@ probe_return_slow:
 /*
  * probe_ask - hands the registers over, and the ring's first record.
  *
+ * Below PACA.stack_low the kernel's code would overflow the stack: there the probe has
+ * missed the call.
+ *
  *   In        r1      the frame; FRAME_BLOCK and FRAME_LR are filled in
  *             others  as the function that is probed has them
  *   Out       all but r0 and r12 as before
@@ -87,12 +90,15 @@ probe_ask:
         std     %r3, {FRAME_CTR}(%r1)
         std     %r4, {FRAME_CR}(%r1)
         std     %r5, {FRAME_XER}(%r1)
+        ld      %r3, {FRAME_BLOCK}(%r1)
+        ld      %r0, {STACK_LOW}(%r13)
+        cmpld   %r1, %r0
+        blt-    probe_no_room
         ld      %r5, {RING_BASE}(%r13)
         li      %r0, 0
         std     %r0, {RING_BASE}(%r13)
         .global probe_guarded
 probe_guarded:
-        ld      %r3, {FRAME_BLOCK}(%r1)
         addi    %r4, %r1, {FRAME_GPR}
         ld      %r2, {KERNEL_TOC}(%r13)
         bl      {fired}
@@ -108,6 +114,7 @@ probe_give_back:
         ld      %r5, {RING_WANTED}(%r13)
         cmpd    %r4, %r5
         bne-    probe_give_back
+probe_go_on:
         ld      %r3, {FRAME_CTR}(%r1)
         ld      %r4, {FRAME_CR}(%r1)
         ld      %r5, {FRAME_XER}(%r1)
@@ -122,6 +129,11 @@ probe_give_back:
         .set    n, n + 1
         .endr
         blr
+probe_no_room:
+        ld      %r5, {BLOCK_MISSED}(%r3)
+        addi    %r5, %r5, 1
+        std     %r5, {BLOCK_MISSED}(%r3)
+        b       probe_go_on
         .size   probe_ask, . - probe_ask
         .global probe_text_end
 probe_text_end:

@@ -49,6 +49,9 @@ trigger_hook:
         std     %r3, 128(%r1)
         std     %r4, 136(%r1)
         li      %r3, 0
+        ld      %r4, {TRIGGER_STACK}(%r13)
+        cmpld   %r1, %r4
+        blt-    trigger_no_room
         std     %r3, {TRIGGER_RING}(%r13)
         .global trigger_guarded
 trigger_guarded:
@@ -68,6 +71,7 @@ trigger_give_back:                      /* as probe_ask does */
         ld      %r4, {TRIGGER_WANTED}(%r13)
         cmpd    %r3, %r4
         bne-    trigger_give_back
+trigger_go_on:
         ld      %r3, 128(%r1)
         ld      %r4, 136(%r1)
         mtcrf   0xff, %r3
@@ -93,6 +97,9 @@ trigger_give_back:                      /* as probe_ask does */
         mtctr   %r12
         mtlr    %r0
         bctr
+trigger_no_room:
+        std     %r3, 144(%r1)
+        b       trigger_go_on
         .size   trigger_hook, . - trigger_hook
         .global trigger_text_end
 trigger_text_end:

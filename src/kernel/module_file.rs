@@ -30,6 +30,7 @@ impl ModuleFile {
     /// The file that `word`, a name or a path, means.
     ///
     /// The error begins with `word` and says why not.
+    #[optimize(size)]
     pub fn open(word: &str) -> Result<Self, String> {
         let file = initrd::find_module(word).ok_or_else(|| {
             let meant = tab::meant(tab::Kind::Archive, word);

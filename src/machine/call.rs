@@ -72,9 +72,7 @@ pub fn guarded(
     argv[..args.len()].copy_from_slice(args);
     let argc = args.len().max(REGISTER_ARGS) as u64;
     let mut request = Request { entry: entry.0, argc, argv: argv.as_ptr(), result: 0 };
-    let mark = paca::shadow_mark();
-    let graph = paca::graph_mark();
-    let probes = paca::probe_mark();
+    let marks = paca::marks();
     let outer = read!(call_number);
     let outer_entry = read!(call_entry);
     let own = CALLS.fetch_add(1, Ordering::Relaxed) + 1;
@@ -91,10 +89,10 @@ pub fn guarded(
     tick::restore_limit(outer_limit);
     write!(call_number, outer);
     write!(call_entry, outer_entry);
+    // Also where it has returned: calls that a `longjmp` went past have not.
+    paca::rewind(marks);
     if ended != 0 {
-        paca::rewind_shadow(mark);
-        paca::rewind_graph(graph);
-        paca::rewind_probes(probes);
+        paca::give_ring_back();
         return Err(Ended);
     }
     Ok(request.result)

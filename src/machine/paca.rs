@@ -568,15 +568,21 @@ pub fn ring_limit_of(paca: Vaddr) -> (&'static AtomicU64, &'static AtomicU64) {
 }
 
 /// Sets the ring of the CPU with this PACA: mask first, then the base, which
-/// switches it on (or off, if 0).
+/// switches it on (or off, if 0). One CPU at a time does so.
 pub fn set_ring_of(paca: Vaddr, base: u64, mask: u64) {
     if base != 0 {
         field_of(paca, offset_of!(Paca, ring_mask)).store(mask, Ordering::Relaxed);
     }
-    // A probe that has taken the base away gives back what is wanted, and looks again.
-    field_of(paca, offset_of!(Paca, ring_wanted)).store(base, Ordering::Release);
+    // Who has taken the base away (a probe that asks the kernel, a trigger) gives back what
+    // is wanted, and looks again.
+    let before = field_of(paca, offset_of!(Paca, ring_wanted)).swap(base, Ordering::SeqCst);
     fence(Ordering::SeqCst);
-    field_of(paca, offset_of!(Paca, ring_base)).store(base, Ordering::Release);
+    let there = field_of(paca, offset_of!(Paca, ring_base));
+    let is = there.load(Ordering::SeqCst);
+    if is != 0 || before == 0 {
+        // Else it is taken away at this moment. If it has been since, it is not exchanged.
+        let _ = there.compare_exchange(is, base, Ordering::SeqCst, Ordering::Relaxed);
+    }
 }
 
 /// Says where the planes beside the ring of the CPU with this PACA are, and how many
@@ -609,23 +615,8 @@ pub fn probe_entries() -> Calls {
     Calls::between(read!(probe_base), read!(probe_sp), offset_of!(ProbeEntry, r1))
 }
 
-/// How deep the stack of probes is, to go back to with [`rewind_probes`].
-#[inline(always)]
-pub fn probe_mark() -> u64 {
-    read!(probe_sp)
-}
-
-/// Forgets the returns that are waited for since `mark` was taken: they do not come. Nor
-/// does whoever has taken the ring away.
-#[inline(always)]
-pub fn rewind_probes(mark: u64) {
-    let mark = if mark == 0 { read!(probe_base) } else { mark };
-    let mut place = read!(probe_sp);
-    while place > mark {
-        place -= size_of::<ProbeEntry>() as u64;
-        super::probes::forget(Vaddr(place));
-    }
-    write!(probe_sp, mark);
+/// Gives this CPU's ring back: who has taken it away does not come either.
+pub fn give_ring_back() {
     write!(ring_base, read!(ring_wanted));
 }
 
@@ -804,17 +795,6 @@ pub fn pop_shadow() -> Option<Call> {
     Some(entry)
 }
 
-/// How deep the shadow stack is, to go back to with [`rewind_shadow`].
-pub fn shadow_mark() -> u64 {
-    read!(shadow_sp)
-}
-
-/// Forgets the calls that began after `mark` was taken: they will not return.
-pub fn rewind_shadow(mark: u64) {
-    // Whatever a module has made of the pointer, the mark is the kernel's own.
-    write!(shadow_sp, mark);
-}
-
 /// Gives the CPU with this PACA a graph stack, and says how deep it is to be used.
 pub fn set_graph_of(paca: Vaddr, base: u64, depth: usize) {
     let set = |offset, value| field_of(paca, offset).store(value, Ordering::Relaxed);
@@ -853,23 +833,43 @@ pub fn graph_entries() -> Calls {
     Calls::between(read!(graph_base), read!(graph_sp), offset_of!(GraphEntry, r1))
 }
 
-/// How deep the graph stack is, to go back to with [`rewind_graph`]. Both are part
-/// of their callers: a function that is itself on the stack would change it.
-#[inline(always)]
-pub fn graph_mark() -> u64 {
-    read!(graph_sp)
+/// How deep this CPU's three stacks of calls are: the shadow stack, the graph tracer's, that
+/// of probes.
+#[derive(Clone, Copy)]
+pub struct Marks {
+    shadow: u64,
+    graph: u64,
+    probes: u64,
 }
 
-/// Forgets the calls that began after `mark` was taken: they will not return. A mark
-/// from before there was a stack is its base.
+/// How deep they are, to go back to with [`rewind`]. Both are part of nobody's trace: what is
+/// on the stacks after them was there before.
 #[inline(always)]
-pub fn rewind_graph(mark: u64) {
-    let mark = if mark == 0 { read!(graph_base) } else { mark };
-    if read!(graph_gate) > mark {
+pub fn marks() -> Marks {
+    Marks { shadow: read!(shadow_sp), graph: read!(graph_sp), probes: read!(probe_sp) }
+}
+
+/// Forgets the calls that began after the marks were taken: they will not return. Whatever
+/// a module has made of the pointers, the marks are the kernel's own; one from before there
+/// was a stack is its base.
+#[inline(never)]
+#[patchable_function_entry(entry_nops = 0)] // it would forget its own return
+pub fn rewind(marks: Marks) {
+    let or_base = |mark, base| if mark == 0 { base } else { mark };
+    write!(shadow_sp, marks.shadow);
+    let probes = or_base(marks.probes, read!(probe_base));
+    let mut place = read!(probe_sp);
+    while place > probes {
+        place -= size_of::<ProbeEntry>() as u64;
+        super::probes::forget(Vaddr(place));
+    }
+    write!(probe_sp, probes);
+    let graph = or_base(marks.graph, read!(graph_base));
+    if read!(graph_gate) > graph {
         write!(graph_gate, 0);
     }
-    if read!(graph_mute) > mark {
+    if read!(graph_mute) > graph {
         write!(graph_mute, 0);
     }
-    write!(graph_sp, mark);
+    write!(graph_sp, graph);
 }

@@ -47,6 +47,8 @@ global_asm!(
     PROBE_LR = const offset_of!(ProbeEntry, lr),
     RING_BASE = const offset_of!(Paca, ring_base),
     RING_WANTED = const offset_of!(Paca, ring_wanted),
+    STACK_LOW = const offset_of!(Paca, stack_low),
+    BLOCK_MISSED = const offset_of!(Block, missed),
     KERNEL_TOC = const offset_of!(Paca, kernel_toc),
     fired = sym fired,
 );
@@ -331,8 +333,12 @@ impl Machine for Here<'_> {
 }
 
 /// A call of a function, or its return, at which a probe wants what only the kernel can
-/// fetch. `ring` is the first record of this CPU's ring, which is taken away meanwhile.
+/// fetch. `ring` is the first record of this CPU's ring, which is taken away meanwhile; 0
+/// if nothing is recorded any more since the hook has looked.
 extern "C" fn fired(block: &Block, registers: &Registers, ring: u64) {
+    if ring == 0 {
+        return;
+    }
     let fetcher = block.fetcher.load(Ordering::Acquire) as *const Fetcher;
     // SAFETY: `set_up` has put there the address of a fetcher that it has leaked, before
     // it flagged the block as slow; or 0.

@@ -24,6 +24,7 @@ global_asm!(
     TRIGGER_TOC = const offset_of!(Paca, kernel_toc),
     TRIGGER_RING = const offset_of!(Paca, ring_base),
     TRIGGER_WANTED = const offset_of!(Paca, ring_wanted),
+    TRIGGER_STACK = const offset_of!(Paca, stack_low),
     TRIGGER_LR = const LR,
     TRIGGER_PARENT = const PARENT,
     entered = sym entered,

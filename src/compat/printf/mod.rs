@@ -194,6 +194,7 @@ pub fn vscnprintf(
 }
 
 /// [`format`] at some depth of `%pV`.
+#[cfg_attr(target_os = "none", optimize(size))]
 fn format_nested(
     out: &mut dyn Sink,
     format: Format<'_>,

@@ -230,6 +230,12 @@ impl<'a> Object<'a> {
         start.map_or(0, |bytes| u32::from_le_bytes(*bytes))
     }
 
+    /// The first byte of a symbol's name, which may be the NUL behind it.
+    #[inline]
+    pub(super) fn first_of_name(&self, symbol: &Sym) -> u8 {
+        self.strings.get(symbol.st_name as usize).copied().unwrap_or_default()
+    }
+
     /// True if `symbol` is called `name`; quicker than asking for its name.
     #[must_use]
     #[inline]

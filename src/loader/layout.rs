@@ -138,19 +138,23 @@ impl Needs {
     const PROFILES: Self = Self(2);
     const CLASS: u8 = 3;
 
-    /// What a symbol is that [`Object::outside`] lists.
-    fn of_outside(object: &Object, index: u32) -> Self {
-        match object.symbol(index) {
-            Some(symbol) if loses_toc(&symbol) => return Self::LEAVES,
-            Some(symbol) if index != 0 && u32::from(symbol.st_shndx) == SHN_UNDEF => {}
-            _ => return Self::LOCAL,
-        }
+    /// What a symbol is that [`Object::outside`] lists, and whether that tells what its
+    /// branches need: code without a TOC pointer, which compilers mark, needs more; and
+    /// what a live patch borrows may go, and then wants the very stubs that were made.
+    #[inline(always)] // for each of them
+    fn of_outside(object: &Object, index: u32) -> (Self, bool) {
+        let symbol = match object.symbol(index) {
+            Some(symbol) if loses_toc(&symbol) => return (Self::LEAVES, false),
+            Some(symbol) if index != 0 && u32::from(symbol.st_shndx) == SHN_UNDEF => symbol,
+            _ => return (Self::LOCAL, true),
+        };
         // Few names begin so. Symbol 0 and `.TOC.` are numbers, not functions.
-        match object.name_onwards(index).first() {
-            Some(0) => Self::LOCAL,
-            Some(b'.') if object.is_called(index, ".TOC.") => Self::LOCAL,
-            Some(b'_') if object.is_called(index, callsites::HOOK) => Self::PROFILES,
-            _ => Self::LEAVES,
+        match object.first_of_name(&symbol) {
+            0 => (Self::LOCAL, true),
+            b'.' if object.is_named(&symbol, ".TOC.") => (Self::LOCAL, true),
+            b'.' => (Self::LEAVES, !borrow::is_borrowed(object.name_onwards(index))),
+            b'_' if object.is_named(&symbol, callsites::HOOK) => (Self::PROFILES, true),
+            _ => (Self::LEAVES, true),
         }
     }
 
@@ -279,12 +283,12 @@ impl Layout {
     /// and [`LoadError::NoRoom`] for a module that is too large.
     #[inline(never)] // `make bench` counts it
     pub fn plan(object: &Object, options: &LinkOptions, page: u64) -> Result<Self, LoadError> {
-        if is_reckoned(object)
-            && let Ok(layout) = Self::place(object, options, page, Counted::reckon(object, options))
-        {
-            return Ok(layout);
+        let (counted, tells) = Counted::none(object);
+        if !tells || !is_reckoned(object) {
+            return Self::place(object, options, page, counted.exactly(object, options)?);
         }
-        Self::plan_exactly(object, options, page)
+        let layout = Self::place(object, options, page, counted.reckoned(object, options));
+        layout.or_else(|_| Self::plan_exactly(object, options, page))
     }
 
     /// As [`plan`](Self::plan), with room for just those stubs that are needed.
@@ -568,16 +572,11 @@ fn is_kept(section: &Section) -> bool {
     section.is_alloc() && !read_from_the_file()
 }
 
-/// True for a module with so many relocations that its stubs are not counted. Code
-/// without a TOC pointer, which compilers mark, has needs that its symbols do not tell;
-/// and what a live patch borrows may go, and then wants the very stubs that were made.
+/// True for a module with so many relocations that its stubs are not counted, if its
+/// symbols tell enough.
 fn is_reckoned(object: &Object) -> bool {
     let code = object.relocations().iter().filter(|list| object.sections()[list.target].is_code());
-    let tells = |&index: &u32| {
-        object.symbol(index).is_none_or(|symbol| !loses_toc(&symbol))
-            && !borrow::is_borrowed(object.name_onwards(index))
-    };
-    code.map(Relocations::len).sum::<usize>() >= RECKONED_FROM && object.outside().iter().all(tells)
+    code.map(Relocations::len).sum::<usize>() >= RECKONED_FROM
 }
 
 /// What stubs there is room for.
@@ -595,20 +594,22 @@ pub(super) struct Counted {
 }
 
 impl Counted {
-    /// What symbols are, and no needs yet.
-    fn none(object: &Object) -> Self {
-        let mut needs = vec![Needs::LOCAL; object.symbol_count()];
+    /// What symbols are, and no needs yet; and whether they all tell what they need.
+    fn none(object: &Object) -> (Self, bool) {
+        let (mut needs, mut tell) = (vec![Needs::LOCAL; object.symbol_count()], true);
         for &index in object.outside() {
             if let Some(needs) = needs.get_mut(index as usize) {
-                *needs = Needs::of_outside(object, index);
+                let tells;
+                (*needs, tells) = Needs::of_outside(object, index);
+                tell &= tells;
             }
         }
-        Self { needs, more: Vec::new(), stubs: 0, got: Vec::new(), reckoned: false }
+        (Self { needs, more: Vec::new(), stubs: 0, got: Vec::new(), reckoned: false }, tell)
     }
 
     /// What code with a TOC pointer may need: a call of each symbol that is not defined.
-    fn reckon(object: &Object, options: &LinkOptions) -> Self {
-        let mut counted = Self::none(object);
+    fn reckoned(self, object: &Object, options: &LinkOptions) -> Self {
+        let mut counted = self;
         let hook = [SiteKind::Profile, SiteKind::Late];
         let hook = hook.map(|kind| Needs::of_profiling_call(kind, options));
         for &index in object.outside() {
@@ -628,7 +629,11 @@ impl Counted {
     /// # Errors
     /// [`LoadError::Reloc`] for one that is outside of everything.
     pub fn of(object: &Object, options: &LinkOptions) -> Result<Self, LoadError> {
-        let Self { mut needs, .. } = Self::none(object);
+        Self::none(object).0.exactly(object, options)
+    }
+
+    fn exactly(self, object: &Object, options: &LinkOptions) -> Result<Self, LoadError> {
+        let Self { mut needs, .. } = self;
         let (mut stubs, mut more, mut loads) = (0, Vec::new(), false);
         for relocations in object.relocations() {
             let section = &object.sections()[relocations.target];

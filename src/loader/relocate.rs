@@ -448,6 +448,9 @@ impl Pass {
         loop {
             let before = entries.len();
             self.addresses(out, entries, bounds);
+            if entries.len() == 0 {
+                return;
+            }
             self.mixed(target, out, entries, bounds, calls);
             if [0, before].contains(&entries.len()) {
                 return;

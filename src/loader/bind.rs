@@ -33,7 +33,7 @@ use super::{
     layout::{Layout, Needs},
     modinfo::Modinfo,
     stubs::{Stub, StubAbi, StubError, StubKind, table::StubTable},
-    symbols::{Found, LinkOptions, Name, Owner, Resolver, StubStyle},
+    symbols::{Found, LinkOptions, Name, Owner, Resolved, Resolver, StubStyle},
 };
 use crate::addr::Vaddr;
 
@@ -283,40 +283,19 @@ impl<'l, 'a> Linker<'l, 'a> {
         Self { object, layout, base, image: &mut [], resolver, abi, options, gpl: OnceCell::new() }
     }
 
-    /// Finds out what a name stands for that the module does not define; `None` if it is
-    /// missing.
+    /// Finds what the module does not define; `None` if nobody has it for this module.
     #[inline(always)]
-    fn look_up(
-        &self,
-        index: u32,
-        symbol: &Sym,
-        bindings: &mut Bindings,
-        unresolved: &mut Unresolved,
-    ) -> Result<Option<Vaddr>, LoadError> {
-        let name = Name::before_nul(self.object.name_onwards(index));
-        let mut found = self.resolver.resolve_name(&name);
-        if found.is_some_and(|found| found.gpl_only) && self.is_closed(index)? {
-            found = None;
-        }
-        match found {
-            Some(found) => {
-                if let Owner::Module(number) = found.owner {
-                    bindings.owners.push(number);
-                }
-                Ok(Some(found.addr))
-            }
-            None if is_weak(symbol) || self.options.link_only || borrow::of(&name).is_some() => {
-                if bindings.missing.is_empty() {
-                    bindings.missing.reserve_exact(self.object.outside().len()); // one is seldom alone
-                }
-                bindings.missing.push(index);
-                Ok(None)
-            }
-            None => {
-                unresolved.add(self.object, index);
-                Ok(None)
-            }
-        }
+    fn look_up(&self, index: u32, symbol: &Sym) -> Result<Option<Resolved>, LoadError> {
+        let name = Name::before_nul(self.object.onwards_from_name(symbol));
+        let found = self.resolver.resolve_name(&name);
+        let closed = found.is_some_and(|found| found.gpl_only) && self.is_closed(index)?;
+        Ok(found.filter(|_| !closed))
+    }
+
+    /// True if a module is not refused for a symbol that nobody has.
+    fn may_miss(&self, symbol: &Sym) -> bool {
+        let is_borrowed = || borrow::parse(self.object.name(symbol)).is_some();
+        self.options.link_only || is_weak(symbol) || is_borrowed()
     }
 
     /// True if an export for GPL-compatible modules is not there for this one, which can
@@ -433,12 +412,13 @@ impl Bindings {
     #[inline(never)] // it has the registers to itself
     fn bind_outside(&mut self, linker: &Linker, served: &[u32]) -> Result<Unresolved, LoadError> {
         let Linker { object, layout, base, .. } = *linker;
+        let Self { bounds, owners, missing, .. } = self;
         let mut unresolved = Unresolved::default();
         let mut stub = layout.stubs.offset as u32;
         for &index in served {
             let at = index as usize;
-            let (Some(symbol), Some(&needs), Some(&known)) =
-                (object.symbol(index), layout.needs.get(at), self.bounds.get(at))
+            let (Some(symbol), Some(&needs), Some(place)) =
+                (object.symbol(index), layout.needs.get(at), bounds.get_mut(at))
             else {
                 break;
             };
@@ -450,25 +430,36 @@ impl Bindings {
                     let none = index == 0 || object.is_named(&symbol, "");
                     Bound::local(if none { 0 } else { linker.abi.stubs.module_toc.0 })
                 }
-                SHN_UNDEF => match linker.look_up(index, &symbol, self, &mut unresolved)? {
-                    Some(addr) => Bound::far(addr.0, Class::Leaves),
-                    // Whoever takes the address of what is missing gets the trap, if it is
-                    // called as well. That may not be known yet.
-                    None if is_weak(&symbol) || needs.slots() == 0 => Bound::far(0, Class::Missing),
-                    None if layout.reckoned => Bound::far(NOWHERE, Class::Missing),
-                    None => Bound::far(base.offset(stub.into()).0, Class::Missing),
+                SHN_UNDEF => match linker.look_up(index, &symbol)? {
+                    Some(found) => {
+                        if let Owner::Module(number) = found.owner {
+                            owners.push(number);
+                        }
+                        Bound::far(found.addr.0, Class::Leaves)
+                    }
+                    None => {
+                        if !linker.may_miss(&symbol) {
+                            unresolved.add(object, index);
+                        } else if missing.len() == missing.capacity() {
+                            missing.reserve_exact(served.len()); // one is seldom alone
+                        }
+                        missing.push(index);
+                        // Whoever takes the address of what is missing gets the trap, if it
+                        // is called as well. That may not be known yet.
+                        let trap = if layout.reckoned { NOWHERE } else { base.0 + u64::from(stub) };
+                        let none = is_weak(&symbol) || needs.slots() == 0;
+                        Bound::far(if none { 0 } else { trap }, Class::Missing)
+                    }
                 },
-                _ if known.class == Class::NotKept => continue, // refused where it is used
-                _ if needs.is_local() => known,
-                _ => Bound::far(known.value, Class::Leaves),
+                _ if place.class == Class::NotKept => continue, // refused where it is used
+                _ if needs.is_local() => *place,
+                _ => Bound::far(place.value, Class::Leaves),
             };
             bound.stub = stub;
             bound.needs = needs;
             bound.used = if layout.reckoned { Needs::LOCAL } else { needs };
             stub += needs.slots() * layout.slot_bytes as u32;
-            if let Some(place) = self.bounds.get_mut(at) {
-                *place = bound;
-            }
+            *place = bound;
         }
         Ok(unresolved)
     }

@@ -217,7 +217,17 @@ impl<'a> Object<'a> {
     #[must_use]
     #[inline]
     pub fn name_onwards(&self, symbol: u32) -> &'a [u8] {
-        let name = self.symbols.get(symbol as usize).map_or(0, |raw| le32(raw, 0));
+        self.names_from(self.symbols.get(symbol as usize).map_or(0, |raw| le32(raw, 0)))
+    }
+
+    /// As [`name_onwards`](Self::name_onwards), of a symbol at hand.
+    #[inline]
+    pub(super) fn onwards_from_name(&self, symbol: &Sym) -> &'a [u8] {
+        self.names_from(symbol.st_name)
+    }
+
+    #[inline(always)]
+    fn names_from(&self, name: u32) -> &'a [u8] {
         let rest = self.strings.get(name as usize..).unwrap_or_default();
         rest.get(..NAME_MAX).unwrap_or(rest)
     }

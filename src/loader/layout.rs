@@ -555,21 +555,25 @@ impl Pass {
 }
 
 /// True if `section` takes room in memory.
+#[inline]
 fn is_kept(section: &Section) -> bool {
-    let read_from_the_file = || {
-        section.header.sh_type == SHT_NOTE
-            || section.name.starts_with(".note")
-            || matches!(
-                section.name,
-                ".modinfo"
-                    | "__versions"
-                    | "__version_ext_crcs"
-                    | "__version_ext_names"
-                    | "__mcount_loc"
-                    | callsites::PATCHABLE
-            )
-    };
-    section.is_alloc() && !read_from_the_file()
+    section.is_alloc() && !is_read_from_the_file(section)
+}
+
+/// True if what a section tells is asked for once, while the module is loaded.
+#[inline(never)]
+fn is_read_from_the_file(section: &Section) -> bool {
+    section.header.sh_type == SHT_NOTE
+        || section.name.starts_with(".note")
+        || matches!(
+            section.name,
+            ".modinfo"
+                | "__versions"
+                | "__version_ext_crcs"
+                | "__version_ext_names"
+                | "__mcount_loc"
+                | callsites::PATCHABLE
+        )
 }
 
 /// True for a module with so many relocations that its stubs are not counted, if its

@@ -491,7 +491,7 @@ impl Resolver for Everyone {
         if let Some(borrowed) = loader::borrow::of(name) {
             return borrowed_from(&borrowed);
         }
-        match exports::find(name) {
+        match exports::find_often(name) {
             Some(addr) => Some(Resolved { addr, owner: Owner::Kernel, gpl_only: false }),
             None => self.of_modules(name),
         }

@@ -293,6 +293,7 @@ impl<'l, 'a> Linker<'l, 'a> {
     }
 
     /// True if a module is not refused for a symbol that nobody has.
+    #[inline]
     fn may_miss(&self, symbol: &Sym) -> bool {
         let is_borrowed = || borrow::parse(self.object.name(symbol)).is_some();
         self.options.link_only || is_weak(symbol) || is_borrowed()
@@ -438,12 +439,13 @@ impl Bindings {
                         Bound::far(found.addr.0, Class::Leaves)
                     }
                     None => {
-                        if !linker.may_miss(&symbol) {
-                            unresolved.add(object, index);
-                        } else if missing.len() == missing.capacity() {
+                        if missing.is_empty() {
                             missing.reserve_exact(served.len()); // one is seldom alone
                         }
                         missing.push(index);
+                        if !linker.may_miss(&symbol) {
+                            unresolved.add(object, index);
+                        }
                         // Whoever takes the address of what is missing gets the trap, if it
                         // is called as well. That may not be known yet.
                         let trap = if layout.reckoned { NOWHERE } else { base.0 + u64::from(stub) };
@@ -472,14 +474,14 @@ impl Bindings {
         for &index in served {
             let Some(bound) = self.bounds.get_mut(index as usize) else { break };
             let trap = bound.class == Class::Missing;
-            for kind in bound.used.kinds() {
-                let target = linker.target(kind, bound);
-                let slot = slot + bound.needs.slots_before(kind);
-                let order =
-                    SlotOrder { slot, kind, target: (!trap).then_some(target), owner: index };
-                linker.write_stub(order, &mut self.stubs)?;
+            for kind in bound.needs.kinds() {
+                if bound.used.has(kind) {
+                    let target = (!trap).then(|| linker.target(kind, bound));
+                    let order = SlotOrder { slot, kind, target, owner: index };
+                    linker.write_stub(order, &mut self.stubs)?;
+                }
+                slot += 1;
             }
-            slot += bound.needs.slots();
             if trap && bound.value == NOWHERE {
                 let called = bound.used.slots() != 0;
                 bound.value = if called { linker.base.offset(bound.stub.into()).0 } else { 0 };

@@ -283,12 +283,13 @@ impl Layout {
     /// and [`LoadError::NoRoom`] for a module that is too large.
     #[inline(never)] // `make bench` counts it
     pub fn plan(object: &Object, options: &LinkOptions, page: u64) -> Result<Self, LoadError> {
-        let (counted, tells) = Counted::none(object);
-        if !tells || !is_reckoned(object) {
-            return Self::place(object, options, page, counted.exactly(object, options)?);
+        if is_reckoned(object)
+            && let Some(counted) = Counted::reckon(object, options)
+            && let Ok(layout) = Self::place(object, options, page, counted)
+        {
+            return Ok(layout);
         }
-        let layout = Self::place(object, options, page, counted.reckoned(object, options));
-        layout.or_else(|_| Self::plan_exactly(object, options, page))
+        Self::plan_exactly(object, options, page)
     }
 
     /// As [`plan`](Self::plan), with room for just those stubs that are needed.
@@ -598,34 +599,26 @@ pub(super) struct Counted {
 }
 
 impl Counted {
-    /// What symbols are, and no needs yet; and whether they all tell what they need.
-    fn none(object: &Object) -> (Self, bool) {
-        let (mut needs, mut tell) = (vec![Needs::LOCAL; object.symbol_count()], true);
-        for &index in object.outside() {
-            if let Some(needs) = needs.get_mut(index as usize) {
-                let tells;
-                (*needs, tells) = Needs::of_outside(object, index);
-                tell &= tells;
-            }
-        }
-        (Self { needs, more: Vec::new(), stubs: 0, got: Vec::new(), reckoned: false }, tell)
-    }
-
     /// What code with a TOC pointer may need: a call of each symbol that is not defined.
-    fn reckoned(self, object: &Object, options: &LinkOptions) -> Self {
-        let mut counted = self;
+    /// `None` if not all symbols tell.
+    fn reckon(object: &Object, options: &LinkOptions) -> Option<Self> {
+        let (mut needs, mut stubs) = (vec![Needs::LOCAL; object.symbol_count()], 0);
         let hook = [SiteKind::Profile, SiteKind::Late];
-        let hook = hook.map(|kind| Needs::of_profiling_call(kind, options));
+        let [early, late] = hook.map(|kind| Needs::of_profiling_call(kind, options));
         for &index in object.outside() {
-            let Some(needs) = counted.needs.get_mut(index as usize) else { break };
-            if needs.profiles() {
-                *needs = Needs(needs.0 | hook[0] | hook[1]);
-            } else if !needs.is_local() {
-                *needs = Needs(needs.0 | Needs::CALL);
+            let (mut it, tells) = Needs::of_outside(object, index);
+            if !tells {
+                return None;
             }
-            counted.stubs += u64::from(needs.slots());
+            if it.profiles() {
+                it = Needs(it.0 | early | late);
+            } else if !it.is_local() {
+                it = Needs(it.0 | Needs::CALL);
+            }
+            stubs += u64::from(it.slots());
+            *needs.get_mut(index as usize)? = it;
         }
-        Self { reckoned: true, ..counted }
+        Some(Self { needs, more: Vec::new(), stubs, got: Vec::new(), reckoned: true })
     }
 
     /// What is needed, by one pass over the relocations of code.
@@ -633,11 +626,12 @@ impl Counted {
     /// # Errors
     /// [`LoadError::Reloc`] for one that is outside of everything.
     pub fn of(object: &Object, options: &LinkOptions) -> Result<Self, LoadError> {
-        Self::none(object).0.exactly(object, options)
-    }
-
-    fn exactly(self, object: &Object, options: &LinkOptions) -> Result<Self, LoadError> {
-        let Self { mut needs, .. } = self;
+        let mut needs = vec![Needs::LOCAL; object.symbol_count()];
+        for &index in object.outside() {
+            if let Some(needs) = needs.get_mut(index as usize) {
+                (*needs, _) = Needs::of_outside(object, index);
+            }
+        }
         let (mut stubs, mut more, mut loads) = (0, Vec::new(), false);
         for relocations in object.relocations() {
             let section = &object.sections()[relocations.target];

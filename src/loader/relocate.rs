@@ -493,7 +493,11 @@ impl Pass {
         let Some(last) = out.len().checked_sub(8) else {
             return;
         };
-        let (pass, target) = (*self, *target);
+        // Both are of one length: now the compiler knows, and asks once for a place.
+        let Some(bytes) = target.bytes.get(..out.len()) else {
+            return;
+        };
+        let (pass, target) = (*self, Target { bytes, ..*target });
         let mut rest = entries.clone();
         while let Some(raw) = rest.peek()
             && let entry = raw.decode()

@@ -723,17 +723,17 @@ impl Pass {
             return (word & !1 == FORM).then_some(fields::put_word(field, word | distance));
         }
         // Of what an earlier relocation has changed nobody has asked what it needs.
-        if word != EMPTY_CALL || entry.addend != 0 || target.word(entry) != Some(EMPTY_CALL) {
+        if entry.addend != 0 || target.word(entry) != Some(EMPTY_CALL) {
             return None;
         }
         if bound.class == Class::Profiles {
-            if calls.len() == calls.capacity() {
+            if word != EMPTY_CALL || calls.len() == calls.capacity() {
                 return None; // to grow takes registers
             }
             calls.push(target.call(entry));
             return Some(fields::put_word(field, Insn::NOP.0));
         }
-        if fields::next_word(field) != Insn::NOP.0 {
+        if field != fields::put_next_word(EMPTY_CALL.into(), Insn::NOP.0) {
             return None;
         }
         let distance = within_reach(p, self.stub(bound, Needs::CALL)?)?;

@@ -385,7 +385,8 @@ impl<'l, 'a> Linker<'l, 'a> {
         stub: &Stub,
         owner: u32,
     ) -> Result<(), LoadError> {
-        let room = self.image.get_mut(offset as usize..).unwrap_or_default();
+        let start = self.image.len().min(offset as usize);
+        let room = &mut self.image[start..];
         stub.write(at, &self.abi.stubs, room).map_err(|error| self.refuse_stub(owner, error))
     }
 

@@ -228,8 +228,8 @@ impl<'a> Object<'a> {
 
     #[inline(always)]
     fn names_from(&self, name: u32) -> &'a [u8] {
-        let rest = self.strings.get(name as usize..).unwrap_or_default();
-        rest.get(..NAME_MAX).unwrap_or(rest)
+        let rest = &self.strings[self.strings.len().min(name as usize)..];
+        &rest[..rest.len().min(NAME_MAX)]
     }
 
     /// The first four bytes of a symbol's name, and of what follows it if it is shorter, as

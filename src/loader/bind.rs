@@ -449,7 +449,8 @@ impl Bindings {
                         }
                         // Whoever takes the address of what is missing gets the trap, if it
                         // is called as well. That may not be known yet.
-                        let trap = if layout.reckoned { NOWHERE } else { base.0 + u64::from(stub) };
+                        let trap = base.offset(stub.into()).0;
+                        let trap = if layout.reckoned { NOWHERE } else { trap };
                         let none = is_weak(&symbol) || needs.slots() == 0;
                         Bound::far(if none { 0 } else { trap }, Class::Missing)
                     }

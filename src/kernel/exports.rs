@@ -76,6 +76,12 @@ pub fn name_of(addr: Vaddr) -> Option<&'static str> {
 
 /// The address of an exported name.
 pub fn find(name: &Name<'_>) -> Option<Vaddr> {
+    find_often(name)
+}
+
+/// The same, for whoever asks for each symbol of a module.
+#[inline(always)]
+pub fn find_often(name: &Name<'_>) -> Option<Vaddr> {
     let Table { exports, names } = made();
     let export = |number: u32| exports.get(number as usize);
     let mut next = names.first(name);

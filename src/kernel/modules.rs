@@ -491,9 +491,16 @@ impl Resolver for Everyone {
         if let Some(borrowed) = loader::borrow::of(name) {
             return borrowed_from(&borrowed);
         }
-        if let Some(addr) = exports::find(name) {
-            return Some(Resolved { addr, owner: Owner::Kernel, gpl_only: false });
+        match exports::find_often(name) {
+            Some(addr) => Some(Resolved { addr, owner: Owner::Kernel, gpl_only: false }),
+            None => self.of_modules(name),
         }
+    }
+}
+
+impl Everyone {
+    #[inline(never)] // most names are the kernel's
+    fn of_modules(&self, name: &Name<'_>) -> Option<Resolved> {
         self.modules.iter().filter(|module| !module.options.link_only).find_map(|module| {
             let export = loader::exports::find(&module.linked().exports, name.bytes)?;
             let owner = Owner::Module(module.number);

@@ -33,7 +33,7 @@ use super::{
     layout::{Layout, Needs},
     modinfo::Modinfo,
     stubs::{Stub, StubAbi, StubError, StubKind, table::StubTable},
-    symbols::{Found, LinkOptions, Name, Owner, Resolver, StubStyle},
+    symbols::{Found, LinkOptions, Name, Owner, Resolved, Resolver, StubStyle},
 };
 use crate::addr::Vaddr;
 
@@ -83,6 +83,8 @@ pub(super) enum Class {
     Local,
     /// Through a stub.
     Leaves,
+    /// Through a stub that traps, for nobody exports it.
+    Missing,
     /// It is a profiling call.
     Profiles,
     /// Not at all: the symbol's section is not in memory.
@@ -194,7 +196,6 @@ pub(super) fn bind(linker: &mut Linker) -> Result<Bindings, LoadError> {
         this_module: None,
     };
     bindings.stubs.reserve(layout.slots as usize).map_err(LoadError::Table)?;
-    let mut unresolved = Unresolved::default();
     let mut merged = Vec::new();
     let served = if layout.more.is_empty() {
         object.outside()
@@ -204,34 +205,7 @@ pub(super) fn bind(linker: &mut Linker) -> Result<Bindings, LoadError> {
         merged.dedup(); // a number may have needs, too
         &merged
     };
-    let mut stub = layout.stubs.offset as u32;
-    for &index in served {
-        let needs = layout.needs[index as usize];
-        let Some(symbol) = object.symbol(index) else { break };
-        let mut bound = bindings.bounds[index as usize];
-        match u32::from(symbol.st_shndx) {
-            SHN_ABS => bound = Bound::local(symbol.st_value),
-            SHN_UNDEF => {
-                bound = linker.undefined(index, &symbol, needs, &mut bindings, &mut unresolved)?;
-            }
-            _ if bound.class == Class::NotKept => continue, // refused where it is used
-            _ if needs.is_local() => {}
-            _ => bound = Bound::far(bound.value, Class::Leaves),
-        }
-        if needs.slots() != 0 {
-            bound.stub = stub;
-            stub += needs.slots() * layout.slot_bytes as u32;
-            if bindings.missing.last() == Some(&index) && !is_weak(&symbol) {
-                // Whoever takes the address of what is missing gets the trap, if it is
-                // called as well. That may not be known yet.
-                let trap = base.offset(bound.stub.into()).0;
-                bound.value = if layout.reckoned { NOWHERE } else { trap };
-            }
-        }
-        bound.needs = needs;
-        bound.used = if layout.reckoned { Needs::LOCAL } else { needs };
-        bindings.bounds[index as usize] = bound;
-    }
+    let unresolved = bindings.bind_outside(linker, served)?;
     if !layout.reckoned {
         bindings.write_stubs(linker, served)?;
     }
@@ -309,45 +283,20 @@ impl<'l, 'a> Linker<'l, 'a> {
         Self { object, layout, base, image: &mut [], resolver, abi, options, gpl: OnceCell::new() }
     }
 
-    /// Finds out what an undefined symbol stands for.
-    fn undefined(
-        &self,
-        index: u32,
-        symbol: &Sym,
-        needs: Needs,
-        bindings: &mut Bindings,
-        unresolved: &mut Unresolved,
-    ) -> Result<Bound, LoadError> {
-        if needs.profiles() {
-            return Ok(Bound::far(self.abi.mcount.0, Class::Profiles));
-        }
-        if needs.is_local() {
-            // Two that are numbers: what has no name, and `.TOC.`.
-            let none = index == 0 || self.object.is_named(symbol, "");
-            return Ok(Bound::local(if none { 0 } else { self.abi.stubs.module_toc.0 }));
-        }
-        let mut value = 0;
-        let name = Name::before_nul(self.object.name_onwards(index));
-        let mut found = self.resolver.resolve_name(&name);
-        if found.is_some_and(|found| found.gpl_only) && self.is_closed(index)? {
-            found = None;
-        }
-        match found {
-            Some(found) => {
-                if let Owner::Module(number) = found.owner {
-                    bindings.owners.push(number);
-                }
-                value = found.addr.0;
-            }
-            None if is_weak(symbol) || self.options.link_only || borrow::of(&name).is_some() => {
-                if bindings.missing.is_empty() {
-                    bindings.missing.reserve_exact(self.object.outside().len()); // one is seldom alone
-                }
-                bindings.missing.push(index);
-            }
-            None => unresolved.add(self.object, index),
-        }
-        Ok(Bound::far(value, Class::Leaves))
+    /// Finds what the module does not define; `None` if nobody has it for this module.
+    #[inline(always)]
+    fn look_up(&self, index: u32, symbol: &Sym) -> Result<Option<Resolved>, LoadError> {
+        let name = Name::before_nul(self.object.onwards_from_name(symbol));
+        let found = self.resolver.resolve_name(&name);
+        let closed = found.is_some_and(|found| found.gpl_only) && self.is_closed(index)?;
+        Ok(found.filter(|_| !closed))
+    }
+
+    /// True if a module is not refused for a symbol that nobody has.
+    #[inline]
+    fn may_miss(&self, symbol: &Sym) -> bool {
+        let is_borrowed = || borrow::parse(self.object.name(symbol)).is_some();
+        self.options.link_only || is_weak(symbol) || is_borrowed()
     }
 
     /// True if an export for GPL-compatible modules is not there for this one, which can
@@ -375,6 +324,7 @@ impl<'l, 'a> Linker<'l, 'a> {
     }
 
     /// Writes a stub and its target word, and records it.
+    #[inline(always)] // once for each stub
     pub fn write_stub(&mut self, order: SlotOrder, table: &mut StubTable) -> Result<(), LoadError> {
         let layout = self.layout;
         let offset = layout.stubs.offset + u64::from(order.slot) * layout.slot_bytes;
@@ -435,7 +385,8 @@ impl<'l, 'a> Linker<'l, 'a> {
         stub: &Stub,
         owner: u32,
     ) -> Result<(), LoadError> {
-        let room = self.image.get_mut(offset as usize..).unwrap_or_default();
+        let start = self.image.len().min(offset as usize);
+        let room = &mut self.image[start..];
         stub.write(at, &self.abi.stubs, room).map_err(|error| self.refuse_stub(owner, error))
     }
 
@@ -458,22 +409,81 @@ impl<'l, 'a> Linker<'l, 'a> {
 }
 
 impl Bindings {
+    /// Binds the symbols `served`, which rise: those that are not just a place, and those
+    /// of them that have stubs.
+    #[inline(never)] // it has the registers to itself
+    fn bind_outside(&mut self, linker: &Linker, served: &[u32]) -> Result<Unresolved, LoadError> {
+        let Linker { object, layout, base, .. } = *linker;
+        let Self { bounds, owners, missing, .. } = self;
+        let mut unresolved = Unresolved::default();
+        let mut stub = layout.stubs.offset as u32;
+        for &index in served {
+            let at = index as usize;
+            let (Some(symbol), Some(&needs), Some(place)) =
+                (object.symbol(index), layout.needs.get(at), bounds.get_mut(at))
+            else {
+                break;
+            };
+            let mut bound = match u32::from(symbol.st_shndx) {
+                SHN_ABS => Bound::local(symbol.st_value),
+                SHN_UNDEF if needs.profiles() => Bound::far(linker.abi.mcount.0, Class::Profiles),
+                SHN_UNDEF if needs.is_local() => {
+                    // Two that are numbers: what has no name, and `.TOC.`.
+                    let none = index == 0 || object.is_named(&symbol, "");
+                    Bound::local(if none { 0 } else { linker.abi.stubs.module_toc.0 })
+                }
+                SHN_UNDEF => match linker.look_up(index, &symbol)? {
+                    Some(found) => {
+                        if let Owner::Module(number) = found.owner {
+                            owners.push(number);
+                        }
+                        Bound::far(found.addr.0, Class::Leaves)
+                    }
+                    None => {
+                        if missing.is_empty() {
+                            missing.reserve_exact(served.len()); // one is seldom alone
+                        }
+                        missing.push(index);
+                        if !linker.may_miss(&symbol) {
+                            unresolved.add(object, index);
+                        }
+                        // Whoever takes the address of what is missing gets the trap, if it
+                        // is called as well. That may not be known yet.
+                        let trap = base.offset(stub.into()).0;
+                        let trap = if layout.reckoned { NOWHERE } else { trap };
+                        let none = is_weak(&symbol) || needs.slots() == 0;
+                        Bound::far(if none { 0 } else { trap }, Class::Missing)
+                    }
+                },
+                _ if place.class == Class::NotKept => continue, // refused where it is used
+                _ if needs.is_local() => *place,
+                _ => Bound::far(place.value, Class::Leaves),
+            };
+            bound.stub = stub;
+            bound.needs = needs;
+            bound.used = if layout.reckoned { Needs::LOCAL } else { needs };
+            stub += needs.slots() * layout.slot_bytes as u32;
+            *place = bound;
+        }
+        Ok(unresolved)
+    }
+
     /// Writes the stubs that are used of the symbols `served`, which rise and are all that
     /// may need any; and settles what stands for those that are missing.
     pub fn write_stubs(&mut self, linker: &mut Linker, served: &[u32]) -> Result<(), LoadError> {
         let layout = linker.layout;
-        let (mut slot, mut missing) = (0, self.missing.iter().peekable());
+        let mut slot = 0;
         for &index in served {
             let Some(bound) = self.bounds.get_mut(index as usize) else { break };
-            let trap = missing.next_if_eq(&&index).is_some();
-            for kind in bound.used.kinds() {
-                let target = linker.target(kind, bound);
-                let slot = slot + bound.needs.slots_before(kind);
-                let order =
-                    SlotOrder { slot, kind, target: (!trap).then_some(target), owner: index };
-                linker.write_stub(order, &mut self.stubs)?;
+            let trap = bound.class == Class::Missing;
+            for kind in bound.needs.kinds() {
+                if bound.used.has(kind) {
+                    let target = (!trap).then(|| linker.target(kind, bound));
+                    let order = SlotOrder { slot, kind, target, owner: index };
+                    linker.write_stub(order, &mut self.stubs)?;
+                }
+                slot += 1;
             }
-            slot += bound.needs.slots();
             if trap && bound.value == NOWHERE {
                 let called = bound.used.slots() != 0;
                 bound.value = if called { linker.base.offset(bound.stub.into()).0 } else { 0 };
@@ -492,10 +502,10 @@ impl Bindings {
             u32::from_le_bytes(*b"__th"),
         ];
         let [init, exit, this] = STARTS;
-        // Few names begin so.
+        // Few names begin so, and most of them are not defined here.
         let candidates = object.globals().filter(|(_, symbol)| {
-            let start = object.name_start(symbol);
-            start == init || start == exit || start == this
+            let start = || object.name_start(symbol);
+            u32::from(symbol.st_shndx) != SHN_UNDEF && [init, exit, this].contains(&start())
         });
         let mut place = usize::MAX;
         for (index, symbol) in candidates {
@@ -509,9 +519,6 @@ impl Bindings {
             } else {
                 continue;
             };
-            if u32::from(symbol.st_shndx) == SHN_UNDEF {
-                continue;
-            }
             if let Some(name) = entry.filter(|_| !is_code(object, &symbol)) {
                 return Err(LoadError::NoEntry { name });
             }

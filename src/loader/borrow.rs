@@ -28,18 +28,17 @@ pub struct Borrowed<'n> {
 /// As every such name begins.
 const PREFIX: &str = ".klp.sym.";
 
-/// [`parse`] for a name that is looked up; what others cost is a look at their first bytes.
+/// [`parse`] for a name that is looked up; what others cost is a look at their first byte.
 #[must_use]
-#[inline]
+#[inline(always)]
 pub fn of<'n>(name: &Name<'n>) -> Option<Borrowed<'n>> {
-    is_borrowed(name.bytes).then(|| parse(name.text()?)).flatten()
+    if name.bytes.first() == PREFIX.as_bytes().first() { parse(name.text()?) } else { None }
 }
 
 /// True for a name, whatever comes after it, that begins as they all do.
 #[must_use]
-#[inline]
 pub fn is_borrowed(name: &[u8]) -> bool {
-    name.first() == PREFIX.as_bytes().first() && name.starts_with(PREFIX.as_bytes())
+    name.starts_with(PREFIX.as_bytes())
 }
 
 /// What a symbol's name borrows, if it has the form.

@@ -217,9 +217,19 @@ impl<'a> Object<'a> {
     #[must_use]
     #[inline]
     pub fn name_onwards(&self, symbol: u32) -> &'a [u8] {
-        let name = self.symbols.get(symbol as usize).map_or(0, |raw| le32(raw, 0));
-        let rest = self.strings.get(name as usize..).unwrap_or_default();
-        rest.get(..NAME_MAX).unwrap_or(rest)
+        self.names_from(self.symbols.get(symbol as usize).map_or(0, |raw| le32(raw, 0)))
+    }
+
+    /// As [`name_onwards`](Self::name_onwards), of a symbol at hand.
+    #[inline]
+    pub(super) fn onwards_from_name(&self, symbol: &Sym) -> &'a [u8] {
+        self.names_from(symbol.st_name)
+    }
+
+    #[inline(always)]
+    fn names_from(&self, name: u32) -> &'a [u8] {
+        let rest = &self.strings[self.strings.len().min(name as usize)..];
+        &rest[..rest.len().min(NAME_MAX)]
     }
 
     /// The first four bytes of a symbol's name, and of what follows it if it is shorter, as
@@ -228,6 +238,12 @@ impl<'a> Object<'a> {
     pub(super) fn name_start(&self, symbol: &Sym) -> u32 {
         let start = self.strings.get(symbol.st_name as usize..).and_then(|rest| rest.first_chunk());
         start.map_or(0, |bytes| u32::from_le_bytes(*bytes))
+    }
+
+    /// The first byte of a symbol's name, which may be the NUL behind it.
+    #[inline]
+    pub(super) fn first_of_name(&self, symbol: &Sym) -> u8 {
+        self.strings.get(symbol.st_name as usize).copied().unwrap_or_default()
     }
 
     /// True if `symbol` is called `name`; quicker than asking for its name.

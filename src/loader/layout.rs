@@ -138,19 +138,23 @@ impl Needs {
     const PROFILES: Self = Self(2);
     const CLASS: u8 = 3;
 
-    /// What a symbol is that [`Object::outside`] lists.
-    fn of_outside(object: &Object, index: u32) -> Self {
-        match object.symbol(index) {
-            Some(symbol) if loses_toc(&symbol) => return Self::LEAVES,
-            Some(symbol) if index != 0 && u32::from(symbol.st_shndx) == SHN_UNDEF => {}
-            _ => return Self::LOCAL,
-        }
+    /// What a symbol is that [`Object::outside`] lists, and whether that tells what its
+    /// branches need: code without a TOC pointer, which compilers mark, needs more; and
+    /// what a live patch borrows may go, and then wants the very stubs that were made.
+    #[inline(always)] // for each of them
+    fn of_outside(object: &Object, index: u32) -> (Self, bool) {
+        let symbol = match object.symbol(index) {
+            Some(symbol) if loses_toc(&symbol) => return (Self::LEAVES, false),
+            Some(symbol) if index != 0 && u32::from(symbol.st_shndx) == SHN_UNDEF => symbol,
+            _ => return (Self::LOCAL, true),
+        };
         // Few names begin so. Symbol 0 and `.TOC.` are numbers, not functions.
-        match object.name_onwards(index).first() {
-            Some(0) => Self::LOCAL,
-            Some(b'.') if object.is_called(index, ".TOC.") => Self::LOCAL,
-            Some(b'_') if object.is_called(index, callsites::HOOK) => Self::PROFILES,
-            _ => Self::LEAVES,
+        match object.first_of_name(&symbol) {
+            0 => (Self::LOCAL, true),
+            b'.' if object.is_named(&symbol, ".TOC.") => (Self::LOCAL, true),
+            b'.' => (Self::LEAVES, !borrow::is_borrowed(object.name_onwards(index))),
+            b'_' if object.is_named(&symbol, callsites::HOOK) => (Self::PROFILES, true),
+            _ => (Self::LEAVES, true),
         }
     }
 
@@ -280,7 +284,8 @@ impl Layout {
     #[inline(never)] // `make bench` counts it
     pub fn plan(object: &Object, options: &LinkOptions, page: u64) -> Result<Self, LoadError> {
         if is_reckoned(object)
-            && let Ok(layout) = Self::place(object, options, page, Counted::reckon(object, options))
+            && let Some(counted) = Counted::reckon(object, options)
+            && let Ok(layout) = Self::place(object, options, page, counted)
         {
             return Ok(layout);
         }
@@ -551,33 +556,32 @@ impl Pass {
 }
 
 /// True if `section` takes room in memory.
+#[inline]
 fn is_kept(section: &Section) -> bool {
-    let read_from_the_file = || {
-        section.header.sh_type == SHT_NOTE
-            || section.name.starts_with(".note")
-            || matches!(
-                section.name,
-                ".modinfo"
-                    | "__versions"
-                    | "__version_ext_crcs"
-                    | "__version_ext_names"
-                    | "__mcount_loc"
-                    | callsites::PATCHABLE
-            )
-    };
-    section.is_alloc() && !read_from_the_file()
+    section.is_alloc() && !is_read_from_the_file(section)
 }
 
-/// True for a module with so many relocations that its stubs are not counted. Code
-/// without a TOC pointer, which compilers mark, has needs that its symbols do not tell;
-/// and what a live patch borrows may go, and then wants the very stubs that were made.
+/// True if what a section tells is asked for once, while the module is loaded.
+#[inline(never)]
+fn is_read_from_the_file(section: &Section) -> bool {
+    section.header.sh_type == SHT_NOTE
+        || section.name.starts_with(".note")
+        || matches!(
+            section.name,
+            ".modinfo"
+                | "__versions"
+                | "__version_ext_crcs"
+                | "__version_ext_names"
+                | "__mcount_loc"
+                | callsites::PATCHABLE
+        )
+}
+
+/// True for a module with so many relocations that its stubs are not counted, if its
+/// symbols tell enough.
 fn is_reckoned(object: &Object) -> bool {
     let code = object.relocations().iter().filter(|list| object.sections()[list.target].is_code());
-    let tells = |&index: &u32| {
-        object.symbol(index).is_none_or(|symbol| !loses_toc(&symbol))
-            && !borrow::is_borrowed(object.name_onwards(index))
-    };
-    code.map(Relocations::len).sum::<usize>() >= RECKONED_FROM && object.outside().iter().all(tells)
+    code.map(Relocations::len).sum::<usize>() >= RECKONED_FROM
 }
 
 /// What stubs there is room for.
@@ -595,32 +599,26 @@ pub(super) struct Counted {
 }
 
 impl Counted {
-    /// What symbols are, and no needs yet.
-    fn none(object: &Object) -> Self {
-        let mut needs = vec![Needs::LOCAL; object.symbol_count()];
-        for &index in object.outside() {
-            if let Some(needs) = needs.get_mut(index as usize) {
-                *needs = Needs::of_outside(object, index);
-            }
-        }
-        Self { needs, more: Vec::new(), stubs: 0, got: Vec::new(), reckoned: false }
-    }
-
     /// What code with a TOC pointer may need: a call of each symbol that is not defined.
-    fn reckon(object: &Object, options: &LinkOptions) -> Self {
-        let mut counted = Self::none(object);
+    /// `None` if not all symbols tell.
+    fn reckon(object: &Object, options: &LinkOptions) -> Option<Self> {
+        let (mut needs, mut stubs) = (vec![Needs::LOCAL; object.symbol_count()], 0);
         let hook = [SiteKind::Profile, SiteKind::Late];
-        let hook = hook.map(|kind| Needs::of_profiling_call(kind, options));
+        let [early, late] = hook.map(|kind| Needs::of_profiling_call(kind, options));
         for &index in object.outside() {
-            let Some(needs) = counted.needs.get_mut(index as usize) else { break };
-            if needs.profiles() {
-                *needs = Needs(needs.0 | hook[0] | hook[1]);
-            } else if !needs.is_local() {
-                *needs = Needs(needs.0 | Needs::CALL);
+            let (mut it, tells) = Needs::of_outside(object, index);
+            if !tells {
+                return None;
             }
-            counted.stubs += u64::from(needs.slots());
+            if it.profiles() {
+                it = Needs(it.0 | early | late);
+            } else if !it.is_local() {
+                it = Needs(it.0 | Needs::CALL);
+            }
+            stubs += u64::from(it.slots());
+            *needs.get_mut(index as usize)? = it;
         }
-        Self { reckoned: true, ..counted }
+        Some(Self { needs, more: Vec::new(), stubs, got: Vec::new(), reckoned: true })
     }
 
     /// What is needed, by one pass over the relocations of code.
@@ -628,7 +626,12 @@ impl Counted {
     /// # Errors
     /// [`LoadError::Reloc`] for one that is outside of everything.
     pub fn of(object: &Object, options: &LinkOptions) -> Result<Self, LoadError> {
-        let Self { mut needs, .. } = Self::none(object);
+        let mut needs = vec![Needs::LOCAL; object.symbol_count()];
+        for &index in object.outside() {
+            if let Some(needs) = needs.get_mut(index as usize) {
+                (*needs, _) = Needs::of_outside(object, index);
+            }
+        }
         let (mut stubs, mut more, mut loads) = (0, Vec::new(), false);
         for relocations in object.relocations() {
             let section = &object.sections()[relocations.target];

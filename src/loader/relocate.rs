@@ -260,15 +260,36 @@ fn apply(
     start: u32,
     relocations: &Relocations,
 ) -> Result<(), LoadError> {
-    let Linker { object, layout, base, .. } = *linker;
-    let section = &object.sections()[relocations.target];
-    let pass = Pass::new(linker);
+    let section = &linker.object.sections()[relocations.target];
     // Nothing of a section of zeros is in the image, which may end before it.
     let from = start as usize;
     let out = linker.image.get_mut(from..from + section.data.len()).unwrap_or_default();
+    let mut rest = relocations.entries();
+    addresses(out, &mut rest, bounds);
+    if rest.len() == 0 {
+        return Ok(()); // tables have nothing else
+    }
+    apply_mixed(linker, bounds, calls, start, relocations, rest)
+}
+
+/// Applies the `rest` of them.
+#[inline(never)] // of what it sets up, tables need nothing
+fn apply_mixed(
+    linker: &mut Linker,
+    bounds: &mut [Bound],
+    calls: &mut Vec<CallSite>,
+    start: u32,
+    relocations: &Relocations,
+    rest: Entries,
+) -> Result<(), LoadError> {
+    let Linker { object, layout, base, .. } = *linker;
+    let section = &object.sections()[relocations.target];
+    let pass = Pass::new(linker);
+    let from = start as usize;
+    let out = linker.image.get_mut(from..from + section.data.len()).unwrap_or_default();
     let target = Target::new(section, start, base, layout);
-    pass.relocate(&target, out, relocations, bounds, calls)
-        .map_err(|(number, fault)| explain(object, relocations, number, fault))
+    pass.relocate(&target, out, rest, bounds, calls)
+        .map_err(|(left, fault)| explain(object, relocations, relocations.len() - left, fault))
 }
 
 /// The profiling calls, all off now, as call sites; and those that cannot be used.
@@ -402,6 +423,25 @@ fn eight_bytes(out: &mut [u8], last: usize, at: u64) -> Option<&mut [u8; 8]> {
     out[at..].first_chunk_mut()
 }
 
+/// A row of addresses, `R_PPC64_ADDR64`, if one comes next.
+#[inline(never)]
+fn addresses(out: &mut [u8], entries: &mut Entries, bounds: &[Bound]) {
+    let Some(last) = out.len().checked_sub(8) else {
+        return;
+    };
+    let mut rest = entries.clone();
+    while let Some(entry) = rest.peek()
+        && let Some(bytes) = eight_bytes(out, last, entry.at())
+        && entry.kind() == R_PPC64_ADDR64
+        && let Some(bound) = bounds.get(entry.symbol() as usize)
+        && bound.value != NOWHERE
+    {
+        *bytes = bound.value.wrapping_add_signed(entry.addend()).to_le_bytes();
+        rest.next();
+    }
+    *entries = rest;
+}
+
 impl Pass {
     fn new(linker: &Linker) -> Self {
         Self {
@@ -413,65 +453,31 @@ impl Pass {
         }
     }
 
-    /// One section. A fault comes with the number of its relocation.
+    /// The `rest` of one section's. A fault comes with the number of those that are left,
+    /// its own among them.
+    ///
+    /// What is unusual, and every fault, is worked out elsewhere: the loops for the usual
+    /// sort are most of a load's time, so nothing else stands in them and takes registers.
     fn relocate(
         &self,
         target: &Target,
         out: &mut [u8],
-        relocations: &Relocations,
+        mut rest: Entries,
         bounds: &mut [Bound],
         calls: &mut Vec<CallSite>,
     ) -> Result<(), (usize, Fault)> {
-        let mut rest = relocations.entries();
-        loop {
-            self.run(target, out, &mut rest, bounds, calls);
-            let number = relocations.len() - rest.len();
-            let Some(entry) = rest.next() else {
-                return Ok(());
-            };
-            self.unusual(target, out, entry.decode(), bounds, calls)
-                .map_err(|fault| (number, fault))?;
-        }
-    }
-
-    /// As many as there are of the usual sort, and no other. What is unusual, and every
-    /// fault, is worked out elsewhere: these loops are most of a load's time, so nothing
-    /// else stands in them and takes registers.
-    fn run(
-        &self,
-        target: &Target,
-        out: &mut [u8],
-        entries: &mut Entries,
-        bounds: &mut [Bound],
-        calls: &mut Vec<CallSite>,
-    ) {
-        loop {
-            let before = entries.len();
-            self.addresses(out, entries, bounds);
-            self.mixed(target, out, entries, bounds, calls);
-            if [0, before].contains(&entries.len()) {
-                return;
+        while rest.len() != 0 {
+            let left = rest.len();
+            self.mixed(target, out, &mut rest, bounds, calls);
+            addresses(out, &mut rest, bounds);
+            if rest.len() == left
+                && let Some(entry) = rest.next()
+            {
+                self.unusual(target, out, entry.decode(), bounds, calls)
+                    .map_err(|fault| (left, fault))?;
             }
         }
-    }
-
-    /// A row of addresses, `R_PPC64_ADDR64`: tables have nothing else.
-    #[inline(never)]
-    fn addresses(&self, out: &mut [u8], entries: &mut Entries, bounds: &[Bound]) {
-        let Some(last) = out.len().checked_sub(8) else {
-            return;
-        };
-        let mut rest = entries.clone();
-        while let Some(entry) = rest.peek()
-            && let Some(bytes) = eight_bytes(out, last, entry.at())
-            && entry.kind() == R_PPC64_ADDR64
-            && let Some(bound) = bounds.get(entry.symbol() as usize)
-            && bound.value != NOWHERE
-        {
-            *bytes = bound.value.wrapping_add_signed(entry.addend()).to_le_bytes();
-            rest.next();
-        }
-        *entries = rest;
+        Ok(())
     }
 
     /// Any types, up to a row of addresses.
@@ -487,7 +493,11 @@ impl Pass {
         let Some(last) = out.len().checked_sub(8) else {
             return;
         };
-        let (pass, target) = (*self, *target);
+        // Both are of one length: now the compiler knows, and asks once for a place.
+        let Some(bytes) = target.bytes.get(..out.len()) else {
+            return;
+        };
+        let (pass, target) = (*self, Target { bytes, ..*target });
         let mut rest = entries.clone();
         while let Some(raw) = rest.peek()
             && let entry = raw.decode()
@@ -713,17 +723,17 @@ impl Pass {
             return (word & !1 == FORM).then_some(fields::put_word(field, word | distance));
         }
         // Of what an earlier relocation has changed nobody has asked what it needs.
-        if word != EMPTY_CALL || entry.addend != 0 || target.word(entry) != Some(EMPTY_CALL) {
+        if entry.addend != 0 || target.word(entry) != Some(EMPTY_CALL) {
             return None;
         }
         if bound.class == Class::Profiles {
-            if calls.len() == calls.capacity() {
+            if word != EMPTY_CALL || calls.len() == calls.capacity() {
                 return None; // to grow takes registers
             }
             calls.push(target.call(entry));
             return Some(fields::put_word(field, Insn::NOP.0));
         }
-        if fields::next_word(field) != Insn::NOP.0 {
+        if field != fields::put_next_word(EMPTY_CALL.into(), Insn::NOP.0) {
             return None;
         }
         let distance = within_reach(p, self.stub(bound, Needs::CALL)?)?;

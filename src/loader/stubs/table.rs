@@ -22,6 +22,8 @@ use core::fmt;
 pub struct StubTable {
     base: Vaddr,
     records: Vec<Record>,
+    /// Where the last one's slot ends.
+    free_from: Vaddr,
 }
 
 /// One stub, as stored.
@@ -83,7 +85,7 @@ impl StubTable {
     /// An empty table for slots from `base` on.
     #[must_use]
     pub const fn new(base: Vaddr) -> Self {
-        Self { base, records: Vec::new() }
+        Self { base, records: Vec::new(), free_from: base }
     }
 
     /// Makes room for `count` records more, so that pushing them cannot fail
@@ -101,19 +103,17 @@ impl StubTable {
     /// It does not lie there, or there is no memory; nothing is appended.
     #[inline(always)] // once for each stub
     pub fn push(&mut self, at: Vaddr, kind: StubKind, owner: u32) -> Result<(), TableError> {
-        let base = self.base;
+        let Self { base, free_from, .. } = *self;
         let too_far = TableError::TooFar { at, base };
         let offset = u32::try_from(at.since(base)).map_err(|_| too_far)?;
-        if let Some(last) = self.records.last() {
-            let free_from = self.entry(last).end();
-            if at < free_from {
-                return Err(TableError::OutOfOrder { at, free_from });
-            }
+        if at < free_from {
+            return Err(TableError::OutOfOrder { at, free_from });
         }
         if self.records.len() == self.records.capacity() && self.records.try_reserve(1).is_err() {
             return Err(TableError::NoMemory);
         }
         self.records.push(Record { offset, owner, kind });
+        self.free_from = Entry { at, kind, owner }.end();
         Ok(())
     }
 

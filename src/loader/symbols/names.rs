@@ -31,7 +31,7 @@ impl<'n> Name<'n> {
     #[must_use]
     pub fn before_nul(bytes: &'n [u8]) -> Self {
         let (hash, len) = scan(bytes);
-        Self { bytes: bytes.get(..len).unwrap_or_default(), hash }
+        Self { bytes: &bytes[..bytes.len().min(len)], hash }
     }
 
     /// The name as text.

@@ -80,7 +80,7 @@ class Waiting(Person):
         return before, self.type(b"\x03", self.PROMPT)
 
     def test_a_command_that_takes_long_says_so_in_a_line_that_goes_again(self):
-        quick = b"insmod demo; call demo:answer; repeat 3 mem\r"
+        quick = b"insmod demo; call demo:answer; repeat 2 mem\r"
         self.assertNotIn(b"\x1b", self.type(quick, self.PROMPT))
         shown, after = self.interrupted(b"insmod oops; call oops_loop")
         self.assertRegex(shown, rb"\n\r\x1b\[K\d+ s \(Ctrl-C ends it\)\r\x1b\[K\d+$")

@@ -137,6 +137,15 @@ def moved(address, here):
     return f"{here[near] + at - near:#x}"
 
 
+def as_on_page(line, there):
+    """The line with the page's addresses, as far as the page has them or their neighbours."""
+    def one(found):
+        at = int(found[0], 16)
+        page = there.get(at, at) if at < MODULES_FROM else int(moved(found[0], there), 16)
+        return f"{page:#0{len(found[0])}x}"
+    return ADDRESS.sub(one, line)
+
+
 def fits(expected, line, here):
     """The addresses known afterwards if a line is what the page says; or None."""
     pieces = re.split(f"({ADDRESS.pattern}|{'|'.join(ANYTHING)})", expected)
@@ -224,16 +233,23 @@ def replay(name):
 
 def record(name):
     """Puts what is printed now behind each command; what fits already stays, with its `...`."""
-    page = Page(name)
+    page, lab, known = Page(name), Lab(name), {}
     settings = dict(word.split("=", 1) for word in page.settings)
-    steps = page.steps({})
-    commands = [command for command, _ in steps]
-    lines, _ = Lab(name).run(commands, page.all_modules(name), **settings)
-    here, new = {}, []
-    for (_, expected), got in zip(steps, cut(commands, lines)):
-        known = all_fit(expected, got, here)
-        new.append(got if known is None else expected)
-        here = here if known is None else known
+    modules = page.all_modules(name)
+    for _ in range(3):  # as `replay`
+        steps = page.steps(known)
+        commands = [command for command, _ in steps]
+        lines, _ = lab.run(commands, modules, **settings)
+        known, new = {}, []
+        for (_, expected), got in zip(steps, cut(commands, lines)):
+            fit = all_fit(expected, got, known)
+            new.append((expected, got, fit is not None))
+            known = known if fit is None else fit
+        if page.steps(known) == steps:
+            break
+    # What is new gets the page's addresses: a page has one set of them.
+    there = {live: at for at, live in known.items()}
+    new = [expected if fit else [as_on_page(line, there) for line in got] for expected, got, fit in new]
     out, inside, skipping = [], False, False
     for line in page.lines:
         if line.startswith("```"):

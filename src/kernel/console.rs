@@ -2,10 +2,10 @@
 
 use alloc::collections::VecDeque;
 use core::fmt::{self, Write as _};
-use core::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 
 use crate::machine::lock::{Mutex, Turn, TurnGuard, pause};
-use crate::machine::{call, paca, platform, smp, tick};
+use crate::machine::{call, paca, platform, smp, spr, tick};
 
 /// Bytes of console output that `dmesg` can show again.
 const LOG_BYTES: usize = 32 * 1024;
@@ -71,10 +71,71 @@ static LEFT: AtomicU32 = AtomicU32::new(0);
 /// The person has seen enough of the command that runs.
 static ENOUGH: AtomicBool = AtomicBool::new(false);
 
-/// Says whether what commands print stops at each page, until the next call.
-pub fn set_pager(on: bool) {
+/// Says whether a person waits for a command: what it prints stops at each page then,
+/// and if it takes long, that is said. Until the next call.
+#[optimize(size)]
+pub fn set_waiting(platform: &dyn platform::Platform, on: bool) {
     LEFT.store(if on { PAGE + 1 } else { 0 }, Ordering::Relaxed);
     ENOUGH.store(false, Ordering::Relaxed);
+    let now = spr::timebase();
+    BEGAN.store(now, Ordering::Relaxed);
+    TELL_AT.store(if on { now + tick::timebase_hz() / 2 } else { u64::MAX }, Ordering::Relaxed);
+    hide_waiting(platform);
+}
+
+/// When the command began, by the time base.
+static BEGAN: AtomicU64 = AtomicU64::new(0);
+
+/// When the person is told next that it still runs; the last moment if nobody waits.
+static TELL_AT: AtomicU64 = AtomicU64::new(u64::MAX);
+
+/// Rounds of it that are done, and of how many; 0 if that is not known.
+static DONE: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
+
+/// The line is shown that says so.
+static TOLD: AtomicBool = AtomicBool::new(false);
+
+/// Notes how many rounds are done, and of how many; 0 if that is not known.
+pub fn count(done: u64, of: u64) {
+    DONE[0].store(done, Ordering::Relaxed);
+    DONE[1].store(of, Ordering::Relaxed);
+}
+
+/// Takes the line away that says that a command runs.
+#[optimize(size)]
+#[inline(never)]
+fn hide_waiting(platform: &dyn platform::Platform) {
+    if TOLD.load(Ordering::Relaxed) {
+        TOLD.store(false, Ordering::Relaxed);
+        platform.console_write(b"\r\x1b[K");
+    }
+}
+
+/// Says for how long the command has been running, in a line that goes with the next
+/// output. As [`look_for_interrupt`], it may come from a tick.
+#[cold]
+#[inline(never)]
+#[optimize(size)]
+fn tell_waiting(now: u64) {
+    let hz = tick::timebase_hz();
+    TELL_AT.store(now + hz / 4, Ordering::Relaxed);
+    // A line that is open is left alone, and so is what another CPU prints. (Should one
+    // begin just now, it is the worse for a person's screen; a tick waits for nobody.)
+    let Some(platform) = platform::get() else { return };
+    if !(AT_EDGE.load(Ordering::Relaxed) && TURN.is_free()) {
+        return;
+    }
+    TOLD.store(true, Ordering::Relaxed);
+    let mut line = Chunks { bytes: [0; 128], len: 0 };
+    let (done, of) = (DONE[0].load(Ordering::Relaxed), DONE[1].load(Ordering::Relaxed));
+    let seconds = (now - BEGAN.load(Ordering::Relaxed)) / hz;
+    // There is room for all of it, and `dmesg` need not have it.
+    let _ = if of > 0 {
+        write!(line, "\r\x1b[K{done} of {of} rounds, {seconds} s (Ctrl-C ends it)")
+    } else {
+        write!(line, "\r\x1b[K{seconds} s (Ctrl-C ends it)")
+    };
+    platform.console_write(&line.bytes[..line.len]);
 }
 
 /// True if what is printed is a command's own: not that of a module's code, of another
@@ -122,6 +183,7 @@ pub fn write_plain(bytes: &[u8]) {
     let (Some(platform), Some(last)) = (platform::get(), bytes.last()) else { return };
     let _turn = turn();
     AT_EDGE.store(false, Ordering::Relaxed); // a fault may come half-way
+    hide_waiting(platform);
     if interactive() {
         if ENOUGH.load(Ordering::Relaxed) && may_wait() {
             return;
@@ -173,9 +235,14 @@ struct Typed {
 
 static TYPED: Mutex<Typed> = Mutex::new(Typed { bytes: [0; 256], len: 0 });
 
-/// Looks, in a tick, whether a person wants the running call to end (Ctrl-C).
+/// Looks, in a tick, whether a person wants the running call to end (Ctrl-C), and says
+/// that it runs if that takes long.
 /// Waits for no lock and uses no heap: the interrupted code may have both.
 pub fn look_for_interrupt() {
+    let now = spr::timebase();
+    if now >= TELL_AT.load(Ordering::Relaxed) {
+        tell_waiting(now);
+    }
     let (Some(platform), Some(mut typed)) = (platform::get(), TYPED.try_lock()) else { return };
     if !interactive() {
         return;

@@ -17,7 +17,7 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use super::call::{self, CallEnd};
-use super::modules;
+use super::{console, modules};
 use crate::addr::Vaddr;
 use crate::kprintln;
 use crate::machine::lock::{Mutex, pause};
@@ -102,6 +102,7 @@ fn run_all(work: &Work) -> CallEnd {
 }
 
 /// Starts a job on another CPU; its number.
+#[optimize(size)]
 pub fn start(cpu: u16, work: Work, buffers: Vec<(usize, Block)>) -> u32 {
     let number = {
         let mut jobs = JOBS.lock();
@@ -151,8 +152,9 @@ pub fn while_locked(work: &mut dyn FnMut()) {
     work();
 }
 
-/// Waits until a job has ended, and takes it off the list.
-pub fn wait(number: u32) -> Result<Job, String> {
+/// Waits until a job has ended, and takes it off the list. If a person wants no more of
+/// it, a job that is `mine` is ended, and one that was there before is left alone.
+pub fn wait(number: u32, mine: bool) -> Result<Job, String> {
     let mut looked = spr::timebase();
     loop {
         let mut jobs = JOBS.lock();
@@ -171,12 +173,20 @@ pub fn wait(number: u32) -> Result<Job, String> {
         if spr::timebase() - looked > tick::period() {
             looked = spr::timebase();
             smp::rouse_the_deaf();
+            console::look_for_interrupt();
+            if tick::end_was_asked() {
+                if !mine {
+                    return Err(format!("job {number} goes on (stop {number} ends it)"));
+                }
+                stop(number)?;
+            }
         }
         pause();
     }
 }
 
 /// Ends a job: one that waits at once, one that runs at its next tick.
+#[optimize(size)]
 pub fn stop(number: u32) -> Result<(), String> {
     let mut jobs = JOBS.lock();
     let job = jobs.list.iter_mut().find(|job| job.number == number);
@@ -195,6 +205,7 @@ pub fn stop(number: u32) -> Result<(), String> {
 }
 
 /// One line a job: number, CPU, how far, what.
+#[optimize(size)]
 pub fn lines() -> Vec<String> {
     let line = |job: &Job| {
         let state = match &job.state {
@@ -214,6 +225,7 @@ pub fn numbers() -> Vec<u32> {
 }
 
 /// What a CPU is doing.
+#[optimize(size)]
 pub fn doing(cpu: u16) -> String {
     let jobs = JOBS.lock();
     let running = jobs.list.iter().find(|job| job.cpu == cpu && job.state == State::Running);

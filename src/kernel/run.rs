@@ -170,9 +170,9 @@ fn prompt(platform: &dyn Platform, kernel: &mut Kernel) -> ! {
                 Event::None | Event::Complete => continue,
                 Event::Line => {
                     let line = editor.line().to_vec();
-                    console::set_pager(person);
+                    console::set_waiting(platform, person);
                     let ending = batch.run(&line, kernel);
-                    console::set_pager(false);
+                    console::set_waiting(platform, false);
                     if matches!(ending, Ending::Poweroff | Ending::Reboot) {
                         finish(platform, &Verdict::Ok, ending);
                     }

@@ -4,12 +4,14 @@
 use alloc::format;
 use alloc::string::String;
 
+use super::commands::call;
 use super::{exports, files, initrd, modules};
 use crate::shell::complete;
 pub use crate::shell::complete::Kind;
 use crate::shell::edit::Editor;
 use crate::shell::near::Nearest;
 use crate::shell::table;
+use crate::trace::options::Options;
 
 /// Columns of a terminal that is not asked how many it has.
 const COLUMNS: usize = 79;
@@ -27,6 +29,8 @@ fn names(kind: Kind, word: &[u8], offer: &mut dyn FnMut(&str)) {
                 offer(name.get(..end.unwrap_or(0)).unwrap_or_default());
             }
         }
+        Kind::Buffer => call::each_name(offer),
+        Kind::Switch => Options::names().for_each(offer),
         Kind::Module => modules::all().iter().for_each(|module| offer(&module.name)),
         Kind::Function => {
             if !word.contains(&b':') {

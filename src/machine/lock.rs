@@ -141,6 +141,11 @@ impl Turn {
         Self { owner: AtomicU64::new(0) }
     }
 
+    /// True if nobody speaks, this CPU neither; the next moment may be another's.
+    pub fn is_free(&self) -> bool {
+        self.owner.load(Ordering::Relaxed) == 0
+    }
+
     /// Waits for the turn; does not come back on a CPU that has to stop
     /// ([`ending`]).
     pub fn take(&self) -> TurnGuard<'_> {

@@ -48,6 +48,9 @@ pub trait Host {
     /// Microseconds since some moment.
     fn micros(&self) -> u64;
 
+    /// So many rounds are done, of so many if that is known; 0 and 0: no more of this.
+    fn rounds(&mut self, done: u64, of: u64);
+
     /// True if a person has asked, between two commands, that it ends.
     fn interrupted(&mut self) -> bool;
 }
@@ -212,6 +215,9 @@ impl Batch {
                 Ending::Stopped => break None,
                 off => return Err(off),
             }
+            if self.depth == 1 {
+                host.rounds(rounds, repeat.until.rounds());
+            }
             if host.interrupted() {
                 break Some(Outcome::Failed(format!("stopped by hand in round {rounds}")));
             }
@@ -227,6 +233,9 @@ impl Batch {
         };
         self.depth -= 1;
         self.quiet = outer;
+        if self.depth == 0 {
+            host.rounds(0, 0);
+        }
         Ok(ended.unwrap_or_else(|| match &self.verdict {
             Verdict::Ok => {
                 if !self.quiet {
@@ -312,6 +321,8 @@ mod tests {
         quiet: bool,
         /// Each look at the clock takes half a second.
         clock: core::cell::Cell<u64>,
+        /// What it was told of rounds.
+        told: Vec<(u64, u64)>,
         /// Asks for an end when so many rounds have been run.
         interrupt_after: Option<u32>,
     }
@@ -328,6 +339,10 @@ mod tests {
         fn micros(&self) -> u64 {
             self.clock.set(self.clock.get() + 500_000);
             self.clock.get()
+        }
+
+        fn rounds(&mut self, done: u64, of: u64) {
+            self.told.push((done, of));
         }
 
         fn interrupted(&mut self) -> bool {
@@ -404,6 +419,13 @@ mod tests {
         let mut batch = Batch::new();
         batch.run(b"repeat 5 echo a", &mut machine);
         assert_eq!(machine.lines, ["a", "a", "repeat: stopped by hand in round 2"]);
+    }
+
+    #[test]
+    fn who_waits_is_told_of_the_rounds_of_the_outermost_repeat() {
+        let mut machine = Machine::default();
+        Batch::new().run(b"repeat 2 \"repeat 2 echo a\"; repeat -t 1 echo b", &mut machine);
+        assert_eq!(machine.told, [(1, 2), (2, 2), (0, 0), (1, 0), (2, 0), (0, 0)]);
     }
 
     #[test]

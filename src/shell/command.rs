@@ -263,6 +263,17 @@ pub enum Until {
     Seconds(u32),
 }
 
+impl Until {
+    /// How many rounds it is; 0 if nobody knows.
+    #[must_use]
+    pub const fn rounds(self) -> u64 {
+        match self {
+            Self::Rounds(count) => count,
+            Self::Seconds(_) => 0,
+        }
+    }
+}
+
 /// What is done with something registered.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Verb {

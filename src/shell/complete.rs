@@ -32,6 +32,10 @@ pub enum Kind {
     Function,
     /// Files, without the leading slash.
     Path,
+    /// Buffers that `buf` made, without the `&`.
+    Buffer,
+    /// Switches of `trace set`, without the `no`.
+    Switch,
 }
 
 /// Hands over every name of a kind. The word as far as it is typed says of which module;
@@ -129,12 +133,22 @@ pub fn complete(line: &[u8], names: &mut Names<'_>) -> Choices {
     let blank = |byte: &u8| *byte == b' ';
     let typed = &statement[statement.iter().rposition(blank).map_or(0, |at| at + 1)..];
     let compared = behind_module(typed);
-    choices.word = compared.strip_prefix(b"/").unwrap_or(compared).to_vec();
-    let Some(end) = statement.iter().position(blank) else {
-        names(Kind::Command, typed, &mut |name| choices.offer(name, false));
-        return choices;
+    let end = statement.iter().position(blank);
+    // Of these it is known at once what they are.
+    let (kind, compared) = match typed {
+        _ if end.is_none() => (Some(Kind::Command), compared),
+        [b'&', name @ ..] => (Some(Kind::Buffer), name),
+        _ if statement.starts_with(b"trace set ") => {
+            (Some(Kind::Switch), typed.strip_prefix(b"no").unwrap_or(typed))
+        }
+        _ => (None, compared.strip_prefix(b"/").unwrap_or(compared)),
     };
-    let usage = table::find(&statement[..end]).map_or("", |entry| entry.usage());
+    choices.word = compared.to_vec();
+    if let Some(kind) = kind {
+        names(kind, typed, &mut |name| choices.offer(name, false));
+        return choices;
+    }
+    let usage = table::find(&statement[..end.unwrap_or(0)]).map_or("", |entry| entry.usage());
     // These load what is not there.
     let loads = usage.starts_with("modprobe") || usage.starts_with("livepatch");
     for token in usage.as_bytes().split(blank).skip(1) {
@@ -173,6 +187,8 @@ mod tests {
                 Kind::Function if word.starts_with(b"rust:") => &["rust::sum_to", "<A as B>::f"],
                 Kind::Function => &["answer", "call_answer", "other", "demo:"],
                 Kind::Path => &["proc/modules", "proc/kallsyms", "sys/module/demo/refcnt"],
+                Kind::Buffer => &["key", "kind"],
+                Kind::Switch => &["raw", "overwrite", "funcgraph-args"],
             };
             names.iter().for_each(|name| offer(name));
         };
@@ -204,6 +220,10 @@ mod tests {
         assert_eq!(put_in("insmod demo --l"), "ink-only ");
         assert_eq!(put_in("insmod /proc/mo"), "dules ");
         assert_eq!(put_in("livepatch burn of"), "f ");
+        assert_eq!(put_in("x &ke"), "y ");
+        assert_eq!(put_in("call answer 1 &ki"), "nd ");
+        assert_eq!(put_in("trace set raw func"), "graph-args ");
+        assert_eq!(put_in("trace set noover"), "write ");
     }
 
     #[test]
@@ -222,12 +242,14 @@ mod tests {
         assert_eq!((tail.as_str(), names.len()), ("", 4));
         let (tail, names) = tab("explain call o");
         assert_eq!((tail.as_str(), names), ("", vec!["other".into(), "oops".into()]));
+        assert_eq!(tab("x &k").1, ["key", "kind"]);
+        assert_eq!(tab("trace set ").1, ["raw", "overwrite", "funcgraph-args"]);
     }
 
     #[test]
     fn nothing_is_put_in_where_nothing_is_known() {
         for line in
-            ["frobnicate d", "echo \"ins", "x &ke", "mem de", "call answer nos", "trace off z"]
+            ["frobnicate d", "echo \"ins", "x ke", "mem de", "call answer nos", "trace off z"]
         {
             assert_eq!(tab(line), (String::new(), vec![]), "{line}");
         }

@@ -115,6 +115,7 @@ impl Editor {
     }
 
     /// Puts text in at the cursor, as if it had been typed.
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn put_in(&mut self, text: &[u8], echo: &mut dyn FnMut(&[u8])) {
         for byte in text {
             self.plain_key(*byte, echo);
@@ -122,12 +123,14 @@ impl Editor {
     }
 
     /// Shows the line once more, where the terminal has something else by now.
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn redraw(&self, echo: &mut dyn FnMut(&[u8])) {
         echo(&self.line);
         back(columns(&self.line[self.cursor..]), echo);
     }
 
     /// Takes one byte from the terminal; `echo` is handed what to send back.
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn key(&mut self, byte: u8, echo: &mut dyn FnMut(&[u8])) -> Event {
         if self.finished {
             self.finished = false;
@@ -222,6 +225,7 @@ impl Editor {
     }
 
     /// Takes one byte of a character; the last one puts the character in.
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn insert(&mut self, byte: u8, echo: &mut dyn FnMut(&[u8])) {
         if !is_continuation(byte) {
             self.partial.clear();
@@ -260,6 +264,7 @@ impl Editor {
         back(columns(tail), echo);
     }
 
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn move_to(&mut self, to: usize, echo: &mut dyn FnMut(&[u8])) {
         if to < self.cursor {
             back(columns(&self.line[to..self.cursor]), echo);
@@ -287,6 +292,7 @@ impl Editor {
     }
 
     /// Puts the finished line at the history's new end.
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn remember(&mut self) {
         let newest = self.history.last();
         if self.line.trim_ascii().is_empty() || newest.is_some_and(|last| *last == self.line) {

@@ -113,7 +113,8 @@ pub static TABLE: &[Entry] = &[
     entry!(parse::jobs, "jobs",
         "list calls that were started with call -b", "jobs"),
     entry!(parse::wait, "wait [JOB]",
-        "wait for a job and print its result, or for all jobs", "wait 1"),
+        "wait for a job and print its result, or for all jobs\n\
+         Ctrl-C ends the waiting, and the job goes on (stop ends it)", "wait 1"),
     entry!(parse::stop, "stop JOB",
         "end a job at its next tick", "stop 2"),
     entry!(parse::buf, "buf NAME SIZE|\"text\"|hex:00ff",

@@ -22,6 +22,7 @@ use crate::{kprint, kprintln};
 static NAMED: Mutex<SortedMap<String, Block>> = Mutex::new(SortedMap::new());
 
 /// Where a named buffer lies, and its bytes.
+#[optimize(size)]
 pub fn named(name: &str) -> Result<(Vaddr, u64), String> {
     let buffers = NAMED.lock();
     let block =
@@ -29,7 +30,13 @@ pub fn named(name: &str) -> Result<(Vaddr, u64), String> {
     Ok((block.start(), block.size() as u64))
 }
 
+/// Hands over the names of the buffers.
+pub fn each_name(offer: &mut dyn FnMut(&str)) {
+    NAMED.lock().iter().for_each(|(name, _)| offer(name));
+}
+
 /// A block with what a buffer argument begins with.
+#[optimize(size)]
 fn block(content: &Arg) -> Result<Block, String> {
     let (len, bytes) = match content {
         // Blocks come zeroed; a copy of so much might find no room.
@@ -47,6 +54,7 @@ fn block(content: &Arg) -> Result<Block, String> {
 }
 
 /// Makes a named buffer.
+#[optimize(size)]
 pub fn buf(name: &str, content: &Arg) -> Done {
     let block = block(content)?;
     NAMED.lock().insert(name.into(), block);
@@ -103,6 +111,7 @@ pub fn limit(seconds: Option<u32>, timebase_hz: u64) -> Option<u64> {
 
 /// Calls a function and prints the last result; in the background, says which job
 /// does.
+#[optimize(size)]
 pub fn call(request: &CallRequest, timebase_hz: u64) -> Done {
     let CallRequest { symbol, args, .. } = request;
     let cpu = request.cpu.unwrap_or(0);
@@ -127,13 +136,13 @@ pub fn call(request: &CallRequest, timebase_hz: u64) -> Done {
         kprintln!("job {number} cpu {}", cpu.number);
         return Ok(());
     }
-    told(number)
+    told(number, true)
 }
 
 /// Waits for a job and prints what came of it.
 #[optimize(size)]
-fn told(number: u32) -> Done {
-    let job = jobs::wait(number)?;
+fn told(number: u32, mine: bool) -> Done {
+    let job = jobs::wait(number, mine)?;
     match &job.state {
         State::Ended(end) => tell(&job.work.name, end, &job.work.shown, &job.buffers),
         State::Waiting | State::Running => Ok(()),
@@ -155,6 +164,7 @@ pub fn tell(name: &str, end: &CallEnd, shown: &[usize], buffers: &[(usize, Block
 }
 
 /// Prints a buffer as [`BufferLine`] does, in pieces: a copy might find no room.
+#[optimize(size)]
 fn print_buffer(number: usize, block: &Block) {
     kprint!("{}", BufferLine { number, bytes: &[] });
     let mut bytes = [0; 64];
@@ -175,14 +185,15 @@ pub fn jobs() -> Done {
 }
 
 /// Waits for one job, or for all; the first that failed is the failure.
+#[optimize(size)]
 pub fn wait(job: Option<u32>) -> Done {
     if let Some(number) = job {
-        return told(number);
+        return told(number, false);
     }
     let mut done = Ok(());
     for number in jobs::numbers() {
         kprintln!("job {number}");
-        let this = told(number);
+        let this = told(number, false);
         if done.is_ok() {
             done = this;
         }

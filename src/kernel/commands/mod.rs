@@ -4,7 +4,7 @@
 //! fact a line, and answers how it ended. A body never prints why it failed: the
 //! batch rules do, with the command's name in front.
 
-mod call;
+pub mod call;
 mod dis;
 mod explain;
 mod faults;
@@ -74,6 +74,10 @@ impl Host for Kernel {
     fn micros(&self) -> u64 {
         let micros = u128::from(timebase()) * 1_000_000 / u128::from(self.timebase_hz.max(1));
         micros as u64
+    }
+
+    fn rounds(&mut self, done: u64, of: u64) {
+        super::console::count(done, of);
     }
 
     fn interrupted(&mut self) -> bool {

@@ -86,7 +86,10 @@ pub fn explain() {
     let cause = core::str::from_utf8(&last.cause[..last.cause_len]).unwrap_or_default();
     let nip = Vaddr(frame.nip);
     let insn = disassemble(nip, Insn(*word), None);
-    kprintln!("{cause}, at {}\ninstruction: {insn}", Symbolised(nip));
+    kprintln!("{cause}, at {}", Symbolised(nip));
+    if *word != 0 {
+        kprintln!("instruction: {insn}");
+    }
     // RA, and a number or RB, make the address of every load and store; r0 as RA is 0.
     let indexed = word >> 26 == 31 && word >> 16 & 31 == 0;
     let base = word >> if indexed { 11 } else { 16 } & 31;
@@ -108,9 +111,9 @@ pub fn explain() {
 pub fn explain_frame() {
     let last = LAST.lock();
     let (nip, lr, r1) = (last.frame.nip, last.frame.lr, last.frame.gpr[1]);
-    let kept = last.slots;
+    let (vector, kept) = (last.frame.vector, last.slots);
     drop(last);
-    let (r1, [back, saved, toc]) = if nip == 0 {
+    let (r1, [back, saved, toc]) = if vector == 0 {
         let r1 = spr::stack_pointer();
         (r1, slots(r1))
     } else {

@@ -59,15 +59,16 @@ def take(*runs):
 def per_call(with_it, without):
     """What one call takes more in one window than in another.
 
-    Two digits behind the point: a tick of the timer may fall into either.
+    One digit behind the point: a tick of the timer, a hundredth of an instruction a call,
+    falls into one of them or into both.
     """
-    return round((with_it.busy - without.busy) / CALLS, 2)
+    return round((with_it.busy - without.busy) / CALLS, 1)
 
 
 def per_job(with_it, without):
     """The same in Tocsin: of the command `call`, the calls without the look-up."""
     run = Tocsin.SPANS[2]
-    return round((with_it.within(run) - without.within(run)) / CALLS, 2)
+    return round((with_it.within(run) - without.within(run)) / CALLS, 1)
 
 
 # --- reading what was printed -----------------------------------------------------

@@ -48,10 +48,10 @@ trigger_hook:
         mfxer   %r4
         std     %r3, 128(%r1)
         std     %r4, 136(%r1)
-        li      %r3, 0
-        ld      %r4, {TRIGGER_STACK}(%r13)
-        cmpld   %r1, %r4
+        ld      %r3, {TRIGGER_STACK}(%r13)
+        cmpld   %r1, %r3
         blt-    trigger_no_room
+        li      %r3, 0
         std     %r3, {TRIGGER_RING}(%r13)
         .global trigger_guarded
 trigger_guarded:
@@ -98,6 +98,7 @@ trigger_go_on:
         mtlr    %r0
         bctr
 trigger_no_room:
+        li      %r3, 0
         std     %r3, 144(%r1)
         b       trigger_go_on
         .size   trigger_hook, . - trigger_hook

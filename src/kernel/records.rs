@@ -473,6 +473,7 @@ type Known = RefCell<SortedMap<Vaddr, Option<String>>>;
 
 /// What is known of an address, or is found out now.
 #[inline(never)]
+#[optimize(size)]
 fn once<'n>(known: &Known, at: Vaddr, find: &dyn Fn() -> Option<String>) -> Option<Cow<'n, str>> {
     let mut known = known.borrow_mut();
     let name = match known.get(&at) {
@@ -861,8 +862,12 @@ struct View {
 impl View {
     #[optimize(size)]
     fn of(kept: &Kept, found: Vec<Found>) -> Self {
-        let is_of = |line: &&Line| found.iter().any(|cpu| cpu.ring == line.ring);
-        let archive = kept.archive.iter().filter(is_of).cloned().collect();
+        let mut archive = Vec::new();
+        for line in &kept.archive {
+            if found.iter().any(|cpu| cpu.ring == line.ring) {
+                archive.push(line.clone());
+            }
+        }
         let (notes, screen) = (kept.notes.clone(), kept.screen.clone());
         let Kept { manner, traced, .. } = *kept;
         Self { found, archive, notes, screen, traced, manner }

@@ -603,6 +603,7 @@ pub fn fire(ip: Vaddr, recording: bool) -> Option<Fired> {
 
 /// True if the calls at a site are written with those who led there, before the hook.
 #[optimize(size)]
+#[inline(never)]
 pub fn has_stacks(site: SiteId) -> bool {
     TRACER.lock().stacks
         && modules::by_sites(site.module())

@@ -116,6 +116,7 @@ impl Setup {
         smp::cpus().iter().for_each(|cpu| hooks::set_graph_return(cpu.paca, way));
     }
 
+    #[optimize(size)]
     fn put(&mut self) -> Result<(), String> {
         let tool = self.wanted();
         if self.tool != tool {
@@ -155,7 +156,7 @@ impl Setup {
             same
         });
         for Probed { site, probes, alone } in &self.probed {
-            let wanted = tracing::wants(*site);
+            let wanted = tracing::wants(*site) && (self.graph || !tracing::has_stacks(*site));
             let special = match wanted {
                 true if self.graph => Special::GRAPH | Special::PROBES,
                 true => Special::FUNCTION | Special::PROBES,
@@ -276,6 +277,12 @@ pub fn pids() -> String {
     if pids == 0 { "no pid\n".to_string() } else { text }
 }
 
+/// True if this CPU's calls are traced.
+pub fn is_meant() -> bool {
+    let pids = SETUP.lock().pids;
+    pids == 0 || pids >> (smp::this_cpu() % 64) & 1 != 0
+}
+
 /// Sets that, or adds to it; all of it or nothing.
 #[optimize(size)]
 pub fn set_pids(text: &str, append: bool) -> Result<(), String> {
@@ -325,6 +332,7 @@ pub fn set_options(options: Options) -> Result<(), String> {
     drop(setup);
     if (options ^ before).contains(Options::STACK_TRACE) {
         tracing::set_stacks(options.contains(Options::STACK_TRACE));
+        refresh(); // who writes the calls of functions with probes
     }
     done
 }
@@ -364,7 +372,16 @@ pub fn set_words(which: Which, text: &str, append: bool) -> Result<(), String> {
     if !append {
         list.clear();
     }
-    list.extend(text.split_ascii_whitespace().map(ToOwned::to_owned));
+    for word in text.split_ascii_whitespace() {
+        let before = list.len();
+        if let Some(word) = word.strip_prefix('!') {
+            list.retain(|there| there != word);
+        }
+        // What takes out a word that is there need not be kept.
+        if list.len() == before {
+            list.push(word.to_owned());
+        }
+    }
     let done = setup.tabulate(true).and_then(|()| setup.put());
     if done.is_err() {
         setup.words = before;

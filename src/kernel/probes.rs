@@ -23,6 +23,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::fmt::{self, Write as _};
 
+use super::records::Gone;
 use super::{exports, graph, ksyms, modules, own, records, symbols, tracing};
 use crate::loader::Name;
 use crate::loader::callsites::SiteKind;
@@ -299,7 +300,7 @@ impl State {
         let Some(event) = self.events.get_mut(place) else { return Ok(()) };
         let filter = Filter::parse(text, &event.probe)?.map(Arc::new);
         if event.used {
-            records::archive(); // as long as it is known how to read them
+            records::archive(Gone::Events(&[event.id])); // as long as it is known how to read them
         }
         let (on, before) = (event.on, core::mem::replace(&mut event.filter, filter));
         if !on {
@@ -326,7 +327,7 @@ impl State {
     fn take_away(&mut self, gone: &[u32]) {
         let is_gone = |event: &Event| gone.contains(&event.id);
         if self.events.iter().any(|event| event.used && is_gone(event)) {
-            records::archive(); // as long as their names are known
+            records::archive(Gone::Events(gone)); // as long as their names are known
         }
         while let Some(place) = self.events.iter().position(is_gone) {
             self.events.remove(place);
@@ -373,8 +374,9 @@ impl Plan<'_> {
     /// All that is there goes.
     fn clear(&mut self) -> Result<(), Box<ProbeError>> {
         if let Some(event) = self.state.events.iter().find(|event| event.on) {
-            let why = "it is on (echo 0 > events/kprobes/enable first, or >> to add)";
-            return Err(ProbeError::new(0, &event.path(), format_args!("{why}")));
+            let group = &event.probe.group;
+            let why = format_args!("it is on (echo 0 > events/{group}/enable first, or >> to add)");
+            return Err(ProbeError::new(0, &event.path(), why));
         }
         self.gone.extend(self.state.events.iter().map(|event| event.id));
         Ok(())

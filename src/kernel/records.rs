@@ -13,8 +13,8 @@
 //!   `trace_pipe` takes is not shown again, by moving where reading starts.
 //! - Of each CPU's records since the last `clear`: entries + overrun + read + dropped are
 //!   those that were to be written.
-//! - Records of a module that goes are turned into text first: afterwards its
-//!   addresses mean nothing, or something else.
+//! - If records name a module that goes, all are turned into text first: afterwards its
+//!   addresses mean nothing, or something else. If none does, the rings stay as they are.
 //! - A CPU that reads does not record meanwhile: with the kernel's own functions
 //!   traced, it would write over what it reads.
 
@@ -26,6 +26,7 @@ use alloc::sync::Arc;
 use alloc::vec::Vec;
 use core::cell::{Cell, RefCell};
 use core::fmt::Write as _;
+use core::hint::black_box;
 use core::num::NonZeroU64;
 use core::ops::Range;
 use core::sync::atomic::{Ordering, fence};
@@ -41,8 +42,8 @@ use crate::machine::spr::timebase;
 use crate::machine::{hooks, paca, probes as blocks};
 use crate::sorted::SortedMap;
 use crate::trace::decode::{
-    BufferStarted, Clock, Flags, FunctionLine, Header, LostEvents, Merge, NOTE, Names, Prefix,
-    Stats, Task,
+    BufferStarted, Clock, Flags, FunctionLine, Header, LostEvents, Merge, NOTE, NOTE_OF_STACK,
+    Names, Prefix, Stats, Task,
 };
 use crate::trace::graph::{self, Screen, Style};
 use crate::trace::options::Options;
@@ -56,10 +57,15 @@ use crate::trace::ring::{Next, Reader, Ring};
 const RING_RECORDS: usize = 8192;
 /// The fewest and the most: a page of Linux's, and what an eighth of 1 GiB holds.
 const RING_LIMITS: (usize, usize) = (2048, 1 << 22);
-/// Lines kept of modules that are gone.
-const ARCHIVE_LINES: usize = RING_RECORDS;
+/// Lines kept of modules that are gone, at most: as many as the rings have records, but
+/// no more than this.
+const ARCHIVE_LINES: usize = 1 << 16;
+/// Memory that a line takes while it is made, and more for each ring; about.
+const LINE_BYTES: (usize, usize) = (512, 128);
 /// Notes whose text is kept.
 const NOTES: usize = 1024;
+/// What notes of [`put`] begin with that somebody wrote.
+pub const MARK: &str = "tracing_mark_write: ";
 /// Why rings are not made.
 const NO_MEMORY: &str = "no memory for the trace rings (see mem)";
 
@@ -120,11 +126,14 @@ struct Account {
     read: u64,
     /// Dropped by the CPU in all its life, when this began.
     dropped: u64,
+    /// Calls that its graph stack had no room for, the same.
+    deep: u64,
 }
 
 impl Account {
     fn fresh(ring: &CpuRing) -> Self {
-        Self { start: ring.written(), dropped: ring.dropped(), ..Self::default() }
+        let deep = paca::graph_missed_of(ring.cpu.paca);
+        Self { start: ring.written(), dropped: ring.dropped(), deep, ..Self::default() }
     }
 }
 
@@ -390,7 +399,8 @@ pub fn size_kib() -> usize {
 }
 
 /// Gives every CPU's ring at least so many KiB: a power of two of records. Of what was
-/// recorded, [`ARCHIVE_LINES`] are kept as text; all of it if the size is as it was.
+/// recorded the latest is kept as text (see [`archive`]); all of it if the size is as it
+/// was.
 pub fn resize(kib: usize) -> Result<(), String> {
     let (least, most) = RING_LIMITS;
     let wanted = kib.checked_mul(1024 / SIZE).filter(|wanted| *wanted > 0 && *wanted <= most);
@@ -409,7 +419,7 @@ pub fn resize(kib: usize) -> Result<(), String> {
     // another is: so nothing is recorded until every CPU has been seen outside.
     set_resizing(true);
     let made = nobody_in_hooks().and_then(|()| {
-        archive();
+        archive(Gone::All);
         KEPT.lock().remake(size)
     });
     set_resizing(false);
@@ -463,6 +473,7 @@ type Known = RefCell<SortedMap<Vaddr, Option<String>>>;
 
 /// What is known of an address, or is found out now.
 #[inline(never)]
+#[optimize(size)]
 fn once<'n>(known: &Known, at: Vaddr, find: &dyn Fn() -> Option<String>) -> Option<Cow<'n, str>> {
     let mut known = known.borrow_mut();
     let name = match known.get(&at) {
@@ -513,6 +524,7 @@ impl Names for Machine<'_> {
     }
 
     fn note(&self, number: u64) -> Option<Cow<'_, str>> {
+        let number = number & !NOTE_OF_STACK;
         let place = self.notes.binary_search_by_key(&number, |(own, _)| *own).ok()?;
         self.notes.get(place).map(|(_, text)| Cow::Borrowed(text.as_str()))
     }
@@ -535,55 +547,101 @@ struct Found {
     next: u64,
 }
 
-/// Which records are wanted.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Want {
+/// What is about to lose its names.
+#[derive(Clone, Copy)]
+pub enum Gone<'g> {
+    /// Any records.
     All,
-    /// Of each ring the last [`ARCHIVE_LINES`]; those before count as lost.
-    Latest,
+    /// Those of events, by their numbers.
+    Events(&'g [u32]),
+    /// Those of functions in this memory, or of their calls, or of what lies there.
+    Memory(Vaddr, Vaddr),
+}
+
+impl Gone<'_> {
+    /// True if a record needs it, or what a probe left beside it.
+    #[optimize(size)]
+    fn is_named_by(self, record: &Record, beside: Option<Payload>) -> bool {
+        match self {
+            Gone::All => true,
+            Gone::Events(events) => {
+                record.kind() == Kind::Probe && events.contains(&record.event())
+            }
+            Gone::Memory(start, end) => {
+                let parent = if record.kind() == Kind::GraphReturn { 0 } else { record.parent.0 };
+                let own = [record.hook().0, parent];
+                let mut words = beside.iter().flatten().chain(&own);
+                // What returns to its end was called from it.
+                words.any(|word| (start.0..=end.0).contains(word))
+            }
+        }
+    }
+}
+
+/// Which records are wanted.
+#[derive(Clone, Copy)]
+enum Want<'g> {
+    All,
+    /// Of each ring so many, the last ones; those before count as lost.
+    Latest(usize),
     /// Only how many there are.
     Count,
+    /// Only whether there is one that needs this: 1 of each ring, or none.
+    Of(Gone<'g>),
 }
 
 /// What is in the rings of all CPUs, or of one.
 #[optimize(size)]
-fn records(kept: &Kept, only: Option<u16>, want: Want) -> Vec<Found> {
-    let rings = kept.rings.iter().zip(&kept.accounts).enumerate();
-    let rings = rings.filter(|(_, (ring, _))| only.is_none_or(|cpu| cpu == ring.cpu.number));
+fn records(kept: &Kept, only: Option<u16>, want: Want<'_>) -> Vec<Found> {
     let values = kept.manner.options.intersects(Options::VALUES);
-    let found = rings.filter_map(|(index, (cpu_ring, account))| {
+    let mut found = Vec::new();
+    for (ring, (cpu_ring, account)) in kept.rings.iter().zip(&kept.accounts).enumerate() {
+        let Cpu { number: cpu, paca, .. } = cpu_ring.cpu;
+        if only.is_some_and(|only| only != cpu) {
+            continue;
+        }
         let (mut records, mut payloads) = (Vec::new(), Vec::new());
         let (mut count, mut oldest) = (0, None);
         // Up to what is there now: a CPU that goes on may write faster than this reads.
         let end = cpu_ring.written();
-        let last = if want == Want::Latest { ARCHIVE_LINES as u64 } else { u64::MAX };
+        let last = if let Want::Latest(last) = want { last as u64 } else { u64::MAX };
         let start = account.start.max(end.saturating_sub(last));
-        let mut reader = Reader::new(cpu_ring.ring()?, start);
+        let Some(words) = cpu_ring.ring() else { continue };
+        let mut reader = Reader::new(words, start);
         while reader.position() < end {
-            match reader.next_record() {
-                Next::Record(record) => {
-                    count += 1;
-                    oldest.get_or_insert(record.time);
-                    if want == Want::Count {
-                        continue;
-                    }
-                    if (record.kind() == Kind::Probe || values && record.kind() != Kind::Function)
-                        && let Some(payload) = cpu_ring.payload(&record)
-                    {
-                        payloads.push((record.seq, payload));
-                    }
-                    records.push(record);
-                }
+            let record = match reader.next_record() {
+                Next::Record(record) => record,
                 // Begun and not ended: cut off by a fault, or being written now.
-                Next::Pending => reader.skip(),
+                Next::Pending => {
+                    reader.skip();
+                    continue;
+                }
                 Next::Empty => break,
+            };
+            let is_asked = match (want, record.kind()) {
+                (Want::Count, _) | (_, Kind::Function) => false,
+                (_, Kind::Probe) => true,
+                _ => values,
+            };
+            let payload = if is_asked { cpu_ring.payload(&record) } else { None };
+            if let Want::Of(gone) = want {
+                if gone.is_named_by(&record, payload) {
+                    count = 1;
+                    break;
+                }
+                continue;
+            }
+            count += 1;
+            oldest.get_or_insert(record.time);
+            if !matches!(want, Want::Count) {
+                payloads.extend(payload.map(|payload| (record.seq, payload)));
+                records.push(record);
             }
         }
         let (lost, next) = (start - account.start + reader.lost(), reader.position());
-        let Cpu { number: cpu, paca, .. } = cpu_ring.cpu;
-        Some(Found { ring: index, cpu, count, oldest, records, payloads, paca, lost, next })
-    });
-    found.collect()
+        found.push(Found { ring, cpu, count, oldest, records, payloads, paca, lost, next });
+    }
+    found
 }
 
 /// How the lines are made.
@@ -606,7 +664,7 @@ impl Lines<'_> {
     /// True if the record is what somebody wrote into `trace_marker`.
     fn is_mark(&self, record: &Record) -> bool {
         let note = (record.ip == NOTE).then(|| self.names.note(record.parent.0));
-        note.flatten().is_some_and(|note| note.starts_with("tracing_mark_write: "))
+        note.flatten().is_some_and(|note| note.starts_with(MARK))
     }
 
     /// What a probe's record says.
@@ -690,14 +748,26 @@ impl Lines<'_> {
     }
 }
 
-/// Turns the records into lines while all their modules are there.
+/// Turns the records into lines while all their names are known, if one needs what is about
+/// to go: the latest, as many as the rings hold, up to [`ARCHIVE_LINES`] or what there is
+/// memory for.
 #[optimize(size)]
-pub fn archive() {
+pub fn archive(gone: Gone<'_>) {
     quietly(|| {
         let mut kept = KEPT.lock();
         let kept = &mut *kept;
+        if records(kept, None, Want::Of(gone)).iter().all(|cpu| cpu.count == 0) {
+            return;
+        }
+        let rings = kept.rings.len();
+        let mut room = (kept.size * rings).min(ARCHIVE_LINES);
+        let bytes = LINE_BYTES.0 + LINE_BYTES.1 * rings;
+        let is_free = |room| black_box(Vec::<u8>::new()).try_reserve_exact(room * bytes).is_ok();
+        while room > RING_RECORDS && !is_free(room) {
+            room /= 2;
+        }
         // Those that the archive has no room for need not become text.
-        let found = records(kept, None, Want::Latest);
+        let found = records(kept, None, Want::Latest(room));
         for cpu in &found {
             if let Some(account) = kept.accounts.get_mut(cpu.ring) {
                 account.start = cpu.next;
@@ -710,7 +780,7 @@ pub fn archive() {
             manner: kept.manner,
             names: Machine::with(&kept.notes),
             screen: &mut kept.screen,
-            skip: fresh.saturating_sub(ARCHIVE_LINES),
+            skip: fresh.saturating_sub(room),
         };
         let (mut texts, mut made) = (String::new(), Vec::new());
         lines.make(found, &|_| None, &mut |ring, time, records, text| {
@@ -723,7 +793,7 @@ pub fn archive() {
             let texts = texts.clone();
             Line { ring, time, records, texts, at }
         }));
-        let excess = archive.len().saturating_sub(ARCHIVE_LINES);
+        let excess = archive.len().saturating_sub(room);
         for line in archive.drain(..excess) {
             if let Some(account) = kept.accounts.get_mut(line.ring) {
                 account.lost += line.records;
@@ -764,6 +834,7 @@ fn stats_of(kept: &Kept, found: &Found) -> Stats {
         now: timebase(),
         dropped: dropped - account.dropped,
         read: account.read,
+        deep: paca::graph_missed_of(found.paca) - account.deep,
     }
 }
 
@@ -791,8 +862,12 @@ struct View {
 impl View {
     #[optimize(size)]
     fn of(kept: &Kept, found: Vec<Found>) -> Self {
-        let is_of = |line: &&Line| found.iter().any(|cpu| cpu.ring == line.ring);
-        let archive = kept.archive.iter().filter(is_of).cloned().collect();
+        let mut archive = Vec::new();
+        for line in &kept.archive {
+            if found.iter().any(|cpu| cpu.ring == line.ring) {
+                archive.push(line.clone());
+            }
+        }
         let (notes, screen) = (kept.notes.clone(), kept.screen.clone());
         let Kept { manner, traced, .. } = *kept;
         Self { found, archive, notes, screen, traced, manner }
@@ -914,8 +989,10 @@ fn put(ip: Vaddr, note: Option<String>, mut parent: Vaddr) -> Result<(), String>
         cpu_ring.and_then(|it| Some((it, it.ring()?))).ok_or("this CPU has no ring")?;
     if let Some(text) = note {
         kept.noted += 1;
-        parent = Vaddr(kept.noted);
-        kept.notes.push_back((parent.0, text));
+        let kind = if text.starts_with(MARK) { 0 } else { NOTE_OF_STACK };
+        let number = kept.noted;
+        parent = Vaddr(number | kind);
+        kept.notes.push_back((number, text));
         if kept.notes.len() > NOTES {
             kept.notes.pop_front();
         }

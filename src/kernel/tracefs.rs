@@ -68,7 +68,7 @@ static FILES: &[File] = &[
         tracing::everything().iter().for_each(|(name, _)| line(out, name));
     }),
     shown("available_tracers", "the words that current_tracer takes", |out| out("function_graph function nop\n")),
-    set("buffer_size_kb", "KiB of each CPU's ring; another size keeps the latest 8192 lines",
+    set("buffer_size_kb", "KiB of each CPU's ring; another size keeps the latest lines (65536)",
         |out| line(out, &records::size_kib()), |text, _| records::resize(number(text)?)),
     set("current_tracer", "what records: function, function_graph or nop", |out| {
         line(out, &if tracing::is_on() { graph::tracer_name() } else { "nop" });
@@ -190,6 +190,7 @@ pub fn paths(out: &mut dyn FnMut(fmt::Arguments<'_>)) {
 }
 
 /// Prints a file.
+#[optimize(size)]
 pub fn read(path: &str, out: Out<'_>) -> Done {
     match find(path)? {
         Found::Plain(file) => file.read.ok_or("can only be written")?(out),
@@ -203,6 +204,7 @@ pub fn read(path: &str, out: Out<'_>) -> Done {
 }
 
 /// Writes to a file what stood behind `echo`.
+#[optimize(size)]
 pub fn write(path: &str, text: &str, append: bool) -> Done {
     match find(path)? {
         Found::Plain(file) => file.write.ok_or("cannot be written")?(text, append),
@@ -231,12 +233,14 @@ fn one_or_zero(on: bool) -> &'static str {
     if on { "1\n" } else { "0\n" }
 }
 
+#[optimize(size)]
 fn number(text: &str) -> Result<usize, String> {
     let word = text.trim_ascii();
     word.parse().map_err(|_| format!("takes a number, not {word}"))
 }
 
 /// `0` or `1`.
+#[optimize(size)]
 fn switch(text: &str) -> Result<bool, String> {
     match text.trim_ascii() {
         "0" => Ok(false),
@@ -306,6 +310,7 @@ fn clocks(out: Out<'_>) {
     out(if global { "local [global]\n" } else { "[local] global\n" });
 }
 
+#[optimize(size)]
 fn set_clock(text: &str, _: bool) -> Done {
     let global = match text.trim_ascii() {
         "local" => false,
@@ -317,12 +322,13 @@ fn set_clock(text: &str, _: bool) -> Done {
     Ok(())
 }
 
+#[optimize(size)]
 fn mark(text: &str, _: bool) -> Done {
     if !records::options().contains(Options::MARKERS) {
         return Err("switched off (options/markers)".to_string());
     }
     let end = if text.ends_with('\n') { "" } else { "\n" };
-    records::note(format!("tracing_mark_write: {text}{end}"))
+    records::note(format!("{}{text}{end}", records::MARK))
 }
 
 /// Switches the options that words name on, or off, all or none: `trace_options`.
@@ -346,6 +352,7 @@ fn enabled(function: &str, row: &Row) -> String {
     format!("{function} ({users})  {letter}  \n")
 }
 
+#[optimize(size)]
 fn set_tracer(text: &str, _: bool) -> Done {
     match text.trim_ascii() {
         word @ ("function" | "function_graph") => {

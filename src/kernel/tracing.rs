@@ -17,6 +17,7 @@ use alloc::vec::Vec;
 use core::ops::Range;
 
 use super::modules::{self, Module, Snapshot};
+use super::records::Gone;
 use super::{graph, livepatch, own, probes, records, triggers};
 use crate::addr::Vaddr;
 use crate::ksyms::readable::readable;
@@ -207,8 +208,12 @@ pub fn module_came(module: &Module) {
 }
 
 /// Forgets a module's sites, and keeps what was recorded of it as text.
+#[optimize(size)]
 pub fn module_goes(module: &Module) {
-    records::archive();
+    // What was given back is another's by now, and was asked for then.
+    let start = module.given_back().end;
+    let end = start.offset(module.pages.size().cast_signed());
+    records::archive(Gone::Memory(start, end));
     probes::module_goes(module.sites);
     let mut sites = SITES.lock();
     sites.remove(module.sites);
@@ -218,6 +223,7 @@ pub fn module_goes(module: &Module) {
 }
 
 /// Sites have left the table: the filters forget them.
+#[optimize(size)]
 fn sites_went(sites: &SiteTable) {
     let mut tracer = TRACER.lock();
     tracer.filter.went(sites);
@@ -228,13 +234,14 @@ fn sites_went(sites: &SiteTable) {
 
 /// Forgets a module's sites below `end`, where its init code was; true if nothing is
 /// left that leads there.
+#[optimize(size)]
 pub fn init_goes(module: &Module, end: Vaddr) -> bool {
     let mut sites = SITES.lock();
     if sites.first_in(module.linked().base..end).is_none() {
         return true;
     }
     drop(sites);
-    records::archive();
+    records::archive(Gone::Memory(module.linked().base, end));
     sites = SITES.lock();
     let gone = sites.drop_below(module.sites, end) > 0;
     sites_went(&sites);
@@ -300,6 +307,7 @@ pub fn site_at(at: Vaddr) -> Option<(SiteId, Row)> {
 }
 
 /// The function whose hook left `ip`, and its module unless it is the kernel's.
+#[optimize(size)]
 pub fn hooked(ip: Vaddr) -> Option<(String, Option<Arc<Module>>)> {
     let sites = SITES.lock();
     let row = sites.row(sites.hooked_site(ip)?)?;
@@ -570,8 +578,10 @@ pub fn users(site: SiteId) -> usize {
 pub struct Fired {
     /// What the triggers of its site want done.
     pub actions: Vec<Action>,
-    /// The hook is to record it besides.
+    /// The hook has something to do besides.
     pub wanted: bool,
+    /// Of that, probes.
+    pub probed: bool,
     /// Who led there is told behind its line.
     pub stack: bool,
 }
@@ -588,7 +598,16 @@ pub fn fire(ip: Vaddr, recording: bool) -> Option<Fired> {
     });
     let probed = runs::minus(&[site.into()], &tracer.probed).is_empty();
     let wants = tracer.wants(site);
-    Some(Fired { actions, wanted: probed || wants, stack: tracer.stacks && wants })
+    Some(Fired { actions, wanted: probed || wants, probed, stack: tracer.stacks && wants })
+}
+
+/// True if the calls at a site are written with those who led there, before the hook.
+#[optimize(size)]
+#[inline(never)]
+pub fn has_stacks(site: SiteId) -> bool {
+    TRACER.lock().stacks
+        && modules::by_sites(site.module())
+            .is_some_and(|module| triggers::aim(&module, true).is_ok())
 }
 
 /// What the hooks of the sites that a filter means leave in their records. If `all` have
@@ -619,6 +638,7 @@ pub fn hooks_of(filter: &Filter, all: bool) -> Result<Vec<Vaddr>, String> {
 
 /// Puts one tool in another's place at every site that is on; what was recorded is
 /// forgotten, for the two have different formats.
+#[optimize(size)]
 pub fn choose(from: Tool, to: Tool) -> Result<(), String> {
     let _sites = SITES.lock();
     let mut batch = Batch::new("trace", Why::TraceOn);
@@ -628,6 +648,7 @@ pub fn choose(from: Tool, to: Tool) -> Result<(), String> {
 
 /// Every word that the sites of a module and their stubs should hold now, by
 /// rising address.
+#[optimize(size)]
 pub fn planned_words(module: ModuleId) -> Vec<Word> {
     let sites = SITES.lock();
     let mut words = Vec::new();
@@ -641,6 +662,7 @@ pub fn planned_words(module: ModuleId) -> Vec<Word> {
 }
 
 /// The rows of a module's sites that have a redirect stub, each with its stub.
+#[optimize(size)]
 pub fn redirect_stubs(module: ModuleId) -> Vec<(Vaddr, Row)> {
     let sites = SITES.lock();
     let rows = sites.sites_of(module).filter_map(|site| sites.row(site));
@@ -649,6 +671,7 @@ pub fn redirect_stubs(module: ModuleId) -> Vec<(Vaddr, Row)> {
 
 /// The redirect stub whose slot contains an address, and whose it is; nothing if
 /// the table is being changed, for the report of a fault asks too.
+#[optimize(size)]
 pub fn redirect_stub_at(at: Vaddr) -> Option<(ModuleId, Vaddr)> {
     let slot = StubKind::Redirect.slot_bytes().cast_signed();
     let sites = briefly(&SITES)?;

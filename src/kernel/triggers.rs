@@ -83,9 +83,11 @@ pub fn entered(ip: Vaddr, parent: Vaddr, r1: Vaddr) -> bool {
     if !fired.stack || graph::is_chosen() {
         return fired.wanted;
     }
-    // The call's own line comes first, so the hook is spared it.
-    let _ = records::call(ip, parent).and_then(|()| records::note(stack(ip, parent, r1)));
-    false
+    // The call's own line comes first, so the hook is spared it; its probes are the hook's.
+    if graph::is_meant() {
+        let _ = records::call(ip, parent).and_then(|()| records::note(stack(ip, parent, r1)));
+    }
+    fired.probed
 }
 
 /// Who led to a call, from its caller on, as Linux writes it.

@@ -75,6 +75,8 @@ pub trait Names {
 
 /// In the place of `ip`: the record is a note, whose number is in `parent`.
 pub const NOTE: Vaddr = Vaddr(u64::MAX - 3);
+/// The bit of a note's number which says that it is a stack, and no marker.
+pub const NOTE_OF_STACK: u64 = 1 << 63;
 
 /// How timebase ticks become seconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -139,20 +141,23 @@ pub struct Stats {
     pub dropped: u64,
     /// Taken out by `trace_pipe`.
     pub read: u64,
+    /// Calls deeper than `function_graph` follows: never to be written, so not counted above.
+    pub deep: u64,
 }
 
 impl Stats {
     /// As text.
     #[must_use]
     pub fn shown(&self, clock: Clock) -> String {
-        let Self { entries, overrun, bytes, oldest, now, dropped, read } = self;
+        let Self { entries, overrun, bytes, oldest, now, dropped, read, deep } = self;
         let time = |ticks| {
             let (seconds, micros) = clock.seconds(ticks);
             format!("{seconds:5}.{micros:06}")
         };
+        let deep = if *deep > 0 { format!("too deep: {deep}\n") } else { String::new() };
         format!(
             "entries: {entries}\noverrun: {overrun}\ncommit overrun: 0\nbytes: {bytes}\n\
-             oldest event ts: {}\nnow ts: {}\ndropped events: {dropped}\nread events: {read}\n",
+             oldest event ts: {}\nnow ts: {}\ndropped events: {dropped}\nread events: {read}\n{deep}",
             time(*oldest),
             time(*now),
         )
@@ -296,8 +301,11 @@ impl<N: Names + ?Sized> fmt::Display for FunctionLine<'_, N> {
         }
         if record.ip == NOTE {
             let note = names.note(record.parent.0);
-            return f
-                .write_str(note.as_deref().unwrap_or("tracing_mark_write: (no longer kept)\n"));
+            let none = match record.parent.0 & NOTE_OF_STACK {
+                0 => "tracing_mark_write: (no longer kept)\n",
+                _ => "<stack trace> (no longer kept)\n",
+            };
+            return f.write_str(note.as_deref().unwrap_or(none));
         }
         let is_asked = Options::RAW | Options::SYM_OFFSET | Options::SYM_ADDR;
         let site = match options.intersects(is_asked) {

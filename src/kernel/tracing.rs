@@ -218,6 +218,7 @@ pub fn module_goes(module: &Module) {
 }
 
 /// Sites have left the table: the filters forget them.
+#[optimize(size)]
 fn sites_went(sites: &SiteTable) {
     let mut tracer = TRACER.lock();
     tracer.filter.went(sites);
@@ -228,6 +229,7 @@ fn sites_went(sites: &SiteTable) {
 
 /// Forgets a module's sites below `end`, where its init code was; true if nothing is
 /// left that leads there.
+#[optimize(size)]
 pub fn init_goes(module: &Module, end: Vaddr) -> bool {
     let mut sites = SITES.lock();
     if sites.first_in(module.linked().base..end).is_none() {
@@ -628,6 +630,7 @@ pub fn choose(from: Tool, to: Tool) -> Result<(), String> {
 
 /// Every word that the sites of a module and their stubs should hold now, by
 /// rising address.
+#[optimize(size)]
 pub fn planned_words(module: ModuleId) -> Vec<Word> {
     let sites = SITES.lock();
     let mut words = Vec::new();
@@ -649,6 +652,7 @@ pub fn redirect_stubs(module: ModuleId) -> Vec<(Vaddr, Row)> {
 
 /// The redirect stub whose slot contains an address, and whose it is; nothing if
 /// the table is being changed, for the report of a fault asks too.
+#[optimize(size)]
 pub fn redirect_stub_at(at: Vaddr) -> Option<(ModuleId, Vaddr)> {
     let slot = StubKind::Redirect.slot_bytes().cast_signed();
     let sites = briefly(&SITES)?;

@@ -22,6 +22,7 @@ use crate::{kprint, kprintln};
 static NAMED: Mutex<SortedMap<String, Block>> = Mutex::new(SortedMap::new());
 
 /// Where a named buffer lies, and its bytes.
+#[optimize(size)]
 pub fn named(name: &str) -> Result<(Vaddr, u64), String> {
     let buffers = NAMED.lock();
     let block =
@@ -30,6 +31,7 @@ pub fn named(name: &str) -> Result<(Vaddr, u64), String> {
 }
 
 /// A block with what a buffer argument begins with.
+#[optimize(size)]
 fn block(content: &Arg) -> Result<Block, String> {
     let (len, bytes) = match content {
         // Blocks come zeroed; a copy of so much might find no room.
@@ -47,6 +49,7 @@ fn block(content: &Arg) -> Result<Block, String> {
 }
 
 /// Makes a named buffer.
+#[optimize(size)]
 pub fn buf(name: &str, content: &Arg) -> Done {
     let block = block(content)?;
     NAMED.lock().insert(name.into(), block);
@@ -103,6 +106,7 @@ pub fn limit(seconds: Option<u32>, timebase_hz: u64) -> Option<u64> {
 
 /// Calls a function and prints the last result; in the background, says which job
 /// does.
+#[optimize(size)]
 pub fn call(request: &CallRequest, timebase_hz: u64) -> Done {
     let CallRequest { symbol, args, .. } = request;
     let cpu = request.cpu.unwrap_or(0);
@@ -155,6 +159,7 @@ pub fn tell(name: &str, end: &CallEnd, shown: &[usize], buffers: &[(usize, Block
 }
 
 /// Prints a buffer as [`BufferLine`] does, in pieces: a copy might find no room.
+#[optimize(size)]
 fn print_buffer(number: usize, block: &Block) {
     kprint!("{}", BufferLine { number, bytes: &[] });
     let mut bytes = [0; 64];
@@ -175,6 +180,7 @@ pub fn jobs() -> Done {
 }
 
 /// Waits for one job, or for all; the first that failed is the failure.
+#[optimize(size)]
 pub fn wait(job: Option<u32>) -> Done {
     if let Some(number) = job {
         return told(number);
@@ -191,6 +197,7 @@ pub fn wait(job: Option<u32>) -> Done {
 }
 
 /// Ends a job.
+#[optimize(size)]
 pub fn stop(job: u32) -> Done {
     Ok(jobs::stop(job)?)
 }

@@ -98,7 +98,8 @@ impl OneChange {
             let nested = CHANGING.load(Ordering::Relaxed) == paca::r13().0;
             if nested || spr::timebase() - since > tick::timebase_hz() {
                 return Err(
-                    "live patches or modules are being changed (try again when that is done)".into()
+                    "live patches or modules are being changed (try again when that is done)"
+                        .into(),
                 );
             }
             quiesce::here();

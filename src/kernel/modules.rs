@@ -894,9 +894,8 @@ fn leading_to(module: &Module) -> Option<String> {
     let (start, end) = module.text();
     for other in all().iter().filter(|other| other.number != module.number) {
         let (data, above) = other.range(other.layout.group(Group::Data));
-        let leads = |at: &Vaddr| {
-            memory::read_u64(*at).is_some_and(|word| (start.0..end.0).contains(&word))
-        };
+        let leads =
+            |at: &Vaddr| memory::read_u64(*at).is_some_and(|word| (start.0..end.0).contains(&word));
         let Some(at) = (data.0..above.0).step_by(8).map(Vaddr).find(leads) else { continue };
         let object = other.object();
         let symbol = object.symbols().find(|symbol| {
@@ -936,7 +935,9 @@ pub fn rmmod(name: &str) -> Result<(), Failure> {
     if livepatch::is_patch(name) && !livepatch::is_enabled(name) {
         livepatch::nobody_in(&module).map_err(|why| format!("{name}: {why}"))?;
         if let Some(place) = leading_to(&module) {
-            return Err(format!("{name}: {place} has an address in it (set that back first)").into());
+            return Err(
+                format!("{name}: {place} has an address in it (set that back first)").into()
+            );
         }
     }
     if livepatch::is_enabled(name) {

@@ -354,6 +354,7 @@ class Script:
         self.do("call stress_many:many_report", counts)
         self.do("audit")
         self.settle_words()
+        self.says("call stress:stress_forget", "= 0x0")
         for name in ["fix_any", "stress_fix", "stress", "stress_far", "stress_many"]:
             self.says(f"rmmod {name}")
 

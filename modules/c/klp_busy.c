@@ -4,6 +4,7 @@
  *   call -b -c 1 klp_busy:busy_hold     in busy_hold until go is 1
  *   call -b -c 1 klp_busy:busy_outer    calls busy_inner, which returns at once; a
  *                                       patch's replacement of it waits (klp_hold)
+ *   call -b -c 1 klp_busy:busy_run      in busy_hold, then in what busy_then points to
  *   echo 1 > /sys/module/klp_busy/parameters/go
  */
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -19,6 +20,7 @@ MODULE_PARM_DESC(at_init, "1: says when it comes and goes");
 
 void busy_wait(void);
 long busy_hold(void);
+long busy_run(void);
 long busy_inner(long a);
 long busy_outer(long a);
 long busy_spin(long n);
@@ -39,6 +41,22 @@ noinline __noclone long busy_hold(void)
 	return 1;
 }
 EXPORT_SYMBOL_GPL(busy_hold);
+
+/* What busy_run calls after busy_hold; for others to set. */
+extern long (*busy_then)(void);
+long (*busy_then)(void);
+EXPORT_SYMBOL_GPL(busy_then);
+
+notrace long busy_run(void)
+{
+	long then;
+
+	busy_hold();
+	then = busy_then ? busy_then() : 0;
+	barrier();
+	return then;
+}
+EXPORT_SYMBOL_GPL(busy_run);
 
 noinline __noclone long busy_inner(long a)
 {

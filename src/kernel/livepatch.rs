@@ -21,11 +21,14 @@
 //! - All words are checked before anything is made, and what fails after that is
 //!   taken back: a patch that is refused leaves text and memory as they were.
 //! - A callback's fault ends the command as an oops, after the change is done.
+//! - One change at a time: whoever plans one, carries one out, or brings or takes a module
+//!   has [`OneChange`]. What callbacks and exit functions ask for meanwhile is refused.
 
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::sync::Arc;
 use alloc::vec::Vec;
+use core::sync::atomic::{AtomicU64, Ordering};
 
 use super::compat::print::Machine;
 use super::modules::{self, Failure, Module};
@@ -38,7 +41,8 @@ use crate::livepatch::refusal::Refusal;
 use crate::livepatch::set::{LivePatches, Missing, PatchId, PlanStep};
 use crate::loader::modinfo::Modinfo;
 use crate::loader::{Name, SiteKind, borrow};
-use crate::machine::lock::Mutex;
+use crate::machine::lock::{Mutex, pause};
+use crate::machine::{paca, quiesce, spr, tick};
 use callbacks::When;
 
 pub mod burn;
@@ -61,6 +65,48 @@ static PATCHES: Mutex<LivePatches> = Mutex::new(LivePatches::new());
 static REFUSED: Mutex<Option<Option<String>>> = Mutex::new(None);
 /// The patch whose callback faulted in `klp_enable_patch`, and the cause.
 static OOPS: Mutex<Option<(String, String)>> = Mutex::new(None);
+
+/// r13 of the CPU that has [`OneChange`], or 0.
+static CHANGING: AtomicU64 = AtomicU64::new(0);
+
+/// Nothing else of patches changes as long as it is held.
+pub struct OneChange(());
+
+impl Drop for OneChange {
+    fn drop(&mut self) {
+        CHANGING.store(0, Ordering::Release);
+    }
+}
+
+impl OneChange {
+    /// Takes it if nobody has it.
+    fn at_once() -> Option<Self> {
+        let own = paca::r13().0;
+        let taken = CHANGING.compare_exchange(0, own, Ordering::Acquire, Ordering::Relaxed);
+        taken.ok().map(|_| Self(()))
+    }
+
+    /// Waits a second for another CPU's; this CPU's own is under way below.
+    #[optimize(size)]
+    #[inline(never)]
+    pub fn begin() -> Result<Self, String> {
+        let since = spr::timebase();
+        loop {
+            if let Some(change) = Self::at_once() {
+                return Ok(change);
+            }
+            let nested = CHANGING.load(Ordering::Relaxed) == paca::r13().0;
+            if nested || spr::timebase() - since > tick::timebase_hz() {
+                return Err(
+                    "live patches or modules are being changed (try again when that is done)"
+                        .into(),
+                );
+            }
+            quiesce::here();
+            pause();
+        }
+    }
+}
 
 /// What the loaded modules look like to the planner.
 struct Loaded;
@@ -106,6 +152,12 @@ impl World for Loaded {
 /// error number, with the reason on the console.
 #[optimize(size)]
 pub extern "C" fn klp_enable_patch(patch: u64) -> i32 {
+    let one = OneChange::begin();
+    if let Err(reason) = &one {
+        // At once: it need not be the module that a command is about.
+        kprintln!("klp_enable_patch: {reason}");
+        return -16; // EBUSY
+    }
     match enable_from_module(Vaddr(patch)) {
         Ok(()) => 0,
         Err(reason) => {
@@ -283,10 +335,13 @@ fn disable(name: &str) -> Result<Option<String>, Failure> {
     Ok(late.or(before).or(transition::try_now()))
 }
 
-/// How a command ends, with what it was about in front.
+/// A command's change, and how it ends, with what it was about in front.
 #[optimize(size)]
-fn verdict(word: &str, done: Result<Option<String>, Failure>) -> Result<(), Failure> {
-    match done {
+fn verdict(
+    word: &str,
+    change: &mut dyn FnMut() -> Result<Option<String>, Failure>,
+) -> Result<(), Failure> {
+    match OneChange::begin().map_err(Failure::Refused).and_then(|_one| change()) {
         Ok(None) => Ok(()),
         Ok(Some(cause)) | Err(Failure::Oops(cause)) => {
             Err(Failure::Oops(format!("{word}: {cause}")))
@@ -332,8 +387,10 @@ pub fn enable_command(word: &str) -> Result<(), Failure> {
         };
     };
     let id = PATCHES.lock().find(&module.name);
-    let id = id.ok_or_else(|| format!("{word}: loaded, but not a live patch"))?;
-    verdict(word, enable(id, &module.name))
+    let id = id.ok_or_else(|| {
+        format!("{word}: loaded, but it has enabled no live patch (rmmod {word}, then try again)")
+    })?;
+    verdict(word, &mut || enable(id, &module.name))
 }
 
 /// `livepatch disable MOD`: the functions are themselves again.
@@ -341,14 +398,14 @@ pub fn enable_command(word: &str) -> Result<(), Failure> {
 pub fn disable_command(word: &str) -> Result<(), Failure> {
     let name =
         modules::find(word).map_or_else(|| word.replace('-', "_"), |module| module.name.clone());
-    verdict(word, disable(&name))
+    verdict(word, &mut || disable(&name))
 }
 
 /// `livepatch force MOD`: the transition ends although CPUs are in what changes.
 #[optimize(size)]
 pub fn force_command(word: &str) -> Result<(), Failure> {
     let name = word.replace('-', "_");
-    verdict(word, transition::force(&name).map_err(Failure::Refused))
+    verdict(word, &mut || Ok(transition::force(&name)?))
 }
 
 /// `livepatch transition`: what is under way, and who keeps it from ending.
@@ -505,6 +562,9 @@ pub fn module_goes(name: &str) -> Result<Option<String>, Failure> {
         return Err(Failure::Refused(format!(
             "its live patch is in transition{late} (livepatch force {name} ends that)"
         )));
+    }
+    if let Some(module) = modules::find(name).filter(|_| is_patch(name)) {
+        nobody_in(&module)?;
     }
     forget(name);
     Ok(oops)

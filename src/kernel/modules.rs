@@ -25,6 +25,7 @@ use super::module_file::{ModuleFile, ask_for};
 use super::{
     compat, exports, jobs, livepatch, own, params, registry, tab, tables, tracing, versions,
 };
+use livepatch::OneChange;
 use self_cell::self_cell;
 
 use crate::addr::Vaddr;
@@ -76,6 +77,8 @@ pub struct Module {
     init_gone: AtomicBool,
     /// Its exit function has faulted: running it again would only fault again.
     stuck: AtomicBool,
+    /// Its init has failed, or its exit has run, and it had to stay all the same.
+    no_exit: AtomicBool,
     /// Parameters were given, so its data are not as linked.
     given: bool,
 }
@@ -290,6 +293,8 @@ impl Module {
 
     /// Gives back what only init used. Redirected call sites keep it, and what is used
     /// later and lies in it all the same.
+    #[optimize(size)]
+    #[inline(never)]
     fn give_back_init(&self) {
         let rest = Group::ALL.into_iter().skip(2).map(|group| self.layout.group(group));
         let Some(first) = rest.filter(|span| span.len != 0).map(|span| span.offset).min() else {
@@ -576,31 +581,22 @@ impl Resolver for AsLoaded {
 ///
 /// The error says why not, and begins with the module; nothing is left of it,
 /// unless init succeeded and a callback of its live patch faulted.
+#[optimize(size)]
 pub fn insmod(word: &str, options: LinkOptions, params: &[Param]) -> Result<Arc<Module>, Failure> {
     insmod_file(word, ModuleFile::open(word)?, options, params)
 }
 
 /// As [`insmod`], for a file that has been opened.
+#[optimize(size)]
 pub fn insmod_file(
     word: &str,
     file: ModuleFile,
     options: LinkOptions,
     params: &[Param],
 ) -> Result<Arc<Module>, Failure> {
-    let module = load(word, file, options, params)?;
+    let module = patched(word, file, options, params)?;
     if options.link_only {
         return Ok(module);
-    }
-    module.set_state(STATE_COMING);
-    if let Err(failure) = livepatch::module_comes(&module.name) {
-        unlist(&module);
-        let told = |why| {
-            format!("{}: a live patch waits for it, and cannot be applied: {why}", module.name)
-        };
-        return Err(match failure {
-            Failure::Refused(why) => Failure::Refused(told(why)),
-            Failure::Oops(why) => Failure::Oops(told(why)),
-        });
     }
     let Some(init) = module.linked().init else {
         module.set_state(STATE_LIVE);
@@ -632,13 +628,45 @@ pub fn insmod_file(
     }
 }
 
+/// Loads a module, and applies the live patches that wait for it.
+#[optimize(size)]
+fn patched(
+    word: &str,
+    file: ModuleFile,
+    options: LinkOptions,
+    params: &[Param],
+) -> Result<Arc<Module>, Failure> {
+    let _one = OneChange::begin().map_err(|why| format!("{word}: {why}"))?;
+    let module = load(word, file, options, params)?;
+    if options.link_only {
+        return Ok(module);
+    }
+    module.set_state(STATE_COMING);
+    if let Err(failure) = livepatch::module_comes(&module.name) {
+        unlist(&module);
+        let told = |why| {
+            format!("{}: a live patch waits for it, and cannot be applied: {why}", module.name)
+        };
+        return Err(match failure {
+            Failure::Refused(why) => Failure::Refused(told(why)),
+            Failure::Oops(why) => Failure::Oops(told(why)),
+        });
+    }
+    Ok(module)
+}
+
 /// Unloads a module whose init did not succeed; what the command ends with.
 #[optimize(size)]
 fn init_failed(module: &Arc<Module>, failure: Failure) -> Failure {
     let name = &module.name;
     let mut oops = livepatch::take_oops(name);
-    match livepatch::module_goes(name) {
-        Ok(later) => oops = oops.or(later),
+    module.no_exit.store(true, Ordering::Relaxed);
+    let goes = |change| Ok((change, livepatch::module_goes(name)?));
+    let _change = match OneChange::begin().map_err(Failure::Refused).and_then(goes) {
+        Ok((change, later)) => {
+            oops = oops.or(later);
+            change
+        }
         Err(Failure::Refused(why) | Failure::Oops(why)) => {
             // Calls still lead into it.
             module.mark_faulty();
@@ -649,7 +677,7 @@ fn init_failed(module: &Arc<Module>, failure: Failure) -> Failure {
                 }
             };
         }
-    }
+    };
     unlist(module);
     match (failure, oops) {
         (Failure::Refused(_), Some(cause)) => Failure::Oops(format!("{name}: {cause}")),
@@ -686,6 +714,7 @@ struct Placed<'g> {
 }
 
 /// Everything up to init.
+#[optimize(size)]
 fn load(
     word: &str,
     file: ModuleFile,
@@ -729,6 +758,7 @@ fn load(
         faulty: AtomicBool::new(false),
         init_gone: AtomicBool::new(false),
         stuck: AtomicBool::new(false),
+        no_exit: AtomicBool::new(false),
         given: !given.is_empty(),
     });
     replace_list(|modules| modules.changed(|_| false, Some(module.clone())));
@@ -864,11 +894,35 @@ fn unlist(module: &Arc<Module>) {
     compat::param::forget(module.given_back().end, module.pages.size());
 }
 
+/// Where another module's data has an address in this one's text.
+#[optimize(size)]
+#[inline(never)]
+fn leading_to(module: &Module) -> Option<String> {
+    let (start, end) = module.text();
+    for other in all().iter().filter(|other| other.number != module.number) {
+        let (data, above) = other.range(other.layout.group(Group::Data));
+        let leads =
+            |at: &Vaddr| memory::read_u64(*at).is_some_and(|word| (start.0..end.0).contains(&word));
+        let Some(at) = (data.0..above.0).step_by(8).map(Vaddr).find(leads) else { continue };
+        let object = other.object();
+        let symbol = object.symbols().find(|symbol| {
+            let section = other.layout.offset_of(usize::from(symbol.st_shndx));
+            let from = section.map(|section| other.address(section).0 + symbol.st_value);
+            symbol.st_shndx != 0
+                && from.is_some_and(|from| (from..from + symbol.st_size).contains(&at.0))
+        });
+        let what = symbol.map_or(at.to_string().into(), |symbol| readable(object.name(&symbol)));
+        return Some(format!("{}:{what}", other.name));
+    }
+    None
+}
+
 /// Unloads a module after its exit function.
 #[optimize(size)]
 pub fn rmmod(name: &str) -> Result<(), Failure> {
     let module = find_loaded(name)?;
     let name = module.name.as_str();
+    let _one = OneChange::begin().map_err(|why| format!("{name}: {why}"))?;
     let users = module.users();
     if !users.is_empty() {
         return Err(format!("{name}: in use by {} (rmmod that first)", users.join(", ")).into());
@@ -887,13 +941,18 @@ pub fn rmmod(name: &str) -> Result<(), Failure> {
     livepatch::burn::undo()?;
     if livepatch::is_patch(name) && !livepatch::is_enabled(name) {
         livepatch::nobody_in(&module).map_err(|why| format!("{name}: {why}"))?;
+        if let Some(place) = leading_to(&module) {
+            return Err(
+                format!("{name}: {place} has an address in it (set that back first)").into()
+            );
+        }
     }
     if livepatch::is_enabled(name) {
         return Err(
             format!("{name}: its live patch is enabled (livepatch disable {name} first)").into()
         );
     }
-    if !module.options.link_only {
+    if !module.options.link_only && !module.no_exit.load(Ordering::Relaxed) {
         match (module.linked().init, module.linked().cleanup) {
             (Some(_), None) => {
                 return Err(
@@ -916,7 +975,12 @@ pub fn rmmod(name: &str) -> Result<(), Failure> {
         }
     }
     module.set_state(STATE_GOING);
-    let oops = livepatch::module_goes(name)?.or(livepatch::target_goes(name));
+    module.no_exit.store(true, Ordering::Relaxed);
+    let oops = livepatch::module_goes(name).map_err(|failure| match failure {
+        Failure::Refused(why) => format!("{name}: its exit has run, but it stays: {why}").into(),
+        oops => oops,
+    })?;
+    let oops = oops.or(livepatch::target_goes(name));
     unlist(&module);
     match oops {
         Some(cause) => Err(Failure::Oops(format!("{name}: {cause}"))),

@@ -67,15 +67,18 @@ pub fn store_given<'g>(
 }
 
 /// The names of a loaded module's parameters that have a control file.
+#[optimize(size)]
 pub fn files(module: &Module) -> Vec<&str> {
     let list = all(module).into_iter().filter(|param| param.perm & (READ | WRITE) != 0);
     list.map(|param| param.name).collect()
 }
 
+#[optimize(size)]
 fn all(module: &Module) -> Vec<Param<'_>> {
     params::list_params(module.object(), &module.layout, live(module)).unwrap_or_default()
 }
 
+#[optimize(size)]
 fn with_file<'m>(module: &'m Module, name: &str) -> Option<Param<'m>> {
     let found = all(module).into_iter().find(|param| param.name == name);
     found.filter(|param| param.perm & (READ | WRITE) != 0)
@@ -86,6 +89,7 @@ fn live(module: &Module) -> Memory<'static> {
 }
 
 /// What the control file shows. `None`: there is no such file.
+#[optimize(size)]
 pub fn show(module: &Module, name: &str) -> Option<Result<String, String>> {
     let param = with_file(module, name)?;
     if param.perm & READ == 0 {
@@ -101,6 +105,7 @@ pub fn show(module: &Module, name: &str) -> Option<Result<String, String>> {
 }
 
 /// Writes to the control file; `None`: there is no such file.
+#[optimize(size)]
 pub fn write(module: &Module, name: &str, value: &str) -> Option<Result<(), Failure>> {
     let param = with_file(module, name)?;
     if param.perm & WRITE == 0 {
@@ -144,6 +149,7 @@ fn is_gone(module: &Module, param: &Param<'_>) -> bool {
 }
 
 /// One of the module's own operations.
+#[optimize(size)]
 fn operation(module: &Module, param: &Param<'_>, offset: i64) -> Result<Vaddr, String> {
     let entry = memory::read_u64(param.ops.offset(offset)).map(Vaddr);
     match entry {
@@ -156,6 +162,7 @@ fn operation(module: &Module, param: &Param<'_>, offset: i64) -> Result<Vaddr, S
 }
 
 /// Has the module itself take a value for the parameter with this entry.
+#[optimize(size)]
 pub fn set_own(module: &Module, entry: Vaddr, value: &str) -> Result<(), Failure> {
     let Some(param) = all(module).into_iter().find(|param| param.entry == entry) else {
         return Ok(()); // it was there a moment ago
@@ -166,6 +173,7 @@ pub fn set_own(module: &Module, entry: Vaddr, value: &str) -> Result<(), Failure
     })
 }
 
+#[optimize(size)]
 fn set(module: &Module, param: &Param<'_>, value: &str) -> Result<(), Failure> {
     let set = operation(module, param, SET)?;
     let mut text = Block::take(value.len() + 1).ok_or("no memory for a parameter".to_string())?;
@@ -180,6 +188,7 @@ fn set(module: &Module, param: &Param<'_>, value: &str) -> Result<(), Failure> {
 }
 
 /// Has the module itself show a value.
+#[optimize(size)]
 fn get_own(module: &Module, param: &Param<'_>) -> Result<String, String> {
     let get = operation(module, param, GET)?;
     let text = Block::take(SHOWN_MAX).ok_or("no memory for a parameter")?;
@@ -197,6 +206,7 @@ fn get_own(module: &Module, param: &Param<'_>) -> Result<String, String> {
 }
 
 /// An error number with its name.
+#[optimize(size)]
 fn named(error: i32) -> String {
     format!("{error} ({})", errno::name(error.unsigned_abs()).unwrap_or("unknown error"))
 }

@@ -96,7 +96,9 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Malformed(fault) => fault.fmt(f),
-            Self::Duplicate => f.write_str("a patch of that name is there already"),
+            Self::Duplicate => {
+                f.write_str("klp_enable_patch was called a second time (once is enough)")
+            }
             Self::UnknownPatch => f.write_str("no such patch (see livepatch list)"),
             Self::AlreadyEnabled => f.write_str("already enabled"),
             Self::NotEnabled => f.write_str("not enabled: there is nothing to disable"),

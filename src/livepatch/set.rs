@@ -31,6 +31,7 @@ use alloc::vec::Vec;
 use super::desc::{Code, FuncDesc, FuncName, ObjectDesc, PatchDesc, World};
 use super::refusal::{Fault, Refusal};
 use crate::addr::Vaddr;
+use crate::ksyms::readable::{may_be_made, readable};
 
 /// A patch in the set; never given twice.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -503,14 +504,17 @@ impl LivePatches {
         self.generation += 1;
     }
 
+    /// Refuses a plan that was made before something else was committed.
+    pub fn check(&self, plan: &Plan) -> Result<(), Refusal> {
+        if plan.generation == self.generation { Ok(()) } else { Err(Refusal::Stale) }
+    }
+
     /// Notes that the kernel has begun a plan: from now on the patches are as they will
     /// be, and what was is kept until [`finish`](Self::finish). A plan for a module that
     /// has come is done at once.
     #[cfg_attr(target_os = "none", optimize(size))]
     pub fn begin(&mut self, plan: Plan) -> Result<(), Refusal> {
-        if plan.generation != self.generation {
-            return Err(Refusal::Stale);
-        }
+        self.check(&plan)?;
         if plan.verb != Verb::Coming {
             self.before =
                 Some(State { enabled: self.enabled.clone(), stacks: self.stacks.clone() });
@@ -663,13 +667,35 @@ fn name_of(object: &ObjectDesc, func: &FuncDesc) -> FuncName {
     FuncName { module: object.module.clone(), name: func.old_name.to_owned() }
 }
 
+/// Parts of the kernel by which it traces and changes code.
+const IN_THE_PATH: [&str; 15] = [
+    "machine::",
+    "patch::",
+    "livepatch::",
+    "memory::",
+    "addr::",
+    "isa::",
+    "trace::",
+    "loader::stubs::",
+    "kernel::call::",
+    "kernel::livepatch::",
+    "kernel::modules::",
+    "kernel::own::",
+    "kernel::symbols::",
+    "kernel::tracing::",
+    "kernel::unwind::",
+];
+
 /// True for functions of the kernel by which it traces and changes code: in ticks, in
-/// traps, with locks held that a replacement might want.
+/// traps, with locks held that a replacement might want; and of libraries, which those
+/// call.
+#[cfg_attr(target_os = "none", optimize(size))]
 fn is_in_the_path(name: &str) -> bool {
-    let path = name.trim_start_matches('<').strip_prefix("tocsin::").unwrap_or_default();
-    ["machine::", "patch::", "livepatch::", "kernel::livepatch::", "kernel::unwind::"]
-        .iter()
-        .any(|part| path.starts_with(part))
+    let name = readable(name);
+    let Some(path) = name.trim_start_matches('<').strip_prefix("tocsin::") else {
+        return may_be_made(&name); // a library's: it has `::`
+    };
+    IN_THE_PATH.iter().any(|part| path.starts_with(part))
 }
 
 /// Finds the function that is meant, and its site.

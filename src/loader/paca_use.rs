@@ -69,6 +69,7 @@ pub fn other_places(object: &Object) -> Vec<i16> {
 
 /// The same as text; `None` if there are none.
 #[must_use]
+#[cfg_attr(target_os = "none", optimize(size))]
 pub fn listed(object: &Object) -> Option<String> {
     let places: Vec<_> = other_places(object).iter().map(|place| format!("{place}")).collect();
     (!places.is_empty()).then(|| places.join(", "))

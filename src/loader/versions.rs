@@ -103,6 +103,7 @@ pub enum Fit {
 
 /// Judges a module's vermagic.
 #[must_use]
+#[cfg_attr(target_os = "none", optimize(size))]
 pub fn judge(vermagic: Option<&str>) -> Fit {
     let mut words = vermagic.unwrap_or("tocsin").split_ascii_whitespace();
     let whole = words.next().unwrap_or("tocsin");

@@ -184,6 +184,7 @@ unsafe impl GlobalAlloc for KernelHeap {
 
 /// Divides the memory that the firmware reported. Called once, while only the
 /// boot CPU runs and before anything is allocated.
+#[optimize(size)]
 pub fn init(facts: &MachineFacts) {
     let (start, len) = facts.memory;
     let (image_start, image_end) = super::boot::image();

@@ -14,6 +14,8 @@
 //! - Only its own CPU changes a CPU's side, but for [`force`]: code between reading the
 //!   side and using it is never overtaken, because its own stack shows it.
 //! - Outside of a change all CPUs have the same side.
+//! - What is looked for has the number of its question: who still owes an answer to the one
+//!   before does not give that to this one.
 //!
 //! Linux keeps the state with each task and reads it on each call of a patched function
 //! (`klp_ftrace_handler`); here it is with each CPU, for a CPU runs one job at a time,
@@ -41,10 +43,11 @@ static ASKED: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
 /// The side that CPUs take with their answer to a [`Kind::Change`].
 static SIDE: AtomicU64 = AtomicU64::new(0);
 
-/// Looks at this CPU's stack, from where it stands: address, LR, r1. The registers are
+/// Looks at this CPU's stack for the question of this number, from where it stands:
+/// address, LR, r1. The registers are
 /// those of code that was interrupted, in which it may hold a return address; none of the
 /// kernel's own, which says itself where it is. No interrupt comes meanwhile.
-type Look = fn(Kind, Vaddr, Vaddr, Vaddr, &[u64]) -> Option<u64>;
+type Look = fn(Kind, u64, Vaddr, Vaddr, Vaddr, &[u64]) -> Option<u64>;
 
 static LOOK: Once<Look> = Once::new();
 
@@ -57,6 +60,11 @@ pub fn set_look(look: Look) {
 /// The side that all CPUs have, or are about to have.
 pub fn side() -> u64 {
     SIDE.load(Ordering::Relaxed)
+}
+
+/// The number of the question that will be asked next.
+pub fn next(kind: Kind) -> u64 {
+    ASKED[kind as usize].load(Ordering::Relaxed) + 1
 }
 
 /// Asks a new question; its number. For [`Kind::Change`] with the side to take.
@@ -106,7 +114,7 @@ fn answer_from(nip: Vaddr, lr: Vaddr, r1: Vaddr, registers: &[u64]) -> usize {
         }
         questions += 1;
         let side = side();
-        match LOOK.get().and_then(|look| look(kind, nip, lr, r1, registers)) {
+        match LOOK.get().and_then(|look| look(kind, number, nip, lr, r1, registers)) {
             // Of what has been asked since then it has not seen the answer.
             Some(0) if ASKED[kind as usize].load(Ordering::Acquire) != number => {}
             Some(0) => answer(own, kind, number, side),

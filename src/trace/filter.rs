@@ -77,6 +77,7 @@ impl Glob {
         Self(text.bytes().map(Piece::Byte).collect())
     }
 
+    #[cfg_attr(target_os = "none", optimize(size))]
     fn pieces(text: &str) -> Vec<Piece> {
         let mut pieces = Vec::new();
         let mut rest = text.as_bytes();

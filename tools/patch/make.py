@@ -191,6 +191,13 @@ def compare(old, new):
         elif old.shape(before)[:2] != new.shape(symbol)[:2]:
             faults.append(f"{name}: a variable's first value has changed: it has another one by now "
                           "(set it in the patch's post_patch callback)")
+    for name in sorted({"init_module", "cleanup_module"} & (now.keys() - was.keys())):
+        what = {"init_module": "module_init", "cleanup_module": "module_exit"}[name]
+        faults.append(f"{what} is new: a module that is loaded has had its time for it (do the same in the patch's callbacks)")
+    for name in sorted(new.named(1).keys() - old.named(1).keys()):
+        if name.startswith("__param_") and not name.startswith("__param_str_"):
+            faults.append(f"{name[8:]}: a parameter is new: the module that runs has none of that name "
+                          "(make it a variable, or a parameter of a patch written by hand)")
     gone = [n for n in was if n not in now and n not in ("init_module", "cleanup_module")]
     if not changed and not faults:
         faults.append("nothing differs that runs: there is nothing to patch")
@@ -298,6 +305,8 @@ def main():
     stem = lambda path: os.path.splitext(os.path.basename(path))[0].replace("-", "_")
     module = os.environ.get("MODULE") or stem(old_c)
     name = stem(out)
+    if not os.path.isdir(os.path.dirname(os.path.abspath(out))):
+        sys.exit(f"patch: {out}: there is no such folder (make it first)")
     if name == module.replace("-", "_"):
         sys.exit(f"patch: {out}: the patch would be called as the module that it is for (write OUT={name}_fix.ko)")
     cc = shlex.split(os.environ["CC"]) + shlex.split(os.environ["CFLAGS"])

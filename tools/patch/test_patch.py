@@ -72,6 +72,19 @@ class Refusals(unittest.TestCase):
         self.assertEqual(status, 1)
         return lines
 
+    def test_a_folder_that_is_not_there_is_said(self):
+        self.assertEqual(said(OLD, OLD, "none/out.ko")[1][0].split(": ", 2)[2], "there is no such folder (make it first)")
+
+    def test_a_new_parameter_and_a_new_init_are_refused(self):
+        lines = self.refused(("long count = 3;", "long count = 3; const struct { int n; } __param_knob = { 1 };"),
+                             ("*b + count", "*b - count"))
+        self.assertEqual(lines, [
+            "patch: knob: a parameter is new: the module that runs has none of that name "
+            "(make it a variable, or a parameter of a patch written by hand)"])
+        lines = self.refused(("int init_it(void) { return 0; }", "int init_module(void) { return 0; }"), ("*b + count", "*b - count"))
+        self.assertEqual(lines, [
+            "patch: module_init is new: a module that is loaded has had its time for it (do the same in the patch's callbacks)"])
+
     def test_an_argument_more_is_refused(self):
         lines = self.refused(("sum(struct two t)", "sum(struct two t, int n)"), ("sum(t)", "sum(t, 1)"))
         self.assertEqual(lines, [

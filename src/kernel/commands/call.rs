@@ -202,6 +202,7 @@ pub fn wait(job: Option<u32>) -> Done {
 }
 
 /// Ends a job.
+#[optimize(size)]
 pub fn stop(job: u32) -> Done {
     Ok(jobs::stop(job)?)
 }

@@ -54,6 +54,7 @@ pub fn dis(target: &Target, count: Option<u64>) -> Done {
 }
 
 /// Prints the instruction at an address; where the next one lies.
+#[optimize(size)]
 pub fn line(at: Vaddr) -> Result<Vaddr, String> {
     let word = memory::read_u32(at).ok_or_else(|| format!("{at}: no memory there (see maps)"))?;
     let next = memory::read_u32(at.offset(4)).map(Insn);

@@ -147,6 +147,7 @@ pub fn sites(glob: Option<&str>) -> Done {
 }
 
 /// Lists CPUs: number, what each does, its ticks, its PACA.
+#[optimize(size)]
 pub fn cpus() -> Done {
     for it in smp::cpus() {
         let (number, hardware, paca) = (it.number, it.hardware, it.paca);
@@ -203,6 +204,7 @@ pub fn maps() -> Done {
 }
 
 /// What lies where, in whole pages: start, end, name; by rising address.
+#[optimize(size)]
 fn places() -> Vec<(Vaddr, Vaddr, String)> {
     let mut places = Vec::new();
     let mut add = |name: &str, (start, end): (Vaddr, Vaddr)| {

@@ -88,6 +88,7 @@ pub fn selftest(only: Option<&str>) -> Done {
     Ok(())
 }
 
+#[optimize(size)]
 fn registers() -> Result<(), String> {
     if trap::selftest() { Ok(()) } else { Err("r13 or r2 was not recovered".into()) }
 }
@@ -152,6 +153,7 @@ fn rights() -> Result<(), String> {
 
 /// What the tables say now: nothing both writable and executable, `text` executable
 /// only, and the window onto it there or not.
+#[optimize(size)]
 fn check_rights(text: Vaddr, window: bool) -> Result<(), String> {
     let mut bad = None;
     mmu::entries(|region| {

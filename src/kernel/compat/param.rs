@@ -60,6 +60,7 @@ pub fn exports() -> impl Iterator<Item = (&'static str, Vaddr)> {
 }
 
 /// The type whose table is at `ops`.
+#[optimize(size)]
 pub fn type_of(ops: Vaddr) -> Option<ParamType> {
     let index = (0..PARAMETERS.len()).find(|index| address(*index) == ops)?;
     ParamType::of_export(PARAMETERS[index].0)

@@ -35,7 +35,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 
 use goblin::elf::reloc::R_PPC64_REL24;
 
-use super::{PATCHES, transition};
+use super::{OneChange, PATCHES, transition};
 use crate::addr::Vaddr;
 use crate::isa::patch_class::PatchClass;
 use crate::isa::{Insn, branch};
@@ -163,6 +163,7 @@ pub fn want() {
 #[optimize(size)]
 #[inline(never)]
 pub fn allow(on: bool) -> Result<(), String> {
+    let _one = OneChange::begin()?;
     FORBIDDEN.store(!on, Ordering::Relaxed);
     undo()?;
     want();

@@ -177,7 +177,7 @@ fn new_stub(home: &Home) -> Result<(Vaddr, Vaddr), String> {
     }
     if home.number == KERNEL && islands.iter().any(|island| island.module == KERNEL) {
         return Err(
-            "32 functions of the kernel have been patched: there is no room for more".into()
+            "32 functions of the kernel have been patched: there is no room for more before a reboot".into()
         );
     }
     let mut island = Island::new(home).ok_or_else(|| {

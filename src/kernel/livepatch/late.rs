@@ -13,6 +13,7 @@ use super::PATCHES;
 use crate::addr::Vaddr;
 use crate::isa::Insn;
 use crate::kernel::modules::{self, Module};
+use crate::loader::tables::{Entry, Jump};
 use crate::loader::{Group, borrow, fields};
 use crate::machine::{memory, text};
 use crate::patch::journal::Why;
@@ -49,6 +50,9 @@ fn one(patch: &Module, module: &str) -> Result<(), String> {
         for rela in list.iter().filter(|rela| borrows[(rela.r_info >> 32) as usize]) {
             let from = u64::from(offset) + rela.r_offset;
             let len = u64::from(fields::width(rela.r_info as u32));
+            if section.name == Jump::SECTION {
+                change.branch(from - rela.r_offset % Jump::SIZE as u64);
+            }
             if matches!(group, Group::Text | Group::InitText) {
                 change.words(from & !3, (from + len).next_multiple_of(4));
             } else if !change.bytes(from, len) {
@@ -95,6 +99,19 @@ impl Difference<'_> {
             if write != found && self.code.iter().all(|edit| edit.at != at) {
                 self.code.push(ColdEdit { at, expect: Insn(found), write: Insn(write) });
             }
+        }
+    }
+
+    /// The word of the static branch whose entry is at that offset: it is as the key says
+    /// that is there now, or as it was compiled.
+    #[optimize(size)]
+    fn branch(&mut self, entry: u64) {
+        let Some(bytes) = self.linked::<16>(entry) else { return };
+        if let Some(jump) = Jump::read(self.at(entry), &bytes)
+            && self.patch.is_code(jump.code)
+        {
+            let code = jump.code.since(self.at(0)) as u64;
+            self.words(code, code + 4);
         }
     }
 

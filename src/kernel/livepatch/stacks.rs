@@ -21,7 +21,7 @@ use alloc::vec::Vec;
 use crate::addr::Vaddr;
 use crate::kernel::unwind::{self, End, Frame};
 use crate::machine::lock::Mutex;
-use crate::machine::quiesce::Kind;
+use crate::machine::quiesce::{self, Kind};
 use crate::machine::{call, hooks, memory, paca, probes, step, trap, trigger};
 
 /// From the first address to the one above the last.
@@ -29,6 +29,8 @@ pub type Range = (Vaddr, Vaddr);
 
 /// What must not be in use.
 struct Question {
+    /// Which one it is: see [`quiesce::next`].
+    number: u64,
     /// Code that stands in the way.
     code: Vec<Range>,
     /// Stubs: nobody can tell where a CPU goes that is in one.
@@ -37,7 +39,7 @@ struct Question {
     hull: Range,
 }
 
-static QUESTIONS: [Mutex<Question>; 2] = [const { Mutex::new(Question::none()) }; 2];
+static QUESTIONS: [Mutex<Question>; 2] = [const { Mutex::new(Question::none(0)) }; 2];
 
 /// In the lowest bits of what [`look`] finds: it cannot be told from there.
 const UNCLEAR: u64 = 1;
@@ -55,8 +57,8 @@ pub enum Found {
 }
 
 impl Question {
-    const fn none() -> Self {
-        Self { code: Vec::new(), stubs: Vec::new(), hull: (Vaddr(u64::MAX), Vaddr(0)) }
+    const fn none(number: u64) -> Self {
+        Self { number, code: Vec::new(), stubs: Vec::new(), hull: (Vaddr(u64::MAX), Vaddr(0)) }
     }
 
     /// What stands in the way, for code that is at `nip`.
@@ -159,13 +161,21 @@ fn outwards(mut stack: Vaddr, see: &mut dyn FnMut(Vaddr)) -> bool {
 }
 
 /// What a CPU finds on its own stack: see [`crate::machine::quiesce::set_look`].
-pub fn look(kind: Kind, nip: Vaddr, lr: Vaddr, r1: Vaddr, registers: &[u64]) -> Option<u64> {
-    Some(QUESTIONS[kind as usize].try_lock()?.find(nip, lr, r1, registers))
+pub fn look(
+    kind: Kind,
+    number: u64,
+    nip: Vaddr,
+    lr: Vaddr,
+    r1: Vaddr,
+    registers: &[u64],
+) -> Option<u64> {
+    let question = QUESTIONS[kind as usize].try_lock()?;
+    (question.number == number).then(|| question.find(nip, lr, r1, registers))
 }
 
-/// Says what the next question is about.
+/// Says what the next question is about, before it is asked.
 pub fn about(kind: Kind, code: Vec<Range>, stubs: Vec<Range>) {
-    let mut question = Question::none();
+    let mut question = Question::none(quiesce::next(kind));
     question.add(code, stubs);
     *QUESTIONS[kind as usize].lock() = question;
 }
@@ -177,7 +187,8 @@ pub fn about_too(kind: Kind, code: Vec<Range>, stubs: Vec<Range>) {
 
 /// Forgets what the question was about.
 pub fn forget(kind: Kind) {
-    *QUESTIONS[kind as usize].lock() = Question::none();
+    let mut question = QUESTIONS[kind as usize].lock();
+    *question = Question::none(question.number);
 }
 
 /// The address that a CPU has found, and what it means.

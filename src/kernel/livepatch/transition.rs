@@ -22,7 +22,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use super::callbacks::{self, When};
 use super::islands::{self, Change};
 use super::stacks::{self, Found, Range};
-use super::{PATCHES, burn, mirror};
+use super::{OneChange, PATCHES, burn, mirror};
 use crate::addr::Vaddr;
 use crate::kernel::{jobs, modules, own, symbols, tracing};
 use crate::kprintln;
@@ -98,6 +98,7 @@ fn lead(who: &str, why: Why, changes: &[Change], old: u64, all: bool) -> Result<
 #[optimize(size)]
 pub fn begin(patch: &str, enabling: bool, plan: Plan) -> Result<(), String> {
     let changes: Vec<_> = plan.steps().iter().map(Change::of).collect();
+    PATCHES.lock().check(&plan).map_err(|refusal| refusal.to_string())?;
     lead(patch, why(enabling), &changes, quiesce::side(), false)?;
     PATCHES.lock().begin(plan).map_err(|refusal| refusal.to_string())?;
     let open = Open { patch: patch.to_string(), enabling, changes, fresh: true };
@@ -120,6 +121,7 @@ fn ask(changes: &[Change], side: u64) {
 /// Adds where the code lies that was called till now: a replacement's, or the function's
 /// own; and what the compiler has put elsewhere of it, whose end leads back into it.
 #[optimize(size)]
+#[inline(never)]
 fn add_code(code: &mut Vec<Range>, change: &Change) {
     let at = change.from.unwrap_or(change.target.entry);
     let mut add = |entry: Vaddr, size: u64| {
@@ -272,6 +274,8 @@ pub fn try_now() -> Option<String> {
 /// Before and after a command: finishes a transition, or says who keeps it from that,
 /// once. What a callback's fault was.
 pub fn settle() -> Option<String> {
+    // Where another CPU changes something: after the next command.
+    let _one = OneChange::at_once()?;
     if !is_under_way() {
         burn::settle();
         return None;
@@ -356,13 +360,19 @@ pub fn arrive(module: &str, plan: Plan) -> Result<(), String> {
             step => Change::of(step),
         })
         .collect();
+    PATCHES.lock().check(&plan).map_err(|refusal| refusal.to_string())?;
     // In a transition CPUs are on their way to the newest side.
     lead(module, Why::PatchOn, &changes, 8 - quiesce::side(), true)?;
     PATCHES.lock().begin(plan).map_err(|refusal| refusal.to_string())?;
     if let Some(open) = open.as_mut() {
-        // Nobody is in a module that has not run: there is no code to look for.
-        stacks::about_too(Kind::Change, Vec::new(), stubs());
-        open.changes.extend(changes.into_iter().filter(|change| change.from != change.to));
+        // Nobody is in a module that has not run, but CPUs that have not changed over may
+        // be soon, on the side that was.
+        let mut code = Vec::new();
+        for change in changes.into_iter().filter(|change| change.from != change.to) {
+            add_code(&mut code, &change);
+            open.changes.push(change);
+        }
+        stacks::about_too(Kind::Change, code, stubs());
     }
     Ok(())
 }

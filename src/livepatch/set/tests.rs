@@ -211,6 +211,24 @@ fn functions_that_cannot_be_patched_are_refused_with_the_reason() {
 }
 
 #[test]
+fn what_patching_relies_on_is_in_the_path_under_each_of_its_names_and_so_are_libraries() {
+    for name in [
+        "tocsin::kernel::tracing::redirect",
+        "tocsin::kernel::modules::find",
+        "<tocsin::machine::text::Engine as core::fmt::Debug>::fmt",
+        "<&str as core::fmt::Display>::fmt",
+        "alloc::raw_vec::finish_grow",
+        // tocsin::patch::apply
+        "_RNvNtCs9DzdQh44P4I_6tocsin5patch5apply",
+    ] {
+        assert!(is_in_the_path(name), "{name}");
+    }
+    for name in ["tocsin::kernel::compat::print::printk", "tocsin::kernel::tracing_x", "strlen"] {
+        assert!(!is_in_the_path(name), "{name}");
+    }
+}
+
+#[test]
 fn the_nth_function_of_a_name_is_meant_in_the_order_of_addresses() {
     for (sympos, entry) in [(1, 0x1300), (2, 0x1400)] {
         let mut set = LivePatches::new();

@@ -238,6 +238,13 @@ pub struct Shadow<T> {
     kind: PhantomData<fn() -> T>,
 }
 
+/// Stores the first value of a shadow variable, before it can be found.
+unsafe extern "C" fn construct<T: Copy>(_: *const c_void, data: *mut T, value: *const T) -> c_int {
+    // SAFETY: `get_or_put` says what both are.
+    unsafe { data.write(*value) };
+    0
+}
+
 impl<T: Copy> Shadow<T> {
     /// Those with this number; patches that share them say the same type.
     pub const fn new(id: u64) -> Self {
@@ -255,24 +262,22 @@ impl<T: Copy> Shadow<T> {
     /// unless there is no memory.
     pub fn get_or_put<O>(&self, object: *const O, value: T) -> Option<*mut T> {
         self.get(object).or_else(|| {
-            // SAFETY: no constructor; the block is zeroed, 8-byte aligned, of T's size.
+            // SAFETY: the block is 8-byte aligned, of T's size; `construct::<T>` gets it and
+            // `value` before anybody else finds it.
             let data = unsafe {
                 klp_shadow_alloc(
                     object.cast(),
                     self.id,
                     size_of::<T>(),
                     0,
-                    ptr::null(),
-                    ptr::null(),
+                    construct::<T> as *const c_void,
+                    (&raw const value).cast(),
                 )
             };
-            let data: *mut T = data.cast();
             if data.is_null() {
                 return self.get(object); // another CPU was faster
             }
-            // SAFETY: new, and nobody else's yet.
-            unsafe { data.write(value) };
-            Some(data)
+            Some(data.cast())
         })
     }
 

@@ -309,6 +309,33 @@ class Spoiled(Folder):
                      MEM="256M")
 
 
+def rtas_of(size):
+    """Flags with which RTAS asks for so many bytes: SLOF changes its tree before it boots."""
+    script = f'" /rtas" find-device d# {size} encode-int " rtas-size" property device-end'
+    return f"-prom-env use-nvramrc?=true -prom-env 'nvramrc={script}'"
+
+
+class Rtas(Folder):
+    """PowerVM's RTAS has tens of MiB; QEMU's has two KiB, and may say otherwise."""
+
+    def test_a_large_one_finds_its_place_beside_what_the_medium_has(self):
+        image(self.dir, ONLY="mbr", MODULES=os.path.join(ROOT, "target/modules/demo.ko"),
+              CMD="insmod demo; call demo:answer; cpus")
+        status, lines, errors = self.boot("mbr-vscsi", SMP="2", MEM="256M",
+                                          QEMUFLAGS=rtas_of(37_000_000))
+        self.assertEqual((status, lines[-1]), (0, "tocsin: ok"), errors)
+        self.assertIn("= 0x29", lines)
+        self.assertTrue(any(line.startswith("cpu 1 ") for line in lines), lines)
+
+    def test_one_that_there_is_no_room_for_is_told(self):
+        image(self.dir, ONLY="mbr", CMD="echo here")
+        # Nothing can switch the machine off then.
+        _, lines, errors = self.boot("mbr-vscsi", TIMEOUT="15", QEMUFLAGS=rtas_of(2_000_000_000))
+        self.assertIn("boot: no RTAS: one CPU runs, and the kernel cannot switch the machine off",
+                      lines, errors)
+        self.assertIn("here", lines)
+
+
 class Ways(Folder):
     """Words, commands and files that differ from what was made."""
 

@@ -80,7 +80,7 @@ for what in "$@"; do
             count lessons of_cases lessons/lesson.py test
             count spoiled of_unittest python3 qemu/test_spoiled.py
             count many of_unittest python3 qemu/test_many.py
-            MEDIA=mbr-vscsi CPUS=power9 count media of_unittest python3 qemu/test_media.py Client Media
+            MEDIA=mbr-vscsi CPUS=power9 count media of_unittest python3 qemu/test_media.py Client Media Rtas
             count corpus of_unittest python3 tools/corpus/test_corpus.py
             count stress of_cases qemu/stress.py
             FOR=1 STACKED=8 count stacked of_cases qemu/stress.py

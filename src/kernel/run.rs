@@ -67,6 +67,9 @@ pub extern "C" fn run(facts: &MachineFacts) -> ! {
     own::init();
     livepatch::init();
     tick::start();
+    if let Some(lack) = facts.lack {
+        kprintln!("boot: {lack}");
+    }
     for hardware in smp::start_all(facts, jobs::secondary) {
         kprintln!("cpu: hardware number {hardware} did not come up");
     }

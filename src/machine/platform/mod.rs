@@ -51,6 +51,8 @@ pub struct MachineFacts {
     pub console: String,
     /// Something that came with the kernel and cannot be used: no command is run.
     pub trouble: Option<String>,
+    /// What firmware has not given, and what becomes of that.
+    pub lack: Option<&'static str>,
     /// The boot arguments as bytes, without the final NUL.
     pub bootargs: Vec<u8>,
     /// Ticks of the time base in a second.

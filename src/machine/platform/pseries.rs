@@ -17,8 +17,15 @@ use crate::machine::{boot, memory, spr};
 use crate::media::{self, COMMANDS_INSIDE};
 use crate::mmu::negotiate::{self, Kind, Offer, Wanted};
 
-/// Bytes kept for RTAS; QEMU wants 2 KiB, PowerVM more.
+/// Bytes kept for RTAS: QEMU wants 2 KiB. PowerVM wants tens of MiB, and gets them behind
+/// the image.
 const RTAS_BYTES: usize = 64 * 1024;
+
+/// How much further the next place for RTAS is that is tried.
+const RTAS_STEP: u64 = 1 << 20;
+
+/// Where ranges behind the image begin.
+const GRAIN: u64 = 0x1_0000;
 
 /// Bytes at the top of the first memory range that firmware may still use.
 const FIRMWARE_TOP: u64 = 0x260_0000;
@@ -51,6 +58,8 @@ pub struct Pseries {
     /// Unit address of the console's virtual terminal.
     vty: AtomicU32,
     rtas: Rtas,
+    /// Where the memory ends that RTAS has behind the image, 0 if it has none there.
+    rtas_end: u64,
     /// Held while a CPU is in RTAS.
     in_rtas: Mutex<()>,
 }
@@ -61,19 +70,41 @@ pub fn find(firmware: &OpenFirmware) -> Pseries {
     let vty = stdout.or_else(|| terminals(firmware).next()).unwrap_or(0);
 
     let mut rtas = Rtas::default();
-    if let Some(node) = firmware.find(c"/rtas") {
+    let mut rtas_end = 0;
+    if let Some(node) = firmware.find(c"/rtas")
+        && let Some(size) = firmware.cell(node, c"rtas-size")
+        && let Some((room, end)) = room_for_rtas(firmware, size)
+    {
         let token = |name| firmware.cell(node, name).map(|token| token as u32);
-        let room = RTAS_ROOM.0.get() as u32;
-        if token(c"rtas-size").is_some_and(|size| size as usize <= RTAS_BYTES) {
-            rtas.power_off = token(c"power-off");
-            rtas.system_reboot = token(c"system-reboot");
-            rtas.os_term = token(c"ibm,os-term");
-            rtas.start_cpu = token(c"start-cpu");
-            rtas.base = room;
-            rtas.entry = firmware.instantiate_rtas(room).unwrap_or(0);
-        }
+        rtas.power_off = token(c"power-off");
+        rtas.system_reboot = token(c"system-reboot");
+        rtas.os_term = token(c"ibm,os-term");
+        rtas.start_cpu = token(c"start-cpu");
+        rtas.base = room;
+        rtas.entry = firmware.instantiate_rtas(room).unwrap_or(0);
+        rtas_end = end;
     }
-    Pseries { vty: AtomicU32::new(vty), rtas, in_rtas: Mutex::new(()) }
+    Pseries { vty: AtomicU32::new(vty), rtas, rtas_end, in_rtas: Mutex::new(()) }
+}
+
+/// Memory for RTAS, and where it ends if it lies behind the image: the first there that
+/// firmware can give, below 4 GiB (LoPAPR, "instantiate-rtas"; the archive that QEMU has
+/// put there is not claimed).
+fn room_for_rtas(firmware: &OpenFirmware, size: u64) -> Option<(u32, u64)> {
+    if size <= RTAS_BYTES as u64 {
+        return Some((RTAS_ROOM.0.get() as u32, 0));
+    }
+    let size = size.next_multiple_of(GRAIN);
+    let chosen = firmware.find(c"/chosen")?;
+    let archive_end = firmware.cell(chosen, c"linux,initrd-end").unwrap_or(0);
+    let mut at = boot::image().1.0.max(archive_end).next_multiple_of(GRAIN);
+    while at + size <= u64::from(u32::MAX) {
+        if firmware.claim(at, size) {
+            return Some((at as u32, at + size));
+        }
+        at += RTAS_STEP;
+    }
+    None
 }
 
 /// The unit address of a node, if it is a terminal that hypercalls reach. (There is
@@ -149,15 +180,18 @@ pub fn take_over(
     let path = path.as_ref().map_or(&[][..], |(bytes, len)| without_nul(&bytes[..*len]));
     let mut found = bootfiles::Found::default();
     if facts.initrd.is_none() && !path.is_empty() {
-        found = bootfiles::find(&firmware, path, boot::image().1, facts.memory_top);
+        let from = Vaddr(boot::image().1.0.max(platform.rtas_end));
+        found = bootfiles::find(&firmware, path, from, facts.memory_top);
         facts.initrd = found.archive.map(|file| (file.start, file.len));
-        facts.files_end = found.end;
     }
+    facts.files_end = found.end.max(platform.rtas_end);
     // From here on there is a heap: the rest may have any length.
     memory::init(&facts);
     if let Some(archive) = &found.archive {
         from = archive.path.text();
     }
+    facts.lack = (platform.rtas.entry == 0)
+        .then_some("no RTAS: one CPU runs, and the kernel cannot switch the machine off");
     facts.archive_from = String::from(from);
     facts.bootpath = String::from(String::from_utf8_lossy(path));
     facts.trouble = found.trouble.map(|trouble| trouble.to_string());

@@ -42,6 +42,8 @@ pub struct Frame {
     pub shadowed: bool,
     /// The address came from LR or from a slot that may be stale.
     pub doubtful: bool,
+    /// The code is there: it was interrupted. Else it is returned to.
+    pub is_there: bool,
 }
 
 /// True for a return address whose place has been taken on the shadow stack.
@@ -126,7 +128,7 @@ fn follow(mut left: usize, nip: Vaddr, lr: Vaddr, r1: Vaddr, visit: &mut dyn FnM
     };
     let (mut nip, mut lr, mut r1) = (nip, lr, r1);
     for _ in 0..=MAX_TRAPS {
-        visit(Frame { stack: r1, at: nip, shadowed: false, doubtful: false });
+        visit(Frame { stack: r1, at: nip, shadowed: false, doubtful: false, is_there: true });
         if lr == call::return_address() {
             // The kernel called this very function. It may not have a frame yet, and
             // then the slot that it would save LR in holds something old.
@@ -146,7 +148,7 @@ fn follow(mut left: usize, nip: Vaddr, lr: Vaddr, r1: Vaddr, visit: &mut dyn FnM
             if at == call::return_address() {
                 return End::Whole;
             }
-            visit(Frame { stack: r1, at, shadowed, doubtful: true });
+            visit(Frame { stack: r1, at, shadowed, doubtful: true, is_there: false });
         }
         let (mut stack, mut next) = (r1, first);
         let interrupted = loop {
@@ -162,7 +164,7 @@ fn follow(mut left: usize, nip: Vaddr, lr: Vaddr, r1: Vaddr, visit: &mut dyn FnM
             if at == trap::return_address() {
                 break caller;
             }
-            if !visit(Frame { stack: caller, at, shadowed, doubtful: false }) {
+            if !visit(Frame { stack: caller, at, shadowed, doubtful: false, is_there: false }) {
                 return End::Long;
             }
             (stack, next) = (caller, saved(caller));

@@ -72,11 +72,14 @@ impl Question {
         let mut last = r1;
         let end = unwind::walk_whole(nip, lr, r1, &mut |frame| {
             last = frame.stack;
-            let Frame { at, stack, .. } = frame;
+            let Frame { at, stack, is_there, .. } = frame;
             match probes::goes_on(at, stack).or_else(|| trigger::goes_on(at, stack)) {
                 // A probe or a trigger asks the kernel: its function has no frame yet.
                 Some(places) => places.into_iter().for_each(|to| see(to, true)),
-                None => see(at, false),
+                // What no call returns to is an old word where an address will be, and may
+                // look like one of a stub: the kernel's TOC pointer lies among its own.
+                None if is_there || stands_in(at) || is_behind_call(at) => see(at, false),
+                None => {}
             }
         });
         // Before it has a frame, and when it has none any more, a function may have its
@@ -155,7 +158,9 @@ fn outwards(mut stack: Vaddr, see: &mut dyn FnMut(Vaddr)) -> bool {
         if !whole || to == trap::return_address() {
             return false;
         }
-        see(to);
+        if is_behind_call(to) {
+            see(to);
+        }
         (stack, caller) = (caller, Vaddr(u64::from_le_bytes(*next)));
     }
 }

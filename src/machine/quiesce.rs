@@ -44,9 +44,9 @@ static ASKED: [AtomicU64; 2] = [AtomicU64::new(0), AtomicU64::new(0)];
 static SIDE: AtomicU64 = AtomicU64::new(0);
 
 /// Looks at this CPU's stack for the question of this number, from where it stands:
-/// address, LR, r1. The registers are
-/// those of code that was interrupted, in which it may hold a return address; none of the
-/// kernel's own, which says itself where it is. No interrupt comes meanwhile.
+/// address, LR, r1. The registers are those of code that was interrupted, in which it may
+/// hold a return address; none of the kernel's own, which says itself where it is. No
+/// interrupt comes meanwhile.
 type Look = fn(Kind, u64, Vaddr, Vaddr, Vaddr, &[u64]) -> Option<u64>;
 
 static LOOK: Once<Look> = Once::new();

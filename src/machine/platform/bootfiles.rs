@@ -24,8 +24,8 @@ use crate::media::{self, ARCHIVE, COMMANDS, Kind, Path};
 /// What is set aside at once, and what a read asks for.
 const PIECE: u64 = 1 << 20;
 
-/// Where ranges begin.
-const GRAIN: u64 = 0x1_0000;
+/// Where ranges begin behind the image.
+pub(super) const GRAIN: u64 = 0x1_0000;
 
 /// Most bytes of commands.
 const COMMANDS_MAX: u64 = 128 * 1024;

@@ -24,9 +24,6 @@ const RTAS_BYTES: usize = 64 * 1024;
 /// How much further the next place for RTAS is that is tried.
 const RTAS_STEP: u64 = 1 << 20;
 
-/// Where ranges behind the image begin.
-const GRAIN: u64 = 0x1_0000;
-
 /// Bytes at the top of the first memory range that firmware may still use.
 const FIRMWARE_TOP: u64 = 0x260_0000;
 
@@ -94,10 +91,10 @@ fn room_for_rtas(firmware: &OpenFirmware, size: u64) -> Option<(u32, u64)> {
     if size <= RTAS_BYTES as u64 {
         return Some((RTAS_ROOM.0.get() as u32, 0));
     }
-    let size = size.next_multiple_of(GRAIN);
+    let size = size.next_multiple_of(bootfiles::GRAIN);
     let chosen = firmware.find(c"/chosen")?;
     let archive_end = firmware.cell(chosen, c"linux,initrd-end").unwrap_or(0);
-    let mut at = boot::image().1.0.max(archive_end).next_multiple_of(GRAIN);
+    let mut at = boot::image().1.0.max(archive_end).next_multiple_of(bootfiles::GRAIN);
     while at + size <= u64::from(u32::MAX) {
         if firmware.claim(at, size) {
             return Some((at as u32, at + size));

@@ -147,8 +147,10 @@ fn assert_sets_r2(loaded: &Loaded, start: u32, at: usize) {
 /// Links the object with ld, each section where we have put it.
 fn link_with_ld(kernel: &FakeKernel, name: &str, loaded: &Loaded) -> String {
     let mut script = String::from("SECTIONS {\n");
-    for section in &loaded.linked.sections {
-        let (name, addr) = (section.name, section.addr.0);
+    for &index in loaded.layout.order() {
+        let name = loaded.object.sections()[index as usize].name;
+        let offset = loaded.layout.offset_of(index as usize).expect("kept");
+        let addr = loaded.linked.base.0 + u64::from(offset);
         script += &format!("  {name} {addr:#x} : {{ *({name}) }}\n");
     }
     script += &format!("  .got {:#x} : {{ *(.got .plt .iplt .branch_lt) }}\n", GOT_AT);

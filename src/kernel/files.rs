@@ -159,8 +159,12 @@ fn version(module: &Module) -> Option<&str> {
 #[inline(never)]
 #[optimize(size)]
 fn section_files(module: &Module) -> Vec<(&str, Vaddr)> {
-    let placed = module.sections().filter(|section| section.size != 0);
-    let mut files: Vec<_> = placed.map(|section| (section.name, section.addr)).collect();
+    let mut files = Vec::new();
+    module.each_section(&mut |name, at, size| {
+        if size != 0 {
+            files.push((name, at));
+        }
+    });
     let sections = module.object().sections().iter().enumerate();
     let read = sections.filter(|(index, section)| {
         section.is_alloc() && section.size() != 0 && module.layout.offset_of(*index).is_none()

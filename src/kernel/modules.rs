@@ -40,7 +40,7 @@ use crate::loader::stubs::{Stub, StubAbi, StubKind};
 use crate::loader::tables::Left;
 use crate::loader::{
     self, CallSite, Function, Group, KernelAbi, Layout, LinkOptions, Linked, LoadError, Name, Need,
-    Object, Owner, PlacedSection, RefusedSite, Resolved, Resolver, SiteFault, Span,
+    Object, Owner, RefusedSite, Resolved, Resolver, SiteFault, Span,
 };
 use crate::machine::lock::{Mutex, briefly};
 use crate::machine::memory::Pages;
@@ -275,9 +275,20 @@ impl Module {
         self.pages.contains(self.address(function.at), 1)
     }
 
-    /// Its sections that are in memory, by rising address.
-    pub fn sections(&self) -> impl Iterator<Item = &PlacedSection<'_>> + '_ {
-        self.linked().sections.iter().filter(|section| !self.is_gone(section.group))
+    /// Hands over name, address and size of each section that is in memory, by rising
+    /// address.
+    #[inline(never)]
+    #[optimize(size)]
+    pub fn each_section<'m>(&'m self, see: &mut dyn FnMut(&'m str, Vaddr, u64)) {
+        for &index in self.layout.order() {
+            let index = index as usize;
+            if let Some(section) = self.object().sections().get(index)
+                && let Some(offset) = self.layout.offset_of(index)
+                && !self.is_gone(Layout::group_of(section))
+            {
+                see(section.name, self.address(offset), section.size());
+            }
+        }
     }
 
     /// True if a part of the image has been given back.

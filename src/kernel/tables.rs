@@ -48,9 +48,12 @@ pub fn settle(
 
 /// The entries of a table of a loaded module, with their places.
 fn entries<T: Entry>(module: &Module) -> impl Iterator<Item = (Vaddr, T)> + '_ {
-    let section = module.linked().sections.iter().find(|section| section.name == T::SECTION);
-    let whole = section.filter(|section| section.size.is_multiple_of(T::SIZE as u64));
-    let (start, len) = whole.map_or((Vaddr(0), 0), |section| (section.addr, section.size));
+    let section = module.object().section(T::SECTION);
+    let whole = section.filter(|(_, section)| section.size().is_multiple_of(T::SIZE as u64));
+    let place = whole.and_then(|(index, section)| {
+        Some((module.address(module.layout.offset_of(index)?), section.size()))
+    });
+    let (start, len) = place.unwrap_or((Vaddr(0), 0));
     (0..len).step_by(T::SIZE).filter_map(move |offset| {
         let (at, mut bytes) = (start.offset(offset.cast_signed()), [0; 16]);
         let bytes = &mut bytes[..T::SIZE];

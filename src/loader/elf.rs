@@ -48,6 +48,7 @@ use goblin::elf64::{
 };
 
 use super::error::{LoadError, Part, SectionFault, SymbolFault};
+use super::layout::Rank;
 use super::symbols::len_before_nul;
 use crate::isa::entry::LocalEntry;
 
@@ -69,8 +70,8 @@ const SHN_LIVEPATCH: u16 = 0xff20;
 #[derive(Debug)]
 pub struct Object<'a> {
     sections: Vec<Section<'a>>,
-    /// A bit for each [`name_bit`] that a section's name has.
-    names: u64,
+    /// By [`name_number`] the first section whose name has that number; 0 for none.
+    firsts: [u8; NAME_NUMBERS],
     relocations: Vec<Relocations<'a>>,
     symbols: &'a [[u8; ENTRY]],
     /// The first symbol that is not local; `symbols.len()` if all are.
@@ -89,6 +90,8 @@ pub struct Section<'a> {
     pub header: SectionHeader,
     /// The bytes in the file; empty for a section without any (`.bss`).
     pub data: &'a [u8],
+    /// Where it comes in memory.
+    pub(super) rank: Rank,
 }
 
 /// The relocations of one section that is loaded into memory.
@@ -114,10 +117,16 @@ impl<'a> Object<'a> {
             None => (&[][..], 0, &[][..]),
         };
         let relocations = parse_relocations(&sections, table)?;
-        let names = sections.iter().fold(0, |bits, section| bits | name_bit(section.name));
+        let mut firsts = [0; NAME_NUMBERS];
+        for (index, section) in sections.iter().enumerate() {
+            let first = &mut firsts[name_number(section.name)];
+            if *first == 0 {
+                *first = u8::try_from(index).unwrap_or(u8::MAX); // look from there
+            }
+        }
         let mut object = Self {
             sections,
-            names,
+            firsts,
             relocations,
             symbols,
             first_global,
@@ -153,12 +162,17 @@ impl<'a> Object<'a> {
 
     /// The first section called `name`, with its index.
     #[must_use]
+    #[inline(never)]
     pub fn section(&self, name: &str) -> Option<(usize, &Section<'a>)> {
-        // Most that are asked for are not there.
-        if self.names & name_bit(name) == 0 {
-            return None;
-        }
-        self.sections.iter().enumerate().find(|(_, section)| section.name == name)
+        // Most that are asked for are not there, and the others are the first of their number.
+        let first = self.firsts[name_number(name)];
+        if first == 0 { None } else { self.section_from(first, name) }
+    }
+
+    #[inline(never)] // a name that is not there needs no registers
+    fn section_from(&self, first: u8, name: &str) -> Option<(usize, &Section<'a>)> {
+        let mut from = self.sections.iter().enumerate().skip(first.into());
+        from.find(|(_, section)| section.name == name)
     }
 
     /// The relocation sections whose targets are loaded, in file order.
@@ -669,11 +683,15 @@ fn parse_sections<'a>(bytes: &'a [u8], header: &Header) -> Result<Vec<Section<'a
         if sum > len {
             return Err(refuse(name, SectionFault::Overlaps { sum, len }));
         }
-        let section = Section { name, header, data };
+        let mut section = Section { name, header, data, rank: Rank::NOT_KEPT };
+        section.rank = Rank::of(&section);
         if let Some(fault) = section_fault(&section) {
             return Err(refuse(name, fault));
         }
         sections.push(section);
+    }
+    if let Some(null) = sections.first_mut() {
+        null.rank = Rank::NOT_KEPT; // whatever its flags
     }
     Ok(sections)
 }
@@ -781,10 +799,15 @@ fn refuse_section(sections: &[Section], index: usize, fault: SectionFault) -> Lo
     LoadError::Section { index: index as u32, name: sections[index].name.into(), fault }
 }
 
-/// One bit of 64, of which equal names have the same and others mostly another.
-fn name_bit(name: &str) -> u64 {
+/// How many numbers [`name_number`] has.
+const NAME_NUMBERS: usize = 128;
+
+/// A number that equal names have in common, and others seldom: those that are asked for,
+/// hardly ever with others of Debian's modules.
+#[inline(always)]
+fn name_number(name: &str) -> usize {
     let last = name.as_bytes().last().copied().unwrap_or(0);
-    1 << ((name.len() * 7 + usize::from(last)) % 64)
+    (name.len() * 23 + usize::from(last) * 3) % NAME_NUMBERS
 }
 
 /// True if a part of a table of names begins with `name` and its NUL.

@@ -93,7 +93,12 @@ pub fn read<'a>(
             return Err(refuse(0, ExportFault::PartialEntry { size: section.size() }));
         }
         let count = section.size() / width;
-        exports.reserve_exact(section.data.len() / width as usize);
+        let most = section.data.len() / width as usize;
+        if exports.is_empty() {
+            exports = Vec::with_capacity(most);
+        } else {
+            exports.reserve_exact(most);
+        }
         let flags = object.section(FLAGS).filter(|_| !gpl_only).map(|(_, flags)| flags.data);
         if let Some(flags) = flags.filter(|flags| flags.len() as u64 != count) {
             let at = Place { section: FLAGS.into(), offset: 0 };
@@ -130,7 +135,11 @@ pub fn read<'a>(
                     let (section, offset) = layout.section_at(object, at)?;
                     (texts, texts_start) = (object.sections()[section].data, at - offset);
                 }
-                text_at(texts, u32::try_from(at - texts_start).ok()?)
+                let at = u32::try_from(at - texts_start).ok()?;
+                if texts.get(at as usize) == Some(&0) {
+                    return Some(""); // nearly every namespace
+                }
+                text_at(texts, at)
             };
             let wrong = |addr| refuse(entry, ExportFault::Name { addr });
             let name = text(name).ok_or_else(|| wrong(name))?;

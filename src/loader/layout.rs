@@ -123,6 +123,48 @@ impl Span {
     pub const fn end(self) -> u64 {
         self.offset + self.len
     }
+
+    /// Takes `len` bytes at the end of a group, the last one so far of an image that is to
+    /// have `size` bytes.
+    #[inline(always)] // into the loop over sections
+    fn append(
+        &mut self,
+        size: &mut u64,
+        len: u64,
+        align: u64,
+        page: u64,
+    ) -> Result<Self, LoadError> {
+        if self.len == 0 {
+            // The group's first bytes, or an empty section before them.
+            self.offset = if len == 0 { *size } else { align_up(*size, page.max(align))? };
+        }
+        let offset = align_up(self.end(), align)?;
+        let end = offset.checked_add(len).filter(|&end| end <= SIZE_MAX);
+        let Some(end) = end else {
+            return Err(LoadError::NoRoom { need: len, free: SIZE_MAX });
+        };
+        if len != 0 {
+            self.len = end - self.offset;
+            *size = end;
+        }
+        Ok(Self { offset, len })
+    }
+
+    /// The same for what the loader adds: where there is nothing, it ends with the group,
+    /// for who protects the group's pages goes by that.
+    #[inline(never)]
+    fn append_own(
+        &mut self,
+        size: &mut u64,
+        len: u64,
+        align: u64,
+        page: u64,
+    ) -> Result<Self, LoadError> {
+        match len {
+            0 => Ok(Self { offset: self.end(), len }),
+            _ => self.append(size, len, align, page),
+        }
+    }
 }
 
 /// What kinds of stub a symbol needs, and what it is to a branch.
@@ -240,7 +282,11 @@ impl Needs {
 /// Offsets of everything in a module's image.
 #[derive(Clone, Debug)]
 pub struct Layout {
-    offsets: Vec<u32>,
+    /// The offset of each section; behind them the indices of those that are kept, by
+    /// rising offset.
+    table: Vec<u32>,
+    /// How many sections there are.
+    sections: usize,
     groups: [Span; 5],
     /// Bytes in the whole image; a multiple of the page size.
     pub size: u64,
@@ -257,8 +303,6 @@ pub struct Layout {
     pub slots: u32,
     /// Bytes from one such slot to the next.
     pub(super) slot_bytes: u64,
-    /// The kept sections by rising offset.
-    pub(super) order: Vec<u32>,
     /// By symbol.
     pub(super) needs: Vec<Needs>,
     /// Symbols with needs that are not in [`Object::outside`].
@@ -320,75 +364,85 @@ impl Layout {
             StubStyle::Seed | StubStyle::Linux => HISTORIC_SLOT,
         };
 
-        let (offsets, order) = ranked(object.sections());
-        let mut layout = Self {
-            offsets,
-            groups: [Span::default(); 5],
-            size: 0,
-            align: page,
-            stubs: Span::default(),
-            targets: Span::default(),
-            toc: 0,
+        // A section's place in the table first says which one comes next of its rank.
+        let sections = object.sections();
+        let mut table = vec![0; sections.len() * 2];
+        let (offsets, order) = table.split_at_mut(sections.len());
+        let mut firsts = [[0; Rank::PASSES]; Group::ALL.len()]; // section 0 is none
+        let backwards = sections.iter().zip(&mut *offsets).zip(0..sections.len() as u32).rev();
+        for ((section, offset), index) in backwards {
+            let first = firsts.as_flattened_mut().get_mut(usize::from(section.rank.0));
+            *offset = first.map_or(NOT_KEPT, |first| core::mem::replace(first, index));
+        }
+        let (mut kept, mut groups) = (0, [Span::default(); Group::ALL.len()]);
+        let (mut size, mut align, mut toc) = (0, page, None);
+        let (mut own_stubs, mut targets) = (Span::default(), Span::default());
+        for number in 0..Group::ALL.len() {
+            let whole = &mut groups[number];
+            for pass in 0..Rank::PASSES {
+                let mut next = firsts[number][pass];
+                while let index = next
+                    && index != 0
+                    && let Some(offset) = offsets.get_mut(index as usize)
+                    && let Some(section) = sections.get(index as usize)
+                    && let Some(place) = order.get_mut(kept)
+                {
+                    if section.is_code() && section.is_writable() {
+                        let (name, fault) = (section.name.into(), SectionFault::WritableCode);
+                        return Err(LoadError::Section { index, name, fault });
+                    }
+                    let is_toc = pass == Rank::TOC;
+                    let own = section.header.sh_addralign.max(if is_toc { 8 } else { 1 });
+                    align = align.max(own);
+                    let span = whole.append(&mut size, section.size(), own, page)?;
+                    if is_toc && toc.is_none_or(|(first, _)| index < first) {
+                        toc = Some((index, span.offset));
+                    }
+                    next = core::mem::replace(offset, span.offset as u32); // below `SIZE_MAX`
+                    *place = index;
+                    kept += 1;
+                }
+            }
+            match Group::ALL[number] {
+                Group::Text => {
+                    let len = slots * slot_bytes + patchable * StubKind::OutOfLine.slot_bytes();
+                    own_stubs = whole.append_own(&mut size, len, slot_bytes, page)?;
+                }
+                Group::Rodata => targets = whole.append_own(&mut size, words * 8, 8, page)?,
+                _ => {}
+            }
+        }
+        table.truncate(sections.len() + kept);
+        let [_, init, _, _, data] = groups;
+        let start = toc.map_or(data.offset, |(_, start)| start);
+        let code = own_stubs.end().saturating_sub(init.offset);
+        if own_stubs.len != 0 && code > CODE_SPAN_MAX {
+            return Err(LoadError::TextTooLong { len: code, reach: CODE_SPAN_MAX });
+        }
+        Ok(Self {
+            table,
+            sections: sections.len(),
+            groups,
+            size: align_up(size, page)?,
+            align,
+            stubs: own_stubs,
+            targets,
+            toc: (start & !0xff) + TOC_BIAS,
             slots: slots as u32,
             slot_bytes,
-            order,
             needs,
             more,
             got,
             patchable,
             reckoned,
-        };
-        let (mut number, mut toc) = (0, None);
-        for group in Group::ALL {
-            while let Some(&index) = layout.order.get(number)
-                && let Some(offset) = layout.offsets.get_mut(index as usize)
-                && *offset >> Pass::BITS == group as u32
-                && let Some(section) = object.sections().get(index as usize)
-            {
-                if section.is_code() && section.is_writable() {
-                    let (name, fault) = (section.name.into(), SectionFault::WritableCode);
-                    return Err(LoadError::Section { index, name, fault });
-                }
-                let (mut align, is_toc) = (section.header.sh_addralign, Pass::is_toc(*offset));
-                if is_toc {
-                    align = align.max(8);
-                }
-                layout.align = layout.align.max(align);
-                let span = layout.append(group, section.size(), align, page)?;
-                // Below `SIZE_MAX`: `append` has checked it.
-                if let Some(offset) = layout.offsets.get_mut(index as usize) {
-                    *offset = span.offset as u32;
-                }
-                if is_toc && toc.is_none_or(|(first, _)| index < first) {
-                    toc = Some((index, span.offset));
-                }
-                number += 1;
-            }
-            match group {
-                Group::Text => {
-                    let len = slots * slot_bytes + patchable * StubKind::OutOfLine.slot_bytes();
-                    layout.stubs = layout.append_own(group, len, slot_bytes, page)?;
-                }
-                Group::Rodata => layout.targets = layout.append_own(group, words * 8, 8, page)?,
-                _ => {}
-            }
-        }
-        layout.size = align_up(layout.size, page)?;
-        let start = toc.map_or(layout.group(Group::Data).offset, |(_, start)| start);
-        layout.toc = (start & !0xff) + TOC_BIAS;
-
-        let code = layout.stubs.end().saturating_sub(layout.group(Group::InitText).offset);
-        if layout.stubs.len != 0 && code > CODE_SPAN_MAX {
-            return Err(LoadError::TextTooLong { len: code, reach: CODE_SPAN_MAX });
-        }
-        Ok(layout)
+        })
     }
 
     /// Bytes of the image up to its last that may be other than zero, which
     /// `.bss` lies behind: as many as [`super::relocate::link`] needs.
     #[must_use]
     pub fn stored(&self, object: &Object) -> u64 {
-        let ends = self.order.iter().filter_map(|&index| {
+        let ends = self.order().iter().filter_map(|&index| {
             let len = object.sections().get(index as usize)?.data.len() as u64;
             let start = self.offset_of(index as usize)?;
             (len != 0).then(|| u64::from(start) + len)
@@ -410,8 +464,14 @@ impl Layout {
 
     /// [`offset_of`](Self::offset_of), for whoever asks for each symbol.
     pub(super) fn offsets(&self) -> impl Fn(usize) -> Option<u32> + use<'_> {
-        let offsets = self.offsets.as_slice();
+        let offsets = self.table.get(..self.sections).unwrap_or_default();
         move |index| offsets.get(index).copied().filter(|&offset| offset != NOT_KEPT)
+    }
+
+    /// Indices of the kept sections, by rising offset.
+    #[must_use]
+    pub fn order(&self) -> &[u32] {
+        self.table.get(self.sections..).unwrap_or_default()
     }
 
     /// The pages of `group`: from its first to its last byte in use.
@@ -449,116 +509,45 @@ impl Layout {
     #[must_use]
     pub fn section_at(&self, object: &Object, offset: u64) -> Option<(usize, u64)> {
         // Sections that begin at one place are empty, but for the last of them.
-        let start = |index: u32| self.offsets.get(index as usize).copied().unwrap_or(NOT_KEPT);
-        let end = self.order.partition_point(|&index| u64::from(start(index)) <= offset);
-        let index = *self.order.get(end.checked_sub(1)?)?;
+        let (order, offset_of) = (self.order(), self.offsets());
+        let start = |index: u32| offset_of(index as usize).unwrap_or(NOT_KEPT);
+        let end = order.partition_point(|&index| u64::from(start(index)) <= offset);
+        let index = *order.get(end.checked_sub(1)?)?;
         let inside = offset - u64::from(start(index));
         let index = index as usize;
         (inside < object.sections().get(index)?.size()).then_some((index, inside))
     }
+}
 
-    /// Takes `len` bytes at the end of `group`, which is the last one so far.
-    fn append(&mut self, group: Group, len: u64, align: u64, page: u64) -> Result<Span, LoadError> {
-        let whole = &mut self.groups[group as usize];
-        if whole.len == 0 {
-            // The group's first bytes, or an empty section before them.
-            let start = if len == 0 { self.size } else { align_up(self.size, page.max(align))? };
-            *whole = Span { offset: start, len: 0 };
+/// Where a section comes in memory: its group, then its pass in that. A module's sections
+/// are asked once, when they are read, for it takes names to compare.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Rank(u8);
+
+impl Rank {
+    /// In a group's order: what has bytes in the file comes first and zeros last, so that
+    /// `.toc` is near the middle of what it points to.
+    const PASSES: usize = 3;
+    const BYTES: usize = 0;
+    const TOC: usize = 1;
+    const ZEROS: usize = 2;
+
+    /// Not in memory.
+    pub(super) const NOT_KEPT: Self = Self(u8::MAX);
+
+    /// What a section's header and name say.
+    #[inline(always)]
+    pub(super) fn of(section: &Section) -> Self {
+        if !section.is_alloc() || is_read_from_the_file(section) {
+            return Self::NOT_KEPT;
         }
-        let offset = align_up(whole.end(), align)?;
-        let end = offset.checked_add(len).filter(|&end| end <= SIZE_MAX);
-        let Some(end) = end else {
-            return Err(LoadError::NoRoom { need: len, free: SIZE_MAX });
+        let pass = match section {
+            _ if section.name == ".toc" => Self::TOC,
+            _ if section.is_zeros() => Self::ZEROS,
+            _ => Self::BYTES,
         };
-        if len != 0 {
-            whole.len = end - whole.offset;
-            self.size = end;
-        }
-        Ok(Span { offset, len })
+        Self((Group::of(section) as usize * Self::PASSES + pass) as u8)
     }
-
-    /// The same for what the loader adds: where there is nothing, it ends with the group,
-    /// for who protects the group's pages goes by that.
-    fn append_own(
-        &mut self,
-        group: Group,
-        len: u64,
-        align: u64,
-        page: u64,
-    ) -> Result<Span, LoadError> {
-        match len {
-            0 => Ok(Span { offset: self.group(group).end(), len }),
-            _ => self.append(group, len, align, page),
-        }
-    }
-}
-
-/// For each section its group and place in that, as a number that rises as they do, or
-/// [`NOT_KEPT`]; and the kept sections, sorted by that. Asked once, for it takes names to
-/// compare: each is counted, and then put where those that come before it end.
-fn ranked(sections: &[Section]) -> (Vec<u32>, Vec<u32>) {
-    const RANKS: usize = Group::ALL.len() << Pass::BITS;
-    let mut starts = [0_u32; RANKS + 1];
-    let mut ranks = Vec::with_capacity(sections.len());
-    for section in sections {
-        let rank = if is_kept(section) {
-            (Group::of(section) as u32) << Pass::BITS | Pass::of(section) as u32
-        } else {
-            NOT_KEPT
-        };
-        if let Some(count) = starts[1..].get_mut(rank as usize) {
-            *count += 1;
-        }
-        ranks.push(rank);
-    }
-    let mut sum = 0;
-    for start in &mut starts {
-        sum += *start;
-        *start = sum;
-    }
-    let mut order = vec![0; sum as usize];
-    for (&rank, index) in ranks.iter().zip(0..) {
-        if let Some(next) = starts.get_mut(rank as usize) {
-            if let Some(place) = order.get_mut(*next as usize) {
-                *place = index;
-            }
-            *next += 1;
-        }
-    }
-    (ranks, order)
-}
-
-/// The order inside a group. In `Data`, what has bytes in the file comes first and zeros
-/// last, so that `.toc` is near the middle of what it points to.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Pass {
-    Bytes,
-    Toc,
-    Zeros,
-}
-
-impl Pass {
-    /// As many bits as they take.
-    const BITS: u32 = 2;
-
-    fn of(section: &Section) -> Self {
-        match section {
-            _ if section.name == ".toc" => Self::Toc,
-            _ if section.is_zeros() => Self::Zeros,
-            _ => Self::Bytes,
-        }
-    }
-
-    /// True if a rank's pass is that of `.toc`.
-    fn is_toc(rank: u32) -> bool {
-        rank & ((1 << Self::BITS) - 1) == Self::Toc as u32
-    }
-}
-
-/// True if `section` takes room in memory.
-#[inline]
-fn is_kept(section: &Section) -> bool {
-    section.is_alloc() && !is_read_from_the_file(section)
 }
 
 /// True if what a section tells is asked for once, while the module is loaded.
@@ -635,7 +624,7 @@ impl Counted {
         let (mut stubs, mut more, mut loads) = (0, Vec::new(), false);
         for relocations in object.relocations() {
             let section = &object.sections()[relocations.target];
-            if !section.is_code() || !is_kept(section) {
+            if !section.is_code() || section.rank == Rank::NOT_KEPT {
                 continue;
             }
             let code = section.data;

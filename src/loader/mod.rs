@@ -65,7 +65,7 @@ pub use layout::{Group, Layout, Span};
 pub use modinfo::Modinfo;
 pub use need::Need;
 pub use reloc_names::RelocName;
-pub use relocate::{Linked, PlacedSection};
+pub use relocate::Linked;
 pub use symbols::{
     Function, Functions, LinkOptions, Name, Names, Owner, Resolved, Resolver, StubStyle,
 };

@@ -53,7 +53,7 @@ use super::{
     error::{LoadError, Place, RelocFault},
     exports::{self, Export},
     fields::{self, Field, FieldError},
-    layout::{Group, Layout, Needs, refuse, word_at},
+    layout::{Layout, Needs, refuse, word_at},
     stubs::table::StubTable,
     symbols::{Functions, LinkOptions, Resolver},
 };
@@ -74,8 +74,6 @@ pub struct Linked<'a> {
     pub base: Vaddr,
     /// r2 while its code runs.
     pub toc: Vaddr,
-    /// The kept sections, by rising address.
-    pub sections: Vec<PlacedSection<'a>>,
     /// Its stubs.
     pub stubs: StubTable,
     /// Its call sites, by rising address, all off.
@@ -96,19 +94,6 @@ pub struct Linked<'a> {
     pub owners: Vec<u32>,
     /// Symbols bound to a trap or, if weak, to 0: indices, rising.
     pub missing: Vec<u32>,
-}
-
-/// A section in memory.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct PlacedSection<'a> {
-    /// Its name.
-    pub name: &'a str,
-    /// Its first byte.
-    pub addr: Vaddr,
-    /// Bytes.
-    pub size: u64,
-    /// Whom it shares permissions with.
-    pub group: Group,
 }
 
 /// Links `object`, laid out as `layout` says, into `image`, to run at `base`.
@@ -161,7 +146,6 @@ pub fn link<'a>(
     Ok(Linked {
         base,
         toc,
-        sections: placed(object, layout, base),
         stubs: bindings.stubs,
         sites,
         refused,
@@ -179,7 +163,7 @@ pub fn link<'a>(
 #[inline(never)] // `make bench` counts it apart, as it does for Linux
 fn copy_sections(object: &Object, layout: &Layout, image: &mut [u8]) {
     let mut done = 0;
-    for &index in &layout.order {
+    for &index in layout.order() {
         let section = &object.sections()[index as usize];
         let Some(start) = layout.offset_of(index as usize) else {
             continue;
@@ -194,20 +178,6 @@ fn copy_sections(object: &Object, layout: &Layout, image: &mut [u8]) {
         done = end;
     }
     image[done..].fill(0);
-}
-
-fn placed<'a>(object: &Object<'a>, layout: &Layout, base: Vaddr) -> Vec<PlacedSection<'a>> {
-    let offset_of = layout.offsets();
-    let kept = layout.order.iter().map(|&index| {
-        let section = &object.sections()[index as usize];
-        PlacedSection {
-            name: section.name,
-            addr: base.offset(offset_of(index as usize).unwrap_or_default().into()),
-            size: section.size(),
-            group: Layout::group_of(section),
-        }
-    });
-    kept.collect()
 }
 
 /// Applies the relocations of code, by rising address; the calls of the profiling hook in

@@ -182,9 +182,7 @@ pub fn lsmod(verbose: bool) -> Done {
             let (path, size) = (module.file().path(), module.file().size());
             kprintln!("  file /{path} ({pack}) {size} bytes unpacked");
         }
-        for section in module.sections() {
-            kprintln!("  {:<28} {} {}", section.name, section.addr, section.size);
-        }
+        module.each_section(&mut |name, at, size| kprintln!("  {name:<28} {at} {size}"));
     }
     Ok(())
 }

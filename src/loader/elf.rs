@@ -683,27 +683,23 @@ fn parse_sections<'a>(bytes: &'a [u8], header: &Header) -> Result<Vec<Section<'a
         if sum > len {
             return Err(refuse(name, SectionFault::Overlaps { sum, len }));
         }
-        let mut section = Section { name, header, data, rank: Rank::NOT_KEPT };
-        section.rank = Rank::of(&section);
-        if let Some(fault) = section_fault(&section) {
+        if let Some(fault) = section_fault(name, &header) {
             return Err(refuse(name, fault));
         }
-        sections.push(section);
-    }
-    if let Some(null) = sections.first_mut() {
-        null.rank = Rank::NOT_KEPT; // whatever its flags
+        // The first is none, whatever its flags.
+        let rank = if index == 0 { Rank::NOT_KEPT } else { Rank::of(name, &header) };
+        sections.push(Section { name, header, data, rank });
     }
     Ok(sections)
 }
 
 /// What is wrong with a section on its own, without looking at others.
-fn section_fault(section: &Section) -> Option<SectionFault> {
-    let header = &section.header;
+fn section_fault(name: &str, header: &SectionHeader) -> Option<SectionFault> {
     let align = header.sh_addralign;
     if align > 1 && !align.is_power_of_two() || align > ALIGN_MAX {
         return Some(SectionFault::Alignment { align });
     }
-    if section.name == ".opd" && header.sh_size != 0 {
+    if name == ".opd" && header.sh_size != 0 {
         return Some(SectionFault::Descriptors);
     }
     if matches!(header.sh_type, SHT_RELA | SHT_SYMTAB) {
@@ -714,7 +710,7 @@ fn section_fault(section: &Section) -> Option<SectionFault> {
             return Some(SectionFault::PartialEntry { size: header.sh_size });
         }
     }
-    if !section.is_alloc() {
+    if header.sh_flags & u64::from(SHF_ALLOC) == 0 {
         return None;
     }
     if header.sh_flags & u64::from(SHF_COMPRESSED) != 0 {

@@ -44,7 +44,9 @@ use alloc::{string::String, vec, vec::Vec};
 
 use goblin::elf64::{
     reloc::{R_PPC64_ENTRY, R_PPC64_REL24},
-    section_header::{SHN_UNDEF, SHT_NOTE},
+    section_header::{
+        SHF_ALLOC, SHF_EXECINSTR, SHF_WRITE, SHN_UNDEF, SHT_NOBITS, SHT_NOTE, SectionHeader,
+    },
 };
 
 use super::{
@@ -94,11 +96,11 @@ impl Group {
     pub const ALL: [Self; 5] =
         [Self::InitData, Self::InitText, Self::Text, Self::Rodata, Self::Data];
 
-    /// The group that a kept section belongs to.
-    #[inline(always)] // asked twice for each section
-    fn of(section: &Section) -> Self {
-        let init = section.name.starts_with(".init.");
-        match (init, section.is_code(), section.is_writable()) {
+    /// The group that a kept section with this name and these flags belongs to.
+    #[inline(always)]
+    fn of(name: &str, flags: u64) -> Self {
+        let has = |flag: u32| flags & u64::from(flag) != 0;
+        match (name.starts_with(".init."), has(SHF_EXECINSTR), has(SHF_WRITE)) {
             (true, true, _) => Self::InitText,
             (true, false, _) => Self::InitData,
             (false, true, _) => Self::Text,
@@ -495,7 +497,7 @@ impl Layout {
     /// The group of a section that is kept.
     #[must_use]
     pub fn group_of(section: &Section) -> Group {
-        Group::of(section)
+        Group::of(section.name, section.header.sh_flags)
     }
 
     /// Where the doubleword that holds the address of `symbol` with `addend` lies.
@@ -537,26 +539,30 @@ impl Rank {
 
     /// What a section's header and name say.
     #[inline(always)]
-    pub(super) fn of(section: &Section) -> Self {
-        if !section.is_alloc() || is_read_from_the_file(section) {
+    pub(super) fn of(name: &str, header: &SectionHeader) -> Self {
+        let is_kept = header.sh_flags & u64::from(SHF_ALLOC) != 0;
+        if !is_kept || header.sh_type == SHT_NOTE || is_read_from_the_file(name) {
             return Self::NOT_KEPT;
         }
-        let pass = match section {
-            _ if section.name == ".toc" => Self::TOC,
-            _ if section.is_zeros() => Self::ZEROS,
+        let pass = match header.sh_type {
+            _ if name == ".toc" => Self::TOC,
+            SHT_NOBITS => Self::ZEROS,
             _ => Self::BYTES,
         };
-        Self((Group::of(section) as usize * Self::PASSES + pass) as u8)
+        Self((Group::of(name, header.sh_flags) as usize * Self::PASSES + pass) as u8)
     }
 }
 
 /// True if what a section tells is asked for once, while the module is loaded.
 #[inline(never)]
-fn is_read_from_the_file(section: &Section) -> bool {
-    section.header.sh_type == SHT_NOTE
-        || section.name.starts_with(".note")
+fn is_read_from_the_file(name: &str) -> bool {
+    // Most begin in another way.
+    if !matches!(name.as_bytes(), [b'.', b'n' | b'm', ..] | [b'_', b'_', ..]) {
+        return false;
+    }
+    name.starts_with(".note")
         || matches!(
-            section.name,
+            name,
             ".modinfo"
                 | "__versions"
                 | "__version_ext_crcs"

@@ -263,7 +263,7 @@ class Told(unittest.TestCase):
 
     def test_the_pages_name_the_prompt_that_the_kernel_shows(self):
         prompt = re.search(r'PROMPT: &\[u8\] = b"(.*)";', self.read("src", "kernel", "run.rs"))[1]
-        for page in ["README.md", "docs/reader/01-seed.md", "docs/lessons/README.md"]:
+        for page in ["README.md", "docs/reader/01-seed.md", "docs/lessons/index.md"]:
             self.assertIn(f"`{prompt}`", self.read(page), page)
 
 

@@ -111,6 +111,13 @@ class Book(unittest.TestCase):
         for path in named:
             self.assertTrue(os.path.exists(os.path.join(ROOT, path)), path)
 
+    def test_the_glossary_is_sorted(self):
+        with open(os.path.join(lesson.DOCS, "glossary.md"), encoding="utf-8") as file:
+            words = re.findall(r"^\*\*(.+?)\*\*:", file.read(), flags=re.M)
+        self.assertGreater(len(words), 70)
+        # Neither capitals nor what a name is written with count.
+        self.assertEqual(words, sorted(words, key=lambda word: word.replace("`", "").lstrip("_").casefold()))
+
     def test_every_lesson_has_a_page_an_exercise_a_check_and_a_solution(self):
         self.assertEqual(len(lesson.names()), 10)
         for name in lesson.names():

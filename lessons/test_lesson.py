@@ -111,6 +111,18 @@ class Book(unittest.TestCase):
         for path in named:
             self.assertTrue(os.path.exists(os.path.join(ROOT, path)), path)
 
+    def test_all_of_the_source_is_on_the_map_or_in_the_week(self):
+        named = ""
+        for page in ("map.md", "reader/week.md"):
+            with open(os.path.join(lesson.DOCS, page), encoding="utf-8") as file:
+                named += file.read()
+        source = os.path.join(ROOT, "src")
+        missing = [
+            name for name in sorted(os.listdir(source))
+            if f"`src/{name}{'/' if os.path.isdir(os.path.join(source, name)) else '`'}" not in named
+        ]
+        self.assertEqual(missing, [])
+
     def test_the_glossary_is_sorted(self):
         with open(os.path.join(lesson.DOCS, "glossary.md"), encoding="utf-8") as file:
             words = re.findall(r"^\*\*(.+?)\*\*:", file.read(), flags=re.M)

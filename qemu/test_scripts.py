@@ -267,6 +267,28 @@ class Told(unittest.TestCase):
             self.assertIn(f"`{prompt}`", self.read(page), page)
 
 
+class Building(Folder):
+    """`make module` and `make template`, up to what they refuse."""
+
+    def make(self, *words):
+        done = subprocess.run(["make", "-s", "--no-print-directory", "-C", os.path.join(cases.ROOT, "modules"),
+                               *words, f"CALLER={self.dir}"],
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        return done.returncode, done.stdout
+
+    def module(self, body, out="x.ko"):
+        self.file("x.c", b"#include <linux/module.h>\nMODULE_LICENSE(\"GPL\");\n" + body)
+        return self.make("module", "SRC=x.c", f"OUT={out}")
+
+    def test_a_function_that_nobody_declares_is_an_error(self):
+        status, said = self.module(b"long f(long n);\nlong f(long n) { return unheard_of(n); }\n")
+        self.assertEqual(status, 2)
+        self.assertRegex(said, r"x\.c:4:.*error: implicit declaration of function .unheard_of")
+        self.assertFalse(os.path.exists(f"{self.dir}/x.ko"))
+        self.assertEqual(self.module(b"long f(long n);\nlong f(long n) { return n; }\n"), (0, ""))
+        self.assertTrue(os.path.exists(f"{self.dir}/x.ko"))
+
+
 class Running(Folder):
     """qemu/run.sh with a script in QEMU's place."""
 

@@ -271,12 +271,12 @@ figures: kernel modules ## draw docs/figures anew, from a run of Tocsin
 
 # mdBook comes from crates.io: Debian 12 has no package. A few minutes, once.
 MDBOOK = $(or $(shell command -v mdbook),target/tools/bin/mdbook)
-book: ## build docs/ (the book, the lessons, a page on each part) into target/book
+book: ## build docs/ (the book, the lessons, a page on each part) into target/book, check its links
 	@tools/deps.sh build
 	@[ -n "$$(command -v $(MDBOOK))" ] || cargo install mdbook --version 0.5.4 --locked \
 	  --no-default-features --features search --root target/tools --target-dir target/tools/build >&2
 	@rm -rf target/tools/build
-	@$(MDBOOK) build docs
+	@rm -rf target/book && $(MDBOOK) build docs && tools/book/links.py target/book
 
 clean: ## remove everything that was built or fetched
 	rm -rf target

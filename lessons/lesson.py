@@ -6,12 +6,15 @@
     lesson.py replay [N]    types what the pages show, and compares every line; also
                             those of the book's chapters (N is reader/03-toc)
     lesson.py test [N]      the same, and: each exercise as handed out fails, each
-                            solution passes; ends with `N passed, N failed`
+                            solution passes, each wrong answer that is kept is refused;
+                            ends with `N passed, N failed`
     lesson.py record N      puts into a page what its commands print now, where that differs
 
     docs/lessons/03-words.md      the page (docs/reader/*.md: the book's chapters)
     lessons/03-words/             the exercise as it is handed out, and check.py
     lessons/solutions/03-words/   one way to do it
+    lessons/wrong/03-words/TAG/   what it must not be: files that differ from the solution's,
+                                  and words of the refusal, in refused.txt
     exercises/03-words/           yours: what `show` makes and `grade` reads
 
 A page's blocks that begin with ```console are one session, each line `> COMMAND` and
@@ -273,10 +276,10 @@ class NotYet(Exception):
 class Lab:
     """What checks work with: a compiler, a machine, a file of answers."""
 
-    def __init__(self, name, folder=None):
+    def __init__(self, name, folder=None, whose=None):
         self.name = name
         self.folder = folder
-        whose = os.path.basename(os.path.dirname(folder)) if folder else "page"
+        whose = whose or (os.path.basename(os.path.dirname(folder)) if folder else "page")
         self.work = os.path.join(BUILT, whose, name)
         os.makedirs(self.work, exist_ok=True)
 
@@ -340,7 +343,7 @@ class Lab:
         return lines[begin:end]
 
 
-def grade(name, folder):
+def grade(name, folder, whose=None):
     """None if the exercise in the folder is done, or what is missing."""
     path = os.path.join(HERE, name, "check.py")
     spec = importlib.util.spec_from_file_location("check_" + name.replace("-", "_"), path)
@@ -348,7 +351,7 @@ def grade(name, folder):
     check.NotYet = NotYet
     spec.loader.exec_module(check)
     try:
-        check.check(Lab(name, folder))
+        check.check(Lab(name, folder, whose))
     except NotYet as why:
         return str(why)
     except (AttributeError, IndexError, KeyError, ValueError) as why:
@@ -385,14 +388,36 @@ def show(name):
     print(f"  if stuck  lessons/solutions/{name}")
 
 
+def wrong_answers(name):
+    """The wrong answers to a lesson that are kept."""
+    folder = os.path.join(HERE, "wrong", name)
+    return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+
+
+def refused(name, tag):
+    """What is wrong, as lines, with the refusal of a wrong answer."""
+    folder = os.path.join(BUILT, f"wrong-{tag}", "answer", name)
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(os.path.join(HERE, "solutions", name), folder)
+    shutil.copytree(os.path.join(HERE, "wrong", name, tag), folder, dirs_exist_ok=True)
+    with open(os.path.join(folder, "refused.txt"), encoding="utf-8") as file:
+        expected = file.read().strip()
+    missing = grade(name, folder, f"wrong-{tag}")
+    if missing is None:
+        return ["it passes"]
+    return [] if expected in missing else [f"refused, but not for `{expected}`: {missing}"]
+
+
 def trial(job):
     """Runs one test: (its name, what is wrong as lines)."""
-    what, name = job
+    what, name, *tag = job
     if what == "session":
         return f"{name}: its session is what the page shows", replay(name)
     if what == "handed out":
         missing = grade(name, os.path.join(HERE, name))
         return f"{name}: the exercise as handed out is not done", [] if missing else ["it is done already"]
+    if tag:
+        return f"{name}: {tag[0]}: a wrong answer is refused", refused(name, tag[0])
     missing = grade(name, os.path.join(HERE, "solutions", name))
     return f"{name}: the solution is right", [missing] if missing else []
 
@@ -424,7 +449,10 @@ def main(words):
     if verb in ("replay", "test"):
         kinds = ["session"] if verb == "replay" else ["session", "handed out", "solution"]
         which = [lesson(n) for n in rest] or names() + chapters()
-        return test([(kind, name) for name in which for kind in kinds if "/" not in name or kind == "session"])
+        jobs = [(kind, name) for name in which for kind in kinds if "/" not in name or kind == "session"]
+        if verb == "test":
+            jobs += [("wrong", name, tag) for name in which for tag in wrong_answers(name)]
+        return test(jobs)
     print(__doc__)
     return 2
 

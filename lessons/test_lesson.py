@@ -3,11 +3,15 @@
 
 import os
 import re
+import sys
+import tempfile
 import unittest
 
 import lesson
 
 ROOT = lesson.ROOT
+sys.path.append(os.path.join(ROOT, "tools", "book"))
+import links  # noqa: E402  (what `make book` ends with)
 
 
 class Comparing(unittest.TestCase):
@@ -78,12 +82,53 @@ class Book(unittest.TestCase):
         there = {os.path.relpath(page, lesson.DOCS) for page in self.pages()} - {"SUMMARY.md"}
         self.assertEqual(listed, there)
 
+    def test_no_page_is_called_otherwise_in_the_built_book(self):
+        # mdBook makes index.html of README.md, and leaves links to it as README.html.
+        self.assertEqual([page for page in self.pages() if page.endswith("README.md")], [])
+
+    def test_links_of_the_built_book_that_lead_nowhere_are_found(self):
+        with tempfile.TemporaryDirectory() as folder:
+            os.mkdir(os.path.join(folder, "a"))
+            for name, text in (
+                ("index.html", '<a href="a/b.html#here">x</a> <a href="a/c.html">x</a> <a href="#no">x</a>'),
+                ("a/b.html", '<h1 id="here">x</h1> <a href="../index.html">x</a> <img src="gone.svg">'
+                             '<a href="https://example.org/gone.html">x</a> <a href="../index.html#there">x</a>'),
+                ("404.html", '<a href="a/gone.html">x</a>'),
+            ):
+                with open(os.path.join(folder, name), "w", encoding="utf-8") as file:
+                    file.write(text)
+            self.assertEqual(links.dead(folder), ([
+                ("a/b.html", "gone.svg", "no such file"),
+                ("a/b.html", "../index.html#there", "no such place there"),
+                ("index.html", "a/c.html", "no such file"),
+                ("index.html", "#no", "no such place there"),
+            ], 6))
+
     def test_the_files_that_the_week_names_are_there(self):
         with open(os.path.join(lesson.DOCS, "reader", "week.md"), encoding="utf-8") as file:
             named = re.findall(r"`((?:src|boot|modules)/[\w/.]+)`", file.read())
         self.assertGreater(len(named), 20)
         for path in named:
             self.assertTrue(os.path.exists(os.path.join(ROOT, path)), path)
+
+    def test_all_of_the_source_is_on_the_map_or_in_the_week(self):
+        named = ""
+        for page in ("map.md", "reader/week.md"):
+            with open(os.path.join(lesson.DOCS, page), encoding="utf-8") as file:
+                named += file.read()
+        source = os.path.join(ROOT, "src")
+        missing = [
+            name for name in sorted(os.listdir(source))
+            if f"`src/{name}{'/' if os.path.isdir(os.path.join(source, name)) else '`'}" not in named
+        ]
+        self.assertEqual(missing, [])
+
+    def test_the_glossary_is_sorted(self):
+        with open(os.path.join(lesson.DOCS, "glossary.md"), encoding="utf-8") as file:
+            words = re.findall(r"^\*\*(.+?)\*\*:", file.read(), flags=re.M)
+        self.assertGreater(len(words), 70)
+        # Neither capitals nor what a name is written with count.
+        self.assertEqual(words, sorted(words, key=lambda word: word.replace("`", "").lstrip("_").casefold()))
 
     def test_every_lesson_has_a_page_an_exercise_a_check_and_a_solution(self):
         self.assertEqual(len(lesson.names()), 10)

@@ -9,6 +9,10 @@ set -eu
 exports=$1 out=$2
 shift 2
 name=$(basename "$out" .ko | tr - _)
+if [ ${#name} -gt 55 ]; then
+	echo "link.sh: $name: a module's name has at most 55 characters, this one ${#name}" >&2
+	exit 2
+fi
 mod=${out%.ko}.mod
 symbols=$("$NM" "$@" 2>/dev/null)
 

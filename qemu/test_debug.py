@@ -60,6 +60,8 @@ SESSION = [
     "echo ==there\\n", "info functions ^traced_twice$",
     "echo ==stubs\\n", "stubs traced",
     "echo ==sites\\n", "sites traced",
+    "echo ==low\\n", "info symbol 0x0", "info symbol 0x30", "info symbol traced_twice",
+    "echo ==usage\\n", "stubs", "sites",
     "continue",  # the shell's call
     "echo ==traced\\n", "sites traced",
     "echo ==backtrace\\n", "backtrace 2",
@@ -125,6 +127,16 @@ class Debugger(unittest.TestCase):
         gdb = dict(re.findall(r"^(0x\w+) \w+: .*to (\w+)$", self.part("stubs"), re.M))
         self.assertEqual(set(gdb.values()), {"_printk", "_mcount"}, self.part("stubs"))
         self.assertEqual(gdb, kernel)
+
+    def test_small_numbers_are_not_named_after_what_the_loader_left_out(self):
+        # .modinfo, for one, is nowhere in memory.
+        self.assertEqual(self.part("low").splitlines(), [
+            "No symbol matches 0x0.", "No symbol matches 0x30.", "traced_twice in section .text of "
+            + os.path.join(ROOT, "target", "gdb", "traced.ko")])
+
+    def test_a_command_without_its_module_says_how_it_is_used(self):
+        self.assertIn("use: stubs MODULE (lsmod lists them)\nuse: sites MODULE (lsmod lists them)\n",
+                      self.part("usage"))
 
     def test_sites_are_those_of_the_module_and_say_when_they_are_traced(self):
         at = re.search(r"^(0x\w+) traced_twice\+4: early; .*; now 60000000: off$", self.part("sites"), re.M)

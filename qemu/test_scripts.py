@@ -263,8 +263,56 @@ class Told(unittest.TestCase):
 
     def test_the_pages_name_the_prompt_that_the_kernel_shows(self):
         prompt = re.search(r'PROMPT: &\[u8\] = b"(.*)";', self.read("src", "kernel", "run.rs"))[1]
-        for page in ["README.md", "docs/reader/01-seed.md", "docs/lessons/README.md"]:
+        for page in ["README.md", "docs/reader/01-seed.md", "docs/lessons/index.md"]:
             self.assertIn(f"`{prompt}`", self.read(page), page)
+
+
+class Building(Folder):
+    """`make module` and `make template`, up to what they refuse."""
+
+    def make(self, *words):
+        done = subprocess.run(["make", "-s", "--no-print-directory", "-C", os.path.join(cases.ROOT, "modules"),
+                               *words, f"CALLER={self.dir}"],
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+        return done.returncode, done.stdout
+
+    def module(self, body, out="x.ko"):
+        self.file("x.c", b"#include <linux/module.h>\nMODULE_LICENSE(\"GPL\");\n" + body)
+        return self.make("module", "SRC=x.c", f"OUT={out}")
+
+    def test_a_function_that_nobody_declares_is_an_error(self):
+        status, said = self.module(b"long f(long n);\nlong f(long n) { return unheard_of(n); }\n")
+        self.assertEqual(status, 2)
+        self.assertRegex(said, r"x\.c:4:.*error: implicit declaration of function .unheard_of")
+        self.assertFalse(os.path.exists(f"{self.dir}/x.ko"))
+        self.assertEqual(self.module(b"long f(long n);\nlong f(long n) { return n; }\n"), (0, ""))
+        self.assertTrue(os.path.exists(f"{self.dir}/x.ko"))
+
+
+    def test_a_name_longer_than_the_loader_takes_is_refused(self):
+        body = b"long f(long n);\nlong f(long n) { return n; }\n"
+        self.assertEqual(self.module(body, "a" * 55 + ".ko"), (0, ""))
+        status, said = self.module(body, "a" * 56 + ".ko")
+        self.assertEqual((status, said.splitlines()[0]),
+                         (2, f"link.sh: {'a' * 56}: a module's name has at most 55 characters, this one 56"))
+        self.assertFalse(os.path.exists(f"{self.dir}/{'a' * 56}.ko"))
+
+    def test_a_template_is_refused_for_names_that_do_not_work_out(self):
+        for name, why in (
+            ("module", "module: Linux's headers have a module_init of their own"),
+            ("tocsin", "tocsin: the kernel's own functions are called so"),
+            ("klp", "klp: a crate that modules use is called so"),
+            ("tocsin_module", "tocsin_module: a crate that modules use is called so"),
+            ("a" * 56, f"{'a' * 56}: a module's name has at most 55 characters, this one 56"),
+        ):
+            status, said = self.make("template", f"NAME={name}", "LANGUAGE=c")
+            self.assertEqual((status, said.splitlines()[0]), (2, f"make: {why}"))
+        self.assertEqual(os.listdir(self.dir), [])
+
+    def test_what_a_template_makes_compiles_whatever_its_name(self):
+        for name in ("init", "exit", "x" * 55):
+            self.assertEqual(self.make("template", f"NAME={name}", "LANGUAGE=c")[0], 0)
+            self.assertEqual(self.make("module", f"SRC={name}.c", f"OUT={name}.ko", "MODULE_FLAGS=-Werror"), (0, ""))
 
 
 class Running(Folder):

@@ -1,6 +1,7 @@
 """Builds primes, and asks."""
 
-NUMBERS = (0, 1, 2, 3, 4, 91, 97, 7919, 99991, 99999, 65521, 65536)
+# With products of two primes, up to the largest that 100,000 has.
+NUMBERS = (0, 1, 2, 3, 4, 91, 97, 7919, 99991, 99999, 65521, 65536, 66049, 97969, 99221)
 
 
 def prime(n):

@@ -7,7 +7,9 @@
     bug.svg     whose r2 it is, instruction by instruction, in the seed's bug (`step`)
 
 Everything that is a number in a figure is one that the machine printed. `make figures`
-draws them into docs/figures; test_figures.py beside this looks at them.
+draws them into docs/figures; test_figures.py beside this looks at them, and compares those
+that are there with this build's. A figure that is there stays if nothing but addresses has
+moved: pages beside it show the same ones.
 """
 
 import html
@@ -15,6 +17,7 @@ import os
 import re
 import subprocess
 import sys
+import xml.etree.ElementTree as xml
 
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
@@ -283,13 +286,48 @@ def draw_bug(lines):
     return svg
 
 
+# --- the figures that are there ----------------------------------------------
+
+
+def words(path):
+    """What is written in a figure, in order."""
+    return [text.text or "" for text in xml.parse(path).iter("{http://www.w3.org/2000/svg}text")]
+
+
+def without_addresses(texts):
+    """The same, with a number for each address: the first that comes is 0, ..."""
+    seen = {}
+    return [re.sub(r"0x[0-9a-f]{7,}", lambda found: f"@{seen.setdefault(found[0], len(seen))}", text) for text in texts]
+
+
+def ranges(texts):
+    """(rights, what, KiB) of the boxes of map.svg; of neighbours that are alike one."""
+    found = []
+    texts = [text for text in texts[3:] if text != "not mapped"]
+    for _, size, rights, what in zip(*[iter(texts)] * 4):
+        kib = int(size.removesuffix(" KiB").replace(",", ""))
+        if found and found[-1][:2] == (rights, what):
+            kib += found.pop()[2]
+        found.append((rights, what, kib))
+    return found
+
+
 def draw(said, folder):
     os.makedirs(folder, exist_ok=True)
     draw_map(said["maps"]).save(folder, "map.svg")
-    draw_frame(said["step demo:call_nine"]).save(folder, "frame.svg")
     walked = said["step vscsi_call_leaf"]
-    draw_stub(said["dis vscsi_call_leaf 11"], said["dis vscsi_call_leaf 165"], walked).save(folder, "stub.svg")
-    draw_bug(walked).save(folder, "bug.svg")
+    for name, svg in (
+        ("frame.svg", draw_frame(said["step demo:call_nine"])),
+        ("stub.svg", draw_stub(said["dis vscsi_call_leaf 11"], said["dis vscsi_call_leaf 165"], walked)),
+        ("bug.svg", draw_bug(walked)),
+    ):
+        path = os.path.join(folder, name)
+        old = open(path, encoding="utf-8").read() if os.path.exists(path) else None
+        old_words = without_addresses(words(path)) if old else None
+        svg.save(folder, name)
+        if old_words == without_addresses(words(path)):
+            with open(path, "w", encoding="utf-8") as file:
+                file.write(old)
 
 
 if __name__ == "__main__":

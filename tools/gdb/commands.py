@@ -22,6 +22,12 @@ class Command(gdb.Command):
         self.dont_repeat()
 
 
+def needed(argument, command):
+    """A module's name, which the command cannot do without."""
+    if not argument:
+        raise gdb.GdbError(f"use: {command} MODULE (lsmod lists them)")
+
+
 class Paca(Command):
     """paca [CPU]: the data of a CPU (without a number: of all that run)."""
 
@@ -65,6 +71,7 @@ class Stubs(Command):
         super().__init__("stubs")
 
     def invoke(self, argument, from_tty):
+        needed(argument, "stubs")
         module = modules.named(argument)
         paca = gdb.lookup_type("tocsin::machine::paca::Paca")
         block = rust.number(array(rust.static("tocsin::machine::smp::PACAS"))[0])
@@ -99,6 +106,7 @@ class Sites(Command):
         super().__init__("sites")
 
     def invoke(self, argument, from_tty):
+        needed(argument, "sites")
         table = rust.static("tocsin::kernel::tracing::SITES")
         table = rust.field(table, "data", "value")
         for module in rust.vec(table["modules"]):

@@ -11,11 +11,17 @@ source if it was built with `make module MODULE_FLAGS=-g`.
 """
 
 import os
+import sys
 
 import gdb
 
 import rust
 
+sys.path.insert(0, os.path.join(os.getcwd(), "tools", "corpus"))
+import elf  # noqa: E402
+
+# Addresses that this machine has not: for sections that are in a file and not in memory.
+NOWHERE = 0xE000000000000000
 FOLDER = os.path.join("target", "gdb")
 LIST = "tocsin::kernel::modules::MODULES"
 
@@ -67,7 +73,15 @@ class Module:
         path = os.path.join(FOLDER, f"{self.name}.ko")
         with open(path, "wb") as file:
             file.write(self.bytes())
-        places = " ".join(f"-s {name} {address:#x}" for name, address, _ in self.sections)
+        placed = [(name, address) for name, address, _ in self.sections]
+        # gdb puts what it is not told of at 0, and would name small numbers after it.
+        known = {name for name, _ in placed}
+        absent = [s for s in elf.Elf(self.bytes()).sections if s.is_alloc and s.name not in known]
+        at = NOWHERE
+        for section in absent:
+            placed.append((section.name, at))
+            at += section.size + 0x1000
+        places = " ".join(f"-s {name} {address:#x}" for name, address in placed)
         gdb.execute(f"add-symbol-file {path} {places}", to_string=True)
         self.path = os.path.abspath(path)
 

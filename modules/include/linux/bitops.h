@@ -71,6 +71,7 @@ static inline int fls(unsigned int word)
 	return word ? 32 - __builtin_clz(word) : 0;
 }
 
+/* How many bits are 1. */
 static inline unsigned int hweight_long(unsigned long word)
 {
 	unsigned int bits = 0;
@@ -79,5 +80,10 @@ static inline unsigned int hweight_long(unsigned long word)
 		bits++;
 	return bits;
 }
+
+#define hweight8(word)  hweight_long((u8)(word))
+#define hweight16(word) hweight_long((u16)(word))
+#define hweight32(word) hweight_long((u32)(word))
+#define hweight64(word) ((unsigned long)hweight_long((u64)(word)))
 
 #endif

@@ -36,6 +36,20 @@ struct file;
 #define max_t(type, a, b) max((type)(a), (type)(b))
 #define clamp(value, low, high) min(max(value, low), high)
 
+#define swap(a, b)                             \
+	do {                                   \
+		__typeof__(a) __was_a = (a);   \
+		(a) = (b);                     \
+		(b) = __was_a;                 \
+	} while (0)
+
+/* Of any signed type; the lowest number of a type has none. */
+#define abs(x)                                 \
+	({                                     \
+		__typeof__(x) __abs_x = (x);   \
+		__abs_x < 0 ? -__abs_x : __abs_x; \
+	})
+
 #define ALIGN(x, a)         (((x) + (a) - 1) & ~((__typeof__(x))(a) - 1))
 #define IS_ALIGNED(x, a)    (((x) & ((a) - 1)) == 0)
 #define DIV_ROUND_UP(n, d)  (((n) + (d) - 1) / (d))

@@ -40,9 +40,47 @@ static inline void list_del(struct list_head *entry)
 	INIT_LIST_HEAD(entry);
 }
 
+static inline void list_del_init(struct list_head *entry)
+{
+	list_del(entry);
+}
+
+/* Out of whatever ring the entry is in, into the head's: first, or last. */
+static inline void list_move(struct list_head *entry, struct list_head *head)
+{
+	list_del(entry);
+	list_add(entry, head);
+}
+
+static inline void list_move_tail(struct list_head *entry, struct list_head *head)
+{
+	list_del(entry);
+	list_add_tail(entry, head);
+}
+
 static inline bool list_empty(const struct list_head *head)
 {
 	return READ_ONCE(head->next) == head;
+}
+
+/* All of `from` stands before the first of `head`; the head `from` is then of no use. */
+static inline void list_splice(const struct list_head *from, struct list_head *head)
+{
+	struct list_head *first = from->next, *last = from->prev;
+
+	if (first == from)
+		return;
+	last->next = head->next;
+	head->next->prev = last;
+	head->next = first;
+	first->prev = head;
+}
+
+/* The same; `from` is empty afterwards. */
+static inline void list_splice_init(struct list_head *from, struct list_head *head)
+{
+	list_splice(from, head);
+	INIT_LIST_HEAD(from);
 }
 
 #define list_entry(ptr, type, member) container_of(ptr, type, member)
@@ -52,5 +90,12 @@ static inline bool list_empty(const struct list_head *head)
 	for (pos = list_first_entry(head, __typeof__(*pos), member);          \
 	     &pos->member != (head);                                          \
 	     pos = list_entry(pos->member.next, __typeof__(*pos), member))
+/* `ahead` is the next one already: the body may take `pos` out, and free it. */
+#define list_for_each_entry_safe(pos, ahead, head, member)                    \
+	for (pos = list_first_entry(head, __typeof__(*pos), member),          \
+	     ahead = list_entry(pos->member.next, __typeof__(*pos), member);  \
+	     &pos->member != (head);                                          \
+	     pos = ahead,                                                     \
+	     ahead = list_entry(ahead->member.next, __typeof__(*ahead), member))
 
 #endif

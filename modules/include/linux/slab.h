@@ -8,6 +8,8 @@
 /* NULL if there is none. */
 void *__kmalloc(size_t size, gfp_t flags);
 void kfree(const void *ptr);
+/* Moves the bytes into a block of `size`; NULL if there is none: the old one stays then. */
+void *krealloc(const void *ptr, size_t size, gfp_t flags);
 
 static inline void *kmalloc(size_t size, gfp_t flags)
 {

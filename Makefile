@@ -31,16 +31,20 @@ MAKEOVERRIDES :=
 under_C := $(shell tr '\0' '\n' </proc/$$PPID/cmdline | grep -cE '^(-[a-zA-Z]*C|--directory)')
 export CALLER := $(if $(filter-out 0,$(under_C)),$(PWD),$(CURDIR))
 
-# The image names neither somebody's home nor where it was built. Of prefixes that
-# fit, the last counts. Flags are separated by a byte that no path has.
+# The image names neither somebody's home nor where it was built, and others' sources in few
+# words. Of prefixes that fit, the last counts. Flags are separated by a byte that no path has.
 unit := $(shell printf '\037')
 blank := $(subst ,, )
 home := $(or $(patsubst %/,%,$(HOME)),/root)
-REMAP = --remap-path-prefix=$(home)=/builder$(unit)--remap-path-prefix=$(or $(CARGO_HOME),$(home)/.cargo)=/cargo$(unit)--remap-path-prefix=$(CURDIR)=/tocsin
+cargo_home := $(or $(CARGO_HOME),$(home)/.cargo)
+registry := $(cargo_home)/registry/src/index.crates.io-1949cf8c6b5b557f
+library := $(shell rustc --print sysroot)/lib/rustlib/src/rust/library
+REMAP = $(subst $(blank),$(unit),$(foreach pair,$(home)=/builder $(cargo_home)=/cargo $(registry)=/cargo \
+        $(library)=std $(CURDIR)=/tocsin,--remap-path-prefix=$(pair)))
 # Functions marked #[inline] count as others where LLVM decides what to inline for size:
 # 16 KB less of the image. Nor does the kernel show anything by Debug (`{:?}`): what it says
-# of errors is written for people.
-SIZE = -Cllvm-args=-inlinehint-threshold=100$(unit)-Zfmt-debug=none
+# of errors is written for people. A panic names its line, without the column.
+SIZE = -Cllvm-args=-inlinehint-threshold=100$(unit)-Zfmt-debug=none$(unit)-Zlocation-detail=file,line
 ENCODED_FLAGS = $(subst $(blank),$(unit),$(strip $(RUSTFLAGS)))$(if $(strip $(RUSTFLAGS)),$(unit))$(REMAP)$(unit)$(SIZE)
 
 # One compiler, whose unstable parts are wanted: a target of our own, and core

@@ -77,7 +77,7 @@ pub const MAX_WAITING: usize = 32;
 pub const TOKEN_SIZE: usize = 3;
 
 /// Longest name, in bytes; longer ones are cut when the table is made.
-pub const MAX_NAME: usize = 255;
+pub const MAX_NAME: usize = 99;
 
 /// What a symbol stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]

@@ -199,19 +199,20 @@ class Media(Folder):
         shutil.rmtree(cls.images)
 
     def medium(self, medium, cpu):
-        # Radix is what POWER9 takes by itself; POWER8 has none.
-        mmu = {"power8": "hash", "power9": "radix"}.get(cpu, "hash")
-        if medium.startswith("grub") and not os.path.isdir(GRUB):
+        # POWER8 has no radix; the others take it by themselves, which GRUB leaves them to:
+        # it hands over its own line of arguments, not boot-file.
+        grub = medium.startswith("grub")
+        asks_hash = cpu == "power10" and medium.endswith("vscsi") and not grub
+        mmu = "hash" if cpu == "power8" or asks_hash else "radix"
+        if grub and not os.path.isdir(GRUB):
             self.skipTest("no GRUB modules for powerpc-ieee1275 (TOCSIN_GRUB_DIR)")
-        # GRUB hands over its own line of arguments, not boot-file.
-        asked = {} if medium.startswith("grub") else {"MMU": mmu, "AUDIT": "1"}
+        asked = {} if grub else {"MMU": mmu, "AUDIT": "1"}
         status, lines, errors = self.boot(medium, self.images, CPU=cpu, SMP="2", **asked)
         shown = "\n".join([*lines, errors[-2000:]])
         self.assertEqual((status, lines[-1]), (0, "tocsin: ok"), shown)
         for line in ("= 0x2a", "unseen: here", "= 0x28", "= 0x7"):
             self.assertIn(line, lines, shown)
-        if asked:
-            self.assertIn(f"translation {mmu}", lines, shown)
+        self.assertIn(f"translation {mmu}", lines, shown)
         self.assertTrue(any(line.startswith("cpu 1 hardware 1 ") for line in lines), shown)
         where = {"grub": "whoever started the kernel", "net": r".*:,\\tocsin\\initrd.img",
                  "iso": r".*:,\\boot\\initrd.img"}.get(medium.split("-")[0], r".*:2,\\boot\\initrd.img")
@@ -222,6 +223,22 @@ class Media(Folder):
             for cpu in CPUS:
                 with self.subTest(medium=medium, cpu=cpu):
                     self.medium(medium, cpu)
+
+
+@unittest.skipUnless(os.path.isdir(GRUB), "no GRUB modules for powerpc-ieee1275 (TOCSIN_GRUB_DIR)")
+class Grub(Folder):
+    """The menu entry where GRUB's root is another partition than that of the files."""
+
+    def test_files_that_lie_apart_are_found_and_words_with_them_count(self):
+        image(self.dir, ONLY="grub", WORDS="mmu=hash", CMD="insmod demo; call -c 1 demo:answer; maps; cpus",
+              MODULES=os.path.join(ROOT, "target/modules/demo.ko"))
+        run(os.path.join(ROOT, "tools/grub-disk.sh"), GRUB, self.dir,
+            os.path.join(self.dir, "tocsin-grub.img"), "apart")
+        status, lines, errors = self.boot("grub-vscsi", SMP="2", TIMEOUT="60")
+        self.assertEqual((status, lines[-1]), (0, "tocsin: ok"), [*lines, errors[-2000:]])
+        self.assertIn("= 0x29", lines)
+        self.assertIn("translation hash", lines)
+        self.assertTrue(any(line.startswith("cpu 1 hardware 1 ") for line in lines), lines)
 
 
 class Spoiled(Folder):

@@ -319,6 +319,21 @@ class Spoiled(Folder):
 
     def test_more_than_there_is_memory_for(self):
         path = os.path.join(self.dir, "big.ko")
+    def test_commands_that_were_cut_or_lost(self):
+        with open(os.path.join(self.dir, "commands.txt")) as file:
+            whole = file.read()
+        path = os.path.join(self.dir, "commands")
+        for text, why in ((whole[:whole.rindex("#")], "cut short: it has no line `# end of commands`"),
+                          (whole[:20], "no command is in it"), ("", "no command is in it")):
+            with self.subTest(text=text):
+                with open(path, "w") as file:
+                    file.write(text)
+                self.copy(path, "commands.txt")
+                status, lines, errors = self.boot("mbr-vscsi")
+                self.assertEqual(status, 1, errors)
+                self.assertRegex(lines[-1], rf"^tocsin: failed: boot: .*:2,\\boot\\commands.txt: {why}$")
+                self.assertNotIn("ran", lines)
+
         with open(path, "wb") as file:
             file.truncate(150 * MIB)
         image(self.dir, CMD="echo ran", ONLY="mbr", MODULES=path)

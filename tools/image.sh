@@ -60,7 +60,9 @@ else
     commands=$(<"$root/qemu/demo.cmds")
     words="interactive${words:+ $words}"
 fi
-printf '%s --\n%s\n' "$words" "$commands" >"$scratch/commands.txt"
+# The first line makes the kernel miss the last if it is not there (src/media.rs).
+end='# end of commands'
+printf '%s\n' "# Whole if it has the line: $end" "$words --" "$commands" "$end" >"$scratch/commands.txt"
 
 shopt -s nullglob
 modules=("$root"/target/modules/*.ko)

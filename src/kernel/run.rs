@@ -28,33 +28,13 @@ use crate::kprintln;
 use crate::machine::lock::pause;
 use crate::machine::platform::{self, MachineFacts, Platform};
 use crate::machine::{smp, tick};
+use crate::media;
 use crate::shell::batch::{Batch, Ending, Outcome, Verdict};
 use crate::shell::edit::{Editor, Event};
 
 const PROMPT: &[u8] = b"tocsin> ";
 /// The same for a person: bold.
 const BOLD_PROMPT: &[u8] = b"\x1b[1mtocsin>\x1b[0m ";
-
-/// Splits the boot arguments at the first word that is exactly `--`: the words
-/// before it, and the commands after it, if there is such a word.
-fn split(bootargs: &[u8]) -> (Vec<&[u8]>, Option<&[u8]>) {
-    let blank = |byte: &u8| byte.is_ascii_whitespace();
-    let mut words = Vec::new();
-    let mut at = 0;
-    while at < bootargs.len() {
-        let rest = &bootargs[at..];
-        let start = rest.iter().position(|byte| !blank(byte)).unwrap_or(rest.len());
-        let word = &rest[start..];
-        let len = word.iter().position(blank).unwrap_or(word.len());
-        at += start + len;
-        match &word[..len] {
-            b"" => {}
-            b"--" => return (words, Some(&bootargs[(at + 1).min(bootargs.len())..])),
-            word => words.push(word),
-        }
-    }
-    (words, None)
-}
 
 /// Runs what the boot arguments ask for; ends the machine with the verdict.
 #[optimize(size)]
@@ -74,8 +54,8 @@ pub extern "C" fn run(facts: &MachineFacts) -> ! {
         kprintln!("cpu: hardware number {hardware} did not come up");
     }
     exports::table(); // made now: `mem` shows no difference after the first insmod
-    let (words, commands) = split(&facts.bootargs);
-    let asked = |word: &str| words.contains(&word.as_bytes());
+    let (words, commands) = media::split(&facts.bootargs);
+    let asked = |word: &str| media::find(words, word.as_bytes()).is_some();
     let unattended = asked("unattended");
     let interactive = asked("interactive") && !unattended;
     AUDITS.store(asked("audit"), Ordering::Relaxed);

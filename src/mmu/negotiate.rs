@@ -31,6 +31,8 @@
 
 use core::fmt;
 
+use crate::media;
+
 /// Which translation the processor runs with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -58,27 +60,23 @@ pub enum Wanted {
     Kind(Kind),
 }
 
-/// The words of the boot arguments in front of `--`.
-fn words(bootargs: &[u8]) -> impl Iterator<Item = &[u8]> {
-    bootargs.split(u8::is_ascii_whitespace).take_while(|word| *word != b"--")
-}
-
 /// True for the word `cas`: the hypervisor is asked also where it would do without.
 #[must_use]
 pub fn insists(bootargs: &[u8]) -> bool {
-    words(bootargs).any(|word| word == b"cas")
+    media::find(media::split(bootargs).0, b"cas").is_some()
 }
 
 impl Wanted {
-    /// What the words in front of `--` ask for: `mmu=radix`, `hash` or `off`.
+    /// What the words in front of `--` ask for: `mmu=radix`, `hash` or `off`; the first counts.
     #[must_use]
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn find(bootargs: &[u8]) -> Option<Self> {
-        words(bootargs).find_map(|word| match word {
-            b"mmu=radix" => Some(Self::Kind(Kind::Radix)),
-            b"mmu=hash" => Some(Self::Kind(Kind::Hash)),
-            b"mmu=off" => Some(Self::Off),
+        match media::value(bootargs, "mmu")? {
+            b"radix" => Some(Self::Kind(Kind::Radix)),
+            b"hash" => Some(Self::Kind(Kind::Hash)),
+            b"off" => Some(Self::Off),
             _ => None,
-        })
+        }
     }
 }
 
@@ -334,6 +332,7 @@ mod tests {
         assert_eq!(Wanted::find(b"interactive mmu=hash cas -- x"), Some(Wanted::Kind(Kind::Hash)));
         assert_eq!(Wanted::find(b"  mmu=off"), Some(Wanted::Off));
         assert_eq!(Wanted::find(b"mmu=hashes -- mmu=hash"), None);
+        assert_eq!(Wanted::find(b"mmu=off mmu=hash mmu=radix"), Some(Wanted::Off));
         assert!(insists(b"mmu=hash cas -- x") && insists(b"cas"));
         assert!(!insists(b"mmu=hash -- cas") && !insists(b"case"));
     }

@@ -14,7 +14,7 @@ use crate::addr::Vaddr;
 use crate::initrd;
 use crate::machine::lock::{Mutex, briefly};
 use crate::machine::{boot, memory, spr};
-use crate::media::{self, COMMANDS_INSIDE};
+use crate::media;
 use crate::mmu::negotiate::{self, Kind, Offer, Wanted};
 
 /// Bytes kept for RTAS: QEMU wants 2 KiB. PowerVM wants tens of MiB, and gets them behind
@@ -199,19 +199,7 @@ pub fn take_over(
             facts.bootargs.pop();
         }
     }
-    let script = match &found.commands {
-        Some(file) => memory::initrd_bytes(file.start, file.len),
-        None => facts
-            .initrd
-            .and_then(|(start, len)| {
-                initrd::files(memory::initrd_bytes(start, len))
-                    .find(|file| file.path == COMMANDS_INSIDE)
-            })
-            .map_or(&[][..], |file| file.data),
-    };
-    if !script.is_empty() {
-        media::merge(&mut facts.bootargs, script);
-    }
+    facts.add_commands(found.commands.as_ref());
     choose_console(platform, &firmware, &mut facts);
     facts.translation = agree_on_translation(&firmware, chosen, &facts.bootargs);
     facts.model = firmware

@@ -323,6 +323,28 @@ class Bare(Booted):
         self.assertIn("back trace:", lines)
 
 
+
+class Words(Booted):
+    """What stands in front of `--`."""
+
+    def log(self, *flags):
+        """What `dmesg` says of boot, and what was printed before the first command."""
+        status, _, lines = self.boot("echo", QEMUFLAGS=" ".join(flags))
+        self.assertEqual((status, lines[-1]), (0, "tocsin: ok"), lines)
+        at = lines.index("commands")
+        return [line for line in lines[at:] if line.startswith("boot: ")], lines[:at]
+
+    def test_a_word_that_is_none_is_told_and_somebody_elses_is_logged(self):
+        words = "rebot BOOT_IMAGE=/tocsin.elf mmu=radiks quiet audit"
+        log, shown = self.log(f"-append '{words} -- echo commands; dmesg'")
+        told = ["boot: rebot: did you mean reboot? there is no such word",
+                "boot: mmu=radiks: did you mean mmu=radix? there is no such word"]
+        self.assertEqual([line for line in shown if line.startswith("boot: ")], told)
+        others = [f"boot: {word}: there is no such word" for word in ("BOOT_IMAGE=/tocsin.elf", "quiet")]
+        self.assertEqual([line for line in log if "no such word" in line],
+                         [told[0], others[0], told[1], others[1]])
+
+
 class Attacks(Booted):
     """Addresses that only the machine knows: what must not be written or executed."""
 

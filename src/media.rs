@@ -20,8 +20,11 @@
 //! and RFC 2131 for the reply that the server sent.
 #![forbid(unsafe_code)]
 
+use alloc::string::String;
 use alloc::vec::Vec;
 use core::ffi::CStr;
+
+use crate::shell::near::Nearest;
 
 /// The archive of modules. Eight letters and three: SLOF's FAT knows no other names.
 pub const ARCHIVE: &str = "initrd.img";
@@ -297,10 +300,31 @@ pub fn value<'a>(bootargs: &'a [u8], key: &str) -> Option<&'a [u8]> {
     words.find_map(|word| word.strip_prefix(key.as_bytes())?.strip_prefix(b"="))
 }
 
+/// Every boot word but `console=...`.
+const WORDS: [&str; 8] =
+    ["interactive", "unattended", "reboot", "audit", "cas", "mmu=radix", "mmu=hash", "mmu=off"];
+
+/// For a word that is no boot word: whether another was meant, or nothing. Firmware and
+/// GRUB have words of their own.
+#[must_use]
+#[cfg_attr(target_os = "none", optimize(size))]
+pub fn no_word(word: &[u8]) -> Option<String> {
+    if word.is_empty() || word.starts_with(b"console=") {
+        return None;
+    }
+    let mut nearest = Nearest::new(word);
+    for known in WORDS {
+        nearest.offer(known);
+        if known.as_bytes() == word {
+            return None;
+        }
+    }
+    Some(nearest.remedy())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::string::String;
 
     fn places(bootpath: &str, kind: Kind, reply: &[u8]) -> Vec<String> {
         (0..5)
@@ -413,6 +437,35 @@ mod tests {
     fn the_first_value_counts() {
         assert_eq!(value(b"x console=a x console=b -- console=c", "console"), Some(&b"a"[..]));
         assert_eq!(value(b"consoles=a -- console=c", "console"), None);
+    }
+
+    #[test]
+    fn a_word_that_is_none_is_told_with_the_one_that_was_meant() {
+        for (word, meant) in [
+            ("rebot", "reboot"),
+            ("unatended", "unattended"),
+            ("mmu=radiks", "mmu=radix"),
+            ("mmu=hahs", "mmu=hash"),
+            ("interaktive", "interactive"),
+            ("cass", "cas"),
+        ] {
+            let remedy = std::format!("did you mean {meant}? ");
+            assert_eq!(no_word(word.as_bytes()), Some(remedy), "{word}");
+        }
+        // Linux's, GRUB's, and what is nowhere near.
+        for word in [
+            "BOOT_IMAGE=/boot/tocsin/tocsin.elf",
+            "root=/dev/sda2",
+            "ro",
+            "quiet",
+            "splash",
+            "mmu=4k",
+        ] {
+            assert_eq!(no_word(word.as_bytes()), Some(String::new()), "{word}");
+        }
+        for word in WORDS.into_iter().chain(["console=vty@30000001"]) {
+            assert_eq!(no_word(word.as_bytes()), None, "{word}");
+        }
     }
 
     #[test]

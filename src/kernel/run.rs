@@ -31,6 +31,7 @@ use crate::machine::{smp, tick};
 use crate::media;
 use crate::shell::batch::{Batch, Ending, Outcome, Verdict};
 use crate::shell::edit::{Editor, Event};
+use crate::shell::error::Shown;
 
 const PROMPT: &[u8] = b"tocsin> ";
 /// The same for a person: bold.
@@ -55,6 +56,7 @@ pub extern "C" fn run(facts: &MachineFacts) -> ! {
     }
     exports::table(); // made now: `mem` shows no difference after the first insmod
     let (words, commands) = media::split(&facts.bootargs);
+    words.split(u8::is_ascii_whitespace).for_each(look_at_word);
     let asked = |word: &str| media::find(words, word.as_bytes()).is_some();
     let unattended = asked("unattended");
     let interactive = asked("interactive") && !unattended;
@@ -81,6 +83,16 @@ pub extern "C" fn run(facts: &MachineFacts) -> ! {
         Ending::Poweroff | Ending::Reboot => finish(platform, batch.verdict(), ending),
         Ending::Finished | Ending::Stopped if ask => prompt(platform, &mut kernel),
         Ending::Finished | Ending::Stopped => finish(platform, batch.verdict(), off),
+    }
+}
+
+/// Says if there is no such boot word; if it is like none of them, in the log alone.
+#[optimize(size)]
+fn look_at_word(word: &[u8]) {
+    if let Some(remedy) = media::no_word(word) {
+        console::set_quiet(remedy.is_empty());
+        kprintln!("boot: {}: {remedy}there is no such word", Shown(word));
+        console::set_quiet(false);
     }
 }
 

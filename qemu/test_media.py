@@ -341,14 +341,20 @@ class Spoiled(Folder):
                      MEM="256M")
 
 
-def rtas_of(size):
-    """Flags with which RTAS asks for so many bytes: SLOF changes its tree before it boots."""
-    script = f'" /rtas" find-device d# {size} encode-int " rtas-size" property device-end'
+def changed_tree(*changes):
+    """Flags with which SLOF changes its tree before it boots: node, value in Forth, property."""
+    script = " ".join(f'" {node}" find-device {value} encode-int " {name}" property device-end'
+                      for node, value, name in changes)
     return f"-prom-env use-nvramrc?=true -prom-env 'nvramrc={script}'"
 
 
 class Rtas(Folder):
     """PowerVM's RTAS has tens of MiB; QEMU's has two KiB, and may say otherwise."""
+def rtas_of(size):
+    """Flags with which RTAS asks for so many bytes."""
+    return changed_tree(("/rtas", f"d# {size}", "rtas-size"))
+
+
 
     def test_a_large_one_finds_its_place_beside_what_the_medium_has(self):
         image(self.dir, ONLY="mbr", MODULES=os.path.join(ROOT, "target/modules/demo.ko"),
@@ -370,6 +376,22 @@ class Rtas(Folder):
 
 class Ways(Folder):
     """Words, commands and files that differ from what was made."""
+class Tree(Folder):
+    """Trees that QEMU does not make, and machines may have."""
+
+    def test_the_cpu_that_boots_need_not_be_the_first(self):
+        image(self.dir, ONLY="mbr", MODULES=os.path.join(ROOT, "target/modules/demo.ko"),
+              CMD="insmod demo; call -c 1 demo:answer; cpus")
+        number = "ibm,ppc-interrupt-server#s"
+        status, lines, errors = self.boot("mbr-vscsi", SMP="2", QEMUFLAGS=changed_tree(
+            ("/cpus/@0", "1", number), ("/cpus/@1", "0", number),
+            ("/chosen", '" /cpus/@1" open-dev', "cpu")))
+        self.assertEqual((status, lines[-1]), (0, "tocsin: ok"), errors)
+        self.assertIn("= 0x29", lines)
+        for cpu in 0, 1:
+            self.assertTrue(any(line.startswith(f"cpu {cpu} hardware {cpu} ") for line in lines), lines)
+
+
 
     def test_the_archive_inside_the_kernels_file_is_enough(self):
         image(self.dir, EMBED="1", ONLY="mbr", CMD="insmod demo; call demo:answer; dmesg")

@@ -69,6 +69,14 @@ pub struct MachineFacts {
 }
 
 impl MachineFacts {
+    /// Puts the CPU that this runs on first: that of this index, if there is one.
+    #[inline(never)]
+    fn this_cpu(&mut self, at: usize) {
+        if at < self.cpus.len() {
+            self.cpus.swap(0, at);
+        }
+    }
+
     /// Adds commands to the boot arguments: those beside the archive, or else those in it.
     #[optimize(size)]
     fn add_commands(&mut self, beside: Option<&bootfiles::Loaded>) {

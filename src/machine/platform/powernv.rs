@@ -184,7 +184,7 @@ pub fn take_over(platform: &Powernv, tree: Tree<'static>) -> MachineFacts {
     }
     let own = spr::pir();
     if let Some(at) = facts.cpus.iter().position(|cpu| *cpu == own) {
-        facts.cpus.swap(0, at);
+        facts.this_cpu(at);
     }
     facts
 }

@@ -208,11 +208,17 @@ pub fn take_over(
         .map(|bytes| String::from(String::from_utf8_lossy(&bytes).trim_end_matches('\0')))
         .unwrap_or_default();
 
+    // Which of them this is; VOF does not say, and has it first.
+    let own = number(c"cpu").and_then(|instance| firmware.package(instance as u32));
     let mut cpu = firmware.find(c"/cpus").and_then(|cpus| firmware.child(cpus));
     while let Some(node) = cpu {
         if let Some(servers) = firmware.property_bytes(node, c"ibm,ppc-interrupt-server#s") {
+            let at = facts.cpus.len();
             let (threads, _) = servers.as_chunks::<4>();
             facts.cpus.extend(threads.iter().map(|bytes| u32::from_be_bytes(*bytes)));
+            if cpu == own {
+                facts.this_cpu(at);
+            }
         }
         if facts.hash_table_bits == 0
             && let Some((bytes, 8)) = firmware.property::<8>(node, c"ibm,pft-size")

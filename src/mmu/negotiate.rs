@@ -141,6 +141,9 @@ impl Offer {
     }
 }
 
+/// Memory that the kernel wants where it boots: the smallest machine that it runs on.
+const MEMORY_MIB: u32 = 256;
+
 /// Bytes of [`request`].
 pub const REQUEST_BYTES: usize = 8 * (ARCHITECTURES.len() + 2) + 1 + 4 + 34 + 3 + 3 + 27;
 
@@ -160,18 +163,18 @@ pub fn request(kind: Kind, pvr: u32) -> [u8; REQUEST_BYTES] {
     // 1, instruction sets: 2.00 to 2.07, 3.0 and 3.1.
     bytes.vector(&[0, 0xff, 0xc0]);
     // 2, Open Firmware: real mode; its base, size and load address as it likes;
-    // 128 MiB of memory that real mode reaches, whatever share of all that is; a
-    // hash table of up to 2^48 bytes.
+    // 256 MiB of memory that real mode reaches, whatever share of all that is (with hash
+    // the kernel has no other, and the image begins at 64); a hash table of up to 2^48 bytes.
     let mut firmware = [0xff; 33];
     firmware[..3].copy_from_slice(&[0x20, 0, 0]);
-    firmware[23..27].copy_from_slice(&128u32.to_be_bytes());
+    firmware[23..27].copy_from_slice(&MEMORY_MIB.to_be_bytes());
     firmware[31..].copy_from_slice(&[0, 48]);
     bytes.vector(&firmware);
     // 3, floating point and vectors: modules may use them.
     bytes.vector(&[0, 0xc0]);
     // 4, the smallest share of a processor will do.
     bytes.vector(&[0, 1]);
-    // 5, how partitions work: shared processors, large pages; 256 CPUs.
+    // 5, how partitions work: shared processors, memory that comes and goes; 256 CPUs.
     let mut platform = [0; 26];
     platform[1] = 0x80 | 0x40 | 0x20;
     platform[8..12].copy_from_slice(&256u32.to_be_bytes());
@@ -303,6 +306,8 @@ mod tests {
                 vectors.iter().map(|vector| vector.len()).collect::<Vec<_>>(),
                 [3, 33, 2, 2, 26]
             );
+            // Real mode reaches so much: image, firmware's 38 MiB, and RTAS of 37 MiB.
+            assert_eq!(vectors[1][23..27], 256u32.to_be_bytes());
             // Instruction set 3.0: without it a hypervisor takes us for older.
             assert_eq!(vectors[0][2] & 0x80, 0x80);
             assert_eq!(

@@ -323,6 +323,20 @@ class Bare(Booted):
         self.assertIn("back trace:", lines)
 
 
+    def test_commands_in_the_archive_are_run(self):
+        if {"CPU", "MMU", "ICOUNT", "MACHINE"}.intersection(self.environment()):
+            self.skipTest("is for MACHINE=powernv9")
+        archive, commands = (os.path.join(self.dir, name) for name in ("initrd.img", "commands"))
+        with open(commands, "w") as file:
+            file.write("mmu=off --\ninsmod demo\ncall demo:answer\n! maps\n")
+        subprocess.run([os.path.join(HERE, "mkinitrd.py"), "--seal", "--commands", commands, archive,
+                        os.path.join(ROOT, "target/modules/demo.ko")], check=True)
+        status, _, lines = self.boot("echo", MACHINE="powernv9", TIMEOUT="60",
+                                     QEMUFLAGS=f"-initrd {archive} -append unattended")
+        self.assertEqual((status, lines[-1]), (0, "tocsin: ok"), lines)
+        self.assertIn("= 0x29", lines)
+        self.assertIn("maps: translation is off: everything may be done everywhere", lines)
+
 
 class Words(Booted):
     """What stands in front of `--`."""

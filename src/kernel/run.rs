@@ -81,7 +81,7 @@ pub extern "C" fn run(facts: &MachineFacts) -> ! {
     let off = if asked("reboot") { Ending::Reboot } else { Ending::Poweroff };
     match ending {
         Ending::Poweroff | Ending::Reboot => finish(platform, batch.verdict(), ending),
-        Ending::Finished | Ending::Stopped if ask => prompt(platform, &mut kernel),
+        Ending::Finished | Ending::Stopped if ask => prompt(platform, &mut kernel, batch.verdict()),
         Ending::Finished | Ending::Stopped => finish(platform, batch.verdict(), off),
     }
 }
@@ -137,9 +137,10 @@ fn finish(platform: &dyn Platform, verdict: &Verdict, ending: Ending) -> ! {
     }
 }
 
-/// Reads lines from the console and runs each, until `poweroff` or `reboot`.
+/// Reads lines from the console and runs each, until `poweroff` or `reboot`. What a person
+/// mistypes is no failure of the machine's: the verdict stays that of what came before.
 #[optimize(size)]
-fn prompt(platform: &dyn Platform, kernel: &mut Kernel) -> ! {
+fn prompt(platform: &dyn Platform, kernel: &mut Kernel, verdict: &Verdict) -> ! {
     let mut editor = Editor::new();
     let mut batch = Batch::new();
     let mut echo = |bytes: &[u8]| platform.console_write(bytes);
@@ -169,11 +170,11 @@ fn prompt(platform: &dyn Platform, kernel: &mut Kernel) -> ! {
                     let ending = batch.run(&line, kernel);
                     console::set_waiting(platform, false);
                     if matches!(ending, Ending::Poweroff | Ending::Reboot) {
-                        finish(platform, &Verdict::Ok, ending);
+                        finish(platform, verdict, ending);
                     }
                 }
                 Event::Interrupt => {}
-                Event::EndOfInput => finish(platform, &Verdict::Ok, Ending::Poweroff),
+                Event::EndOfInput => finish(platform, verdict, Ending::Poweroff),
             }
             echo(prompt);
         }

@@ -323,6 +323,42 @@ class Bare(Booted):
         self.assertIn("back trace:", lines)
 
 
+    def test_commands_in_the_archive_are_run(self):
+        if {"CPU", "MMU", "ICOUNT", "MACHINE"}.intersection(self.environment()):
+            self.skipTest("is for MACHINE=powernv9")
+        archive, commands = (os.path.join(self.dir, name) for name in ("initrd.img", "commands"))
+        with open(commands, "w") as file:
+            file.write("mmu=off --\ninsmod demo\ncall demo:answer\n! maps\n")
+        subprocess.run([os.path.join(HERE, "mkinitrd.py"), "--seal", "--commands", commands, archive,
+                        os.path.join(ROOT, "target/modules/demo.ko")], check=True)
+        status, _, lines = self.boot("echo", MACHINE="powernv9", TIMEOUT="60",
+                                     QEMUFLAGS=f"-initrd {archive} -append unattended")
+        self.assertEqual((status, lines[-1]), (0, "tocsin: ok"), lines)
+        self.assertIn("= 0x29", lines)
+        self.assertIn("maps: translation is off: everything may be done everywhere", lines)
+
+
+class Words(Booted):
+    """What stands in front of `--`."""
+
+    def log(self, *flags):
+        """What `dmesg` says of boot, and what was printed before the first command."""
+        status, _, lines = self.boot("echo", QEMUFLAGS=" ".join(flags))
+        self.assertEqual((status, lines[-1]), (0, "tocsin: ok"), lines)
+        at = lines.index("commands")
+        return [line for line in lines[at:] if line.startswith("boot: ")], lines[:at]
+
+    def test_a_word_that_is_none_is_told_and_somebody_elses_is_logged(self):
+        words = "rebot BOOT_IMAGE=/tocsin.elf mmu=radiks quiet audit"
+        log, shown = self.log(f"-append '{words} -- echo commands; dmesg'")
+        told = ["boot: rebot: did you mean reboot? there is no such word",
+                "boot: mmu=radiks: did you mean mmu=radix? there is no such word"]
+        self.assertEqual([line for line in shown if line.startswith("boot: ")], told)
+        others = [f"boot: {word}: there is no such word" for word in ("BOOT_IMAGE=/tocsin.elf", "quiet")]
+        self.assertEqual([line for line in log if "no such word" in line],
+                         [told[0], others[0], told[1], others[1]])
+
+
 class Attacks(Booted):
     """Addresses that only the machine knows: what must not be written or executed."""
 

@@ -126,7 +126,9 @@ class Client(Folder):
         none = 0xffffffff
         self.assertEqual(chrp, [none, real_base, none, none, none, load_base])
         self.assertEqual(rpa[0:1] + rpa[2:], [0, 0, 40, 1, none, 0, 1])
-        self.assertGreaterEqual(rpa[1] * MIB, virtual + in_memory)
+        # With what firmware and RTAS take there, and the least that the kernel works in.
+        self.assertGreaterEqual(rpa[1] * MIB, virtual + in_memory + (38 + 37 + 16) * MIB)
+        self.assertLess(rpa[1], 256)
         return offset, in_file, in_memory
 
     def kernel_bytes(self):
@@ -199,19 +201,20 @@ class Media(Folder):
         shutil.rmtree(cls.images)
 
     def medium(self, medium, cpu):
-        # Radix is what POWER9 takes by itself; POWER8 has none.
-        mmu = {"power8": "hash", "power9": "radix"}.get(cpu, "hash")
-        if medium.startswith("grub") and not os.path.isdir(GRUB):
+        # POWER8 has no radix; the others take it by themselves, which GRUB leaves them to:
+        # it hands over its own line of arguments, not boot-file.
+        grub = medium.startswith("grub")
+        asks_hash = cpu == "power10" and medium.endswith("vscsi") and not grub
+        mmu = "hash" if cpu == "power8" or asks_hash else "radix"
+        if grub and not os.path.isdir(GRUB):
             self.skipTest("no GRUB modules for powerpc-ieee1275 (TOCSIN_GRUB_DIR)")
-        # GRUB hands over its own line of arguments, not boot-file.
-        asked = {} if medium.startswith("grub") else {"MMU": mmu, "AUDIT": "1"}
+        asked = {} if grub else {"MMU": mmu, "AUDIT": "1"}
         status, lines, errors = self.boot(medium, self.images, CPU=cpu, SMP="2", **asked)
         shown = "\n".join([*lines, errors[-2000:]])
         self.assertEqual((status, lines[-1]), (0, "tocsin: ok"), shown)
         for line in ("= 0x2a", "unseen: here", "= 0x28", "= 0x7"):
             self.assertIn(line, lines, shown)
-        if asked:
-            self.assertIn(f"translation {mmu}", lines, shown)
+        self.assertIn(f"translation {mmu}", lines, shown)
         self.assertTrue(any(line.startswith("cpu 1 hardware 1 ") for line in lines), shown)
         where = {"grub": "whoever started the kernel", "net": r".*:,\\tocsin\\initrd.img",
                  "iso": r".*:,\\boot\\initrd.img"}.get(medium.split("-")[0], r".*:2,\\boot\\initrd.img")
@@ -222,6 +225,22 @@ class Media(Folder):
             for cpu in CPUS:
                 with self.subTest(medium=medium, cpu=cpu):
                     self.medium(medium, cpu)
+
+
+@unittest.skipUnless(os.path.isdir(GRUB), "no GRUB modules for powerpc-ieee1275 (TOCSIN_GRUB_DIR)")
+class Grub(Folder):
+    """The menu entry where GRUB's root is another partition than that of the files."""
+
+    def test_files_that_lie_apart_are_found_and_words_with_them_count(self):
+        image(self.dir, ONLY="grub", WORDS="mmu=hash", CMD="insmod demo; call -c 1 demo:answer; maps; cpus",
+              MODULES=os.path.join(ROOT, "target/modules/demo.ko"))
+        run(os.path.join(ROOT, "tools/grub-disk.sh"), GRUB, self.dir,
+            os.path.join(self.dir, "tocsin-grub.img"), "apart")
+        status, lines, errors = self.boot("grub-vscsi", SMP="2", TIMEOUT="60")
+        self.assertEqual((status, lines[-1]), (0, "tocsin: ok"), [*lines, errors[-2000:]])
+        self.assertIn("= 0x29", lines)
+        self.assertIn("translation hash", lines)
+        self.assertTrue(any(line.startswith("cpu 1 hardware 1 ") for line in lines), lines)
 
 
 class Spoiled(Folder):
@@ -300,6 +319,21 @@ class Spoiled(Folder):
         self.copy(path, "commands.txt")
         self.refused("mbr-vscsi", r".*commands.txt: too large: at most 131072 bytes are read")
 
+    def test_commands_that_were_cut_or_lost(self):
+        with open(os.path.join(self.dir, "commands.txt")) as file:
+            whole = file.read()
+        path = os.path.join(self.dir, "commands")
+        for text, why in ((whole[:whole.rindex("#")], "cut short: it has no line `# end of commands`"),
+                          (whole[:20], "no command is in it"), ("", "no command is in it")):
+            with self.subTest(text=text):
+                with open(path, "w") as file:
+                    file.write(text)
+                self.copy(path, "commands.txt")
+                status, lines, errors = self.boot("mbr-vscsi")
+                self.assertEqual(status, 1, errors)
+                self.assertRegex(lines[-1], rf"^tocsin: failed: boot: .*:2,\\boot\\commands.txt: {why}$")
+                self.assertNotIn("ran", lines)
+
     def test_more_than_there_is_memory_for(self):
         path = os.path.join(self.dir, "big.ko")
         with open(path, "wb") as file:
@@ -309,10 +343,16 @@ class Spoiled(Folder):
                      MEM="256M")
 
 
-def rtas_of(size):
-    """Flags with which RTAS asks for so many bytes: SLOF changes its tree before it boots."""
-    script = f'" /rtas" find-device d# {size} encode-int " rtas-size" property device-end'
+def changed_tree(*changes):
+    """Flags with which SLOF changes its tree before it boots: node, value in Forth, property."""
+    script = " ".join(f'" {node}" find-device {value} encode-int " {name}" property device-end'
+                      for node, value, name in changes)
     return f"-prom-env use-nvramrc?=true -prom-env 'nvramrc={script}'"
+
+
+def rtas_of(size):
+    """Flags with which RTAS asks for so many bytes."""
+    return changed_tree(("/rtas", f"d# {size}", "rtas-size"))
 
 
 class Rtas(Folder):
@@ -334,6 +374,22 @@ class Rtas(Folder):
         self.assertIn("boot: no RTAS: one CPU runs, and the kernel cannot switch the machine off",
                       lines, errors)
         self.assertIn("here", lines)
+
+
+class Tree(Folder):
+    """Trees that QEMU does not make, and machines may have."""
+
+    def test_the_cpu_that_boots_need_not_be_the_first(self):
+        image(self.dir, ONLY="mbr", MODULES=os.path.join(ROOT, "target/modules/demo.ko"),
+              CMD="insmod demo; call -c 1 demo:answer; cpus")
+        number = "ibm,ppc-interrupt-server#s"
+        status, lines, errors = self.boot("mbr-vscsi", SMP="2", QEMUFLAGS=changed_tree(
+            ("/cpus/@0", "1", number), ("/cpus/@1", "0", number),
+            ("/chosen", '" /cpus/@1" open-dev', "cpu")))
+        self.assertEqual((status, lines[-1]), (0, "tocsin: ok"), errors)
+        self.assertIn("= 0x29", lines)
+        for cpu in 0, 1:
+            self.assertTrue(any(line.startswith(f"cpu {cpu} hardware {cpu} ") for line in lines), lines)
 
 
 class Ways(Folder):

@@ -146,6 +146,20 @@ class HostTool(Folder):
         self.assertEqual(self.make("ARGS=--help")[0], 0)
 
 
+@unittest.skipUnless(os.path.exists(os.path.join(OURS, "hello.ko")), "no modules (make modules)")
+class Module(Folder):
+    """`make module`, as people mistype it."""
+
+    def test_a_source_that_is_not_there_is_told_in_one_line(self):
+        self.file("a b.c", b"")
+        for source, why in (("a b.c", "SRC=a b.c: a path in this list has no blanks"), ("no.c", "no.c: no such file"),
+                            ("no.rs", "no.rs: no such file")):
+            done = subprocess.run(["make", "-s", "-C", os.path.dirname(HERE), "module", f"SRC={source}", "OUT=x.ko"],
+                                  cwd=self.dir, env=os.environ | {"PWD": self.dir}, capture_output=True, text=True)
+            ours = [line for line in done.stderr.splitlines() if not line.startswith(("make: ***", "make[1]: ***"))]
+            self.assertEqual((done.returncode, done.stdout, ours), (2, "", [f"make: {why}"]))
+
+
 class Console(unittest.TestCase):
     def seen(self, data):
         out, err = io.StringIO(), io.StringIO()

@@ -70,6 +70,16 @@ class Pages(Person):
         self.off()
 
 
+class AfterAFailure(Person):
+    SETTINGS = {"QEMUFLAGS": "-append 'interactive -- echo a; nosuch; echo b'"}
+
+    def test_the_verdict_is_that_of_the_commands_that_came_with_the_boot(self):
+        self.type(b"echo c\r", self.PROMPT)
+        os.write(self.terminal, b"exit\r")
+        self.assertEqual(self.run.wait(30), 1)
+        self.until(b"tocsin: failed: nosuch: unknown command")
+
+
 class Waiting(Person):
     SETTINGS = {"SMP": "2"}
     HINT = b" s (Ctrl-C ends it)"

@@ -20,7 +20,11 @@
 //! and RFC 2131 for the reply that the server sent.
 #![forbid(unsafe_code)]
 
+use alloc::string::String;
+use alloc::vec::Vec;
 use core::ffi::CStr;
+
+use crate::shell::near::Nearest;
 
 /// The archive of modules. Eight letters and three: SLOF's FAT knows no other names.
 pub const ARCHIVE: &str = "initrd.img";
@@ -205,7 +209,13 @@ fn dotted(address: [u8; 4], text: &mut [u8; 15]) -> &[u8] {
     &text[..len]
 }
 
-/// Adds a script from the medium to the boot arguments, unless they have commands.
+/// The first line of commands that are whole only with the line that it names behind it.
+/// `tools/image.sh` writes both; a file by hand need not.
+const WHOLE: &[u8] = b"# Whole if it has the line: # end of commands";
+const END: &[u8] = b"# end of commands";
+
+/// Adds a script from the medium to the boot arguments, unless they have commands. What
+/// is wrong with it, if anything is.
 ///
 /// ```text
 ///  bootargs "mmu=hash"   +   "reboot --\n# at night\ninsmod demo\n"
@@ -213,45 +223,108 @@ fn dotted(address: [u8; 4], text: &mut [u8; 15]) -> &[u8] {
 /// ```
 ///
 /// The first line may be boot words, if it ends with `--`; lines that begin with `#`
-/// are left out, and line ends are what Unix takes for one.
-pub fn merge(bootargs: &mut alloc::vec::Vec<u8>, script: &[u8]) {
-    if words(bootargs).any(|word| word == b"--") {
-        return;
+/// are left out, and so are empty ones and a CR at a line's end. A script without commands
+/// is one that was lost, unless it asks for the prompt.
+///
+/// A line at the end and no length or sum, as archives have: people edit this file.
+#[cfg_attr(target_os = "none", optimize(size))]
+pub fn merge(bootargs: &mut Vec<u8>, script: &[u8]) -> Option<&'static str> {
+    if find(bootargs, b"--").is_some() {
+        return None;
     }
-    let mut lines = script
-        .split(|byte| *byte == b'\n')
-        .map(|line| line.strip_suffix(b"\r").unwrap_or(line))
-        .filter(|line| !line.starts_with(b"#"))
-        .peekable();
-    while lines.next_if(|line| line.trim_ascii().is_empty()).is_some() {}
-    bootargs.push(b' ');
-    if lines.peek().is_none_or(|line| words(line).last() != Some(b"--")) {
-        bootargs.extend(b"--\n");
+    let mut whole = !script.starts_with(WHOLE);
+    let mut lines = 0; // that of boot words is the first, also if it has none
+    add(bootargs, b" ");
+    for line in script.split(|byte| *byte == b'\n') {
+        let line = line.trim_ascii();
+        whole |= line == END;
+        if line.is_empty() || line[0] == b'#' {
+            continue;
+        }
+        if lines == 0 && find(line, b"--").is_none_or(|at| at + 2 < line.len()) {
+            add(bootargs, b"--\n");
+            lines = 1;
+        }
+        lines += 1;
+        add(bootargs, line);
+        add(bootargs, b"\n");
     }
-    for line in lines {
-        bootargs.extend(line);
-        bootargs.push(b'\n');
+    if !whole {
+        return Some("cut short: it has no line `# end of commands`");
+    }
+    (lines < 2 && find(bootargs, b"interactive").is_none()).then_some("no command is in it")
+}
+
+#[inline(never)]
+fn add(bootargs: &mut Vec<u8>, more: &[u8]) {
+    bootargs.extend_from_slice(more);
+}
+
+/// Where `word` first stands between blanks.
+#[inline(never)]
+#[cfg_attr(target_os = "none", optimize(size))]
+pub fn find(words: &[u8], word: &[u8]) -> Option<usize> {
+    let [mut start, mut at] = [0; 2];
+    loop {
+        let byte = words.get(at);
+        if byte.is_none_or(u8::is_ascii_whitespace) {
+            if words.get(start..at) == Some(word) {
+                return Some(start);
+            }
+            start = at + 1;
+            byte?;
+        }
+        at += 1;
     }
 }
 
-fn words(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
-    bytes.split(u8::is_ascii_whitespace).filter(|word| !word.is_empty())
-}
-
-/// The value of the last word `KEY=VALUE` in front of `--`.
+/// The boot words, and the commands behind the first that is `--`, if there is one.
 #[must_use]
+#[inline(never)]
+#[cfg_attr(target_os = "none", optimize(size))]
+pub fn split(bootargs: &[u8]) -> (&[u8], Option<&[u8]>) {
+    let (words, rest) = match find(bootargs, b"--") {
+        Some(at) => bootargs.split_at_checked(at).unwrap_or_default(),
+        None => return (bootargs, None),
+    };
+    (words, Some(rest.get(3..).unwrap_or_default()))
+}
+
+/// The value of the first word `KEY=VALUE` in front of `--`: what was typed at firmware
+/// comes before what stands on the medium.
+#[must_use]
+#[cfg_attr(target_os = "none", optimize(size))]
 pub fn value<'a>(bootargs: &'a [u8], key: &str) -> Option<&'a [u8]> {
-    words(bootargs)
-        .take_while(|word| *word != b"--")
-        .filter_map(|word| word.strip_prefix(key.as_bytes())?.strip_prefix(b"="))
-        .last()
+    let (words, _) = split(bootargs);
+    let mut words = words.split(u8::is_ascii_whitespace);
+    words.find_map(|word| word.strip_prefix(key.as_bytes())?.strip_prefix(b"="))
+}
+
+/// Every boot word but `console=...`.
+const WORDS: [&str; 8] =
+    ["interactive", "unattended", "reboot", "audit", "cas", "mmu=radix", "mmu=hash", "mmu=off"];
+
+/// For a word that is no boot word: whether another was meant, or nothing. Firmware and
+/// GRUB have words of their own.
+#[must_use]
+#[cfg_attr(target_os = "none", optimize(size))]
+pub fn no_word(word: &[u8]) -> Option<String> {
+    if word.is_empty() || word.starts_with(b"console=") {
+        return None;
+    }
+    let mut nearest = Nearest::new(word);
+    for known in WORDS {
+        nearest.offer(known);
+        if known.as_bytes() == word {
+            return None;
+        }
+    }
+    Some(nearest.remedy())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::string::String;
-    use std::vec::Vec;
 
     fn places(bootpath: &str, kind: Kind, reply: &[u8]) -> Vec<String> {
         (0..5)
@@ -311,29 +384,98 @@ mod tests {
         assert!(Path::of(&[b"a\0b"]).is_none());
     }
 
-    fn merged(bootargs: &str, script: &str) -> String {
+    fn merged(bootargs: &str, script: &str) -> (String, Option<&'static str>) {
         let mut bytes = bootargs.as_bytes().to_vec();
-        merge(&mut bytes, script.as_bytes());
-        String::from_utf8(bytes).unwrap()
+        let trouble = merge(&mut bytes, script.as_bytes());
+        (String::from_utf8(bytes).unwrap(), trouble)
     }
 
     #[test]
     fn commands_of_the_boot_arguments_come_before_a_script() {
-        assert_eq!(merged("a -- b", "c"), "a -- b");
-        assert_eq!(merged("a--b", "c"), "a--b --\nc\n");
+        assert_eq!(merged("a -- b", "c").0, "a -- b");
+        assert_eq!(merged("a--b", "c").0, "a--b --\nc\n");
     }
 
     #[test]
     fn a_first_line_with_two_dashes_at_its_end_is_boot_words() {
-        assert_eq!(merged("mmu=hash", "# no\r\n\r\nreboot --\r\nx\n"), "mmu=hash reboot --\nx\n\n");
-        assert_eq!(merged("", "echo -- x\ny"), " --\necho -- x\ny\n");
-        assert_eq!(merged("", ""), " --\n");
+        assert_eq!(merged("mmu=hash", "# no\r\n\r\nreboot --\r\nx\n").0, "mmu=hash reboot --\nx\n");
+        assert_eq!(merged("", "echo -- x\ny"), (" --\necho -- x\ny\n".into(), None));
+        assert_eq!(merged("", " -- \r\n x").0, " --\nx\n");
     }
 
     #[test]
-    fn the_last_value_counts() {
-        assert_eq!(value(b"console=a x console=b -- console=c", "console"), Some(&b"b"[..]));
+    fn a_script_without_commands_was_lost_unless_it_asks_for_the_prompt() {
+        for script in ["", "\r\n\n", "# nothing", "reboot --", "reboot --\n \n# x\n"] {
+            assert_eq!(merged("", script).1, Some("no command is in it"), "{script:?}");
+        }
+        assert_eq!(merged("", "interactive --\n").1, None);
+        assert_eq!(merged("interactive", "").1, None);
+        // Nobody asks for it.
+        assert_eq!(merged("-- b", "").1, None);
+    }
+
+    /// As `tools/image.sh` writes it, cut after each of its bytes.
+    #[test]
+    fn a_script_that_says_how_it_ends_is_whole_or_cut() {
+        let whole = std::format!("{}\nreboot --\necho a\necho b\n{}\n", text(WHOLE), text(END));
+        let told = |len: usize| merged("", &whole[..len]).1;
+        assert_eq!([whole.len() - 1, whole.len()].map(told), [None; 2]);
+        for len in 0..whole.len() - 1 {
+            assert!(told(len).is_some(), "{:?}", &whole[..len]);
+        }
+        // Continued; edited on another system; by hand from the start.
+        assert_eq!(merged("", &(whole.clone() + "echo c\n")).1, None);
+        assert_eq!(merged("", &whole.replace('\n', "\r\n")).1, None);
+        assert_eq!(merged("", "echo a\n# end").1, None);
+    }
+
+    fn text(bytes: &[u8]) -> &str {
+        core::str::from_utf8(bytes).unwrap()
+    }
+
+    #[test]
+    fn the_first_value_counts() {
+        assert_eq!(value(b"x console=a x console=b -- console=c", "console"), Some(&b"a"[..]));
         assert_eq!(value(b"consoles=a -- console=c", "console"), None);
+    }
+
+    #[test]
+    fn a_word_that_is_none_is_told_with_the_one_that_was_meant() {
+        for (word, meant) in [
+            ("rebot", "reboot"),
+            ("unatended", "unattended"),
+            ("mmu=radiks", "mmu=radix"),
+            ("mmu=hahs", "mmu=hash"),
+            ("interaktive", "interactive"),
+            ("cass", "cas"),
+        ] {
+            let remedy = std::format!("did you mean {meant}? ");
+            assert_eq!(no_word(word.as_bytes()), Some(remedy), "{word}");
+        }
+        // Linux's, GRUB's, and what is nowhere near.
+        for word in [
+            "BOOT_IMAGE=/boot/tocsin/tocsin.elf",
+            "root=/dev/sda2",
+            "ro",
+            "quiet",
+            "splash",
+            "mmu=4k",
+        ] {
+            assert_eq!(no_word(word.as_bytes()), Some(String::new()), "{word}");
+        }
+        for word in WORDS.into_iter().chain(["console=vty@30000001"]) {
+            assert_eq!(no_word(word.as_bytes()), None, "{word}");
+        }
+    }
+
+    #[test]
+    fn words_end_and_commands_begin_at_two_dashes_between_blanks() {
+        assert_eq!(split(b"a --b -- c -- d"), (&b"a --b "[..], Some(&b"c -- d"[..])));
+        assert_eq!(split(b"--\na"), (&b""[..], Some(&b"a"[..])));
+        assert_eq!(split(b"a\t--"), (&b"a\t"[..], Some(&b""[..])));
+        for none in [&b"a--"[..], b"--b", b"---", b"- -", b""] {
+            assert_eq!(split(none), (none, None));
+        }
     }
 
     #[test]

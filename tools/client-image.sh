@@ -51,9 +51,10 @@ if [ -n "$archive" ]; then
     cp "$archive" "$scratch/archive"
     symbols+=(--defsym HAVE_ARCHIVE=1)
 fi
-# What the image takes, from 64 MiB on, and 64 MiB to work in.
+# What the image takes, from 64 MiB on; what firmware keeps (38 MiB), RTAS (37 MiB on
+# PowerVM), and the rest to work in. With less than 256 MiB nothing is promised.
 size=$((memory_bytes + $([ -z "$archive" ] || stat -c %s "$archive") + 0))
-symbols+=(--defsym MIN_RMO_MIB=$((128 + (size >> 20))))
+symbols+=(--defsym MIN_RMO_MIB=$((192 + (size >> 20))))
 
 "${cross}as" -mbig -a32 -mregnames "${symbols[@]}" -I "$scratch" -o "$scratch/client.o" "$here/boot/client.S"
 "${cross}ld" -m elf32ppc -z max-page-size=0x1000 --no-warn-rwx-segments -T "$here/boot/client.ld" -o "$scratch/client" "$scratch/client.o"

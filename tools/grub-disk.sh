@@ -2,14 +2,15 @@
 # A disk as a POWER machine that runs Linux has one: GRUB in the PReP partition, and
 # /boot on ext2 with what `make image` made for it. For tests: `make test-media`.
 #
-#   grub-disk.sh GRUB_MODULES IMAGES OUT
+#   grub-disk.sh GRUB_MODULES IMAGES OUT [apart]
 #
 # GRUB_MODULES is /usr/lib/grub/powerpc-ieee1275 of Debian's grub-ieee1275-bin for
-# ppc64el; IMAGES is target/image.
+# ppc64el; IMAGES is target/image. `apart`: the files lie on a partition of their own,
+# which is not the one with GRUB's menu.
 set -euo pipefail
 # sfdisk and mkfs are not in everybody's PATH.
 PATH=$PATH:/usr/sbin:/sbin
-modules=$1 images=$2 out=$3
+modules=$1 images=$2 out=$3 apart=${4:-}
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 mib=$((1 << 20))
@@ -22,22 +23,32 @@ grub-mkimage -O powerpc-ieee1275 -d "$modules" -p /boot/grub -c "$scratch/early.
     -o "$scratch/grub" part_msdos part_gpt ext2 normal linux search search_fs_file \
     configfile echo test boot
 
-mkdir -p "$scratch/root/boot/grub"
-cp -r "$images/grub/tocsin" "$scratch/root/boot/"
+grub=$scratch/root/boot/grub files=$scratch/root/boot
+[ -z "$apart" ] || files=$scratch/files
+mkdir -p "$grub/powerpc-ieee1275" "$files"
+cp "$modules"/*.mod "$modules"/*.lst "$grub/powerpc-ieee1275/"
+cp -r "$images/grub/tocsin" "$files/"
 {
     echo 'set timeout=0'
     echo 'set default=0'
+    # As it may be after what a distribution has in front of our entry.
+    echo 'set root=elsewhere'
     sh "$images/grub/41_tocsin"
-} >"$scratch/root/boot/grub/grub.cfg"
-root_mib=$(($(du -sm "$scratch/root" | cut -f1) * 5 / 4 + 16))
-mke2fs -q -t ext2 -d "$scratch/root" "$scratch/ext2" "${root_mib}M" 2>/dev/null
+} >"$grub/grub.cfg"
 
-truncate -s $(((root_mib + 10) * mib)) "$scratch/disk"
-sfdisk --quiet --no-reread --no-tell-kernel "$scratch/disk" <<END
-label: dos
-start=1MiB, size=8MiB, type=41, bootable
-start=9MiB, size=${root_mib}MiB, type=83
-END
+# MiB at which the next partition begins; the first, of 8, is GRUB's.
+at=9
+table=$'label: dos\nstart=1MiB, size=8MiB, type=41, bootable'
+truncate -s ${at}M "$scratch/disk"
+for folder in "$scratch/root" ${apart:+"$files"}; do
+    size=$(($(du -sm "$folder" | cut -f1) * 5 / 4 + 16))
+    mke2fs -q -t ext2 -d "$folder" "$scratch/ext2" "${size}M" 2>/dev/null
+    dd if="$scratch/ext2" of="$scratch/disk" bs=1M seek=$at conv=notrunc,sparse status=none
+    rm "$scratch/ext2"
+    table+=$'\n'"start=${at}MiB, size=${size}MiB, type=83"
+    at=$((at + size))
+    truncate -s $((at + 1))M "$scratch/disk"
+done
+sfdisk --quiet --no-reread --no-tell-kernel "$scratch/disk" <<<"$table"
 dd if="$scratch/grub" of="$scratch/disk" bs=1M seek=1 conv=notrunc status=none
-dd if="$scratch/ext2" of="$scratch/disk" bs=1M seek=9 conv=notrunc,sparse status=none
 mv "$scratch/disk" "$out"

@@ -60,7 +60,9 @@ else
     commands=$(<"$root/qemu/demo.cmds")
     words="interactive${words:+ $words}"
 fi
-printf '%s --\n%s\n' "$words" "$commands" >"$scratch/commands.txt"
+# The first line makes the kernel miss the last if it is not there (src/media.rs).
+end='# end of commands'
+printf '%s\n' "# Whole if it has the line: $end" "$words --" "$commands" "$end" >"$scratch/commands.txt"
 
 shopt -s nullglob
 modules=("$root"/target/modules/*.ko)
@@ -216,11 +218,18 @@ if wants grub; then
 exec tail -n +12 "$0"
 
 menuentry 'Tocsin' --class tocsin {
-    insmod part_msdos
-    insmod part_gpt
-    insmod ext2
-    # /boot may be a partition of its own.
-    if [ -f /boot/tocsin/tocsin.elf ]; then set tocsin=/boot/tocsin; else set tocsin=/tocsin; fi
+    # What files may lie on; GRUB says which of these it does not have, and goes on.
+    for module in part_msdos part_gpt ext2 xfs btrfs regexp; do insmod $module; done
+    # /boot is where GRUB's own files are, whatever came before has made of $root, and may
+    # be a partition of its own. If the files are elsewhere, all partitions are searched.
+    regexp --set=1:root '^\(([^)]*)\)' "$prefix"
+    if [ -f /boot/tocsin/tocsin.elf ]; then set tocsin=/boot/tocsin
+    elif [ -f /tocsin/tocsin.elf ]; then set tocsin=/tocsin
+    elif search --no-floppy --file --set=root /tocsin/tocsin.elf; then set tocsin=/tocsin
+    else
+        set tocsin=/boot/tocsin
+        search --no-floppy --file --set=root /boot/tocsin/tocsin.elf
+    fi
     echo 'Loading Tocsin ...'
     linux $tocsin/tocsin.elf
     initrd $tocsin/initrd.img

@@ -28,33 +28,14 @@ use crate::kprintln;
 use crate::machine::lock::pause;
 use crate::machine::platform::{self, MachineFacts, Platform};
 use crate::machine::{smp, tick};
+use crate::media;
 use crate::shell::batch::{Batch, Ending, Outcome, Verdict};
 use crate::shell::edit::{Editor, Event};
+use crate::shell::error::Shown;
 
 const PROMPT: &[u8] = b"tocsin> ";
 /// The same for a person: bold.
 const BOLD_PROMPT: &[u8] = b"\x1b[1mtocsin>\x1b[0m ";
-
-/// Splits the boot arguments at the first word that is exactly `--`: the words
-/// before it, and the commands after it, if there is such a word.
-fn split(bootargs: &[u8]) -> (Vec<&[u8]>, Option<&[u8]>) {
-    let blank = |byte: &u8| byte.is_ascii_whitespace();
-    let mut words = Vec::new();
-    let mut at = 0;
-    while at < bootargs.len() {
-        let rest = &bootargs[at..];
-        let start = rest.iter().position(|byte| !blank(byte)).unwrap_or(rest.len());
-        let word = &rest[start..];
-        let len = word.iter().position(blank).unwrap_or(word.len());
-        at += start + len;
-        match &word[..len] {
-            b"" => {}
-            b"--" => return (words, Some(&bootargs[(at + 1).min(bootargs.len())..])),
-            word => words.push(word),
-        }
-    }
-    (words, None)
-}
 
 /// Runs what the boot arguments ask for; ends the machine with the verdict.
 #[optimize(size)]
@@ -74,8 +55,9 @@ pub extern "C" fn run(facts: &MachineFacts) -> ! {
         kprintln!("cpu: hardware number {hardware} did not come up");
     }
     exports::table(); // made now: `mem` shows no difference after the first insmod
-    let (words, commands) = split(&facts.bootargs);
-    let asked = |word: &str| words.contains(&word.as_bytes());
+    let (words, commands) = media::split(&facts.bootargs);
+    words.split(u8::is_ascii_whitespace).for_each(look_at_word);
+    let asked = |word: &str| media::find(words, word.as_bytes()).is_some();
     let unattended = asked("unattended");
     let interactive = asked("interactive") && !unattended;
     AUDITS.store(asked("audit"), Ordering::Relaxed);
@@ -99,8 +81,18 @@ pub extern "C" fn run(facts: &MachineFacts) -> ! {
     let off = if asked("reboot") { Ending::Reboot } else { Ending::Poweroff };
     match ending {
         Ending::Poweroff | Ending::Reboot => finish(platform, batch.verdict(), ending),
-        Ending::Finished | Ending::Stopped if ask => prompt(platform, &mut kernel),
+        Ending::Finished | Ending::Stopped if ask => prompt(platform, &mut kernel, batch.verdict()),
         Ending::Finished | Ending::Stopped => finish(platform, batch.verdict(), off),
+    }
+}
+
+/// Says if there is no such boot word; if it is like none of them, in the log alone.
+#[optimize(size)]
+fn look_at_word(word: &[u8]) {
+    if let Some(remedy) = media::no_word(word) {
+        console::set_quiet(remedy.is_empty());
+        kprintln!("boot: {}: {remedy}there is no such word", Shown(word));
+        console::set_quiet(false);
     }
 }
 
@@ -145,9 +137,10 @@ fn finish(platform: &dyn Platform, verdict: &Verdict, ending: Ending) -> ! {
     }
 }
 
-/// Reads lines from the console and runs each, until `poweroff` or `reboot`.
+/// Reads lines from the console and runs each, until `poweroff` or `reboot`. What a person
+/// mistypes is no failure of the machine's: the verdict stays that of what came before.
 #[optimize(size)]
-fn prompt(platform: &dyn Platform, kernel: &mut Kernel) -> ! {
+fn prompt(platform: &dyn Platform, kernel: &mut Kernel, verdict: &Verdict) -> ! {
     let mut editor = Editor::new();
     let mut batch = Batch::new();
     let mut echo = |bytes: &[u8]| platform.console_write(bytes);
@@ -177,11 +170,11 @@ fn prompt(platform: &dyn Platform, kernel: &mut Kernel) -> ! {
                     let ending = batch.run(&line, kernel);
                     console::set_waiting(platform, false);
                     if matches!(ending, Ending::Poweroff | Ending::Reboot) {
-                        finish(platform, &Verdict::Ok, ending);
+                        finish(platform, verdict, ending);
                     }
                 }
                 Event::Interrupt => {}
-                Event::EndOfInput => finish(platform, &Verdict::Ok, Ending::Poweroff),
+                Event::EndOfInput => finish(platform, verdict, Ending::Poweroff),
             }
             echo(prompt);
         }

@@ -31,6 +31,8 @@
 
 use core::fmt;
 
+use crate::media;
+
 /// Which translation the processor runs with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
@@ -58,27 +60,23 @@ pub enum Wanted {
     Kind(Kind),
 }
 
-/// The words of the boot arguments in front of `--`.
-fn words(bootargs: &[u8]) -> impl Iterator<Item = &[u8]> {
-    bootargs.split(u8::is_ascii_whitespace).take_while(|word| *word != b"--")
-}
-
 /// True for the word `cas`: the hypervisor is asked also where it would do without.
 #[must_use]
 pub fn insists(bootargs: &[u8]) -> bool {
-    words(bootargs).any(|word| word == b"cas")
+    media::find(media::split(bootargs).0, b"cas").is_some()
 }
 
 impl Wanted {
-    /// What the words in front of `--` ask for: `mmu=radix`, `hash` or `off`.
+    /// What the words in front of `--` ask for: `mmu=radix`, `hash` or `off`; the first counts.
     #[must_use]
+    #[cfg_attr(target_os = "none", optimize(size))]
     pub fn find(bootargs: &[u8]) -> Option<Self> {
-        words(bootargs).find_map(|word| match word {
-            b"mmu=radix" => Some(Self::Kind(Kind::Radix)),
-            b"mmu=hash" => Some(Self::Kind(Kind::Hash)),
-            b"mmu=off" => Some(Self::Off),
+        match media::value(bootargs, "mmu")? {
+            b"radix" => Some(Self::Kind(Kind::Radix)),
+            b"hash" => Some(Self::Kind(Kind::Hash)),
+            b"off" => Some(Self::Off),
             _ => None,
-        })
+        }
     }
 }
 
@@ -143,6 +141,9 @@ impl Offer {
     }
 }
 
+/// Memory that the kernel wants where it boots: the smallest machine that it runs on.
+const MEMORY_MIB: u32 = 256;
+
 /// Bytes of [`request`].
 pub const REQUEST_BYTES: usize = 8 * (ARCHITECTURES.len() + 2) + 1 + 4 + 34 + 3 + 3 + 27;
 
@@ -162,18 +163,18 @@ pub fn request(kind: Kind, pvr: u32) -> [u8; REQUEST_BYTES] {
     // 1, instruction sets: 2.00 to 2.07, 3.0 and 3.1.
     bytes.vector(&[0, 0xff, 0xc0]);
     // 2, Open Firmware: real mode; its base, size and load address as it likes;
-    // 128 MiB of memory that real mode reaches, whatever share of all that is; a
-    // hash table of up to 2^48 bytes.
+    // 256 MiB of memory that real mode reaches, whatever share of all that is (with hash
+    // the kernel has no other, and the image begins at 64); a hash table of up to 2^48 bytes.
     let mut firmware = [0xff; 33];
     firmware[..3].copy_from_slice(&[0x20, 0, 0]);
-    firmware[23..27].copy_from_slice(&128u32.to_be_bytes());
+    firmware[23..27].copy_from_slice(&MEMORY_MIB.to_be_bytes());
     firmware[31..].copy_from_slice(&[0, 48]);
     bytes.vector(&firmware);
     // 3, floating point and vectors: modules may use them.
     bytes.vector(&[0, 0xc0]);
     // 4, the smallest share of a processor will do.
     bytes.vector(&[0, 1]);
-    // 5, how partitions work: shared processors, large pages; 256 CPUs.
+    // 5, how partitions work: shared processors, memory that comes and goes; 256 CPUs.
     let mut platform = [0; 26];
     platform[1] = 0x80 | 0x40 | 0x20;
     platform[8..12].copy_from_slice(&256u32.to_be_bytes());
@@ -305,6 +306,8 @@ mod tests {
                 vectors.iter().map(|vector| vector.len()).collect::<Vec<_>>(),
                 [3, 33, 2, 2, 26]
             );
+            // Real mode reaches so much: image, firmware's 38 MiB, and RTAS of 37 MiB.
+            assert_eq!(vectors[1][23..27], 256u32.to_be_bytes());
             // Instruction set 3.0: without it a hypervisor takes us for older.
             assert_eq!(vectors[0][2] & 0x80, 0x80);
             assert_eq!(
@@ -334,6 +337,7 @@ mod tests {
         assert_eq!(Wanted::find(b"interactive mmu=hash cas -- x"), Some(Wanted::Kind(Kind::Hash)));
         assert_eq!(Wanted::find(b"  mmu=off"), Some(Wanted::Off));
         assert_eq!(Wanted::find(b"mmu=hashes -- mmu=hash"), None);
+        assert_eq!(Wanted::find(b"mmu=off mmu=hash mmu=radix"), Some(Wanted::Off));
         assert!(insists(b"mmu=hash cas -- x") && insists(b"cas"));
         assert!(!insists(b"mmu=hash -- cas") && !insists(b"case"));
     }

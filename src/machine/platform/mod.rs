@@ -20,12 +20,15 @@ pub mod openfirmware;
 pub mod powernv;
 pub mod pseries;
 
+use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use crate::machine::lock::Once;
-
 use crate::addr::Vaddr;
+use crate::initrd;
+use crate::machine::lock::Once;
+use crate::machine::memory;
+use crate::media::{self, COMMANDS_INSIDE};
 use crate::mmu::negotiate::Kind;
 
 /// What the firmware said of the machine, read once at boot.
@@ -63,6 +66,34 @@ pub struct MachineFacts {
     pub hash_table_bits: u32,
     /// Hardware numbers of the CPUs (`ibm,ppc-interrupt-server#s`), this one's first.
     pub cpus: Vec<u32>,
+}
+
+impl MachineFacts {
+    /// Puts the CPU that this runs on first: that of this index, if there is one.
+    #[inline(never)]
+    fn this_cpu(&mut self, at: usize) {
+        if at < self.cpus.len() {
+            self.cpus.swap(0, at);
+        }
+    }
+
+    /// Adds commands to the boot arguments: those beside the archive, or else those in it.
+    #[optimize(size)]
+    fn add_commands(&mut self, beside: Option<&bootfiles::Loaded>) {
+        let inside = || {
+            let (start, len) = self.initrd?;
+            initrd::files(memory::initrd_bytes(start, len))
+                .find(|file| file.path == COMMANDS_INSIDE)
+        };
+        let (name, script) = match (beside, inside()) {
+            (Some(file), _) => (file.path.text(), memory::initrd_bytes(file.start, file.len)),
+            (None, Some(file)) => (file.path, file.data),
+            (None, None) => return,
+        };
+        if let Some(why) = media::merge(&mut self.bootargs, script) {
+            self.trouble.get_or_insert_with(|| format!("{name}: {why}"));
+        }
+    }
 }
 
 /// A hash table of translations that a hypervisor keeps.

@@ -156,6 +156,7 @@ pub fn take_over(platform: &Powernv, tree: Tree<'static>) -> MachineFacts {
     facts.archive_from = String::from("the firmware");
     let text = |node: Option<Node<'static>>, name| node.and_then(|node| node.text(name));
     facts.bootargs = text(chosen, "bootargs").unwrap_or_default().to_vec();
+    facts.add_commands(None);
     let model = text(tree.find(&[]), "model").unwrap_or_default();
     facts.model = String::from_utf8_lossy(model).into_owned();
     if let Some(name) = media::value(&facts.bootargs, "console").map(String::from_utf8_lossy) {
@@ -184,7 +185,7 @@ pub fn take_over(platform: &Powernv, tree: Tree<'static>) -> MachineFacts {
     }
     let own = spr::pir();
     if let Some(at) = facts.cpus.iter().position(|cpu| *cpu == own) {
-        facts.cpus.swap(0, at);
+        facts.this_cpu(at);
     }
     facts
 }

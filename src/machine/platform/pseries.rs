@@ -14,7 +14,7 @@ use crate::addr::Vaddr;
 use crate::initrd;
 use crate::machine::lock::{Mutex, briefly};
 use crate::machine::{boot, memory, spr};
-use crate::media::{self, COMMANDS_INSIDE};
+use crate::media;
 use crate::mmu::negotiate::{self, Kind, Offer, Wanted};
 
 /// Bytes kept for RTAS: QEMU wants 2 KiB. PowerVM wants tens of MiB, and gets them behind
@@ -199,19 +199,7 @@ pub fn take_over(
             facts.bootargs.pop();
         }
     }
-    let script = match &found.commands {
-        Some(file) => memory::initrd_bytes(file.start, file.len),
-        None => facts
-            .initrd
-            .and_then(|(start, len)| {
-                initrd::files(memory::initrd_bytes(start, len))
-                    .find(|file| file.path == COMMANDS_INSIDE)
-            })
-            .map_or(&[][..], |file| file.data),
-    };
-    if !script.is_empty() {
-        media::merge(&mut facts.bootargs, script);
-    }
+    facts.add_commands(found.commands.as_ref());
     choose_console(platform, &firmware, &mut facts);
     facts.translation = agree_on_translation(&firmware, chosen, &facts.bootargs);
     facts.model = firmware
@@ -220,11 +208,17 @@ pub fn take_over(
         .map(|bytes| String::from(String::from_utf8_lossy(&bytes).trim_end_matches('\0')))
         .unwrap_or_default();
 
+    // Which of them this is; VOF does not say, and has it first.
+    let own = number(c"cpu").and_then(|instance| firmware.package(instance as u32));
     let mut cpu = firmware.find(c"/cpus").and_then(|cpus| firmware.child(cpus));
     while let Some(node) = cpu {
         if let Some(servers) = firmware.property_bytes(node, c"ibm,ppc-interrupt-server#s") {
+            let at = facts.cpus.len();
             let (threads, _) = servers.as_chunks::<4>();
             facts.cpus.extend(threads.iter().map(|bytes| u32::from_be_bytes(*bytes)));
+            if cpu == own {
+                facts.this_cpu(at);
+            }
         }
         if facts.hash_table_bits == 0
             && let Some((bytes, 8)) = firmware.property::<8>(node, c"ibm,pft-size")

@@ -126,6 +126,11 @@ impl Snapshot {
 static MODULES: Mutex<Snapshot> = Mutex::new(Snapshot(None));
 static NEXT_NUMBER: AtomicU32 = AtomicU32::new(0);
 
+/// What the next module's number will be: those from it on have come since.
+pub fn next_number() -> u32 {
+    NEXT_NUMBER.load(Ordering::Relaxed)
+}
+
 /// What modules are linked against.
 pub fn kernel_abi() -> KernelAbi {
     KernelAbi {

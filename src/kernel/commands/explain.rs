@@ -13,10 +13,11 @@ use crate::isa::{Insn, branch};
 use crate::kernel::modules::{self, Module};
 use crate::kernel::{oops, symbols, tracing};
 use crate::kprintln;
+use crate::loader::SiteKind;
 use crate::loader::explain::why;
 use crate::loader::stubs::{Retarget, StubKind};
-use crate::machine::memory;
-use crate::patch::state::SiteState;
+use crate::machine::{boot, memory};
+use crate::patch::state::{Shape, SiteState};
 use crate::shell::command::{Target, Topic};
 
 /// Explains what was asked for.
@@ -26,7 +27,7 @@ pub fn explain(topic: Topic, target: Option<&Target>, number: u64) -> Done {
         (Topic::Reloc, Some(Target::Symbol(module))) => {
             relocs::explain(&module.name, number, true)?
         }
-        (Topic::Stub, Some(Target::Addr(at))) if stub(*at, "") => {}
+        (Topic::Stub, Some(Target::Addr(at))) if stub(*at, "", false) => {}
         (Topic::Call, Some(target)) => calls(target)?,
         (Topic::Frame, _) => oops::last::explain_frame(),
         (Topic::Oops, _) => oops::last::explain(),
@@ -42,40 +43,56 @@ fn calls(target: &Target) -> Result<(), String> {
     let end = end.unwrap_or(start.offset(4));
     let (mut at, mut none) = (start, true);
     while at < end {
-        let word = Insn(memory::read_u32(at).unwrap_or(0));
+        let Some(word) = memory::read_u32(at) else { return dis::line(at) };
+        let word = Insn(word);
         // A branch inside the function is no call.
-        let to = branch::target_of(word, at)
+        let mut to = branch::target_of(word, at)
             .filter(|to| !(start..end).contains(to) || branch::is_call(word));
         let row = tracing::site_at(at).map(|(_, row)| row);
-        if row.is_some() || to.is_some() {
+        let pointer = why::through_ctr(word);
+        if row.is_some() || to.is_some() || pointer.is_some() {
             none = false;
             dis::line(at)?;
         }
-        let mut head = "  ";
-        let mut to = to;
+        if let Some(why) = pointer {
+            kprintln!("  {why}");
+        }
+        let (mut head, mut late) = ("  ", false);
         if let Some(row) = row {
             kprintln!("  {}", why::site(row.kind));
+            late = row.kind == SiteKind::Late;
             if row.state == SiteState::OFF {
-                (head, to) = ("  traced, it would lead to ", Some(row.plan.profile));
+                head = "  traced, it would lead to ";
+                to = Some(match row.plan.shape {
+                    Shape::Patchable { ool } => ool,
+                    Shape::Early | Shape::Late => row.plan.profile,
+                });
             }
         }
         if let Some(to) = to {
-            leads(at, to, head);
+            leads(at, to, head, late);
         }
         at = at.offset(4);
     }
     if none { Err(format!("{start}: no call there (see dis)")) } else { Ok(()) }
 }
 
-/// Where a branch at `at` leads.
+/// Where a branch at `at` leads; `late`: behind the prologue, for the hook.
 #[optimize(size)]
-fn leads(at: Vaddr, to: Vaddr, head: &str) {
-    if stub(to, head) {
+fn leads(at: Vaddr, to: Vaddr, head: &str, late: bool) {
+    if stub(to, head, late) {
         return;
     }
-    let home = modules::containing(at).filter(|home| home.is_code(to));
-    let same =
-        if home.is_some() { ": the same TOC, so no stub, and to the local entry" } else { "" };
+    let same = match (modules::containing(at), modules::containing(to)) {
+        (Some(home), Some(there)) if home.number != there.number => {
+            ": burnt in by a live patch, so past its redirect stub"
+        }
+        (Some(_), Some(there)) if there.function_at(to).is_some_and(|(_, at, _)| at != to) => {
+            ": the same TOC, so no stub, and to the local entry"
+        }
+        (Some(_), Some(_)) => ": the same module, so no stub",
+        _ => "",
+    };
     kprintln!("{head}{}{same}", symbols::place(to, None).unwrap_or_default());
 }
 
@@ -93,11 +110,18 @@ fn whose(at: Vaddr) -> Option<(Arc<Module>, Vaddr)> {
 /// Tells of the stub that contains an address, behind `head`; false if there is none.
 #[inline(never)]
 #[optimize(size)]
-fn stub(at: Vaddr, head: &str) -> bool {
+fn stub(at: Vaddr, head: &str, late: bool) -> bool {
     let (Some((of, kind, to)), Some((module, start))) = (symbols::stub(at), whose(at)) else {
-        return false;
+        let (first, end) = boot::stubs();
+        let kernels = (first..end).contains(&at);
+        if kernels {
+            let redirect = tracing::redirect_stub_at(at).is_some();
+            let kind = if redirect { StubKind::Redirect } else { StubKind::OutOfLine };
+            kprintln!("{head}{at}, {kind} stub of the kernel\n  it {}", why::stub(kind));
+        }
+        return kernels;
     };
-    let why = why::stub(kind);
+    let why = if late { why::LATE } else { why::stub(kind) };
     kprintln!("{head}{start}, {kind} stub of {of} to {to}\n  it {why}");
     if let Some(found) = modules::recognise(&module, start) {
         let abi = modules::stub_abi(module.linked().toc);

@@ -6,17 +6,23 @@
 //!   explain_frame   what the slots at r1 hold
 //! ```
 //!
-//! Names are looked up when they are told: a module that has gone has none left.
+//! Names are looked up when they are told: a module that has gone has none left, and one
+//! that has come since gives none.
+
+use alloc::format;
+use alloc::string::String;
 
 use super::report;
 use crate::addr::Vaddr;
 use crate::isa::Insn;
 use crate::isa::disasm::disassemble;
+use crate::kernel::modules::{self, Module};
 use crate::kernel::symbols::{self, Symbolised};
-use crate::kprintln;
+use crate::{kprint, kprintln};
 use crate::machine::lock::Mutex;
 use crate::machine::trap::TrapFrame;
 use crate::machine::{memory, spr};
+use crate::step::story::Owner;
 
 /// Bytes of the cause that are kept.
 const CAUSE: usize = 128;
@@ -27,8 +33,10 @@ struct Last {
     frame: TrapFrame,
     /// [`slots`], as they were.
     slots: [u64; 3],
-    /// The instruction; 0 if it could not be read.
-    word: u32,
+    /// The instruction, if it could be read, and the word behind it.
+    words: [Option<Insn>; 2],
+    /// What the next module's number was.
+    next_module: u32,
     cause: [u8; CAUSE],
     cause_len: usize,
 }
@@ -47,7 +55,8 @@ static LAST: Mutex<Last> = Mutex::new(Last {
         vector: 0,
     },
     slots: [0; 3],
-    word: 0,
+    words: [None; 2],
+    next_module: 0,
     cause: [0; CAUSE],
     cause_len: 0,
 });
@@ -72,58 +81,102 @@ pub fn note(frame: &TrapFrame, cause: &str) {
     }
     last.frame = frame.clone();
     last.slots = slots(frame.gpr[1]);
-    last.word = memory::read_u32(Vaddr(frame.nip)).unwrap_or(0);
+    last.words = [0, 4].map(|more| memory::read_u32(Vaddr(frame.nip).offset(more)).map(Insn));
+    last.next_module = modules::next_number();
+}
+
+impl Last {
+    /// True if a module that has come since `is_it`: what it says was not so then.
+    fn is_other(&self, is_it: impl Fn(&Module) -> bool) -> bool {
+        modules::first(|module| module.number >= self.next_module && is_it(module)).is_some()
+    }
+
+    /// An address with its name, if it has the one that it had.
+    #[inline(never)]
+    #[optimize(size)]
+    fn named(&self, at: u64) -> String {
+        let at = Vaddr(at);
+        if self.is_other(|module| module.pages.contains(at, 1)) {
+            return format!("{at} (of a module that has gone)");
+        }
+        format!("{}", Symbolised(at))
+    }
+
+    /// Whose TOC a number was.
+    #[inline(never)]
+    #[optimize(size)]
+    fn toc(&self, toc: u64, told: &dyn Fn() -> String) -> String {
+        let other = self.is_other(|module| {
+            module.linked().toc.0 == toc || module.pages.contains(Vaddr(self.frame.nip), 1)
+        });
+        let whose = symbols::toc_owner(toc);
+        match whose {
+            _ if !other => told(),
+            Owner::Kernel => String::from("the kernel's TOC"),
+            _ => String::from("of a module that has gone"),
+        }
+    }
 }
 
 /// Tells of the last oops.
 #[optimize(size)]
 pub fn explain() {
     let last = LAST.lock().clone();
-    let Last { frame, word, .. } = &last;
+    let Last { frame, words, .. } = &last;
     if frame.vector == 0 {
         return kprintln!("there was no oops yet");
     }
     let cause = core::str::from_utf8(&last.cause[..last.cause_len]).unwrap_or_default();
-    let nip = Vaddr(frame.nip);
-    let insn = disassemble(nip, Insn(*word), None);
-    kprintln!("{cause}, at {}", Symbolised(nip));
-    if *word != 0 {
-        kprintln!("instruction: {insn}");
+    kprintln!("{cause}, at {}", last.named(frame.nip));
+    let word = words[0].unwrap_or(Insn(0)).0;
+    if let Some(insn) = words[0] {
+        kprintln!("instruction: {}", disassemble(Vaddr(frame.nip), insn, words[1]));
     }
     // RA, and a number or RB, make the address of every load and store; r0 as RA is 0.
-    let indexed = word >> 26 == 31 && word >> 16 & 31 == 0;
-    let base = word >> if indexed { 11 } else { 16 } & 31;
-    // What was fetched then may be gone by now.
-    if *word == 0 || matches!(frame.vector, 0x400 | 0x480) {
-        let lr = Symbolised(Vaddr(frame.lr));
-        kprintln!("a jump led there: ctr = {:#x}, lr = {lr}", frame.ctr);
-    } else if let Some(at) = report::accessed(frame).filter(|_| base != 0) {
-        let value = frame.gpr[base as usize];
-        let (more, place) = (at.0.wrapping_sub(value), report::place_of(at));
-        let place = place.as_deref().unwrap_or("no known place");
-        kprintln!("the address {at} is r{base} = {value:#x} and {more:#x} more, in {place}");
+    let register = |at: u32| (word >> at & 31, frame.gpr[(word >> at & 31) as usize]);
+    let ((mut ra, mut base), (rb, index)) = (register(16), register(11));
+    let indexed = word >> 26 == 31;
+    let both = indexed && ra != 0;
+    if indexed && ra == 0 {
+        (ra, base) = (rb, index);
     }
-    kprintln!("r2 = {:#x} is {}", frame.gpr[2], report::toc_owner(frame));
+    // A prefix may mean the place of the instruction, and has its registers behind it.
+    let tells = word >> 26 != 1 && (ra != 0 || indexed);
+    // What was fetched then may be gone by now.
+    if words[0].is_none() || matches!(frame.vector, 0x400 | 0x480) {
+        kprintln!("a jump led there: ctr = {:#x}, lr = {}", frame.ctr, last.named(frame.lr));
+    } else if let Some(at) = report::accessed(frame).filter(|_| tells) {
+        let more = if both { index } else { at.0.wrapping_sub(base) };
+        let place = report::place_of(at);
+        let other = last.is_other(|module| module.pages.contains(at, 1));
+        let place = place.as_deref().filter(|_| !other).unwrap_or("no known place");
+        kprint!("the address {at} is r{ra} = {base:#x} and ");
+        if both {
+            kprint!("r{rb} = ");
+        }
+        kprintln!("{more:#x} more, in {place}");
+    }
+    let toc = last.toc(frame.gpr[2], &|| report::toc_owner(frame));
+    kprintln!("r2 = {:#x} is {toc}", frame.gpr[2]);
 }
 
 /// Tells what the slots of a frame hold: the last oops', or this command's.
 #[optimize(size)]
 pub fn explain_frame() {
-    let last = LAST.lock();
-    let (nip, lr, r1) = (last.frame.nip, last.frame.lr, last.frame.gpr[1]);
-    let (vector, kept) = (last.frame.vector, last.slots);
-    drop(last);
-    let (r1, [back, saved, toc]) = if vector == 0 {
+    let last = LAST.lock().clone();
+    let Last { frame, slots: kept, .. } = &last;
+    let (r1, [back, saved, toc]) = if frame.vector == 0 {
         let r1 = spr::stack_pointer();
         (r1, slots(r1))
     } else {
-        let (nip, lr) = (Symbolised(Vaddr(nip)), Symbolised(Vaddr(lr)));
+        let (nip, lr) = (last.named(frame.nip), last.named(frame.lr));
         kprintln!(
             "stopped by the last oops: {nip}\nlr {lr}: where a function without a frame returns"
         );
-        (r1, kept)
+        (frame.gpr[1], *kept)
     };
-    let (owner, saved) = (symbols::toc_owner(toc), Symbolised(Vaddr(saved)));
+    let owner = last.toc(toc, &|| format!("{}", symbols::toc_owner(toc)));
+    let saved = last.named(saved);
     kprintln!(
         "r1 = {r1:#x}: back chain {back:#x}, the caller's frame\n\
          16 above that, LR save: {saved}\n\

@@ -50,7 +50,12 @@ struct Session {
     lines: u64,
     /// The line that is open is that of hooks which are stepped unseen.
     unseen: bool,
+    /// What ran last was the first of the two instructions that make r2.
+    half: bool,
 }
+
+/// The upper half of `addis r2,RA,N`, without RA.
+const ADDIS_R2: u32 = 15 << 10 | 2 << 5;
 
 /// One call at a time is stepped: the shell's.
 static SESSION: Mutex<Option<Session>> = Mutex::new(None);
@@ -83,7 +88,7 @@ pub fn run(entry: Vaddr, args: &[u64], limit: Option<u64>, how: How) -> CallEnd 
         story: Story::new(watch),
         copies: Copies::new(),
         lines,
-        unseen: false,
+        unseen: false, half: false,
     });
     let end = step::stepped(entry, |begin| call::run_limited(begin, args, limit));
     let session = SESSION.lock().take();
@@ -186,7 +191,9 @@ impl Session {
         if !(self.unseen && next == (Next::Step { shown: false })) {
             let now = watched(frame);
             let told = next != Next::Step { shown: true };
-            let lines = self.story.arrive(&now, place, symbols::toc_owner(now.gpr[2]), told);
+            // Half of one may be another's by chance.
+            let r2 = if self.half { Owner::Nobody } else { symbols::toc_owner(now.gpr[2]) };
+            let lines = self.story.arrive(&now, place, r2, told);
             lines.iter().for_each(|line| say(line));
             if next != Next::Finish && self.lines == 0 {
                 say("step: that was the last line; the rest runs without steps (-n COUNT)");
@@ -196,6 +203,7 @@ impl Session {
             self.begin(at, next, &now, copy.as_ref());
         }
         self.unseen = next == Next::Step { shown: false };
+        self.half = word(at).is_some_and(|word| word.0 >> 16 & !31 == ADDIS_R2);
         match next {
             Next::Finish => Go::End,
             Next::Over => Go::Function,

@@ -3,8 +3,9 @@
 //! The shell's `explain` puts the live numbers before these; what is where, and how
 //! it is found out, is in `stubs`, `callsites` and [`super::formula`].
 
-use super::formula::Value;
+use super::formula::{Field, Value};
 use super::{Explained, Origin};
+use crate::isa::Insn;
 use crate::loader::callsites::SiteKind;
 use crate::loader::stubs::StubKind;
 
@@ -35,6 +36,23 @@ pub const fn stub(kind: StubKind) -> &'static str {
     }
 }
 
+/// The same of the stub of sites behind the prologue.
+pub const LATE: &str =
+    "does not save r2: there is a frame, but no ld r2,24(r1) behind this call; the hook keeps r2";
+
+/// Why a branch to where ctr says stands there, if it is one.
+#[must_use]
+#[cfg_attr(target_os = "none", optimize(size))]
+pub const fn through_ctr(word: Insn) -> Option<&'static str> {
+    match word.0 {
+        0x4e80_0421 => Some(
+            "through a pointer, so ctr and r12 hold the global entry; r2 is saved before and taken back behind",
+        ),
+        0x4e80_0420 => Some("to where ctr says: a tail call through a pointer, or a switch"),
+        _ => None,
+    }
+}
+
 /// Which code a site stands in.
 #[must_use]
 #[cfg_attr(target_os = "none", optimize(size))]
@@ -54,8 +72,11 @@ impl Explained<'_> {
     #[must_use]
     #[cfg_attr(target_os = "none", optimize(size))]
     pub fn reason(&self) -> &'static str {
-        let Some((value, _)) = self.formula else { return "none" };
+        let Some((value, field)) = self.formula else { return "none" };
         match value {
+            Value::Branch if self.origin == Origin::Missing => {
+                "nobody exports it: so to a stub that traps, T"
+            }
             Value::Branch if self.is_site() => "this call is a nop until somebody traces",
             Value::Branch if self.stub.is_some() => {
                 "the callee has another TOC and may be far: so through a stub, T"
@@ -65,6 +86,9 @@ impl Explained<'_> {
             }
             Value::Branch => "the callee sets no r2: so straight there",
             Value::FromToc => "data is found from r2, the TOC; ha and lo reach 2 GiB either way",
+            Value::FromPlace if self.origin == Origin::Toc && field == Field::Doubleword => {
+                "how far the TOC is from here, for an entry that adds it to r12"
+            }
             Value::FromPlace if self.origin == Origin::Toc => {
                 "at the global entry r12 is this function's address; r2 is made of it"
             }

@@ -708,7 +708,7 @@ impl Lines<'_> {
             let mut count = 1;
             let mut line = String::new();
             let task = Task { name: blocks::task_of(cpu as u16), pid: cpu + 1 };
-            let flags = Flags::CALL;
+            let flags = if record.is_in_tick() { Flags::TICK } else { Flags::CALL };
             match (record.kind(), tool) {
                 (Kind::Probe, tool) => {
                     let time = record.time;

@@ -20,7 +20,9 @@
 //!    because a tick may interrupt and trace on the same CPU;
 //! 2. `lwsync`: who sees what step 3 wrote also sees the new head;
 //! 3. store time, ip, parent;
-//! 4. `lwsync`, then store seq = i + 1: who sees it sees the rest.
+//! 4. `lwsync`, then store seq = i + 1: who sees it sees the rest;
+//! 5. a tick that is over marks what was recorded in it (`boot/trap.S`): one byte of
+//!    each, of no other meaning. Who reads a record before that sees it without.
 //!
 //! The reader of record `i` wants seq == i + 1 before, and after reading
 //! `head <= i + slots`: until the head passes that, nobody has been handed the

@@ -305,6 +305,21 @@ impl Kept {
         }
     }
 
+    /// Has CPUs record as it was asked for; `anew` forgets what there is, if there is any.
+    fn applied(&mut self, anew: bool) {
+        // What was dropped, or too deep, came after something that was written.
+        let is_fresh = |(ring, it): (&CpuRing, &Account)| {
+            it.start == ring.written() && it.read + it.lost == 0
+        };
+        let has_lines = !self.archive.is_empty() || !self.notes.is_empty();
+        if anew && (has_lines || !self.rings.iter().zip(&self.accounts).all(is_fresh)) {
+            self.forget(None);
+        } else {
+            self.traced = self.started || (self.traced && !anew);
+            self.apply();
+        }
+    }
+
     /// Forgets what all CPUs recorded, or one.
     #[optimize(size)]
     fn forget(&mut self, only: Option<u16>) {
@@ -351,14 +366,15 @@ pub fn init(timebase_hz: u64) {
     KEPT.lock().manner.clock = ticking(timebase_hz);
 }
 
-/// Makes the rings, if there are none, and starts recording on every CPU.
-pub fn start() -> Result<(), String> {
+/// Makes the rings, if there are none, and starts recording on every CPU; `anew` forgets
+/// what there was, unless the tracer is on.
+pub fn start(anew: bool) -> Result<(), String> {
     let mut kept = KEPT.lock();
     if !kept.is_made() {
         kept.make()?;
     }
-    (kept.started, kept.traced) = (true, true);
-    kept.apply();
+    let before = core::mem::replace(&mut kept.started, true);
+    kept.applied(anew && !before);
     Ok(())
 }
 
@@ -374,11 +390,11 @@ pub fn set_probing(on: bool) -> Result<(), String> {
     Ok(())
 }
 
-/// Stops recording; what was recorded stays.
-pub fn stop() {
+/// Stops recording; what was recorded stays, or is forgotten, unless the tracer is off.
+pub fn stop(forget: bool) {
     let mut kept = KEPT.lock();
-    kept.started = false;
-    kept.apply();
+    let before = core::mem::take(&mut kept.started);
+    kept.applied(forget && before);
 }
 
 /// Records nothing while `on` is false, whatever is traced: `tracing_on`.

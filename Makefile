@@ -184,7 +184,10 @@ lint: ## clippy on both sides of the fence, and formatting
 	@tools/deps.sh build
 	cargo fmt --check
 	cargo fmt --check --manifest-path fuzz/Cargo.toml
+	cargo fmt --check --manifest-path tests/loom/Cargo.toml
 	cargo clippy --locked --all-targets -- -D warnings
+	cargo clippy --locked --manifest-path tests/loom/Cargo.toml --target-dir target/loom \
+	  --tests -- -D warnings
 	CUSTOM_LIBFUZZER_PATH=$(CURDIR)/target/fuzz/libnone.a cargo clippy --locked \
 	  --manifest-path fuzz/Cargo.toml --target-dir target/fuzz/lint -- -D warnings
 	$(KERNEL_CARGO) clippy $(KERNEL_FLAGS) --bin tocsin-kernel -- -D warnings

@@ -602,7 +602,8 @@ mcount_late:
         SPILL
         .global mcount_late_door
 mcount_late_door:
-        nop                             /* or b graph_late, graph_late_many */
+        nop                             /* or b graph_late, late_many */
+mcount_late_record:
         RECORD  %r0, mcount_late_drop
 mcount_late_out:
         UNSPILL
@@ -614,14 +615,21 @@ mcount_late_drop:
         .size   mcount_late, . - mcount_late
 
 /*
- * graph_late - behind the door of mcount_late; r8 is the caller's r1. graph_late_many
- * stands there while there is a table of tools, of which these functions are no part:
- * they are silent where all is, and while the tracer has not begun.
+ * graph_late - behind the door of mcount_late; r8 is the caller's r1. late_many stands
+ * there while there is a table of tools, of which these functions are no part: they meet
+ * what it says of all others. They are silent where all is, and while the graph tracer
+ * has not begun.
  */
         .balign 16
-        .global graph_late_many
-        .type   graph_late_many, @function
-graph_late_many:
+        .global late_many
+        .type   late_many, @function
+late_many:
+        ld      %r9, {TOOLS}(%r13)
+        lwz     %r9, {TOOL_FLAGS}-{TOOL_ENTRY}(%r9)
+        andi.   %r10, %r9, {TOOL_FUNCTION}
+        bne     mcount_late_record
+        andi.   %r10, %r9, {TOOL_GRAPH}
+        beq     mcount_late_out
         ld      %r9, {GRAPH_MUTE}(%r13)
         cmpdi   %r9, 0
         bne     mcount_late_out
@@ -631,7 +639,7 @@ graph_late_many:
         ld      %r9, {GRAPH_GATE}(%r13)
         cmpdi   %r9, 0
         beq     mcount_late_out
-        .size   graph_late_many, . - graph_late_many
+        .size   late_many, . - late_many
         .global graph_late
         .type   graph_late, @function
 graph_late:

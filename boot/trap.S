@@ -192,10 +192,33 @@ trap_in_hook:
         std     %r10, {RING_WANTED}(%r13)
         .global trap_guarded
 trap_guarded:
+        ld      %r31, {RING_HEAD}(%r13) /* the frame has the interrupted one */
         addi    %r3, %r1, {REGS}
         bl      {handle}
         .global trap_return
 trap_return:                            /* the unwinder knows a trap frame by this address */
+        /* What was recorded in a tick is marked when the tick is over: so that costs
+           those who record nothing. */
+        ld      %r10, {VECTOR}(%r1)
+        cmpdi   %r10, 0x900
+        bne     trap_marked
+        ld      %r12, {RING_BASE}(%r13)
+        cmpdi   %r12, 0
+        beq     trap_marked             /* nothing is recorded, or not any more */
+        ld      %r11, {RING_MASK}(%r13)
+trap_mark:
+        ld      %r10, {RING_HEAD}(%r13)
+        cmpld   %r31, %r10
+        bge     trap_marked
+        and     %r10, %r31, %r11
+        sldi    %r10, %r10, {RECORD_SHIFT}
+        add     %r10, %r10, %r12
+        lbz     %r9, {RECORD_STATE}(%r10)
+        ori     %r9, %r9, {IN_TICK}
+        stb     %r9, {RECORD_STATE}(%r10)
+        addi    %r31, %r31, 1
+        b       trap_mark
+trap_marked:
         /* A reservation of the interrupted code must not survive. */
         addi    %r3, %r1, 16
         stdcx.  %r3, 0, %r3

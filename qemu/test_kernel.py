@@ -121,11 +121,12 @@ class FullRings(Booted):
         for tracer in ("trace on", "trace graph"):
             commands = ["insmod demo", "echo 64 > /sys/kernel/tracing/buffer_size_kb",
                         "trace set nooverwrite", f"{tracer} demo:nine", *jobs, *pipes, "wait",
-                        "set -x", *stats]
+                        "trace show", "set -x", *stats]
             _, _, lines = self.boot("\n".join(commands), SMP="4", TIMEOUT="120")
             self.assertEqual(lines[-1], "tocsin: ok")
-            found = {}
-            for line in lines[lines.index("> " + stats[0]):]:
+            found, end = {}, lines.index("> " + stats[0])
+            text = "\n".join(lines[:end])
+            for line in lines[end:]:
                 name, _, count = line.partition(": ")
                 if count.isdigit():
                     found.setdefault(name, []).append(int(count))
@@ -136,12 +137,18 @@ class FullRings(Booted):
                 self.assertGreater(dropped, 0)
                 self.assertLessEqual(there, 2048)
                 if tracer == "trace on":
+                    shown = len(re.findall(rf"\[00{cpu + 1}\] .*: nine <-", text))
+                    self.assertEqual(there + read, shown)
                     self.assertEqual(there + read + dropped, calls)
                 else:
                     # A call whose beginning was dropped has no end; one that began may
-                    # find the ring full at its end.
-                    self.assertGreaterEqual(there + read + dropped, calls)
-                    self.assertLessEqual(there + read + dropped, 2 * calls)
+                    # find the ring full at its end. So each has its end, or a drop.
+                    of_cpu = re.findall(rf"^ {cpu + 1}\) .*", text, re.M)
+                    whole = sum(line.endswith("();") for line in of_cpu)
+                    begun = whole + sum(line.endswith("() {") for line in of_cpu)
+                    ended = whole + sum("|  }" in line for line in of_cpu)
+                    self.assertEqual(there + read, begun + ended)
+                    self.assertEqual(ended + dropped, calls)
             self.assertGreater(sum(found["read events"]), 0)
 
 

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Runs tests and adds up what they count: test.sh host|qemu|media|power8|power9|power10 ...
 #
-#   host      cargo test and the tests of the scripts under qemu/, lessons/, bench/ and tools/patch/
+#   host      cargo test, also of tests/loom, and the tests of the scripts under qemu/, lessons/,
+#             bench/ and tools/patch/
 #   qemu      the console transcripts of qemu/cases, qemu/test_image.py, qemu/test_kernel.py,
 #             test_shell.py, test_registered.py, test_text.py, test_debug.py, test_spoiled.py and
 #             test_many.py there, one boot medium, the lessons, the figures, a sample of
@@ -61,6 +62,7 @@ for what in "$@"; do
     case $what in
     host)
         count host of_cargo cargo test --locked --no-fail-fast
+        count loom of_cargo cargo test --locked --manifest-path tests/loom/Cargo.toml --target-dir target/loom
         count scripts of_unittest python3 qemu/test_scripts.py
         count pages of_unittest python3 -B lessons/test_lesson.py
         count bench of_unittest python3 bench/test_bench.py

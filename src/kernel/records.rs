@@ -36,7 +36,7 @@ use super::pool::{Pool, Words};
 use super::{probes, symbols, tracing};
 use crate::addr::Vaddr;
 use crate::machine::hooks::Tool;
-use crate::machine::lock::Mutex;
+use crate::machine::lock::{Mutex, pause};
 use crate::machine::smp::{self, Cpu};
 use crate::machine::spr::timebase;
 use crate::machine::{hooks, paca, probes as blocks};
@@ -51,7 +51,7 @@ use crate::trace::probes::text::EventText;
 use crate::trace::record::{
     Kind, OWNER_WORD, PAYLOAD_WORDS, PLANES, Record, SIZE, WORDS, owner, payload_place,
 };
-use crate::trace::ring::{Next, Reader, Ring};
+use crate::trace::ring::{Reader, Ring};
 
 /// Records in a CPU's ring, until somebody wants another number.
 const RING_RECORDS: usize = 8192;
@@ -62,6 +62,9 @@ const RING_LIMITS: (usize, usize) = (2048, 1 << 22);
 const ARCHIVE_LINES: usize = 1 << 16;
 /// Memory that a line takes while it is made, and more for each ring; about.
 const LINE_BYTES: (usize, usize) = (512, 128);
+/// How often a reader looks again for records that other CPUs are writing, which takes
+/// them a few dozen instructions, or a tick's or another guest's turn in between.
+const PATIENCE: u32 = 1000;
 /// Notes whose text is kept.
 const NOTES: usize = 1024;
 /// What notes of [`put`] begin with that somebody wrote.
@@ -87,7 +90,7 @@ impl CpuRing {
     }
 
     fn written(&self) -> u64 {
-        self.ring().map_or(0, |ring| ring.written())
+        paca::ring_head_of(self.cpu.paca).load(Ordering::Acquire)
     }
 
     /// Records that the full ring did not take, ever.
@@ -305,6 +308,20 @@ impl Kept {
         }
     }
 
+    /// Has CPUs record as it was asked for; `anew` forgets what there is, if there is any.
+    fn applied(&mut self, anew: bool) {
+        // What was dropped, or too deep, came after something that was written.
+        let is_fresh =
+            |(ring, it): (&CpuRing, &Account)| it.start == ring.written() && it.read + it.lost == 0;
+        let has_lines = !self.archive.is_empty() || !self.notes.is_empty();
+        if anew && (has_lines || !self.rings.iter().zip(&self.accounts).all(is_fresh)) {
+            self.forget(None);
+        } else {
+            self.traced = self.started || (self.traced && !anew);
+            self.apply();
+        }
+    }
+
     /// Forgets what all CPUs recorded, or one.
     #[optimize(size)]
     fn forget(&mut self, only: Option<u16>) {
@@ -351,14 +368,15 @@ pub fn init(timebase_hz: u64) {
     KEPT.lock().manner.clock = ticking(timebase_hz);
 }
 
-/// Makes the rings, if there are none, and starts recording on every CPU.
-pub fn start() -> Result<(), String> {
+/// Makes the rings, if there are none, and starts recording on every CPU; `anew` forgets
+/// what there was, unless the tracer is on.
+pub fn start(anew: bool) -> Result<(), String> {
     let mut kept = KEPT.lock();
     if !kept.is_made() {
         kept.make()?;
     }
-    (kept.started, kept.traced) = (true, true);
-    kept.apply();
+    let before = core::mem::replace(&mut kept.started, true);
+    kept.applied(anew && !before);
     Ok(())
 }
 
@@ -374,11 +392,11 @@ pub fn set_probing(on: bool) -> Result<(), String> {
     Ok(())
 }
 
-/// Stops recording; what was recorded stays.
-pub fn stop() {
+/// Stops recording; what was recorded stays, or is forgotten, unless the tracer is off.
+pub fn stop(forget: bool) {
     let mut kept = KEPT.lock();
-    kept.started = false;
-    kept.apply();
+    let before = core::mem::take(&mut kept.started);
+    kept.applied(forget && before);
 }
 
 /// Records nothing while `on` is false, whatever is traced: `tracing_on`.
@@ -594,7 +612,7 @@ enum Want<'g> {
 #[optimize(size)]
 fn records(kept: &Kept, only: Option<u16>, want: Want<'_>) -> Vec<Found> {
     let values = kept.manner.options.intersects(Options::VALUES);
-    let mut found = Vec::new();
+    let (mut found, mut patience) = (Vec::new(), PATIENCE);
     for (ring, (cpu_ring, account)) in kept.rings.iter().zip(&kept.accounts).enumerate() {
         let Cpu { number: cpu, paca, .. } = cpu_ring.cpu;
         if only.is_some_and(|only| only != cpu) {
@@ -608,16 +626,8 @@ fn records(kept: &Kept, only: Option<u16>, want: Want<'_>) -> Vec<Found> {
         let start = account.start.max(end.saturating_sub(last));
         let Some(words) = cpu_ring.ring() else { continue };
         let mut reader = Reader::new(words, start);
-        while reader.position() < end {
-            let record = match reader.next_record() {
-                Next::Record(record) => record,
-                // Begun and not ended: cut off by a fault, or being written now.
-                Next::Pending => {
-                    reader.skip();
-                    continue;
-                }
-                Next::Empty => break,
-            };
+        // One that is pending was cut off by a fault, or is being written now.
+        while let Some(record) = reader.next_before(end, &mut patience, pause) {
             let is_asked = match (want, record.kind()) {
                 (Want::Count, _) | (_, Kind::Function) => false,
                 (_, Kind::Probe) => true,
@@ -708,7 +718,7 @@ impl Lines<'_> {
             let mut count = 1;
             let mut line = String::new();
             let task = Task { name: blocks::task_of(cpu as u16), pid: cpu + 1 };
-            let flags = Flags::CALL;
+            let flags = if record.is_in_tick() { Flags::TICK } else { Flags::CALL };
             match (record.kind(), tool) {
                 (Kind::Probe, tool) => {
                     let time = record.time;

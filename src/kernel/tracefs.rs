@@ -70,9 +70,8 @@ static FILES: &[File] = &[
     shown("available_tracers", "the words that current_tracer takes", |out| out("function_graph function nop\n")),
     set("buffer_size_kb", "KiB of each CPU's ring; another size keeps the latest lines (65536)",
         |out| line(out, &records::size_kib()), |text, _| records::resize(number(text)?)),
-    set("current_tracer", "what records: function, function_graph or nop", |out| {
-        line(out, &if tracing::is_on() { graph::tracer_name() } else { "nop" });
-    }, set_tracer),
+    set("current_tracer", "what records: function, function_graph or nop; another one clears",
+        |out| line(out, &if tracing::is_on() { graph::tracer_name() } else { "nop" }), set_tracer),
     shown("enabled_functions", "functions whose call site is on (how many use it; I: replaced)", |out| {
         let rows = tracing::everything();
         let on = rows.iter().filter(|(_, row)| row.state != SiteState::OFF);
@@ -359,7 +358,7 @@ fn set_tracer(text: &str, _: bool) -> Done {
             graph::choose(word == "function_graph")?;
             tracing::on_again().map(|_| ())
         }
-        "nop" => tracing::off(),
+        "nop" => tracing::off(true),
         word => Err(format!("no such tracer: {word} (see available_tracers)")),
     }
 }

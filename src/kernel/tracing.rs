@@ -455,7 +455,7 @@ pub fn on(words: &[String]) -> Result<usize, String> {
 
 fn switch_to(filter: Filter, words: &[String]) -> Result<usize, String> {
     let choice = Choice::of_filter(filter, &SITES.lock(), &Loaded::now())?;
-    records::start()?;
+    records::start(false)?;
     // The same sites as before: modules come and go on this CPU alone.
     let mut sites = SITES.lock();
     {
@@ -466,18 +466,20 @@ fn switch_to(filter: Filter, words: &[String]) -> Result<usize, String> {
     switch(&mut sites, true)
 }
 
-/// Traces what the filters mean, as they were left.
+/// Traces what the filters mean, as they were left; nothing else is recorded yet, unless it
+/// was on.
 pub fn on_again() -> Result<usize, String> {
-    records::start()?;
+    records::start(true)?;
     let count = switch(&mut SITES.lock(), true)?;
     graph::refresh();
     Ok(count)
 }
 
-/// Stops tracing; the records stay, and the filters for the next time.
-pub fn off() -> Result<(), String> {
+/// Stops tracing; the records stay if they are not to be forgotten, and the filters for the
+/// next time.
+pub fn off(forget: bool) -> Result<(), String> {
     switch(&mut SITES.lock(), false)?;
-    records::stop();
+    records::stop(forget);
     graph::refresh();
     Ok(())
 }

@@ -22,7 +22,7 @@ unsafe extern "C" {
     fn mcount_late_door();
     fn graph_hook();
     fn graph_late();
-    fn graph_late_many();
+    fn late_many();
     fn hook_many();
     fn probe_return();
     fn probe_text_start();
@@ -138,16 +138,16 @@ pub struct Tool {
 /// sites. Those that stay are left out.
 pub fn change_tool(from: Tool, to: Tool) -> impl Iterator<Item = Edit> {
     let [hook, many] = [graph_hook as *const (), hook_many as *const ()];
-    let [late, late_many] = [graph_late as *const (), graph_late_many as *const ()];
+    let [late, late_many] = [graph_late as *const (), late_many as *const ()];
     let early_word = move |door, tool: Tool| match tool {
         Tool { many: true, .. } => to_hook(door, many),
         Tool { graph: true, .. } => to_hook(door, hook),
         Tool { .. } => PatchClass::NOP,
     };
     let late_word = move |door, tool: Tool| match tool {
-        Tool { graph: false, .. } => PatchClass::NOP,
         Tool { many: true, .. } => to_hook(door, late_many),
-        Tool { .. } => to_hook(door, late),
+        Tool { graph: true, .. } => to_hook(door, late),
+        Tool { .. } => PatchClass::NOP,
     };
     let door = Vaddr(mcount_door as *const () as u64);
     let early = Edit::new(door, early_word(door, from), early_word(door, to));

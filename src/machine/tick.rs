@@ -9,6 +9,8 @@
 //! time, and where CPUs share an emulator's thread, which hands it on at each tick, each
 //! has a like part of it.
 //!
+//! The same while a call has to end that is in the kernel's code.
+//!
 //! A tick counts, and looks whether the call that it interrupted has to end: its
 //! time is up, or somebody asked for it. It takes no lock: the code that it
 //! interrupted may hold any.
@@ -88,8 +90,13 @@ pub fn handle(frame: &TrapFrame) -> bool {
         look();
     }
     let ends = read!(job_sp) != 0 && (must_end() || off_stack(frame));
-    // In the kernel's own code it may hold a lock: the next tick looks again.
-    ends && !super::boot::is_code(Vaddr(frame.nip))
+    // In the kernel's own code it may hold a lock: the next tick looks again. That comes
+    // soon, for the call may be there most of the time (in probes that ask the kernel).
+    if ends && super::boot::is_code(Vaddr(frame.nip)) {
+        start_soon(began);
+        return false;
+    }
+    ends
 }
 
 /// True if r1 of the interrupted code is in none of this CPU's stacks: a frame was

@@ -11,6 +11,7 @@ use super::spr::number::{DAR, DSISR, HSRR0, HSRR1, SPRG0, SPRG1};
 use super::step;
 use crate::addr::Vaddr;
 use crate::isa::{Insn, branch};
+use crate::trace::record;
 
 /// The interrupted registers.
 #[repr(C)]
@@ -111,6 +112,11 @@ global_asm!(
     KERNEL_MSR = const offset_of!(Paca, kernel_msr),
     RING_BASE = const offset_of!(Paca, ring_base),
     RING_WANTED = const offset_of!(Paca, ring_wanted),
+    RING_HEAD = const offset_of!(Paca, ring_head),
+    RING_MASK = const offset_of!(Paca, ring_mask),
+    RECORD_SHIFT = const record::SIZE.ilog2(),
+    RECORD_STATE = const record::STATE,
+    IN_TICK = const record::IN_TICK,
     PROTECTED_ZONE = const PROTECTED_ZONE,
     FRAME = const FRAME,
     REGS = const REGS,

@@ -74,7 +74,7 @@ pub trait Names {
 }
 
 /// In the place of `ip`: the record is a note, whose number is in `parent`.
-pub const NOTE: Vaddr = Vaddr(u64::MAX - 3);
+pub const NOTE: Vaddr = Vaddr((u64::MAX >> 1) - 3);
 /// The bit of a note's number which says that it is a stack, and no marker.
 pub const NOTE_OF_STACK: u64 = 1 << 63;
 
@@ -214,18 +214,18 @@ const SHORT_LEGEND: &str = "\
 
 /// The five columns under `irqs-off ... migrate-disable`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Flags(pub [u8; 5]);
+pub struct Flags(pub &'static str);
 
 impl Flags {
     /// In a call: nothing is off, nothing is held.
-    pub const CALL: Self = Self(*b".....");
-    /// In a tick: interrupts are off, and this is a hard interrupt.
-    pub const TICK: Self = Self(*b"d.h..");
+    pub const CALL: Self = Self(".....");
+    /// In a tick ([`Record::is_in_tick`]): interrupts are off, and this is a hard interrupt.
+    pub const TICK: Self = Self("d.h..");
 }
 
 impl fmt::Display for Flags {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| fmt::Write::write_char(f, char::from(*byte)))
+        f.write_str(self.0)
     }
 }
 

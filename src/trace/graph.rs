@@ -36,8 +36,8 @@ use super::options::Options;
 use super::record::{GRAPH_ARGS, Kind, Record};
 use crate::addr::Vaddr;
 
-/// The most depths of which it is remembered what was opened there; Linux has a stack
-/// of as many.
+/// The most depths of which it is remembered what was opened there, which are all that
+/// there are. (Linux's 6.1 follows calls no deeper than 50.)
 const OPEN_MAX: usize = 256;
 /// Error numbers that a pointer may be in Linux.
 const ERRORS: i64 = 4095;
@@ -83,8 +83,17 @@ fn digits(cpus: u32) -> usize {
 /// What has been printed so far, as far as later lines depend on it.
 #[derive(Clone, Debug, Default)]
 pub struct Screen {
-    /// For each CPU, the functions whose braces are open, by depth.
-    open: Vec<(u32, Vec<Option<Vaddr>>)>,
+    /// One for each CPU.
+    cpus: Vec<(u32, Column)>,
+}
+
+/// What has been printed of one CPU.
+#[derive(Clone, Debug, Default)]
+struct Column {
+    /// The functions whose braces are open, by depth.
+    open: Vec<Option<Vaddr>>,
+    /// The depth of the function that the last line left us in.
+    inside: usize,
 }
 
 /// How lines are made.
@@ -103,18 +112,19 @@ impl Screen {
     /// Nothing is open.
     #[must_use]
     pub const fn new() -> Self {
-        Self { open: Vec::new() }
+        Self { cpus: Vec::new() }
     }
 
-    fn of(&mut self, cpu: u32) -> &mut Vec<Option<Vaddr>> {
-        let place = self.open.iter().position(|(of, _)| *of == cpu).unwrap_or_else(|| {
-            self.open.push((cpu, Vec::new()));
-            self.open.len() - 1
+    fn of(&mut self, cpu: u32) -> &mut Column {
+        let place = self.cpus.iter().position(|(of, _)| *of == cpu).unwrap_or_else(|| {
+            self.cpus.push((cpu, Column::default()));
+            self.cpus.len() - 1
         });
-        &mut self.open[place].1
+        &mut self.cpus[place].1
     }
 
-    /// A line that somebody wrote (`trace_marker`), inside the functions that are open.
+    /// A line that somebody wrote (`trace_marker`) or that a probe did, inside the functions
+    /// that are open; but as on Linux, in the first column inside the outermost one.
     pub fn comment<N: Names + ?Sized>(
         &mut self,
         style: &Style<'_, N>,
@@ -123,11 +133,12 @@ impl Screen {
         text: &str,
         out: &mut impl Write,
     ) -> fmt::Result {
-        let depth = self.of(cpu).iter().rposition(Option::is_some).map_or(0, |last| last + 1);
+        let inside = self.of(cpu).inside;
+        let indent = if inside > 0 { (inside + 1) * 2 } else { 0 };
         style.before(cpu, time, out)?;
         style.duration(None, out)?;
         let text = text.strip_prefix("tracing_mark_write: ").unwrap_or(text);
-        writeln!(out, "{:1$}/* {2} */", "", depth * 2, text.trim_ascii_end())
+        writeln!(out, "{:indent$}/* {} */", "", text.trim_ascii_end())
     }
 
     /// The line of a record, of the graph tracer's, into `out`. `next` is the record
@@ -146,7 +157,9 @@ impl Screen {
         let indent = depth * 2;
         let wants = |option| style.options.contains(option);
         if record.kind() == Kind::GraphReturn {
-            let open = self.of(cpu).get_mut(depth).and_then(Option::take);
+            let column = self.of(cpu);
+            column.inside = depth.saturating_sub(1);
+            let open = column.open.get_mut(depth).and_then(Option::take);
             style.duration(Some(record.time.saturating_sub(record.began())), out)?;
             let result = style.result(record);
             if open == Some(hook) && !wants(Options::GRAPH_TAIL) && result.is_none() {
@@ -161,7 +174,9 @@ impl Screen {
             next.kind() == Kind::GraphReturn
                 && (next.hook(), next.depth()) == (hook, record.depth())
         };
+        let column = self.of(cpu);
         if let Some(end) = next.filter(same) {
+            column.inside = depth.saturating_sub(1);
             style.duration(Some(end.time.saturating_sub(end.began())), out)?;
             write!(out, "{:indent$}{}{};", "", name(), style.args(record))?;
             match style.result(end) {
@@ -170,8 +185,9 @@ impl Screen {
             }
             return Ok(true);
         }
+        column.inside = depth;
         if depth < OPEN_MAX {
-            let open = self.of(cpu);
+            let open = &mut column.open;
             open.resize((depth + 1).max(open.len()), None);
             open[depth] = Some(hook);
         }
@@ -343,6 +359,33 @@ mod tests {
         let open =
             [entry(0, OUTER, 0), entry(1, INNER, 1), end(2, INNER, 1, 1), end(9, OUTER, 0, 0)];
         assert!(text(tail, 0, &open).ends_with("|  } /* outer [mod] */\n"));
+    }
+
+    /// The columns are those of Debian's 6.1, with a probe at a function that others call.
+    #[test]
+    fn what_somebody_wrote_stands_where_linux_has_it() {
+        let mut screen = Screen::new();
+        let mut told = |before: &[Record]| {
+            let (mut out, mut left) = (String::new(), before.iter().peekable());
+            while let Some(record) = left.next() {
+                let next = left.peek().copied();
+                if screen.line(&style(1), 0, record, next, &mut out) == Ok(true) {
+                    left.next();
+                }
+            }
+            out.clear();
+            screen.comment(&style(1), 0, 0, "x", &mut out).unwrap();
+            out.split_once('|').unwrap().1.to_string()
+        };
+        assert_eq!(told(&[]), "  /* x */\n");
+        assert_eq!(told(&[entry(0, OUTER, 0)]), "  /* x */\n");
+        assert_eq!(told(&[entry(0, OUTER, 1)]), "      /* x */\n");
+        let leaf = [entry(1, INNER, 2), end(2, INNER, 2, 1)];
+        assert_eq!(told(&leaf), "      /* x */\n");
+        assert_eq!(told(&[end(3, OUTER, 1, 0)]), "  /* x */\n");
+        // Also where the beginning of what this is inside of is lost.
+        assert_eq!(told(&[end(3, OUTER, 21, 0)]), format!("  {:42}/* x */\n", ""));
+        assert_eq!(told(&[end(3, OUTER, 0, 0)]), "  /* x */\n");
     }
 
     #[test]

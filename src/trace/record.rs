@@ -4,7 +4,8 @@
 //!   +0  time    timebase at the hook
 //!   +8  ip      LR at the hook: the address behind the `bl` that reached it, which
 //!               is below 4 GiB and a multiple of 4. The two low bits say what
-//!               kind of record it is, the high half how deep a graph's call is
+//!               kind of record it is, the high half how deep a graph's call is;
+//!               the topmost bit that it was made in a tick
 //!   +16 parent  where the traced function returns to; for a graph's return, when
 //!               the call began
 //!   +24 seq     the record's number, from 1: written last, so it says "whole"
@@ -87,7 +88,13 @@ impl Record {
     /// The number of the event that a [`Kind::Probe`] is of.
     #[must_use]
     pub const fn event(&self) -> u32 {
-        (self.ip.0 >> 32) as u32
+        (self.ip.0 << 1 >> 33) as u32
+    }
+
+    /// True if it was made in a tick that is over.
+    #[must_use]
+    pub const fn is_in_tick(&self) -> bool {
+        self.ip.0 >> 63 != 0
     }
 
     /// When the call began that a [`Kind::GraphReturn`] ends.
@@ -143,6 +150,10 @@ pub const WORDS: usize = SIZE / 8;
 pub const TIME: usize = offset_of!(Record, time);
 /// Offset of `ip` in bytes.
 pub const IP: usize = offset_of!(Record, ip);
+/// Offset of the byte of `ip` in which a tick sets [`IN_TICK`], once it is over.
+pub const STATE: usize = IP + 7;
+/// What says that a record was made in a tick.
+pub const IN_TICK: u64 = 0x80;
 /// Offset of `parent` in bytes.
 pub const PARENT: usize = offset_of!(Record, parent);
 /// Offset of `seq` in bytes.
@@ -167,7 +178,18 @@ mod tests {
             };
             assert_eq!(record.depth(), depth);
             assert_eq!((record.hook(), record.kind()), (Vaddr(0x0123_4564), Kind::GraphReturn));
-            assert_eq!(record.began(), 7);
+            assert_eq!((record.began(), record.is_in_tick()), (7, false));
+            // What a tick does to it, and nothing else of it changes.
+            let mut bytes = record.ip.0.to_le_bytes();
+            bytes[STATE - IP] |= IN_TICK as u8;
+            let marked = Record { ip: Vaddr(u64::from_le_bytes(bytes)), ..record };
+            assert!(marked.is_in_tick());
+            assert_eq!(
+                (marked.depth(), marked.hook(), marked.kind()),
+                (depth, record.hook(), record.kind())
+            );
         }
+        let event = Record { time: 0, ip: Vaddr(0x8000_0007_0000_1003), parent: Vaddr(0), seq: 1 };
+        assert_eq!((event.event(), event.kind(), event.is_in_tick()), (7, Kind::Probe, true));
     }
 }

@@ -20,12 +20,16 @@
 //!    because a tick may interrupt and trace on the same CPU;
 //! 2. `lwsync`: who sees what step 3 wrote also sees the new head;
 //! 3. store time, ip, parent;
-//! 4. `lwsync`, then store seq = i + 1: who sees it sees the rest.
+//! 4. `lwsync`, then store seq = i + 1: who sees it sees the rest;
+//! 5. a tick that is over marks what was recorded in it (`boot/trap.S`): one byte of
+//!    each, of no other meaning. Who reads a record before that sees it without.
 //!
 //! The reader of record `i` wants seq == i + 1 before, and after reading
 //! `head <= i + slots`: until the head passes that, nobody has been handed the
 //! slot again, so what was read in between is record `i` and nothing else. Reading
 //! seq a second time would not do: a writer that overwrites stores seq last.
+//!
+//! `tests/loom` tries the orders of a writer's steps and a reader's.
 //!
 //! # Invariants
 //! - Only the ring's own CPU writes. What interrupts a writer writes fewer than
@@ -40,7 +44,10 @@
 //! Linux's ring buffer holds pages with headers and variable records; fixed ones
 //! are found by a mask, and the writer needs no room check and no header.
 
+#[cfg(not(loom))]
 use core::sync::atomic::{AtomicU64, Ordering, fence};
+#[cfg(loom)] // tests/loom
+use loom::sync::atomic::{AtomicU64, Ordering, fence};
 
 use super::record::{IP, PARENT, Record, SEQ, TIME, WORDS};
 use crate::addr::Vaddr;
@@ -226,6 +233,28 @@ impl<'a> Reader<'a> {
         }
     }
 
+    /// The next record of those before number `end`. While one is pending `wait` is
+    /// called, `patience` times for all of them together; then it is given up.
+    pub fn next_before(
+        &mut self,
+        end: u64,
+        patience: &mut u32,
+        mut wait: impl FnMut(),
+    ) -> Option<Record> {
+        while self.at < end {
+            match self.next_record() {
+                Next::Record(record) => return Some(record),
+                Next::Pending if *patience > 0 => {
+                    *patience -= 1;
+                    wait();
+                }
+                Next::Pending => self.skip(),
+                Next::Empty => break,
+            }
+        }
+        None
+    }
+
     /// Gives up the record that is pending, and counts it as lost. For a reader
     /// that knows its writer to be stopped.
     pub fn skip(&mut self) {
@@ -236,7 +265,7 @@ impl<'a> Reader<'a> {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, not(loom)))]
 mod tests {
     use super::*;
     use std::sync::Barrier;
@@ -307,6 +336,37 @@ mod tests {
         assert_eq!(reader.next_record(), Next::Empty);
         reader.skip(); // nothing left to give up
         assert_eq!((reader.read(), reader.lost(), ring.written()), (1, 1, 2));
+    }
+
+    /// Whoever takes records out does not come back to one that it has given up.
+    #[test]
+    fn a_reader_waits_for_what_is_being_written_and_gives_up_what_never_is() {
+        let (head, words) = memory(8);
+        let ring = Ring::new(&head, &words).unwrap();
+        let index = reserve(&head, u64::MAX).unwrap();
+        write_numbered(ring, 1);
+        let mut reader = Reader::new(ring, 0);
+        let mut patience = 5;
+        let mut asked = 0;
+        let finish = || {
+            asked += 1;
+            if asked == 3 {
+                for (word, value) in words.iter().zip([0, 0xaaaa_aaaa, u64::MAX, index + 1]) {
+                    word.store(value, Ordering::Release);
+                }
+            }
+        };
+        let first = reader.next_before(2, &mut patience, finish).unwrap();
+        assert!(is_whole(&first) && first.seq == 1, "{first:?}");
+        assert_eq!((patience, reader.lost()), (2, 0));
+        assert_eq!(reader.next_before(2, &mut patience, || {}).unwrap().seq, 2);
+        assert_eq!(reader.next_before(2, &mut patience, || {}), None);
+        // Two were cut off: what is left of the patience is for both.
+        head.fetch_add(2, Ordering::Relaxed);
+        write_numbered(ring, 4);
+        let mut waited = 0;
+        let next = reader.next_before(ring.written(), &mut patience, || waited += 1);
+        assert_eq!((next.unwrap().seq, reader.lost(), waited, patience), (5, 2, 2, 0));
     }
 
     /// A slot whose old record still carries its own number must not be taken

@@ -210,7 +210,7 @@ fn trace(action: &TraceAction) -> Done {
         }
         TraceAction::Set(words) if words.is_empty() => kprint!("{}", records::options().listed()),
         TraceAction::Set(words) => tracefs::set_option(&words.join(" "), false)?,
-        TraceAction::Off => tracing::off()?,
+        TraceAction::Off => tracing::off(false)?,
         TraceAction::Show => {
             let mut recorded = false;
             tracing::show(None, &mut |text| {

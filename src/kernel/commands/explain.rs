@@ -43,7 +43,7 @@ fn calls(target: &Target) -> Result<(), String> {
     let end = end.unwrap_or(start.offset(4));
     let (mut at, mut none) = (start, true);
     while at < end {
-        let Some(word) = memory::read_u32(at) else { return dis::line(at) };
+        let Some(word) = memory::read_u32(at) else { return dis::line(at).map(drop) };
         let word = Insn(word);
         // A branch inside the function is no call.
         let mut to = branch::target_of(word, at)

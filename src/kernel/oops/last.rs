@@ -9,14 +9,13 @@
 //! Names are looked up when they are told: a module that has gone has none left, and one
 //! that has come since gives none.
 
-use alloc::format;
-use alloc::string::String;
+use core::fmt;
 
 use super::report;
 use crate::addr::Vaddr;
 use crate::isa::Insn;
 use crate::isa::disasm::disassemble;
-use crate::kernel::modules::{self, Module};
+use crate::kernel::modules;
 use crate::kernel::symbols::{self, Symbolised};
 use crate::{kprint, kprintln};
 use crate::machine::lock::Mutex;
@@ -86,35 +85,35 @@ pub fn note(frame: &TrapFrame, cause: &str) {
 }
 
 impl Last {
-    /// True if a module that has come since `is_it`: what it says was not so then.
-    fn is_other(&self, is_it: impl Fn(&Module) -> bool) -> bool {
-        modules::first(|module| module.number >= self.next_module && is_it(module)).is_some()
-    }
-
-    /// An address with its name, if it has the one that it had.
+    /// True if names of now are those of then; else it is said. What lies at the addresses
+    /// may be a module that has come since.
     #[inline(never)]
     #[optimize(size)]
-    fn named(&self, at: u64) -> String {
-        let at = Vaddr(at);
-        if self.is_other(|module| module.pages.contains(at, 1)) {
-            return format!("{at} (of a module that has gone)");
-        }
-        format!("{}", Symbolised(at))
-    }
-
-    /// Whose TOC a number was.
-    #[inline(never)]
-    #[optimize(size)]
-    fn toc(&self, toc: u64, told: &dyn Fn() -> String) -> String {
-        let other = self.is_other(|module| {
-            module.linked().toc.0 == toc || module.pages.contains(Vaddr(self.frame.nip), 1)
+    fn has_names(&self) -> bool {
+        let Self { frame, slots, .. } = self;
+        let places = [frame.nip, frame.lr, frame.dar, slots[1]];
+        let other = modules::first(|module| {
+            let toc = module.linked().toc.0;
+            module.number >= self.next_module
+                && (toc == frame.gpr[2]
+                    || toc == slots[2]
+                    || places.iter().any(|at| module.pages.contains(Vaddr(*at), 1)))
         });
-        let whose = symbols::toc_owner(toc);
-        match whose {
-            _ if !other => told(),
-            Owner::Kernel => String::from("the kernel's TOC"),
-            _ => String::from("of a module that has gone"),
+        if other.is_some() {
+            kprintln!("a module has gone since, and another one lies there: no names");
         }
+        other.is_none()
+    }
+}
+
+/// An address, with its name if it has the one that it had.
+struct Named(u64, bool);
+
+impl fmt::Display for Named {
+    #[optimize(size)]
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let at = Vaddr(self.0);
+        if self.1 { Symbolised(at).fmt(f) } else { at.fmt(f) }
     }
 }
 
@@ -126,38 +125,38 @@ pub fn explain() {
     if frame.vector == 0 {
         return kprintln!("there was no oops yet");
     }
+    let names = last.has_names();
     let cause = core::str::from_utf8(&last.cause[..last.cause_len]).unwrap_or_default();
-    kprintln!("{cause}, at {}", last.named(frame.nip));
+    kprintln!("{cause}, at {}", Named(frame.nip, names));
     let word = words[0].unwrap_or(Insn(0)).0;
     if let Some(insn) = words[0] {
         kprintln!("instruction: {}", disassemble(Vaddr(frame.nip), insn, words[1]));
     }
-    // RA, and a number or RB, make the address of every load and store; r0 as RA is 0.
-    let register = |at: u32| (word >> at & 31, frame.gpr[(word >> at & 31) as usize]);
-    let ((mut ra, mut base), (rb, index)) = (register(16), register(11));
+    // RA, and a number or RB, make the address of every load and store; r0 as RA is 0. A
+    // prefix has them behind it, or means the place of the instruction.
     let indexed = word >> 26 == 31;
-    let both = indexed && ra != 0;
+    let (mut ra, rb) = (word >> 16 & 31, word >> 11 & 31);
     if indexed && ra == 0 {
-        (ra, base) = (rb, index);
+        ra = rb;
     }
-    // A prefix may mean the place of the instruction, and has its registers behind it.
-    let tells = word >> 26 != 1 && (ra != 0 || indexed);
     // What was fetched then may be gone by now.
     if words[0].is_none() || matches!(frame.vector, 0x400 | 0x480) {
-        kprintln!("a jump led there: ctr = {:#x}, lr = {}", frame.ctr, last.named(frame.lr));
-    } else if let Some(at) = report::accessed(frame).filter(|_| tells) {
-        let more = if both { index } else { at.0.wrapping_sub(base) };
-        let place = report::place_of(at);
-        let other = last.is_other(|module| module.pages.contains(at, 1));
-        let place = place.as_deref().filter(|_| !other).unwrap_or("no known place");
-        kprint!("the address {at} is r{ra} = {base:#x} and ");
-        if both {
+        kprintln!("a jump led there: ctr = {:#x}, lr = {}", frame.ctr, Named(frame.lr, names));
+    } else if let Some(at) = report::accessed(frame).filter(|_| ra != 0 && word >> 26 != 1) {
+        let value = frame.gpr[ra as usize];
+        let more = at.0.wrapping_sub(value);
+        let place = report::place_of(at).filter(|_| names);
+        let place = place.as_deref().unwrap_or("no known place");
+        kprint!("the address {at} is r{ra} = {value:#x} and ");
+        if indexed && ra != rb {
             kprint!("r{rb} = ");
         }
         kprintln!("{more:#x} more, in {place}");
     }
-    let toc = last.toc(frame.gpr[2], &|| report::toc_owner(frame));
-    kprintln!("r2 = {:#x} is {toc}", frame.gpr[2]);
+    let toc = frame.gpr[2];
+    if names {
+        kprintln!("r2 = {toc:#x} is {}", report::toc_owner(frame));
+    }
 }
 
 /// Tells what the slots of a frame hold: the last oops', or this command's.
@@ -165,18 +164,20 @@ pub fn explain() {
 pub fn explain_frame() {
     let last = LAST.lock().clone();
     let Last { frame, slots: kept, .. } = &last;
+    let mut names = true;
     let (r1, [back, saved, toc]) = if frame.vector == 0 {
         let r1 = spr::stack_pointer();
         (r1, slots(r1))
     } else {
-        let (nip, lr) = (last.named(frame.nip), last.named(frame.lr));
+        names = last.has_names();
+        let (nip, lr) = (Named(frame.nip, names), Named(frame.lr, names));
         kprintln!(
             "stopped by the last oops: {nip}\nlr {lr}: where a function without a frame returns"
         );
         (frame.gpr[1], *kept)
     };
-    let owner = last.toc(toc, &|| format!("{}", symbols::toc_owner(toc)));
-    let saved = last.named(saved);
+    let owner = if names { symbols::toc_owner(toc) } else { Owner::Nobody };
+    let saved = Named(saved, names);
     kprintln!(
         "r1 = {r1:#x}: back chain {back:#x}, the caller's frame\n\
          16 above that, LR save: {saved}\n\

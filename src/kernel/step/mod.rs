@@ -35,7 +35,7 @@ use crate::machine::{boot, cstring, hooks, memory};
 use crate::step::decide::{Code, Decider, Next};
 use crate::step::registers::{Registers, WATCHED};
 use crate::step::sequence::{self, Sequence};
-use crate::step::story::{Place, Story};
+use crate::step::story::{Owner, Place, Story};
 use copies::Copies;
 
 /// Instructions that are shown if no count is given.

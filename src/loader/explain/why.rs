@@ -74,7 +74,7 @@ impl Explained<'_> {
     pub fn reason(&self) -> &'static str {
         let Some((value, field)) = self.formula else { return "none" };
         match value {
-            Value::Branch if self.origin == Origin::Missing => {
+            Value::Branch if matches!(self.origin, Origin::Missing) => {
                 "nobody exports it: so to a stub that traps, T"
             }
             Value::Branch if self.is_site() => "this call is a nop until somebody traces",
@@ -86,12 +86,10 @@ impl Explained<'_> {
             }
             Value::Branch => "the callee sets no r2: so straight there",
             Value::FromToc => "data is found from r2, the TOC; ha and lo reach 2 GiB either way",
-            Value::FromPlace if self.origin == Origin::Toc && field == Field::Doubleword => {
-                "how far the TOC is from here, for an entry that adds it to r12"
-            }
-            Value::FromPlace if self.origin == Origin::Toc => {
-                "at the global entry r12 is this function's address; r2 is made of it"
-            }
+            Value::FromPlace if matches!(self.origin, Origin::Toc) => match field {
+                Field::Doubleword => "how far the TOC is, for an entry that adds it to r12",
+                _ => "at the global entry r12 is this function's address; r2 is made of it",
+            },
             Value::FromPlace | Value::Word => "a distance from here needs no TOC",
             Value::Sum => "a whole address",
             Value::Toc | Value::TocFromPlace => "the module's own r2",

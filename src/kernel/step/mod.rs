@@ -203,7 +203,8 @@ impl Session {
             self.begin(at, next, &now, copy.as_ref());
         }
         self.unseen = next == Next::Step { shown: false };
-        self.half = word(at).is_some_and(|word| word.0 >> 16 & !31 == ADDIS_R2);
+        self.half = matches!(next, Next::Step { .. })
+            && word(at).is_some_and(|word| word.0 >> 16 & !31 == ADDIS_R2);
         match next {
             Next::Finish => Go::End,
             Next::Over => Go::Function,

@@ -17,11 +17,11 @@ use crate::isa::Insn;
 use crate::isa::disasm::disassemble;
 use crate::kernel::modules;
 use crate::kernel::symbols::{self, Symbolised};
-use crate::{kprint, kprintln};
 use crate::machine::lock::Mutex;
 use crate::machine::trap::TrapFrame;
 use crate::machine::{memory, spr};
 use crate::step::story::Owner;
+use crate::{kprint, kprintln};
 
 /// Bytes of the cause that are kept.
 const CAUSE: usize = 128;

@@ -88,7 +88,8 @@ pub fn run(entry: Vaddr, args: &[u64], limit: Option<u64>, how: How) -> CallEnd 
         story: Story::new(watch),
         copies: Copies::new(),
         lines,
-        unseen: false, half: false,
+        unseen: false,
+        half: false,
     });
     let end = step::stepped(entry, |begin| call::run_limited(begin, args, limit));
     let session = SESSION.lock().take();

@@ -30,6 +30,7 @@ use crate::machine::platform::{self, MachineFacts, Platform};
 use crate::machine::{smp, tick};
 use crate::shell::batch::{Batch, Ending, Outcome, Verdict};
 use crate::shell::edit::{Editor, Event};
+use crate::shell::screen;
 
 const PROMPT: &[u8] = b"tocsin> ";
 /// The same for a person: bold.
@@ -154,6 +155,10 @@ fn prompt(platform: &dyn Platform, kernel: &mut Kernel) -> ! {
     let person = console::interactive();
     let prompt = if person { BOLD_PROMPT } else { PROMPT };
     let mut asked = false; // the key before was a Tab that left a choice
+    if person {
+        editor.set_window(console::columns() - PROMPT.len());
+        echo(screen::ASK);
+    }
     echo(prompt);
     loop {
         let mut typed = [0; 16];
@@ -170,7 +175,18 @@ fn prompt(platform: &dyn Platform, kernel: &mut Kernel) -> ! {
                     asked = tab::pressed(&mut editor, again, prompt, &mut echo);
                     continue;
                 }
-                Event::None | Event::Complete => continue,
+                Event::Clear if person => {
+                    echo(screen::CLEAR);
+                    echo(prompt);
+                    editor.redraw(&mut echo);
+                    continue;
+                }
+                Event::Size(rows, columns) if person => {
+                    console::set_size(rows, columns);
+                    editor.set_window(console::columns() - PROMPT.len());
+                    continue;
+                }
+                Event::None | Event::Complete | Event::Clear | Event::Size(..) => continue,
                 Event::Line => {
                     let line = editor.line().to_vec();
                     console::set_waiting(platform, person);

@@ -2,10 +2,11 @@
 
 use alloc::collections::VecDeque;
 use core::fmt::{self, Write as _};
-use core::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
+use core::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 
 use crate::machine::lock::{Mutex, Turn, TurnGuard, pause};
 use crate::machine::{call, paca, platform, smp, spr, tick};
+use crate::shell::screen;
 
 /// Bytes of console output that `dmesg` can show again.
 const LOG_BYTES: usize = 32 * 1024;
@@ -62,11 +63,31 @@ pub fn interactive() -> bool {
     INTERACTIVE.load(Ordering::Relaxed)
 }
 
-/// Lines that a person sees before being asked whether to go on.
-const PAGE: u32 = 23;
+/// Rows and columns of a person's terminal.
+static SIZE: [AtomicUsize; 2] =
+    [AtomicUsize::new(screen::UNKNOWN[0]), AtomicUsize::new(screen::UNKNOWN[1])];
 
-/// Lines of the page that are left, and one more; 0 if nobody is asked.
-static LEFT: AtomicU32 = AtomicU32::new(0);
+/// Rows of the page that are left, and one more; 0 if nobody is asked.
+static LEFT: AtomicUsize = AtomicUsize::new(0);
+
+/// Columns of the last row that have something.
+static COLUMN: AtomicUsize = AtomicUsize::new(0);
+
+/// Columns of a person's terminal.
+pub fn columns() -> usize {
+    SIZE[1].load(Ordering::Relaxed)
+}
+
+/// A page of it: all rows but one, and one more.
+fn page() -> usize {
+    SIZE[0].load(Ordering::Relaxed)
+}
+
+/// Notes how many rows and columns a person's terminal has.
+pub fn set_size(rows: u8, columns: u8) {
+    SIZE[0].store(usize::from(rows), Ordering::Relaxed);
+    SIZE[1].store(usize::from(columns), Ordering::Relaxed);
+}
 
 /// The person has seen enough of the command that runs.
 static ENOUGH: AtomicBool = AtomicBool::new(false);
@@ -75,7 +96,8 @@ static ENOUGH: AtomicBool = AtomicBool::new(false);
 /// and if it takes long, that is said. Until the next call.
 #[optimize(size)]
 pub fn set_waiting(platform: &dyn platform::Platform, on: bool) {
-    LEFT.store(if on { PAGE + 1 } else { 0 }, Ordering::Relaxed);
+    LEFT.store(if on { page() } else { 0 }, Ordering::Relaxed);
+    COLUMN.store(0, Ordering::Relaxed);
     ENOUGH.store(false, Ordering::Relaxed);
     let now = spr::timebase();
     BEGAN.store(now, Ordering::Relaxed);
@@ -152,11 +174,12 @@ fn may_wait() -> bool {
 fn page_ends(platform: &dyn platform::Platform) -> bool {
     platform.console_write(b"--more--");
     let mut keys = [0; 16];
-    while read(&mut keys) == 0 {
+    // An answer of the terminal's that comes late is no key.
+    while read(&mut keys) == 0 || keys[0] == 0x1b {
         pause();
     }
     platform.console_write(b"\r\x1b[K");
-    LEFT.store(if keys[0] == b'\r' { 2 } else { PAGE + 1 }, Ordering::Relaxed);
+    LEFT.store(if keys[0] == b'\r' { 2 } else { page() }, Ordering::Relaxed);
     let enough = matches!(keys[0], b'q' | INTERRUPT);
     ENOUGH.store(enough, Ordering::Relaxed);
     !enough
@@ -188,20 +211,29 @@ pub fn write_plain(bytes: &[u8]) {
         if ENOUGH.load(Ordering::Relaxed) && may_wait() {
             return;
         }
-        for (index, line) in bytes.split(|&byte| byte == b'\n').enumerate() {
-            let mut left = LEFT.load(Ordering::Relaxed);
-            if index > 0 {
-                platform.console_write(b"\r\n");
-                if left > 1 {
-                    left -= 1;
-                    LEFT.store(left, Ordering::Relaxed);
-                }
-            }
-            if left == 1 && !line.is_empty() && may_wait() && !page_ends(platform) {
+        let mut column = COLUMN.load(Ordering::Relaxed);
+        let mut rest = bytes;
+        while !rest.is_empty() {
+            let (row, below) = rest.split_at(screen::row(rest, &mut column, columns()));
+            let full = LEFT.load(Ordering::Relaxed) == 1;
+            if full && !row.is_empty() && may_wait() && !page_ends(platform) {
                 break;
             }
-            platform.console_write(line);
+            platform.console_write(row);
+            rest = below;
+            if let Some(behind) = below.strip_prefix(b"\n") {
+                platform.console_write(b"\r\n");
+                rest = behind;
+            } else if below.is_empty() {
+                break;
+            }
+            column = 0;
+            let left = LEFT.load(Ordering::Relaxed);
+            if left > 1 {
+                LEFT.store(left - 1, Ordering::Relaxed);
+            }
         }
+        COLUMN.store(column, Ordering::Relaxed);
     } else {
         platform.console_write(bytes);
     }

@@ -19,7 +19,7 @@ use core::fmt::Write as _;
 use super::compat::seq;
 use super::modules::{self, Failure, Module};
 use super::tracefs::{self, DIRECTORY as TRACING};
-use super::{console, exports, initrd, ksyms, livepatch, params};
+use super::{console, exports, initrd, ksyms, livepatch, params, tab};
 use crate::addr::Vaddr;
 use crate::kprintln;
 use crate::loader::Modinfo;
@@ -140,12 +140,11 @@ pub fn print(path: &str) -> Result<(), String> {
 
 /// Why a path is none of a file.
 #[optimize(size)]
-fn no_file(name: &str) -> &'static str {
+fn no_file(name: &str) -> String {
     if inside(&paths(), name.strip_suffix('/').unwrap_or(name)).is_some() {
-        "a directory (see ls)"
-    } else {
-        "no such file (see ls)"
+        return "a directory (see ls)".into();
     }
+    format!("no such file ({}see ls)", tab::meant(tab::Kind::Path, name))
 }
 
 /// What a module says of its version.
@@ -301,7 +300,7 @@ pub fn write(path: &str, text: &[u8], append: bool) -> Result<(), Failure> {
     }
     let reason =
         if content(name).is_some() || shown_by(name).is_some() || initrd::find(name).is_some() {
-            "cannot be written (it is there to be read: see cat)"
+            "cannot be written (it is there to be read: see cat)".into()
         } else {
             no_file(name)
         };

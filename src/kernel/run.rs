@@ -32,6 +32,7 @@ use crate::media;
 use crate::shell::batch::{Batch, Ending, Outcome, Verdict};
 use crate::shell::edit::{Editor, Event};
 use crate::shell::error::Shown;
+use crate::shell::screen;
 
 const PROMPT: &[u8] = b"tocsin> ";
 /// The same for a person: bold.
@@ -147,6 +148,10 @@ fn prompt(platform: &dyn Platform, kernel: &mut Kernel, verdict: &Verdict) -> ! 
     let person = console::interactive();
     let prompt = if person { BOLD_PROMPT } else { PROMPT };
     let mut asked = false; // the key before was a Tab that left a choice
+    if person {
+        editor.set_window(console::columns() - PROMPT.len());
+        echo(screen::ASK);
+    }
     echo(prompt);
     loop {
         let mut typed = [0; 16];
@@ -163,7 +168,18 @@ fn prompt(platform: &dyn Platform, kernel: &mut Kernel, verdict: &Verdict) -> ! 
                     asked = tab::pressed(&mut editor, again, prompt, &mut echo);
                     continue;
                 }
-                Event::None | Event::Complete => continue,
+                Event::Clear if person => {
+                    echo(screen::CLEAR);
+                    echo(prompt);
+                    editor.redraw(&mut echo);
+                    continue;
+                }
+                Event::Size(rows, columns) if person => {
+                    console::set_size(rows, columns);
+                    editor.set_window(console::columns() - PROMPT.len());
+                    continue;
+                }
+                Event::None | Event::Complete | Event::Clear | Event::Size(..) => continue,
                 Event::Line => {
                     let line = editor.line().to_vec();
                     console::set_waiting(platform, person);

@@ -5,16 +5,13 @@ use alloc::format;
 use alloc::string::String;
 
 use super::commands::call;
-use super::{exports, files, initrd, modules};
+use super::{console, exports, files, initrd, modules};
 use crate::shell::complete;
 pub use crate::shell::complete::Kind;
 use crate::shell::edit::Editor;
 use crate::shell::near::Nearest;
 use crate::shell::table;
 use crate::trace::options::Options;
-
-/// Columns of a terminal that is not asked how many it has.
-const COLUMNS: usize = 79;
 
 /// Hands over the names of a kind.
 #[optimize(size)]
@@ -84,10 +81,11 @@ pub fn pressed(
         echo(b"\x07");
         return !found.names.is_empty();
     }
-    let mut column = COLUMNS;
+    let columns = console::columns() - 1;
+    let mut column = columns;
     for name in &found.names {
         column += name.len() + 2;
-        if column > COLUMNS {
+        if column > columns {
             echo(b"\r\n");
             column = name.len() + 2;
         }

@@ -21,6 +21,7 @@ use core::sync::atomic::{AtomicBool, Ordering};
 use super::graph::{self, Which as List};
 use super::probes;
 use super::records;
+use super::tab;
 use super::tracing::{self, Which};
 use crate::machine::probes::task_of;
 use crate::machine::smp;
@@ -335,7 +336,10 @@ fn mark(text: &str, _: bool) -> Done {
 pub fn set_option(text: &str, _: bool) -> Done {
     let mut options = records::options();
     for word in text.split_ascii_whitespace() {
-        let refused = || format!("no such option: {word} (see cat trace_options)");
+        let refused = || {
+            let meant = tab::meant(tab::Kind::Switch, word);
+            format!("no such option: {word} ({meant}see cat trace_options)")
+        };
         options = options.with(word).ok_or_else(refused)?;
     }
     graph::set_options(options)

@@ -381,8 +381,8 @@ impl Layout {
         let (mut own_stubs, mut targets) = (Span::default(), Span::default());
         for number in 0..Group::ALL.len() {
             let whole = &mut groups[number];
-            for pass in 0..Rank::PASSES {
-                let mut next = firsts[number][pass];
+            for (pass, first) in firsts[number].into_iter().enumerate() {
+                let mut next = first;
                 while let index = next
                     && index != 0
                     && let Some(offset) = offsets.get_mut(index as usize)

@@ -9,7 +9,8 @@
 //! What a command can have is read from its usage line in `table`, so that it is said
 //! once: small letters and what begins with `--` stand as they are, capitals are
 //! place-holders.
-//! Where in the line they belong is not looked at: that would cost more than it gives.
+//! Where in the line they belong is not looked at, but for the first word of a command
+//! that has several forms: more would cost more than it gives.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -55,20 +56,17 @@ pub struct Choices {
 }
 
 impl Choices {
-    /// Takes a name that fits; of paths, as far as the first slash behind the word.
+    /// Takes a name that fits, as far as the first `/` or `=` behind the word.
     #[cfg_attr(target_os = "none", optimize(size))]
-    fn offer(&mut self, name: &str, paths: bool) {
+    fn offer(&mut self, name: &str) {
         // One with a blank would have to be quoted.
         let fits = name.as_bytes().starts_with(&self.word);
         if !fits || name.is_empty() || name.contains(' ') {
             return;
         }
-        let mut len = name.len();
-        if paths {
-            let rest = &name.as_bytes()[self.word.len()..];
-            let slash = rest.iter().position(|byte| *byte == b'/');
-            len = slash.map_or(len, |slash| self.word.len() + slash + 1);
-        }
+        let rest = &name.as_bytes()[self.word.len()..];
+        let end = rest.iter().position(|byte| matches!(byte, b'/' | b'='));
+        let len = end.map_or(name.len(), |end| self.word.len() + end + 1);
         let name = name.get(..len).unwrap_or_default();
         match self.names.first() {
             None => self.common = len,
@@ -145,27 +143,51 @@ pub fn complete(line: &[u8], names: &mut Names<'_>) -> Choices {
     };
     choices.word = compared.to_vec();
     if let Some(kind) = kind {
-        names(kind, typed, &mut |name| choices.offer(name, false));
+        names(kind, typed, &mut |name| choices.offer(name));
         return choices;
     }
     let usage = table::find(&statement[..end.unwrap_or(0)]).map_or("", |entry| entry.usage());
+    // Behind the command: what is typed, and what its usage line has.
+    let behind = end.map_or(0, |end| end + 1);
+    let args = usage.as_bytes().get(behind..).unwrap_or_default();
+    let said = &statement[behind..];
+    let len = said.iter().position(blank).unwrap_or(said.len());
+    let (first, second) = (&said[..len], len < said.len());
     // These load what is not there.
-    let loads = usage.starts_with("modprobe") || usage.starts_with("livepatch");
-    for token in usage.as_bytes().split(blank).skip(1) {
+    let loads = usage.starts_with("modprobe") || first == b"enable";
+    // Of a command with forms (`call ... | stub ADDR`) the first word says which one.
+    let forms = args.first().is_some_and(u8::is_ascii_lowercase);
+    let (mut begins, mut ours) = (forms, !forms);
+    for token in args.split(blank) {
+        if forms && (begins || token == b"|") {
+            begins = token == b"|";
+            ours = second && first == token;
+            if !second && !begins {
+                choices.offer(core::str::from_utf8(token).unwrap_or_default());
+            }
+            continue;
+        }
+        if !ours {
+            continue;
+        }
         let name = token.strip_prefix(b"[").unwrap_or(token);
         let name = if loads && matches!(name, b"NAME" | b"MOD") { b"NAME|PATH" } else { name };
         if let Some((_, kind)) = HOLDERS.iter().find(|(holder, _)| name.starts_with(holder)) {
             let path = *kind == Kind::Archive && typed.starts_with(b"/");
             let kind = if path { Kind::Path } else { *kind };
-            names(kind, typed, &mut |name| choices.offer(name, kind == Kind::Path));
+            names(kind, typed, &mut |name| choices.offer(name));
             continue;
         }
-        for word in name.split(|byte| matches!(byte, b'|' | b']')) {
-            // Of `--stubs=default` that there is something to say.
-            let end = word.iter().position(|byte| *byte == b'=').map_or(word.len(), |at| at + 1);
-            let word = &word[..end];
+        // `--stubs=default|seed`: what is before the `=` belongs to each.
+        let equals = name.iter().position(|byte| *byte == b'=').map_or(0, |at| at + 1);
+        let (option, values) = name.split_at(equals);
+        for value in values.split(|byte| matches!(byte, b'|' | b']')) {
+            let word = [option, value].concat();
+            if value.is_empty() {
+                continue;
+            }
             if word.starts_with(b"--") || word.iter().all(u8::is_ascii_lowercase) {
-                choices.offer(core::str::from_utf8(word).unwrap_or_default(), false);
+                choices.offer(core::str::from_utf8(&word).unwrap_or_default());
             }
         }
     }
@@ -224,6 +246,8 @@ mod tests {
         assert_eq!(put_in("call answer 1 &ki"), "nd ");
         assert_eq!(put_in("trace set raw func"), "graph-args ");
         assert_eq!(put_in("trace set noover"), "write ");
+        assert_eq!(put_in("insmod demo --stubs=s"), "eed ");
+        assert_eq!(put_in("livepatch disable demo_"), "user ");
     }
 
     #[test]
@@ -241,9 +265,23 @@ mod tests {
         let (tail, names) = tab("call answer ");
         assert_eq!((tail.as_str(), names.len()), ("", 4));
         let (tail, names) = tab("explain call o");
-        assert_eq!((tail.as_str(), names), ("", vec!["other".into(), "oops".into()]));
+        assert_eq!((tail.as_str(), names), ("ther ", vec!["other".into()]));
+        let values = ["--stubs=default", "--stubs=seed", "--stubs=linux", "--stubs=wrong"];
+        assert_eq!(tab("insmod demo --stubs=").1, values);
         assert_eq!(tab("x &k").1, ["key", "kind"]);
         assert_eq!(tab("trace set ").1, ["raw", "overwrite", "funcgraph-args"]);
+    }
+
+    #[test]
+    fn the_first_word_of_a_command_with_forms_says_which_one() {
+        assert_eq!(tab("explain ").1, ["call", "stub", "reloc", "frame", "oops"]);
+        assert_eq!(tab("explain reloc ").1, ["demo", "demo_user"]);
+        assert_eq!(tab("! explain o").1, ["oops"]);
+        assert_eq!(tab("watch ").1, ["r2"]);
+        assert_eq!(tab("livepatch burn ").1, ["on", "off"]);
+        assert_eq!(tab("trace o").1, ["on", "off"]);
+        assert_eq!(tab("trace graph an").1, ["answer"]);
+        assert_eq!(tab("insmod linu").1, [""; 0]);
     }
 
     #[test]

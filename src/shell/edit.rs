@@ -3,29 +3,36 @@
 //! ```text
 //!  key bytes ──> Editor::key ──> Event: nothing yet | Line | Interrupt | EndOfInput
 //!                    │
-//!                    └──> echo: what keeps the terminal's line equal to ours
+//!                    └──> echo: what keeps the terminal's row equal to our line
+//!
+//!  a line wider than the row:    tocsin> <ight nine ten eleven twe>
+//!                                         └────── the window ─────┘
 //! ```
 //!
 //! | Key | Does |
 //! |---|---|
-//! | left, right, Home, End, Ctrl-A, Ctrl-E | move |
+//! | left, right, Ctrl-B, Ctrl-F, Home, End, Ctrl-A, Ctrl-E | move |
 //! | Backspace, Delete, Ctrl-D | delete before, under, under the cursor |
-//! | Ctrl-U, Ctrl-K | delete to the start, to the end |
+//! | Ctrl-U, Ctrl-K, Ctrl-W | delete to the start, to the end, the word before |
 //! | up, down, Ctrl-P, Ctrl-N | walk through the history |
 //! | Tab | complete the word, by [`super::complete`] |
+//! | Ctrl-L | clear the screen |
 //! | Ctrl-C | drop the line; Ctrl-D on an empty line ends the input |
 //!
 //! # Invariants
 //! - The terminal needs to know only backspace, carriage return, line feed, bell
 //!   and `ESC [ K` (erase to the end of the line), as any VT100 does.
+//! - Nothing is written outside the window, whose width the owner says
+//!   ([`Editor::set_window`]): so the cursor stays in one row, from which backspace
+//!   reaches all that is shown. Only Enter shows a wider line whole, below which the
+//!   screen goes on.
 //! - The line is UTF-8 without control characters, and the cursor stands between
 //!   characters. Every character is taken to be one column wide.
 //! - All memory is taken when the editor is made: keys and history never
 //!   allocate, and a full line rings the bell instead of growing.
 //!
-//! A line longer than the terminal is wide is echoed right as it is typed, but
-//! backspace does not climb to the row above: the usual price of an editor that
-//! does not ask the terminal for its width.
+//! Wrapping a long line would need the column at which each terminal wraps, and rows
+//! above that may have scrolled away: one row that moves is less, and cannot be wrong.
 
 use alloc::vec::Vec;
 
@@ -44,6 +51,10 @@ pub enum Event {
     Line,
     /// Tab: [`Editor::put_in`] what completes [`Editor::before`].
     Complete,
+    /// Ctrl-L: clear the screen, then prompt and [`Editor::redraw`].
+    Clear,
+    /// The terminal's answer to `screen::ASK`: rows and columns, of which 255 may be more.
+    Size(u8, u8),
     /// Ctrl-C: the line was dropped.
     Interrupt,
     /// Ctrl-D on an empty line.
@@ -56,8 +67,8 @@ enum Escape {
     None,
     /// `ESC`
     Begun,
-    /// `ESC [` or `ESC O`, then this number.
-    Sequence(u8),
+    /// `ESC [` or `ESC O`, then numbers: the last but one and the last.
+    Sequence(u8, u8),
 }
 
 /// The state of one terminal's line.
@@ -67,6 +78,14 @@ pub struct Editor {
     cursor: usize,
     /// The first bytes of a character whose last has not come yet.
     partial: Vec<u8>,
+    /// Columns that are shown of the line, beside one more for `>` or the cursor.
+    window: usize,
+    /// The line's column where the window begins.
+    first: usize,
+    /// The line's column where the terminal's cursor stands.
+    column: usize,
+    /// Columns of the line when it was last shown.
+    shown_columns: usize,
     /// The line was handed out; the next key begins a new one.
     finished: bool,
     after_return: bool,
@@ -93,6 +112,10 @@ impl Editor {
             line: Vec::with_capacity(MAX_LINE),
             cursor: 0,
             partial: Vec::with_capacity(4),
+            window: usize::MAX,
+            first: 0,
+            column: 0,
+            shown_columns: 0,
             finished: false,
             after_return: false,
             escape: Escape::None,
@@ -122,11 +145,20 @@ impl Editor {
         }
     }
 
-    /// Shows the line once more, where the terminal has something else by now.
+    /// Says how many columns the terminal has behind the prompt, before a line begins or
+    /// is shown once more. Until then there is no end to them.
+    #[inline(never)]
     #[cfg_attr(target_os = "none", optimize(size))]
-    pub fn redraw(&self, echo: &mut dyn FnMut(&[u8])) {
-        echo(&self.line);
-        back(columns(&self.line[self.cursor..]), echo);
+    pub fn set_window(&mut self, columns: usize) {
+        // The last column stays empty, for terminals differ in when they leave it; less
+        // than this much would show nothing.
+        self.window = columns.saturating_sub(2).max(8);
+    }
+
+    /// Shows the line once more, where the terminal has something else by now.
+    pub fn redraw(&mut self, echo: &mut dyn FnMut(&[u8])) {
+        (self.first, self.column) = (0, 0);
+        self.show(self.cursor, true, echo);
     }
 
     /// Takes one byte from the terminal; `echo` is handed what to send back.
@@ -136,6 +168,7 @@ impl Editor {
             self.finished = false;
             self.line.clear();
             self.cursor = 0;
+            (self.first, self.column, self.shown_columns) = (0, 0, 0);
             self.shown = MAX_HISTORY;
         }
         // A terminal that sends CR LF has ended one line, not two.
@@ -144,16 +177,21 @@ impl Editor {
         }
         match (self.escape, byte) {
             (Escape::None, _) => return self.plain_key(byte, echo),
-            (Escape::Begun, b'[' | b'O') => self.escape = Escape::Sequence(0),
-            (Escape::Sequence(n), b'0'..=b'9') => {
+            (Escape::Begun, b'[' | b'O') => self.escape = Escape::Sequence(0, 0),
+            (Escape::Sequence(before, n), b'0'..=b'9') => {
                 let n = n.saturating_mul(10).saturating_add(byte - b'0');
-                self.escape = Escape::Sequence(n);
+                self.escape = Escape::Sequence(before, n);
             }
-            // Parameters of keys with Shift or Ctrl: read over.
-            (Escape::Sequence(_), b' '..=b'?') => {}
-            (Escape::Sequence(n), _) => {
+            (Escape::Sequence(_, n), b';') => self.escape = Escape::Sequence(n, 0),
+            (Escape::Sequence(..), b' '..=b'?') => {}
+            (Escape::Sequence(before, n), _) => {
                 self.escape = Escape::None;
-                self.special_key(n, byte, echo);
+                match (before, byte) {
+                    // In less nobody can work: then it is a key, such as F3 with Shift.
+                    (2.., b'R') if n >= 20 => return Event::Size(before, n),
+                    (1.., b'~') => {} // with Shift or Ctrl
+                    _ => self.special_key(n, byte, echo),
+                }
             }
             (Escape::Begun, _) => self.escape = Escape::None,
         }
@@ -164,7 +202,12 @@ impl Editor {
     fn plain_key(&mut self, byte: u8, echo: &mut dyn FnMut(&[u8])) -> Event {
         match byte {
             b'\r' | b'\n' => {
-                self.move_to(self.line.len(), echo);
+                if self.first > 0 || self.shown_columns > self.window {
+                    back(self.column - self.first, echo);
+                    echo(&self.line);
+                } else {
+                    self.move_to(self.line.len(), echo);
+                }
                 echo(b"\r\n");
                 self.remember();
                 self.finished = true;
@@ -180,15 +223,20 @@ impl Editor {
                 echo(b"\r\n");
                 return Event::EndOfInput;
             }
-            0x01 => self.move_to(0, echo),
+            // Those that have keys of their own.
+            0x01 => self.special_key(0, b'H', echo),
+            0x02 => self.special_key(0, b'D', echo),
+            0x05 => self.special_key(0, b'F', echo),
+            0x06 => self.special_key(0, b'C', echo),
+            0x0e => self.special_key(0, b'B', echo),
+            0x10 => self.special_key(0, b'A', echo),
             0x04 => self.delete(self.cursor, self.after_cursor(), echo),
-            0x05 => self.move_to(self.line.len(), echo),
             0x09 => return Event::Complete,
+            0x0c => return Event::Clear,
             0x08 | 0x7f => self.delete(self.before_cursor(), self.cursor, echo),
             0x0b => self.delete(self.cursor, self.line.len(), echo),
-            0x0e => self.walk_history(self.shown.saturating_add(1), echo),
-            0x10 => self.walk_history(self.shown.wrapping_sub(1), echo),
             0x15 => self.delete(0, self.cursor, echo),
+            0x17 => self.delete(self.before_word(), self.cursor, echo),
             0x1b => self.escape = Escape::Begun,
             b' '..=0x7e | 0x80.. => self.insert(byte, echo),
             _ => echo(b"\x07"),
@@ -197,6 +245,7 @@ impl Editor {
     }
 
     /// `ESC [ number final`, or `ESC O final`.
+    #[inline(never)]
     #[cfg_attr(target_os = "none", optimize(size))]
     fn special_key(&mut self, number: u8, last: u8, echo: &mut dyn FnMut(&[u8])) {
         match (last, number) {
@@ -215,6 +264,16 @@ impl Editor {
     fn before_cursor(&self) -> usize {
         let mut before = self.line[..self.cursor].iter();
         before.rposition(|&b| !is_continuation(b)).unwrap_or(0)
+    }
+
+    /// Where the word before the cursor begins.
+    #[cfg_attr(target_os = "none", optimize(size))]
+    fn before_word(&self) -> usize {
+        let mut at = self.cursor;
+        for word in [false, true] {
+            at = self.line[..at].iter().rposition(|b| (*b == b' ') == word).map_or(0, |at| at + 1);
+        }
+        at
     }
 
     /// Where the character under the cursor ends.
@@ -245,10 +304,12 @@ impl Editor {
             self.partial.clear();
             return echo(b"\x07");
         }
-        self.line.splice(self.cursor..self.cursor, self.partial.drain(..));
-        echo(&self.line[self.cursor..]);
-        self.cursor += len;
-        back(columns(&self.line[self.cursor..]), echo);
+        let at = self.cursor;
+        for (place, byte) in (at..).zip(&self.partial) {
+            self.line.insert(place, *byte);
+        }
+        self.partial.clear();
+        self.show(at + len, true, echo);
     }
 
     #[cfg_attr(target_os = "none", optimize(size))]
@@ -256,22 +317,51 @@ impl Editor {
         if from == to {
             return echo(b"\x07");
         }
-        self.move_to(from, echo);
         self.line.drain(from..to);
-        let tail = &self.line[from..];
-        echo(tail);
-        echo(b"\x1b[K");
-        back(columns(tail), echo);
+        self.show(from, true, echo);
     }
 
-    #[cfg_attr(target_os = "none", optimize(size))]
+    #[inline(never)]
     fn move_to(&mut self, to: usize, echo: &mut dyn FnMut(&[u8])) {
-        if to < self.cursor {
-            back(columns(&self.line[to..self.cursor]), echo);
-        } else {
-            echo(&self.line[self.cursor..to]);
+        self.show(to, false, echo);
+    }
+
+    /// Puts the cursor before this byte and the window where it is seen. If the line has
+    /// `changed`, then behind the old place of the cursor and the new one.
+    #[inline(never)]
+    #[cfg_attr(target_os = "none", optimize(size))]
+    fn show(&mut self, cursor: usize, mut changed: bool, echo: &mut dyn FnMut(&[u8])) {
+        self.cursor = cursor;
+        let goal = columns(&self.line[..cursor]);
+        // What is before the cursor is seen too, beside the `<`.
+        if (self.first > 0 && goal < self.first + 2) || goal - self.first > self.window {
+            back(self.column - self.first, echo);
+            self.first = goal.saturating_sub(self.window / 2);
+            self.column = self.first;
+            if self.first > 0 {
+                echo(b"<");
+                self.column += 1;
+            }
+            changed = true;
+            self.shown_columns = usize::MAX;
         }
-        self.cursor = to;
+        let start = self.column.min(goal);
+        let all = columns(&self.line);
+        let most = if changed { self.first.saturating_add(self.window) } else { goal };
+        let mut end = all.min(most);
+        back(self.column - start, echo);
+        echo(&self.line[place(&self.line, start)..place(&self.line, end)]);
+        if changed {
+            if end < all {
+                echo(b">");
+                end += 1;
+            } else if all < self.shown_columns {
+                echo(b"\x1b[K");
+            }
+            self.shown_columns = all;
+        }
+        back(end - goal, echo);
+        self.column = goal;
     }
 
     /// Shows history entry `to`, or the person's own line one past the newest.
@@ -283,12 +373,11 @@ impl Editor {
         if self.shown == MAX_HISTORY {
             self.draft.clone_from(&self.line);
         }
-        back(columns(&self.line[..self.cursor]), echo);
         self.line.clone_from(self.history.get(to).unwrap_or(&self.draft));
-        self.cursor = self.line.len();
         self.shown = to;
-        echo(&self.line);
-        echo(b"\x1b[K");
+        self.cursor = self.line.len();
+        back(self.column - self.first, echo);
+        self.redraw(echo);
     }
 
     /// Puts the finished line at the history's new end.
@@ -309,10 +398,29 @@ fn is_continuation(byte: u8) -> bool {
     byte & 0xc0 == 0x80
 }
 
+#[inline(never)]
+#[cfg_attr(target_os = "none", optimize(size))]
 fn columns(bytes: &[u8]) -> usize {
     bytes.iter().filter(|&&b| !is_continuation(b)).count()
 }
 
+/// Where the character of this column begins.
+#[inline(never)]
+#[cfg_attr(target_os = "none", optimize(size))]
+fn place(line: &[u8], mut column: usize) -> usize {
+    for (at, byte) in line.iter().enumerate() {
+        if !is_continuation(*byte) {
+            if column == 0 {
+                return at;
+            }
+            column -= 1;
+        }
+    }
+    line.len()
+}
+
+#[inline(never)]
+#[cfg_attr(target_os = "none", optimize(size))]
 fn back(columns: usize, echo: &mut dyn FnMut(&[u8])) {
     for _ in 0..columns {
         echo(b"\x08");
@@ -374,6 +482,20 @@ mod tests {
         fn text(&self) -> String {
             self.row.iter().collect()
         }
+    }
+
+    /// What a window shows of a line: what is left out on either side is marked.
+    fn framed(editor: &Editor) -> String {
+        let line = String::from_utf8(editor.line.clone()).unwrap();
+        let mut text: String = line.chars().skip(editor.first).take(editor.window).collect();
+        if editor.first > 0 {
+            let rest: String = text.chars().skip(1).collect();
+            text = format!("<{rest}");
+        }
+        if line.chars().count() > editor.first.saturating_add(editor.window) {
+            text.push('>');
+        }
+        text
     }
 
     struct Desk {
@@ -443,6 +565,58 @@ mod tests {
         terminal.receive(b"\r\n");
         desk.editor.redraw(&mut |bytes| terminal.receive(bytes));
         assert_eq!(desk.seen(), "insmod| demo");
+    }
+
+    /// Ten words in a window of 20 columns, as they are taken away again: at no time is
+    /// something seen that is gone.
+    #[test]
+    fn of_a_line_wider_than_the_window_the_part_round_the_cursor_is_seen() {
+        let mut desk = Desk::new();
+        desk.editor.set_window(22);
+        assert_eq!(desk.keys(b"one two three four f").seen(), "one two three four f|");
+        assert_eq!(desk.keys(b"i").seen(), "<e four fi|");
+        assert_eq!(desk.keys(b"ve six sev").seen(), "<e four five six sev|");
+        assert_eq!(desk.keys(&[0x7f; 14]).seen(), "<e fou|");
+        assert_eq!(desk.keys(&[0x7f; 5]).seen(), "< two thre|");
+        assert_eq!(desk.keys(b"e four five six\x01").seen(), "|one two three four f>");
+        assert_eq!(desk.keys(b"\x1b[3~").seen(), "|ne two three four fi>");
+        assert_eq!(desk.keys(b"\r").lines, ["ne two three four five six"]);
+        assert_eq!(desk.keys(b"short").keys(UP).seen(), "< five six|");
+        assert_eq!(desk.keys(DOWN).seen(), "short|");
+    }
+
+    /// What is run stands on the screen, though it was wider than the window.
+    #[test]
+    fn enter_shows_a_wide_line_whole() {
+        let mut desk = Desk::new();
+        desk.editor.set_window(12);
+        let mut sent = Vec::new();
+        desk.keys(b"one two three");
+        desk.editor.key(b'\r', &mut |bytes| sent.extend_from_slice(bytes));
+        assert_eq!(sent, b"\x08\x08\x08\x08\x08\x08\x08one two three\r\n");
+    }
+
+    #[test]
+    fn a_word_goes_at_once_and_keys_move_that_have_no_arrows() {
+        let mut desk = Desk::new();
+        assert_eq!(desk.keys(b"one two  \x17").seen(), "one |");
+        assert_eq!(desk.keys(b"\x02\x02\x06x").seen(), "onex| ");
+        assert_eq!(desk.keys(b"\x17\x17").seen(), "| ");
+        assert_eq!(desk.terminal.bells, 1);
+        assert_eq!(desk.keys(b"\x0c").last, Event::Clear);
+    }
+
+    /// Whenever it comes; keys that are like it are none.
+    #[test]
+    fn the_terminals_answer_is_found_and_no_part_of_the_line() {
+        let mut desk = Desk::new();
+        assert_eq!(desk.keys(b"a\x1b[24;80R").last, Event::Size(24, 80));
+        assert_eq!(desk.keys(b"\x1b[2;20R").last, Event::Size(2, 20));
+        assert_eq!(desk.keys(b"\x1b[999;9999R").last, Event::Size(255, 255));
+        for key in ["\x1bOR", "\x1b[R", "\x1b[80R", "\x1b[1;80R", "\x1b[24;19R", "\x1b[1;2R"] {
+            assert_eq!(desk.keys(key.as_bytes()).last, Event::None, "{key:?}");
+        }
+        assert_eq!(desk.keys(b"b\x1b[3;5~").seen(), "ab|");
     }
 
     #[test]
@@ -520,16 +694,22 @@ mod tests {
             keys in prop::collection::vec(prop::sample::select(vec![
                 "a", "b", "é", "€", "\x1b[D", "\x1b[C", "\x1b[A", "\x1b[B", "\x1b[3~",
                 "\x01", "\x05", "\x7f", "\x0b", "\x15", "\r", "\x03", "x\x04",
+                "one two three",
             ]), 0..60),
+            window in prop::sample::select(vec![usize::MAX, 10, 11, 30]),
         ) {
             let mut desk = Desk::new();
+            desk.editor.set_window(window);
             for key in keys {
                 desk.keys(key.as_bytes());
                 if !desk.editor.finished {
-                    let line = String::from_utf8(desk.editor.line.clone()).unwrap();
-                    prop_assert_eq!(desk.terminal.text(), line);
+                    let Editor { first, window, .. } = desk.editor;
+                    prop_assert_eq!(desk.terminal.text(), framed(&desk.editor));
                     let cursor = columns(&desk.editor.line[..desk.editor.cursor]);
-                    prop_assert_eq!(desk.terminal.column, cursor);
+                    prop_assert_eq!(desk.terminal.column, cursor - first);
+                    // The cursor is in the window, and so is what is before it.
+                    prop_assert!(cursor - first <= window);
+                    prop_assert!(first == 0 || cursor > first + 1);
                 }
             }
         }

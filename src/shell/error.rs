@@ -17,6 +17,7 @@ use core::fmt;
 
 use super::args::IntError;
 use super::lex::LexError;
+use super::near;
 
 /// A statement that is no command.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -168,7 +169,8 @@ impl fmt::Display for Problem {
                 write!(f, "{}: one word too many (usage: {usage})", Shown(word))
             }
             Self::NoSuchOption { word, usage } => {
-                write!(f, "{}: not an option here (usage: {usage})", Shown(word))
+                let meant = near::of_usage(word, usage);
+                write!(f, "{}: not an option here ({meant}usage: {usage})", Shown(word))
             }
             Self::Operator { word } => write!(
                 f,

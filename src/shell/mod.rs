@@ -16,7 +16,8 @@
 //!   the help; [`parse`] turns words into a command;
 //! - [`batch`] knows when a run stops and what its verdict is;
 //! - [`edit`] is the line editor of a person's terminal, [`complete`] what Tab puts in,
-//!   [`near`] which name was meant instead of one that is none;
+//!   [`near`] which name was meant instead of one that is none; [`screen`] is how large
+//!   the terminal is;
 //! - [`error`] holds every refusal, each one line.
 //!
 //! Nothing here runs a command: that is `kernel/`, through [`batch::Host`].
@@ -31,4 +32,5 @@ pub mod error;
 pub mod lex;
 pub mod near;
 pub mod parse;
+pub mod screen;
 pub mod table;

@@ -4,6 +4,9 @@
 //!  insmo   unknown command (did you mean insmod? see help)
 //!  rmmdo   two letters changed places: one slip too
 //! ```
+//!
+//! Words that a command's usage line has are compared by [`of_usage`]; commands by
+//! `table`; modules, functions and files by the kernel.
 
 use alloc::string::String;
 use core::cmp::min;
@@ -56,6 +59,21 @@ impl<'w> Nearest<'w> {
     }
 }
 
+/// The remedy for a word that should have been one of a usage line, for an option one
+/// of those with two dashes. (Place-holders have capitals: nothing is near them.)
+#[cfg_attr(target_os = "none", optimize(size))]
+#[inline(never)]
+pub(super) fn of_usage(word: &[u8], usage: &str) -> String {
+    let mut nearest = Nearest::new(word);
+    let of_word = |byte: &u8| byte.is_ascii_alphanumeric() || *byte == b'-';
+    for name in usage.as_bytes().split(|byte| !of_word(byte)) {
+        if word.starts_with(b"-") == name.starts_with(b"--") {
+            let _ = nearest.offer(core::str::from_utf8(name).unwrap_or_default());
+        }
+    }
+    nearest.remedy()
+}
+
 /// How many letters must be put in, taken out, replaced or swapped with their
 /// neighbour to make `name` of `word` (optimal string alignment).
 #[cfg_attr(target_os = "none", optimize(size))]
@@ -104,6 +122,21 @@ mod tests {
         assert_eq!(remedy("crc", &names), "did you mean crc7? ");
         assert_eq!(remedy("rcc", &names), "");
         assert_eq!(remedy("", &names), "");
+    }
+
+    #[test]
+    fn of_a_usage_line_its_words_are_compared_and_no_place_holders() {
+        let usage = "it on [GLOB] | burn on|off | r2 [--link-only] [--stubs=seed|wrong] stubs -v";
+        let meant = |word: &str| of_usage(word.as_bytes(), usage);
+        assert_eq!(meant("onn"), "did you mean on? ");
+        assert_eq!(meant("brun"), "did you mean burn? ");
+        assert_eq!(meant("r3"), "did you mean r2? ");
+        assert_eq!(meant("--linkonly"), "did you mean --link-only? ");
+        assert_eq!(meant("wrogn"), "did you mean wrong? ");
+        assert_eq!(meant("-stubs"), "did you mean --stubs? ");
+        for none in ["globs", "-f", "--force", "it!!", ""] {
+            assert_eq!(meant(none), "", "{none}");
+        }
     }
 
     /// A name of one letter is no slip of another.

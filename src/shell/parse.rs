@@ -91,6 +91,7 @@ impl<'a> Words<'a> {
         found
     }
 
+    #[inline(never)]
     fn need(&mut self, what: &'static str) -> Result<&'a [u8], Problem> {
         let usage = self.usage;
         self.next().ok_or(Problem::Missing { what, usage })
@@ -174,6 +175,7 @@ impl<'a> Words<'a> {
         Ok((symbol, args))
     }
 
+    #[inline(never)]
     fn no_option(&self, word: &[u8]) -> Problem {
         Problem::NoSuchOption { word: word.to_vec(), usage: self.usage }
     }
@@ -279,7 +281,11 @@ pub(super) fn call(words: &mut Words<'_>) -> Result<Command, Problem> {
 fn stepped(words: &mut Words<'_>, watch: bool) -> Result<Command, Problem> {
     let (mut all, mut seconds, mut lines) = (false, None, None);
     if watch {
-        words.option("r2"); // the only one that there is
+        // The only one that there is.
+        if !words.option("r2") {
+            let word = words.need("r2")?;
+            return Err(words.no_option(word));
+        }
         words.option("call");
     }
     loop {
@@ -318,7 +324,8 @@ const TOPICS: [(&str, Topic); 5] = [
 #[cfg_attr(target_os = "none", optimize(size))]
 pub(super) fn explain(words: &mut Words<'_>) -> Result<Command, Problem> {
     let Some((_, topic)) = TOPICS.iter().find(|(name, _)| words.option(name)) else {
-        return Err(Problem::Missing { what: "call", usage: words.usage });
+        let word = words.need("call")?;
+        return Err(words.no_option(word));
     };
     let about = !matches!(topic, Topic::Frame | Topic::Oops);
     let target = if about { Some(words.target()?) } else { None };

@@ -108,7 +108,7 @@ fn watch_is_step_with_only_what_changes_r2_and_call_may_stand_in_it() {
         };
         assert_eq!((lines, args.len()), (Some(7), 1));
     }
-    assert!(refusal("watch r3 f").starts_with("watch: f: "));
+    assert!(refusal("watch r3 f").starts_with("watch: r3: not an option here (did you mean r2? "));
     assert!(refusal("watch r2").contains("NAME is missing"));
 }
 
@@ -130,7 +130,9 @@ fn explain_takes_what_each_topic_needs_and_no_more() {
     );
     assert!(refusal("explain reloc demo").contains("N is missing"));
     assert!(refusal("explain frame 1").contains("1"));
-    assert!(refusal("explain calls f").contains("call is missing"));
+    assert!(refusal("explain").contains("call is missing"));
+    assert!(refusal("explain calls f").contains("calls: not an option here (did you mean call? "));
+    assert!(refusal("explain frames").contains("did you mean frame? "));
 }
 
 #[test]

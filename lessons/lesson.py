@@ -15,6 +15,7 @@
     lessons/solutions/03-words/   one way to do it
     lessons/wrong/03-words/TAG/   what it must not be: files that differ from the solution's,
                                   and words of the refusal, in refused.txt
+    lessons/right/01-entry/TAG/   other ways to do it: files that differ from the solution's
     exercises/03-words/           yours: what `show` makes and `grade` reads
 
 A page's blocks that begin with ```console are one session, each line `> COMMAND` and
@@ -273,6 +274,25 @@ class NotYet(Exception):
     """What is still missing, said to the person who does the exercise."""
 
 
+def numbers(text, in_hex=False):
+    """What a text may mean as a number: 12, 0xc, `= 0xc`; in_hex, c and 12 are hex as well."""
+    found = re.fullmatch(r"=? *([-+]?)(0x)?([0-9a-f]+)", text.strip().lower())
+    if not found:
+        return set()
+    sign, mark, digits = found.groups()
+    meant = {int(digits, 16)} if mark or in_hex else set()
+    if not mark and digits.isdecimal():
+        meant.add(int(digits))
+    return {-value if sign == "-" else value for value in meant}
+
+
+def functions(text, module):
+    """Names of a module's functions, also as MOD:NAME and as NAME+0x4/0x10 [MOD]."""
+    text = re.sub(rf" +\[{module}\]", "", text.strip())
+    words = text.replace(",", " ").split()
+    return [re.sub(r"\+0x[0-9a-f]+(/0x[0-9a-f]+)?$", "", word.removeprefix(module + ":")) for word in words]
+
+
 class Lab:
     """What checks work with: a compiler, a machine, a file of answers."""
 
@@ -287,8 +307,11 @@ class Lab:
         return os.path.join(self.folder, name)
 
     def text(self, name):
-        with open(self.path(name), encoding="utf-8") as file:
-            return file.read()
+        try:
+            with open(self.path(name), encoding="utf-8") as file:
+                return file.read()
+        except (OSError, UnicodeDecodeError) as why:
+            raise NotYet(f"{name}: cannot be read: {why}") from None
 
     def answers(self, name="answers.txt"):
         """The lines `key = value`; a value that is still empty is not yet."""
@@ -302,9 +325,17 @@ class Lab:
                 raise NotYet(f"{name}: {key}: no answer yet")
         return found
 
-    def expect(self, answers, key, right, hint):
-        given = answers.get(key, "").lower()
-        if given.replace(",", " ").split() != str(right).lower().split():
+    def expect(self, answers, key, right, hint, in_hex=False):
+        """An answer is the number `right`, however it is written."""
+        given = answers.get(key, "")
+        if right not in numbers(given, in_hex):
+            what = "no" if numbers(given, in_hex) else "is no number: write 12 or 0xc"
+            raise NotYet(f"{key} = {given}: {what}. {hint}")
+
+    def expect_names(self, answers, key, right, module, hint):
+        """An answer is the functions `right`, in any order, however the shell shows them."""
+        given = answers.get(key, "")
+        if sorted(functions(given, module)) != sorted(right):
             raise NotYet(f"{key} = {given}: no. {hint}")
 
     def module(self, name, *sources, flags="-Werror"):
@@ -388,21 +419,26 @@ def show(name):
     print(f"  if stuck  lessons/solutions/{name}")
 
 
-def wrong_answers(name):
-    """The wrong answers to a lesson that are kept."""
-    folder = os.path.join(HERE, "wrong", name)
+def kept(kind, name):
+    """The answers to a lesson that are kept, of a kind: right or wrong."""
+    folder = os.path.join(HERE, kind, name)
     return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+
+
+def graded(kind, name, tag):
+    """What `grade` says to an answer that is kept."""
+    folder = os.path.join(BUILT, f"{kind}-{tag}", "answer", name)
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(os.path.join(HERE, "solutions", name), folder)
+    shutil.copytree(os.path.join(HERE, kind, name, tag), folder, dirs_exist_ok=True)
+    return grade(name, folder, f"{kind}-{tag}")
 
 
 def refused(name, tag):
     """What is wrong, as lines, with the refusal of a wrong answer."""
-    folder = os.path.join(BUILT, f"wrong-{tag}", "answer", name)
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(os.path.join(HERE, "solutions", name), folder)
-    shutil.copytree(os.path.join(HERE, "wrong", name, tag), folder, dirs_exist_ok=True)
-    with open(os.path.join(folder, "refused.txt"), encoding="utf-8") as file:
+    with open(os.path.join(HERE, "wrong", name, tag, "refused.txt"), encoding="utf-8") as file:
         expected = file.read().strip()
-    missing = grade(name, folder, f"wrong-{tag}")
+    missing = graded("wrong", name, tag)
     if missing is None:
         return ["it passes"]
     return [] if expected in missing else [f"refused, but not for `{expected}`: {missing}"]
@@ -416,7 +452,10 @@ def trial(job):
     if what == "handed out":
         missing = grade(name, os.path.join(HERE, name))
         return f"{name}: the exercise as handed out is not done", [] if missing else ["it is done already"]
-    if tag:
+    if what == "right":
+        missing = graded(what, name, tag[0])
+        return f"{name}: {tag[0]}: another right answer is taken", [missing] if missing else []
+    if what == "wrong":
         return f"{name}: {tag[0]}: a wrong answer is refused", refused(name, tag[0])
     missing = grade(name, os.path.join(HERE, "solutions", name))
     return f"{name}: the solution is right", [missing] if missing else []
@@ -451,7 +490,7 @@ def main(words):
         which = [lesson(n) for n in rest] or names() + chapters()
         jobs = [(kind, name) for name in which for kind in kinds if "/" not in name or kind == "session"]
         if verb == "test":
-            jobs += [("wrong", name, tag) for name in which for tag in wrong_answers(name)]
+            jobs += [(kind, name, tag) for kind in ("right", "wrong") for name in which for tag in kept(kind, name)]
         return test(jobs)
     print(__doc__)
     return 2

@@ -59,6 +59,28 @@ class Comparing(unittest.TestCase):
         self.assertEqual(lesson.moved("0x12ae5000", {0x4400380: 0x4400390}), "0x12ae5000")
 
 
+class Answers(unittest.TestCase):
+    """What a person writes into answers.txt."""
+
+    def test_a_number_is_the_same_in_hex_and_in_decimal(self):
+        for text in ("8", "08", "0x8", "0X08", "= 0x8", "+8"):
+            self.assertEqual(lesson.numbers(text), {8}, text)
+        self.assertEqual(lesson.numbers("-0x9000"), {-0x9000})
+        self.assertEqual(lesson.numbers("60", in_hex=True), {60, 0x60})
+        self.assertEqual(lesson.numbers("9F70", in_hex=True), {0x9F70})
+
+    def test_what_is_no_number_is_none(self):
+        for text in ("c", "", "0x", "8 bytes", "eight", "0x8/0x10", "²"):
+            self.assertEqual(lesson.numbers(text), set(), text)
+
+    def test_a_function_may_be_written_as_the_shell_shows_it(self):
+        for text in ("answer", "demo:answer", "answer+0x8/0x10 [demo]", "answer+0x0"):
+            self.assertEqual(lesson.functions(text, "demo"), ["answer"], text)
+        self.assertEqual(lesson.functions("demo:nine, answer", "demo"), ["nine", "answer"])
+        self.assertNotEqual(lesson.functions("pair_a:answer", "demo"), ["answer"])
+        self.assertNotEqual(lesson.functions("answer+0x8 [pair_a]", "demo"), ["answer"])
+
+
 class Book(unittest.TestCase):
     """Pages lead to pages."""
 

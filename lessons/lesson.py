@@ -9,6 +9,8 @@
                             solution passes, each wrong answer that is kept is refused;
                             ends with `N passed, N failed`
     lesson.py record N      puts into a page what its commands print now, where that differs
+    lesson.py renew [N]     gives a page, or all, this build's addresses; a page whose
+                            session says something else stays as it is, and is named
 
     docs/lessons/03-words.md      the page (docs/reader/*.md: the book's chapters)
     lessons/03-words/             the exercise as it is handed out, and check.py
@@ -88,10 +90,13 @@ def chapters():
 class Page:
     """A page of a lesson or of the book: its title, its session, and where that stands."""
 
-    def __init__(self, name):
+    def __init__(self, name, lines=None):
+        self.name = name
         self.path = os.path.join(DOCS if "/" in name else PAGES, name + ".md")
-        with open(self.path, encoding="utf-8") as file:
-            self.lines = file.read().split("\n")
+        self.lines = lines
+        if lines is None:
+            with open(self.path, encoding="utf-8") as file:
+                self.lines = file.read().split("\n")
         self.title = self.lines[0].lstrip("# ")
         self.settings, self.modules, self.build = [], [], []
         for line in self.lines:
@@ -219,20 +224,27 @@ def cut(commands, lines):
 
 def replay(name):
     """What is wrong with a page's session, as lines; [] if nothing."""
+    return played(name)[0]
+
+
+def played(name):
+    """(what is wrong, as lines; the page, its steps, what they printed, addresses by the page's)."""
     page, lab, here = Page(name), Lab(name), {}
     modules = page.all_modules(name)
     settings = dict(word.split("=", 1) for word in page.settings)
-    wrong = ["no session"]
+    wrong, steps, answers, known = ["no session"], [], [], {}
     # Commands with addresses: the first run says where things are in this build.
     for _ in range(3):
         steps = page.steps(here)
         commands = [command for command, _ in steps]
         lines, _ = lab.run(commands, modules, **settings)
-        wrong, known = follow(steps, cut(commands, lines))
+        answers = cut(commands, lines)
+        wrong, known = follow(steps, answers)
         if not wrong or page.steps(known) == steps:
             break
         here = known
-    return wrong + ([f"the console: {os.path.relpath(lab.work, ROOT)}/console.log"] if wrong else [])
+    wrong += [f"the console: {os.path.relpath(lab.work, ROOT)}/console.log"] if wrong else []
+    return wrong, page, steps, answers, known
 
 
 def record(name):
@@ -265,6 +277,61 @@ def record(name):
             out.append(line)
     with open(page.path, "w", encoding="utf-8") as file:
         file.write("\n".join(out))
+
+
+def renewed(page, steps, answers, here):
+    """(the page's lines with this build's addresses, those that it has elsewhere in its text).
+
+    Nothing else changes: times, `...` and `…` stay what they are.
+    """
+    def live(found):
+        at = int(found[0], 16)
+        return f"{here[at]:#0{len(found[0])}x}" if at in here else found[0]
+
+    typed = iter(steps)
+    session = dict(page.session())
+    lines, elsewhere = [], set()
+    for number, line in enumerate(page.lines):
+        if number in session and line.startswith("> "):
+            lines.append("> " + next(typed)[0])
+        else:
+            lines.append(ADDRESS.sub(live, line))
+            if number not in session:
+                elsewhere.update(address for address in ADDRESS.findall(line) if int(address, 16) not in here)
+    new = Page(page.name, lines)
+    wrong, known = follow(new.steps({}), answers)
+    moved_on = {hex(at): hex(is_at) for at, is_at in known.items() if at != is_at}
+    if wrong or moved_on:
+        raise ValueError(f"{page.name}: with these addresses it is not what was printed: {wrong or moved_on}")
+    return lines, sorted(elsewhere)
+
+
+def renew(name):
+    """(whether the session says what the page does, what to tell, as lines)."""
+    wrong, page, steps, answers, here = played(name)
+    if wrong:
+        return False, wrong
+    try:
+        lines, elsewhere = renewed(page, steps, answers, here)
+    except ValueError as why:
+        return False, [str(why)]
+    told = [f"{address}: not in the session: stays" for address in elsewhere]
+    if lines == page.lines:
+        return True, told
+    with open(page.path, "w", encoding="utf-8") as file:
+        file.write("\n".join(lines))
+    return True, [f"{sum(a != b for a, b in zip(lines, page.lines))} lines renewed", *told]
+
+
+def renew_all(which):
+    """Renews pages, one after the other, and says of each what became of it."""
+    left = 0
+    for name in which:
+        done, told = renew(name)
+        left += not done
+        print("\n     ".join([f"{'ok  ' if done else 'LEFT'} {name}", *told]), flush=True)
+    print(f"{len(which) - left} pages have this build's addresses, {left} left as they were")
+    return 1 if left else 0
 
 
 # --- exercises --------------------------------------------------------------
@@ -485,6 +552,8 @@ def main(words):
         missing = grade(name, hand_out(name))
         print(f"lesson {int(name[:2])}: " + ("done" if missing is None else f"not yet: {missing}"))
         return 0 if missing is None else 1
+    if verb == "renew":
+        return renew_all([lesson(n) for n in rest] or names() + chapters())
     if verb in ("replay", "test"):
         kinds = ["session"] if verb == "replay" else ["session", "handed out", "solution"]
         which = [lesson(n) for n in rest] or names() + chapters()

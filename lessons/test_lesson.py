@@ -59,6 +59,33 @@ class Comparing(unittest.TestCase):
         self.assertEqual(lesson.moved("0x12ae5000", {0x4400380: 0x4400390}), "0x12ae5000")
 
 
+class Renewing(unittest.TestCase):
+    """A page gets this build's addresses, and nothing else of it changes."""
+
+    OLD = ["# P", "At 0x12ae1000 it is; 0x7777777 was.", "```console", "> f", "r2=0x44faa00 0x0000000012ae1000", "...",
+           "  0.5 us | r12=… lr=0x44f9100", "> dis 0x12ae1000", "= 0x29", "```"]
+    PRINTED = [["r2=0x44f0000 0x0000000012b01000", "more", "  0.5 us | r12=7 lr=0x44f0000"], ["= 0x29"]]
+
+    def renewed(self, old, printed):
+        page = lesson.Page("reader/none", old)
+        wrong, here = lesson.follow(page.steps({}), printed)
+        self.assertEqual(wrong, [])
+        return lesson.renewed(page, page.steps(here), printed, here)
+
+    def test_addresses_are_this_builds_wherever_they_stand(self):
+        self.assertEqual(self.renewed(self.OLD, self.PRINTED), ([
+            "# P", "At 0x12b01000 it is; 0x7777777 was.", "```console", "> f", "r2=0x44f0000 0x0000000012b01000", "...",
+            "  0.5 us | r12=… lr=0x44f0000", "> dis 0x12b01000", "= 0x29", "```"], ["0x7777777"]))
+
+    def test_a_page_of_this_build_stays_as_it_is(self):
+        now, _ = self.renewed(self.OLD, self.PRINTED)
+        self.assertEqual(self.renewed(now, self.PRINTED)[0], now)
+
+    def test_times_stay(self):
+        old = ["# P", "```console", "> f", "  0.012230: f <-g 0x12ae1000", "```"]
+        self.assertEqual(self.renewed(old, [["  1.500000: f <-g 0x12b01000"]])[0][3], "  0.012230: f <-g 0x12b01000")
+
+
 class Answers(unittest.TestCase):
     """What a person writes into answers.txt."""
 

@@ -12,7 +12,8 @@
     lesson.py renew [N]     gives a page, or all, this build's addresses; a page whose
                             session says something else stays as it is, and is named
 
-    docs/lessons/03-words.md      the page (docs/reader/*.md: the book's chapters)
+    docs/lessons/03-words.md      the page (docs/reader/*.md: the book's chapters; a page in
+                                  docs itself may have a session, too: ./registers)
     lessons/03-words/             the exercise as it is handed out, and check.py
     lessons/solutions/03-words/   one way to do it
     lessons/wrong/03-words/TAG/   what it must not be: files that differ from the solution's,
@@ -77,13 +78,14 @@ def lesson(number):
 
 
 def chapters():
-    """The chapters of the book that have a session: reader/03-toc, ..."""
-    folder = os.path.join(DOCS, "reader")
+    """The other pages that have a session: reader/03-toc, ..., ./registers, ..."""
     found = []
-    for file in sorted(os.listdir(folder)):
-        with open(os.path.join(folder, file), encoding="utf-8") as text:
-            if "\n```console\n" in text.read():
-                found.append("reader/" + file.removesuffix(".md"))
+    for folder in ("reader", "."):
+        for file in sorted(os.listdir(os.path.join(DOCS, folder))):
+            if file.endswith(".md"):
+                with open(os.path.join(DOCS, folder, file), encoding="utf-8") as text:
+                    if "\n```console\n" in text.read():
+                        found.append(f"{folder}/{file.removesuffix('.md')}")
     return found
 
 

@@ -280,6 +280,7 @@ figures: kernel modules ## draw docs/figures anew, from a run of Tocsin
 MDBOOK = $(or $(shell command -v mdbook),target/tools/bin/mdbook)
 book: ## build docs/ (the book, the lessons, a page on each part) into target/book, check its links
 	@tools/deps.sh build
+	@[ -n "$$(command -v $(MDBOOK))" ] || echo 'make: mdbook is compiled first: some minutes, once' >&2
 	@[ -n "$$(command -v $(MDBOOK))" ] || cargo install mdbook --version 0.5.4 --locked \
 	  --no-default-features --features search --root target/tools --target-dir target/tools/build >&2
 	@rm -rf target/tools/build

@@ -9,12 +9,16 @@
                             solution passes, each wrong answer that is kept is refused;
                             ends with `N passed, N failed`
     lesson.py record N      puts into a page what its commands print now, where that differs
+    lesson.py renew [N]     gives a page, or all, this build's addresses; a page whose
+                            session says something else stays as it is, and is named
 
-    docs/lessons/03-words.md      the page (docs/reader/*.md: the book's chapters)
+    docs/lessons/03-words.md      the page (docs/reader/*.md: the book's chapters; a page in
+                                  docs itself may have a session, too: ./registers)
     lessons/03-words/             the exercise as it is handed out, and check.py
     lessons/solutions/03-words/   one way to do it
     lessons/wrong/03-words/TAG/   what it must not be: files that differ from the solution's,
                                   and words of the refusal, in refused.txt
+    lessons/right/01-entry/TAG/   other ways to do it: files that differ from the solution's
     exercises/03-words/           yours: what `show` makes and `grade` reads
 
 A page's blocks that begin with ```console are one session, each line `> COMMAND` and
@@ -74,23 +78,27 @@ def lesson(number):
 
 
 def chapters():
-    """The chapters of the book that have a session: reader/03-toc, ..."""
-    folder = os.path.join(DOCS, "reader")
+    """The other pages that have a session: reader/03-toc, ..., ./registers, ..."""
     found = []
-    for file in sorted(os.listdir(folder)):
-        with open(os.path.join(folder, file), encoding="utf-8") as text:
-            if "\n```console\n" in text.read():
-                found.append("reader/" + file.removesuffix(".md"))
+    for folder in ("reader", "."):
+        for file in sorted(os.listdir(os.path.join(DOCS, folder))):
+            if file.endswith(".md"):
+                with open(os.path.join(DOCS, folder, file), encoding="utf-8") as text:
+                    if "\n```console\n" in text.read():
+                        found.append(f"{folder}/{file.removesuffix('.md')}")
     return found
 
 
 class Page:
     """A page of a lesson or of the book: its title, its session, and where that stands."""
 
-    def __init__(self, name):
+    def __init__(self, name, lines=None):
+        self.name = name
         self.path = os.path.join(DOCS if "/" in name else PAGES, name + ".md")
-        with open(self.path, encoding="utf-8") as file:
-            self.lines = file.read().split("\n")
+        self.lines = lines
+        if lines is None:
+            with open(self.path, encoding="utf-8") as file:
+                self.lines = file.read().split("\n")
         self.title = self.lines[0].lstrip("# ")
         self.settings, self.modules, self.build = [], [], []
         for line in self.lines:
@@ -218,20 +226,27 @@ def cut(commands, lines):
 
 def replay(name):
     """What is wrong with a page's session, as lines; [] if nothing."""
+    return played(name)[0]
+
+
+def played(name):
+    """(what is wrong, as lines; the page, its steps, what they printed, addresses by the page's)."""
     page, lab, here = Page(name), Lab(name), {}
     modules = page.all_modules(name)
     settings = dict(word.split("=", 1) for word in page.settings)
-    wrong = ["no session"]
+    wrong, steps, answers, known = ["no session"], [], [], {}
     # Commands with addresses: the first run says where things are in this build.
     for _ in range(3):
         steps = page.steps(here)
         commands = [command for command, _ in steps]
         lines, _ = lab.run(commands, modules, **settings)
-        wrong, known = follow(steps, cut(commands, lines))
+        answers = cut(commands, lines)
+        wrong, known = follow(steps, answers)
         if not wrong or page.steps(known) == steps:
             break
         here = known
-    return wrong + ([f"the console: {os.path.relpath(lab.work, ROOT)}/console.log"] if wrong else [])
+    wrong += [f"the console: {os.path.relpath(lab.work, ROOT)}/console.log"] if wrong else []
+    return wrong, page, steps, answers, known
 
 
 def record(name):
@@ -266,11 +281,85 @@ def record(name):
         file.write("\n".join(out))
 
 
+def renewed(page, steps, answers, here):
+    """(the page's lines with this build's addresses, those that it has elsewhere in its text).
+
+    Nothing else changes: times, `...` and `…` stay what they are.
+    """
+    def live(found):
+        at = int(found[0], 16)
+        return f"{here[at]:#0{len(found[0])}x}" if at in here else found[0]
+
+    typed = iter(steps)
+    session = dict(page.session())
+    lines, elsewhere = [], set()
+    for number, line in enumerate(page.lines):
+        if number in session and line.startswith("> "):
+            lines.append("> " + next(typed)[0])
+        else:
+            lines.append(ADDRESS.sub(live, line))
+            if number not in session:
+                elsewhere.update(address for address in ADDRESS.findall(line) if int(address, 16) not in here)
+    new = Page(page.name, lines)
+    wrong, known = follow(new.steps({}), answers)
+    moved_on = {hex(at): hex(is_at) for at, is_at in known.items() if at != is_at}
+    if wrong or moved_on:
+        raise ValueError(f"{page.name}: with these addresses it is not what was printed: {wrong or moved_on}")
+    return lines, sorted(elsewhere)
+
+
+def renew(name):
+    """(whether the session says what the page does, what to tell, as lines)."""
+    wrong, page, steps, answers, here = played(name)
+    if wrong:
+        return False, wrong
+    try:
+        lines, elsewhere = renewed(page, steps, answers, here)
+    except ValueError as why:
+        return False, [str(why)]
+    told = [f"{address}: not in the session: stays" for address in elsewhere]
+    if lines == page.lines:
+        return True, told
+    with open(page.path, "w", encoding="utf-8") as file:
+        file.write("\n".join(lines))
+    return True, [f"{sum(a != b for a, b in zip(lines, page.lines))} lines renewed", *told]
+
+
+def renew_all(which):
+    """Renews pages, one after the other, and says of each what became of it."""
+    left = 0
+    for name in which:
+        done, told = renew(name)
+        left += not done
+        print("\n     ".join([f"{'ok  ' if done else 'LEFT'} {name}", *told]), flush=True)
+    print(f"{len(which) - left} pages have this build's addresses, {left} left as they were")
+    return 1 if left else 0
+
+
 # --- exercises --------------------------------------------------------------
 
 
 class NotYet(Exception):
     """What is still missing, said to the person who does the exercise."""
+
+
+def numbers(text, in_hex=False):
+    """What a text may mean as a number: 12, 0xc, `= 0xc`; in_hex, c and 12 are hex as well."""
+    found = re.fullmatch(r"=? *([-+]?)(0x)?([0-9a-f]+)", text.strip().lower())
+    if not found:
+        return set()
+    sign, mark, digits = found.groups()
+    meant = {int(digits, 16)} if mark or in_hex else set()
+    if not mark and digits.isdecimal():
+        meant.add(int(digits))
+    return {-value if sign == "-" else value for value in meant}
+
+
+def functions(text, module):
+    """Names of a module's functions, also as MOD:NAME and as NAME+0x4/0x10 [MOD]."""
+    text = re.sub(rf" +\[{module}\]", "", text.strip())
+    words = text.replace(",", " ").split()
+    return [re.sub(r"\+0x[0-9a-f]+(/0x[0-9a-f]+)?$", "", word.removeprefix(module + ":")) for word in words]
 
 
 class Lab:
@@ -287,8 +376,11 @@ class Lab:
         return os.path.join(self.folder, name)
 
     def text(self, name):
-        with open(self.path(name), encoding="utf-8") as file:
-            return file.read()
+        try:
+            with open(self.path(name), encoding="utf-8") as file:
+                return file.read()
+        except (OSError, UnicodeDecodeError) as why:
+            raise NotYet(f"{name}: cannot be read: {why}") from None
 
     def answers(self, name="answers.txt"):
         """The lines `key = value`; a value that is still empty is not yet."""
@@ -302,9 +394,17 @@ class Lab:
                 raise NotYet(f"{name}: {key}: no answer yet")
         return found
 
-    def expect(self, answers, key, right, hint):
-        given = answers.get(key, "").lower()
-        if given.replace(",", " ").split() != str(right).lower().split():
+    def expect(self, answers, key, right, hint, in_hex=False):
+        """An answer is the number `right`, however it is written."""
+        given = answers.get(key, "")
+        if right not in numbers(given, in_hex):
+            what = "no" if numbers(given, in_hex) else "is no number: write 12 or 0xc"
+            raise NotYet(f"{key} = {given}: {what}. {hint}")
+
+    def expect_names(self, answers, key, right, module, hint):
+        """An answer is the functions `right`, in any order, however the shell shows them."""
+        given = answers.get(key, "")
+        if sorted(functions(given, module)) != sorted(right):
             raise NotYet(f"{key} = {given}: no. {hint}")
 
     def module(self, name, *sources, flags="-Werror"):
@@ -388,21 +488,26 @@ def show(name):
     print(f"  if stuck  lessons/solutions/{name}")
 
 
-def wrong_answers(name):
-    """The wrong answers to a lesson that are kept."""
-    folder = os.path.join(HERE, "wrong", name)
+def kept(kind, name):
+    """The answers to a lesson that are kept, of a kind: right or wrong."""
+    folder = os.path.join(HERE, kind, name)
     return sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+
+
+def graded(kind, name, tag):
+    """What `grade` says to an answer that is kept."""
+    folder = os.path.join(BUILT, f"{kind}-{tag}", "answer", name)
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(os.path.join(HERE, "solutions", name), folder)
+    shutil.copytree(os.path.join(HERE, kind, name, tag), folder, dirs_exist_ok=True)
+    return grade(name, folder, f"{kind}-{tag}")
 
 
 def refused(name, tag):
     """What is wrong, as lines, with the refusal of a wrong answer."""
-    folder = os.path.join(BUILT, f"wrong-{tag}", "answer", name)
-    shutil.rmtree(folder, ignore_errors=True)
-    shutil.copytree(os.path.join(HERE, "solutions", name), folder)
-    shutil.copytree(os.path.join(HERE, "wrong", name, tag), folder, dirs_exist_ok=True)
-    with open(os.path.join(folder, "refused.txt"), encoding="utf-8") as file:
+    with open(os.path.join(HERE, "wrong", name, tag, "refused.txt"), encoding="utf-8") as file:
         expected = file.read().strip()
-    missing = grade(name, folder, f"wrong-{tag}")
+    missing = graded("wrong", name, tag)
     if missing is None:
         return ["it passes"]
     return [] if expected in missing else [f"refused, but not for `{expected}`: {missing}"]
@@ -416,7 +521,10 @@ def trial(job):
     if what == "handed out":
         missing = grade(name, os.path.join(HERE, name))
         return f"{name}: the exercise as handed out is not done", [] if missing else ["it is done already"]
-    if tag:
+    if what == "right":
+        missing = graded(what, name, tag[0])
+        return f"{name}: {tag[0]}: another right answer is taken", [missing] if missing else []
+    if what == "wrong":
         return f"{name}: {tag[0]}: a wrong answer is refused", refused(name, tag[0])
     missing = grade(name, os.path.join(HERE, "solutions", name))
     return f"{name}: the solution is right", [missing] if missing else []
@@ -446,12 +554,14 @@ def main(words):
         missing = grade(name, hand_out(name))
         print(f"lesson {int(name[:2])}: " + ("done" if missing is None else f"not yet: {missing}"))
         return 0 if missing is None else 1
+    if verb == "renew":
+        return renew_all([lesson(n) for n in rest] or names() + chapters())
     if verb in ("replay", "test"):
         kinds = ["session"] if verb == "replay" else ["session", "handed out", "solution"]
         which = [lesson(n) for n in rest] or names() + chapters()
         jobs = [(kind, name) for name in which for kind in kinds if "/" not in name or kind == "session"]
         if verb == "test":
-            jobs += [("wrong", name, tag) for name in which for tag in wrong_answers(name)]
+            jobs += [(kind, name, tag) for kind in ("right", "wrong") for name in which for tag in kept(kind, name)]
         return test(jobs)
     print(__doc__)
     return 2

@@ -59,6 +59,55 @@ class Comparing(unittest.TestCase):
         self.assertEqual(lesson.moved("0x12ae5000", {0x4400380: 0x4400390}), "0x12ae5000")
 
 
+class Renewing(unittest.TestCase):
+    """A page gets this build's addresses, and nothing else of it changes."""
+
+    OLD = ["# P", "At 0x12ae1000 it is; 0x7777777 was.", "```console", "> f", "r2=0x44faa00 0x0000000012ae1000", "...",
+           "  0.5 us | r12=… lr=0x44f9100", "> dis 0x12ae1000", "= 0x29", "```"]
+    PRINTED = [["r2=0x44f0000 0x0000000012b01000", "more", "  0.5 us | r12=7 lr=0x44f0000"], ["= 0x29"]]
+
+    def renewed(self, old, printed):
+        page = lesson.Page("reader/none", old)
+        wrong, here = lesson.follow(page.steps({}), printed)
+        self.assertEqual(wrong, [])
+        return lesson.renewed(page, page.steps(here), printed, here)
+
+    def test_addresses_are_this_builds_wherever_they_stand(self):
+        self.assertEqual(self.renewed(self.OLD, self.PRINTED), ([
+            "# P", "At 0x12b01000 it is; 0x7777777 was.", "```console", "> f", "r2=0x44f0000 0x0000000012b01000", "...",
+            "  0.5 us | r12=… lr=0x44f0000", "> dis 0x12b01000", "= 0x29", "```"], ["0x7777777"]))
+
+    def test_a_page_of_this_build_stays_as_it_is(self):
+        now, _ = self.renewed(self.OLD, self.PRINTED)
+        self.assertEqual(self.renewed(now, self.PRINTED)[0], now)
+
+    def test_times_stay(self):
+        old = ["# P", "```console", "> f", "  0.012230: f <-g 0x12ae1000", "```"]
+        self.assertEqual(self.renewed(old, [["  1.500000: f <-g 0x12b01000"]])[0][3], "  0.012230: f <-g 0x12b01000")
+
+
+class Answers(unittest.TestCase):
+    """What a person writes into answers.txt."""
+
+    def test_a_number_is_the_same_in_hex_and_in_decimal(self):
+        for text in ("8", "08", "0x8", "0X08", "= 0x8", "+8"):
+            self.assertEqual(lesson.numbers(text), {8}, text)
+        self.assertEqual(lesson.numbers("-0x9000"), {-0x9000})
+        self.assertEqual(lesson.numbers("60", in_hex=True), {60, 0x60})
+        self.assertEqual(lesson.numbers("9F70", in_hex=True), {0x9F70})
+
+    def test_what_is_no_number_is_none(self):
+        for text in ("c", "", "0x", "8 bytes", "eight", "0x8/0x10", "²"):
+            self.assertEqual(lesson.numbers(text), set(), text)
+
+    def test_a_function_may_be_written_as_the_shell_shows_it(self):
+        for text in ("answer", "demo:answer", "answer+0x8/0x10 [demo]", "answer+0x0"):
+            self.assertEqual(lesson.functions(text, "demo"), ["answer"], text)
+        self.assertEqual(lesson.functions("demo:nine, answer", "demo"), ["nine", "answer"])
+        self.assertNotEqual(lesson.functions("pair_a:answer", "demo"), ["answer"])
+        self.assertNotEqual(lesson.functions("answer+0x8 [pair_a]", "demo"), ["answer"])
+
+
 class Book(unittest.TestCase):
     """Pages lead to pages."""
 

@@ -4,6 +4,7 @@
 # What only the link knows goes into a generated source, OUT.mod.c, next to the
 # module: its name, the modules that it imports from, and `__this_module`.
 # EXPORTS has a line `SYMBOL MODULE` for each symbol that a module exports.
+# With --gc-sections, what can be reached from init, exit and the exports stays.
 # From the environment: CC (compiler and flags), LD, NM, LDFLAGS_MODULE.
 set -eu
 exports=$1 out=$2
@@ -17,6 +18,21 @@ mod=${out%.ko}.mod
 symbols=$("$NM" "$@" 2>/dev/null)
 
 defines() { printf '%s\n' "$symbols" | grep -q " T $1\$"; }
+
+# The linker's own word for a root that is not there names no function.
+roots=
+case " ${LDFLAGS_MODULE-} " in
+*\ --gc-sections\ *)
+	if ! defines init_module; then
+		# shellcheck disable=SC2016 # backticks are quotes here
+		echo "link.sh: $name: there is no init_module, where a module begins: a function" \
+			'`#[unsafe(no_mangle)] pub extern "C" fn init_module() -> i32`' >&2
+		exit 2
+	fi
+	roots="-e init_module -u init_module"
+	if defines cleanup_module; then roots="$roots -u cleanup_module"; fi
+	;;
+esac
 
 depends=$(printf '%s\n' "$symbols" | sed -n 's/^ *U //p' | sort -u |
 	awk -v self="$name" '
@@ -44,4 +60,4 @@ $CC -c -o "$mod.o" "$mod.c"
 # --save-restore-funcs: what -Os calls to save r14-r31 is added to the module.
 # shellcheck disable=SC2086
 "$LD" -r --save-restore-funcs -T "$(dirname "$0")/module.ld" \
-	${LDFLAGS_MODULE-} -o "$out" "$@" "$mod.o"
+	${LDFLAGS_MODULE-} $roots -o "$out" "$@" "$mod.o"

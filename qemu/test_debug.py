@@ -8,6 +8,7 @@ the printers say is compared with what the machine's own commands say.
 
 import os
 import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -161,6 +162,32 @@ class Debugger(unittest.TestCase):
         self.assertNotIn("traced_twice(", gone)
         self.assertRegex(gone, r"(?m)^demo at 0x")
         self.assertNotRegex(gone, r"(?m)^traced at")
+
+
+@unittest.skipUnless(shutil.which("gdb-multiarch"), "needs gdb-multiarch")
+class Page(unittest.TestCase):
+    """The session in docs/testing.md; addresses are any, `...` is any text."""
+
+    def test_the_session_of_the_page_is_what_gdb_prints(self):
+        with open(os.path.join(ROOT, "docs", "testing.md"), encoding="utf-8") as file:
+            page = file.read()
+        commands = re.search(r"^make debug CMD='(.*)'$", page, re.M)[1]
+        session = re.search(r"^```text\n(\(gdb\) .*?)^```$", page, re.M | re.S)[1]
+        steps = [step.split("\n", 1) for step in re.split(r"^\(gdb\) ", session, flags=re.M)[1:]]
+        self.assertGreater(len(steps), 3)
+        typed = [word for command, _ in steps for word in ("echo ==step\\n", command)]
+        env = {
+            **os.environ, "GDB": str(free_port()), "CMD": commands, "FIRMWARE": "vof", "TIMEOUT": "60",
+            "GDBFLAGS": "-batch " + " ".join("-ex " + shlex.quote(word) for word in [*typed, "kill"]),
+        }
+        done = subprocess.run([os.path.join(ROOT, "tools", "debug.sh")], env=env, stdin=subprocess.DEVNULL,
+                              stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=120)
+        parts = done.stdout.decode("utf-8", "replace").split("==step\n")[1:]
+        for (command, shown), printed in zip(steps, parts, strict=True):
+            pieces = re.split(r"(\.\.\.\n?|0x[0-9a-f]{7,16})", shown.strip())
+            regex = "".join(re.escape(piece) if n % 2 == 0 else r"[\s\S]*" if "..." in piece else "0x[0-9a-f]+"
+                            for n, piece in enumerate(pieces))
+            self.assertRegex(printed.replace("[Inferior 1 (process 1) killed]", "").strip(), f"^{regex}$", command)
 
 
 if __name__ == "__main__":

@@ -302,6 +302,24 @@ class Building(Folder):
         self.assertEqual(self.module(b"long f(long n);\nlong f(long n) { return n; }\n"), (0, ""))
         self.assertTrue(os.path.exists(f"{self.dir}/x.ko"))
 
+    def test_a_module_in_rust_needs_an_init_function_and_no_exit_function(self):
+        init = b'#[unsafe(no_mangle)]\npub extern "C" fn init_module() -> i32 {\n    0\n}\n'
+        leave = init.replace(b"init", b"cleanup").replace(b" -> i32", b"").replace(b"    0\n", b"")
+        begin = b'#![no_std]\ntocsin_module::modinfo!(LICENSE, "license=GPL");\n'
+        for body, exits in ((init, False), (init + leave, True)):
+            self.file("x.rs", begin + body)
+            self.assertEqual(self.make("module", "SRC=x.rs", "OUT=no_exit.ko"), (0, ""))
+            names = subprocess.run(["powerpc64le-linux-gnu-nm", f"{self.dir}/no_exit.ko"],
+                                   stdout=subprocess.PIPE, text=True, check=True).stdout
+            self.assertIn(" T init_module\n", names)
+            self.assertEqual(" T cleanup_module\n" in names, exits)
+            self.assertNotIn(" U ", names)
+        self.file("x.rs", begin + leave)
+        status, said = self.make("module", "SRC=x.rs", "OUT=no_init.ko")
+        self.assertEqual(status, 2)
+        self.assertIn("link.sh: no_init: there is no init_module", said)
+        self.assertNotIn("gc-sections", said)
+        self.assertFalse(os.path.exists(f"{self.dir}/no_init.ko"))
 
     def test_a_name_longer_than_the_loader_takes_is_refused(self):
         body = b"long f(long n);\nlong f(long n) { return n; }\n"

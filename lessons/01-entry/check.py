@@ -18,7 +18,5 @@ def check(lab):
     at = int(lab.after(lines, "sym demo:twelve")[0].split()[0], 16)
 
     lab.expect(given, "distance", 8, "Count the bytes of `addis` and `addi`.")
-    given["one_entry"] = " ".join(sorted(given["one_entry"].replace(",", " ").split()))
-    lab.expect(given, "one_entry", " ".join(sorted(alone)), "Those that do not begin with `addis r2,r12`.")
-    given["to_toc"] = f"{int(given['to_toc'], 0):#x}" if re.fullmatch(r"(0x)?[0-9a-fA-F]+", given["to_toc"]) else given["to_toc"]
-    lab.expect(given, "to_toc", f"{toc - at:#x}", "The two constants together, or `toc` of lsmod -v less the entry.")
+    lab.expect_names(given, "one_entry", alone, "demo", "Those that do not begin with `addis r2,r12`.")
+    lab.expect(given, "to_toc", toc - at, "The two constants together, or `toc` of lsmod -v less the entry.", in_hex=True)

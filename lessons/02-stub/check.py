@@ -1,12 +1,5 @@
 """The answers, from what the machine says of pair_b."""
 
-import re
-
-
-def number(text):
-    return f"{int(text, 16):#x}" if re.fullmatch(r"-?(0x)?[0-9a-fA-F]+", text) else text
-
-
 def signed(value, bits):
     return (value & (1 << bits) - 1 ^ 1 << bits - 1) - (1 << bits - 1)
 
@@ -21,8 +14,7 @@ def check(lab):
     high, low = words[int(at, 16) + 4], words[int(at, 16) + 8]
     distance = (signed(high, 16) << 16) + signed(low & 0xFFFC, 16)
 
-    given["stub"], given["distance"] = number(given["stub"]), number(given["distance"])
-    lab.expect(given, "stub", f"{int(at, 16) - begin:#x}", "`dis pair_b_twice`: where does its first `bl` lead?")
-    lab.expect(given, "distance", f"{distance:#x}", "The number of `addis` times 0x10000, plus that of `ld`.")
-    given["target"] = given["target"].split(":")[-1]
-    lab.expect(given, "target", target.split(":")[-1], "`x` at r2 plus the distance, then `sym`.")
+    lab.expect(given, "stub", int(at, 16) - begin, "`dis pair_b_twice`: where does its first `bl` lead?", in_hex=True)
+    lab.expect(given, "distance", distance, "The number of `addis` times 0x10000, plus that of `ld`.", in_hex=True)
+    module, name = target.split(":")
+    lab.expect_names(given, "target", [name], module, "`x` at r2 plus the distance, then `sym`.")

@@ -14,8 +14,7 @@ def check(lab):
     scale = [caller for callee, caller in calls if callee == "courier_scale"]
     weights = re.findall(r"weight=(0x\w+)", "\n".join(lab.after(lines, "cat /sys/kernel/tracing/trace")))
 
-    given["scale_callers"] = " ".join(sorted(given["scale_callers"].replace(",", " ").split()))
     lab.expect(given, "scale_calls", len(scale), "`trace show` has a line for each.")
-    lab.expect(given, "scale_callers", " ".join(sorted(set(scale))), "The name behind `<-` is the caller.")
-    lab.expect(given, "last", calls[-1][0], "Entered, not left: the last line of the function tracer.")
-    lab.expect(given, "second_insured", int(weights[1], 16), f"`{probe}` records it: in hex.")
+    lab.expect_names(given, "scale_callers", set(scale), "courier", "The name behind `<-` is the caller.")
+    lab.expect_names(given, "last", [calls[-1][0]], "courier", "Entered, not left: the last line of the function tracer.")
+    lab.expect(given, "second_insured", int(weights[1], 16), f"`{probe}` records it.")

@@ -13,11 +13,10 @@ def check(lab):
     begin = int(lab.after(lines, "sym demo:answer")[0].split()[0], 16)
     at, expected, found = re.search(
         r"^(0x\w+) demo: expected (\w+), found (\w+)$", "\n".join(lab.after(lines, "audit")), re.M).groups()
-    lab.expect(given, "function", "answer", "`sym` of the address that audit names.")
-    given["offset"] = str(int(given["offset"], 0)) if re.fullmatch(r"(0x)?[0-9a-f]+", given["offset"]) else given["offset"]
+    lab.expect_names(given, "function", ["answer"], "demo", "`sym` of the address that audit names.")
     lab.expect(given, "offset", int(at, 16) - begin, "The address that audit names, less the function's.")
-    lab.expect(given, "expected", expected, "The first word in audit's line.")
-    lab.expect(given, "found", found, "The second word in audit's line.")
+    lab.expect(given, "expected", int(expected, 16), "The first word in audit's line.", in_hex=True)
+    lab.expect(given, "found", int(found, 16), "The second word in audit's line.", in_hex=True)
     lab.expect(given, "answers", int(lab.after(lines, "call demo:answer")[0].split()[1], 16), "Call it.")
     if any("reboot" in command for command in repair):
         raise NotYet("repair: without a reboot")

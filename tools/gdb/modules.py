@@ -37,10 +37,10 @@ class Module:
         linked = self.views["linked"]
         self.base = rust.number(linked["base"])
         self.toc = rust.number(linked["toc"])
-        self.sections = [
-            (rust.slice_bytes(s["name"]).decode(), rust.number(s["addr"]), int(s["size"]))
-            for s in rust.vec(linked["sections"])
-        ]
+        layout = value["layout"]
+        table, count = [int(n) for n in rust.vec(layout["table"])], int(layout["sections"])
+        # Offsets by the file's sections, then which of these are in memory, by rising offset.
+        self.placed = [(index, self.base + table[index]) for index in table[count:]]
 
     @staticmethod
     def joined(viewed):
@@ -52,6 +52,12 @@ class Module:
         )
         cell = cell.cast(kind.pointer()).dereference()
         return cell["dependent"], cell["owner"]
+
+    @property
+    def sections(self):
+        """(name, address, size) of each section that is in memory."""
+        of_file = elf.Elf(self.bytes()).sections
+        return [(of_file[index].name, at, of_file[index].size) for index, at in self.placed]
 
     def bytes(self):
         """The module's file, unpacked."""

@@ -38,9 +38,9 @@ for ko in *.ko; do
 	m=${ko%.ko}
 	$readelf -hW "$ko" | grep -q 'Type: *REL ' && $readelf -hW "$ko" | grep -q '0x2, abiv2'
 	ok "$m is relocatable ELFv2"
-	licence='Dual MIT/GPL'
+	licence='Dual MIT/GPL\|GPL'
 	[ "$m" = closed ] && licence=Proprietary
-	modinfo "$m" | grep -qx "license=$licence"
+	modinfo "$m" | grep -qx "license=\($licence\)"
 	ok "$m says its licence"
 	modinfo "$m" | grep -qx "name=$m"
 	ok "$m says its name"
@@ -48,7 +48,8 @@ for ko in *.ko; do
 	ok "$m has 1024 bytes of __this_module"
 	! $readelf -SW "$ko" | grep -qE '\.plt|\.opd|\.eh_frame|COMMON|\.iplt'
 	ok "$m has no section that a program would have"
-	! $objdump -d --no-show-raw-insn "$ko" | grep -qE '[[:space:]](lxv|stxv|lvx|stvx|lf[sd]|stf[sd]|xx[a-z]|fmr|fadd|fmul)'
+	[ "$m" = attack ] || # faults in it on purpose
+		! $objdump -d --no-show-raw-insn "$ko" | grep -qE '[[:space:]](lxv|stxv|lvx|stvx|lf[sd]|stf[sd]|xx[a-z]|fmr|fadd|fmul)'
 	ok "$m uses no FP, VMX or VSX register"
 done
 
@@ -227,5 +228,5 @@ ok "a live patch written for Linux compiles"
 $readelf -p .modinfo "$work/proc-patch.ko" 2> /dev/null | grep -q 'name=proc_patch$'
 ok "its name has _ for -"
 
-echo "modules: $passed passed, $failed failed"
+echo "$passed passed, $failed failed"
 [ $failed -eq 0 ]

@@ -3,11 +3,11 @@
 #
 #   host      cargo test, also of tests/loom, and the tests of the scripts under qemu/, lessons/,
 #             bench/ and tools/patch/
-#   qemu      the console transcripts of qemu/cases, qemu/test_image.py, qemu/test_kernel.py,
-#             test_shell.py, test_registered.py, test_text.py, test_debug.py, test_spoiled.py and
-#             test_many.py there, one boot medium, the lessons, the figures, a sample of
-#             `make corpus`, and a minute of qemu/stress.py, with two patches on top of each
-#             other for some seconds more
+#   qemu      the console transcripts of qemu/cases, modules/check.sh, qemu/test_image.py,
+#             test_kernel.py, test_shell.py, test_registered.py, test_text.py, test_debug.py,
+#             test_spoiled.py and test_many.py there, one boot medium, the lessons, the figures,
+#             a sample of `make corpus`, and a minute of qemu/stress.py, with two patches on top
+#             of each other for some seconds more
 #   media     qemu/test_media.py: every boot medium, on three processors
 #   powerN    the same on that CPU
 #   powerN-MMU-SMP[-FIRMWARE]   the transcripts on that machine: power9-hash-4;
@@ -72,6 +72,7 @@ for what in "$@"; do
     qemu)
         count qemu of_cases qemu/cases.py ${CASES:-}
         if [ -z "${CASES:-}" ]; then
+            count samples of_cases make --no-print-directory -C modules check
             count image of_unittest python3 qemu/test_image.py
             count kernel of_unittest python3 qemu/test_kernel.py
             count shell of_unittest python3 qemu/test_shell.py

@@ -38,7 +38,7 @@ blank := $(subst ,, )
 home := $(or $(patsubst %/,%,$(HOME)),/root)
 cargo_home := $(or $(CARGO_HOME),$(home)/.cargo)
 registry := $(cargo_home)/registry/src/index.crates.io-1949cf8c6b5b557f
-library := $(shell rustc --print sysroot)/lib/rustlib/src/rust/library
+library = $(shell PATH='$(PATH)' rustc --print sysroot 2>/dev/null)/lib/rustlib/src/rust/library
 REMAP = $(subst $(blank),$(unit),$(foreach pair,$(home)=/builder $(cargo_home)=/cargo $(registry)=/cargo \
         $(library)=std $(CURDIR)=/tocsin,--remap-path-prefix=$(pair)))
 # Functions marked #[inline] count as others where LLVM decides what to inline for size:

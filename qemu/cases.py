@@ -245,6 +245,11 @@ def find_module(name):
     raise Malformed(f"{name}: no such module in target/modules, tests/fixtures or {tree}")
 
 
+def without_make(env=os.environ):
+    """`env` as a person's shell has it, also where `make` runs the tests."""
+    return {k: v for k, v in env.items() if k not in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL")}
+
+
 def environment(case):
     """The variables that qemu/run.sh sees for this case."""
     mine = {"CMD", "MODULES", "GDB", "CALLER"}

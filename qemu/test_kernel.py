@@ -624,9 +624,7 @@ class Make(Booted):
     """`make run CMD=...`, as people and scripts type it."""
 
     def make(self, *words):
-        env = self.environment()
-        for name in ("MAKEFLAGS", "MFLAGS", "MAKELEVEL"):
-            env.pop(name, None)
+        env = cases.without_make(self.environment())
         done = subprocess.run(["make", "-s", "-C", ROOT, "run", "FIRMWARE=vof", *words], env=env,
                               stdin=subprocess.DEVNULL, capture_output=True, text=True)
         return done.returncode, done.stdout.splitlines()[1:], done.stderr

@@ -130,7 +130,7 @@ class HostTool(Folder):
 
     def make(self, *words):
         done = subprocess.run(["make", "-s", "-C", os.path.dirname(HERE), "ko", *words],
-                              capture_output=True, text=True)
+                              env=cases.without_make(), capture_output=True, text=True)
         return done.returncode, done.stdout.splitlines()
 
     def test_several_files_and_one_with_a_blank_in_its_name(self):
@@ -152,10 +152,11 @@ class Module(Folder):
 
     def test_a_source_that_is_not_there_is_told_in_one_line(self):
         self.file("a b.c", b"")
+        env = cases.without_make() | {"PWD": self.dir}
         for source, why in (("a b.c", "SRC=a b.c: a path in this list has no blanks"), ("no.c", "no.c: no such file"),
                             ("no.rs", "no.rs: no such file")):
             done = subprocess.run(["make", "-s", "-C", os.path.dirname(HERE), "module", f"SRC={source}", "OUT=x.ko"],
-                                  cwd=self.dir, env=os.environ | {"PWD": self.dir}, capture_output=True, text=True)
+                                  cwd=self.dir, env=env, capture_output=True, text=True)
             ours = [line for line in done.stderr.splitlines() if not line.startswith(("make: ***", "make[1]: ***"))]
             self.assertEqual((done.returncode, done.stdout, ours), (2, "", [f"make: {why}"]))
 

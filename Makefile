@@ -221,7 +221,7 @@ $(SPOIL): FORCE
 	@tools/deps.sh build
 	@cargo build --locked --bin tocsin-spoil >&2
 
-target/tocsin: $(KERNEL_ELF) $(KSYMS) tools/kernel-image.sh
+target/tocsin: $(KERNEL_ELF) $(KSYMS) tools/kernel-image.sh boot/image.ld
 	@tools/kernel-image.sh $(KSYMS) $(KERNEL_ELF) $@
 
 module: ## build a module of yours: SRC="x.c ..." OUT=x.ko (C as for Linux, assembly), or SRC=x.rs

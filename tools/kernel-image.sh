@@ -5,26 +5,41 @@
 #
 # The link keeps a place for them, .ksyms (tools/link-kernel): the symbols'
 # addresses are known only after it. KSYMS packs the names into that many bytes,
-# objcopy puts them there, and no address moves. OUT keeps its symbols and lines for gdb; OUT.stripped is what boots.
+# objcopy puts them there, and no address moves. OUT keeps its symbols and lines for
+# gdb; OUT.stripped is what boots: the same bytes as one piece (boot/image.ld).
 set -euo pipefail
 ksyms=$1 kernel=$2 out=$3
-objdump=powerpc64le-linux-gnu-objdump
-objcopy=powerpc64le-linux-gnu-objcopy
+here=$(dirname "$0")/..
+cross=powerpc64le-linux-gnu-
 limit=1000000
 
 # `objdump -h`: index, name, size in hex, ...
-size=$("$objdump" -h "$kernel" | awk '$2 == ".ksyms" { print $3 }')
+size=$("${cross}objdump" -h "$kernel" | awk '$2 == ".ksyms" { print $3 }')
 [ -n "$size" ] || { echo "kernel-image: $kernel has no section .ksyms" >&2; exit 1; }
 
-blob=$(mktemp)
-trap 'rm -f "$blob"' EXIT
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+blob=$scratch/ksyms
 "$ksyms" "$kernel" "$blob" --size $((16#$size))
 [ "$(stat -c %s "$blob")" = $((16#$size)) ] || {
     echo "kernel-image: $ksyms wrote $(stat -c %s "$blob") bytes, .ksyms has $((16#$size))" >&2
     exit 1
 }
-"$objcopy" --update-section ".ksyms=$blob" "$kernel" "$out.new"
-"$objcopy" --strip-all -R __patchable_function_entries "$out.new" "$out.stripped.new"
+"${cross}objcopy" --update-section ".ksyms=$blob" "$kernel" "$out.new"
+
+# The one loadable segment: bytes in the file, bytes in memory.
+read -r in_file in_memory < <("${cross}readelf" -lW "$out.new" |
+    awk '$1 == "LOAD" { print $5, $6; loads++ } END { if (loads != 1) exit 1 }') ||
+    { echo "kernel-image: $kernel: not one loadable segment" >&2; exit 1; }
+"${cross}objcopy" -O binary "$out.new" "$scratch/image"
+"${cross}as" -mlittle -a64 -I "$scratch" -o "$scratch/image.o" - <<'END'
+    .abiversion 2
+    .section .image, "awx"
+    .incbin "image"
+END
+"${cross}ld" -z max-page-size=0x100 --no-warn-rwx-segments --strip-all -T "$here/boot/image.ld" \
+    --defsym "bytes=$in_file" --defsym "zeros=$((in_memory - in_file))" \
+    -o "$out.stripped.new" "$scratch/image.o"
 bytes=$(stat -c %s "$out.stripped.new")
 if [ "$bytes" -ge $limit ]; then
     echo "kernel-image: the stripped image has $bytes bytes; it stays under $limit" >&2

@@ -185,9 +185,10 @@ fn page_ends(platform: &dyn platform::Platform) -> bool {
     !enough
 }
 
-/// Tells of a mistake: in red, if a person sees it.
+/// Tells of a mistake: in red, if a person sees it, who may have had enough of the rest.
 #[optimize(size)]
 pub fn complain(line: &str) {
+    ENOUGH.store(false, Ordering::Relaxed);
     let (red, plain) = if interactive() { ("\x1b[31m", "\x1b[0m") } else { ("", "") };
     crate::kprintln!("{red}{line}{plain}");
 }
@@ -215,9 +216,12 @@ pub fn write_plain(bytes: &[u8]) {
         let mut rest = bytes;
         while !rest.is_empty() {
             let (row, below) = rest.split_at(screen::row(rest, &mut column, columns()));
-            let full = LEFT.load(Ordering::Relaxed) == 1;
-            if full && !row.is_empty() && may_wait() && !page_ends(platform) {
-                break;
+            if LEFT.load(Ordering::Relaxed) == 1 && !row.is_empty() {
+                if !may_wait() {
+                    LEFT.store(page(), Ordering::Relaxed); // it has gone by
+                } else if !page_ends(platform) {
+                    break;
+                }
             }
             platform.console_write(row);
             rest = below;

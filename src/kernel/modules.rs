@@ -1071,12 +1071,12 @@ pub fn identify_stub(module: &Module, at: Vaddr) -> Option<(Stub, Option<Vaddr>,
 /// Where the redirect stub of a module's function at exactly this address leads,
 /// if its words are those of one.
 pub fn identify_redirect(module: &Module, at: Vaddr) -> Option<Vaddr> {
-    let found = recognise(module, at)?;
+    let found = recognise(module.linked().toc, at)?;
     found.target.filter(|_| found.kind() == StubKind::Redirect)
 }
 
-/// The stub that the words at an address make, if they make one.
-pub fn recognise(module: &Module, at: Vaddr) -> Option<Recognised> {
-    let (words, abi) = (words_of_stub(at), stub_abi(module.linked().toc));
+/// The stub that the words at an address make, if they make one; `toc` is its owner's.
+pub fn recognise(toc: Vaddr, at: Vaddr) -> Option<Recognised> {
+    let (words, abi) = (words_of_stub(at), stub_abi(toc));
     loader::recognise::recognise(at, &words, &abi, memory::read_u64)
 }

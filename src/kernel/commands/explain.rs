@@ -20,6 +20,9 @@ use crate::machine::{boot, memory};
 use crate::patch::state::{Shape, SiteState};
 use crate::shell::command::{Target, Topic};
 
+/// Bytes of the kernel's out-of-line stubs, each of which begins at a multiple.
+const OUT_OF_LINE: u64 = StubKind::OutOfLine.slot_bytes();
+
 /// Explains what was asked for.
 #[optimize(size)]
 pub fn explain(topic: Topic, target: Option<&Target>, number: u64) -> Done {
@@ -96,7 +99,7 @@ fn leads(at: Vaddr, to: Vaddr, head: &str, late: bool) {
     kprintln!("{head}{}{same}", symbols::place(to, None).unwrap_or_default());
 }
 
-/// The module whose stub contains an address, and where that begins.
+/// The module whose stub contains an address, and where the stub begins.
 #[optimize(size)]
 fn whose(at: Vaddr) -> Option<(Arc<Module>, Vaddr)> {
     if let Some((sites, stub)) = tracing::redirect_stub_at(at) {
@@ -111,20 +114,30 @@ fn whose(at: Vaddr) -> Option<(Arc<Module>, Vaddr)> {
 #[inline(never)]
 #[optimize(size)]
 fn stub(at: Vaddr, head: &str, late: bool) -> bool {
-    let (Some((of, kind, to)), Some((module, start))) = (symbols::stub(at), whose(at)) else {
+    let (of, kind, to, start, toc) = if let Some(((of, kind, to), (module, start))) =
+        symbols::stub(at).zip(whose(at))
+    {
+        (of, kind, to, start, module.linked().toc)
+    } else {
         let (first, end) = boot::stubs();
-        let kernels = (first..end).contains(&at);
-        if kernels {
-            let redirect = tracing::redirect_stub_at(at).is_some();
-            let kind = if redirect { StubKind::Redirect } else { StubKind::OutOfLine };
-            kprintln!("{head}{at}, {kind} stub of the kernel\n  it {}", why::stub(kind));
+        if !(first..end).contains(&at) {
+            return false;
         }
-        return kernels;
+        let slot = Vaddr(at.0 / OUT_OF_LINE * OUT_OF_LINE);
+        let redirect = tracing::redirect_stub_at(at).map(|(_, stub)| (StubKind::Redirect, stub));
+        let (kind, start) = redirect.unwrap_or((StubKind::OutOfLine, slot));
+        (String::new(), kind, String::new(), start, boot::kernel_toc())
     };
+    let found = modules::recognise(toc, start);
+    if of.is_empty() && found.is_none() {
+        return false; // kept for a site to come
+    }
+    let target = found.as_ref().and_then(|found| found.target);
+    let to = target.filter(|_| to.is_empty()).map_or(to, symbols::qualified);
+    let of = if of.is_empty() { "the kernel" } else { &of };
     let why = if late { why::LATE } else { why::stub(kind) };
     kprintln!("{head}{start}, {kind} stub of {of} to {to}\n  it {why}");
-    if let Some(found) = modules::recognise(&module, start) {
-        let abi = modules::stub_abi(module.linked().toc);
+    if let (Some(found), Some(target)) = (found, target) {
         let (place, at) = match found.stub.retarget(start) {
             Retarget::Word(word) => ("the doubleword at ", word),
             Retarget::Branch(word) => ("its own bl at ", word),
@@ -132,13 +145,13 @@ fn stub(at: Vaddr, head: &str, late: bool) -> bool {
         };
         let (through, toc) = match kind {
             StubKind::Missing | StubKind::OutOfLine => ("itself, ", start),
-            _ if kind.saves_r2() || kind == StubKind::Sibling => {
-                ("r2, the module's TOC ", abi.module_toc)
-            }
-            _ => ("the PACA (r13), where the kernel's TOC is: ", abi.kernel_toc),
+            _ if kind.saves_r2() || kind == StubKind::Sibling => ("r2, the module's TOC ", toc),
+            _ => ("the PACA (r13), where the kernel's TOC is: ", boot::kernel_toc()),
         };
-        let target = found.target.unwrap_or_default();
         kprintln!("  target {target} in {place}{at}, found through {through}{toc}");
+        if kind == StubKind::OutOfLine {
+            stub(target, "  there ", false);
+        }
     }
     true
 }

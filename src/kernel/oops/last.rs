@@ -100,7 +100,7 @@ impl Last {
                     || places.iter().any(|at| module.pages.contains(Vaddr(*at), 1)))
         });
         if other.is_some() {
-            kprintln!("a module has gone since, and another one lies there: no names");
+            kprintln!("a module that came since lies there: no names");
         }
         other.is_none()
     }
@@ -144,14 +144,20 @@ pub fn explain() {
         kprintln!("a jump led there: ctr = {:#x}, lr = {}", frame.ctr, Named(frame.lr, names));
     } else if let Some(at) = report::accessed(frame).filter(|_| ra != 0 && word >> 26 != 1) {
         let value = frame.gpr[ra as usize];
-        let more = at.0.wrapping_sub(value);
         let place = report::place_of(at).filter(|_| names);
         let place = place.as_deref().unwrap_or("no known place");
         kprint!("the address {at} is r{ra} = {value:#x} and ");
-        if indexed && ra != rb {
-            kprint!("r{rb} = ");
-        }
-        kprintln!("{more:#x} more, in {place}");
+        // With r0 as RA it is RB alone. A cache block is accessed at its first byte.
+        let more = match indexed {
+            true if ra == rb => 0,
+            true => {
+                kprint!("r{rb} = ");
+                frame.gpr[rb as usize]
+            }
+            false => at.0.wrapping_sub(value),
+        };
+        let less = if more.cast_signed() < 0 { "less" } else { "more" };
+        kprintln!("{:#x} {less}, in {place}", more.cast_signed().unsigned_abs());
     }
     let toc = frame.gpr[2];
     if names {

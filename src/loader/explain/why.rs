@@ -27,7 +27,7 @@ pub const fn stub(kind: StubKind) -> &'static str {
             "does not save r2: such code has no TOC; the callee makes its own from r12"
         }
         StubKind::OutOfLine => {
-            "does not save r2: it keeps LR in r0, which a site of one word cannot, and calls the hook"
+            "does not save r2: it keeps LR in r0, which a site of one word cannot, and calls the target"
         }
         StubKind::Redirect => {
             "keeps r2 and LR on the shadow stack: a frame here would move the arguments on the stack"
@@ -46,7 +46,7 @@ pub const LATE: &str =
 pub const fn through_ctr(word: Insn) -> Option<&'static str> {
     match word.0 {
         0x4e80_0421 => Some(
-            "through a pointer, so ctr and r12 hold the global entry; r2 is saved before and taken back behind",
+            "through a pointer, so ctr and r12 hold the global entry; code with a TOC saves r2 before, and takes it back behind",
         ),
         0x4e80_0420 => Some("to where ctr says: a tail call through a pointer, or a switch"),
         _ => None,
@@ -74,7 +74,7 @@ impl Explained<'_> {
     pub fn reason(&self) -> &'static str {
         let Some((value, field)) = self.formula else { return "none" };
         match value {
-            Value::Branch if matches!(self.origin, Origin::Missing) => {
+            Value::Branch if matches!(self.origin, Origin::Missing | Origin::Weak) => {
                 "nobody exports it: so to a stub that traps, T"
             }
             Value::Branch if self.is_site() => "this call is a nop until somebody traces",

@@ -181,6 +181,7 @@ struct entry {
 static int replaced_show(struct seq_file *m, void *v)
 {
 	struct entry *e = kzalloc(sizeof(*e), GFP_KERNEL), *pos;
+	struct list_head *at, *ahead;
 
 	if (!e)
 		return -ENOMEM;
@@ -189,7 +190,13 @@ static int replaced_show(struct seq_file *m, void *v)
 	list_add_tail(&e->link, &entries);
 	list_for_each_entry(pos, &entries, link)
 		seq_printf(m, "%s %lu\n", pos->text, jiffies);
-	list_del(&e->link);
+	list_for_each_entry_reverse(pos, &entries, link)
+		if (pos == list_last_entry(&entries, struct entry, link))
+			seq_printf(m, "last\n");
+	list_for_each_prev(at, &entries)
+		seq_printf(m, "%s\n", list_entry(at, struct entry, link)->text);
+	list_for_each_safe(at, ahead, &entries)
+		list_del(at);
 	mutex_unlock(&lock);
 	kfree(e);
 	return WARN_ON(IS_ERR(v)) ? (int)PTR_ERR(v) : 0;

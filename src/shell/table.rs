@@ -97,7 +97,8 @@ pub static TABLE: &[Entry] = &[
     entry!(parse::sym, "sym [MOD:]NAME|ADDR",
         "show where a symbol is, or which symbol an address lies in", "sym demo:answer"),
     entry!(parse::call, "call [-c CPU] [-b] [-t SECONDS] [-n COUNT] [MOD:]NAME [ARG...]",
-        "call a function and print r3; ARG is an integer, \"text\", hex:00ff, @SIZE or &NAME",
+        "call a function and print r3; ARG is an integer, \"text\", hex:00ff, @SIZE or &NAME\n\
+         needs its module (insmod hello); -b: as a job (jobs, wait, stop)",
         "call hello_greet \"you\""),
     entry!(parse::step, "step [-a] [-t SECONDS] [-n COUNT] [MOD:]NAME [ARG...]",
         "call a function and show each instruction and what it changes; -a: the tracer's too",
@@ -113,14 +114,15 @@ pub static TABLE: &[Entry] = &[
     entry!(parse::jobs, "jobs",
         "list calls that were started with call -b", "jobs"),
     entry!(parse::wait, "wait [JOB]",
-        "wait for a job and print its result, or for all jobs\n\
+        "wait for a job (call -b) and print its result, or for all jobs\n\
          Ctrl-C ends the waiting, and the job goes on (stop ends it)", "wait 1"),
     entry!(parse::stop, "stop JOB",
-        "end a job at its next tick", "stop 2"),
+        "end a job (call -b) at its next tick", "stop 2"),
     entry!(parse::buf, "buf NAME SIZE|\"text\"|hex:00ff",
         "make a buffer that stays; &NAME is its address", "buf key hex:000102ff"),
     entry!(parse::examine, "x ADDR|&NAME [LEN]",
-        "dump memory, 16 bytes a line; places that cannot be read are said, not fatal",
+        "dump memory, 16 bytes a line; places that cannot be read are said, not fatal\n\
+         &NAME: a buffer (buf key 32)",
         "x &key 32"),
     entry!(parse::dis, "dis [MOD:]NAME|ADDR [COUNT]",
         "disassemble a function, or COUNT instructions", "dis demo:answer 8"),
@@ -180,7 +182,7 @@ pub static TABLE: &[Entry] = &[
          needs Debian's lz4 (modprobe)", "compress lz4 @4096"),
     entry!(parse::nls, "nls CHARSET DATA | nls CHARSET CODE...",
         "bytes of a registered charset to Unicode, or Unicode (U+00e7, 231) to bytes\n\
-         Debian's are nls_*",
+         needs a module that has one: our charset (rot13), or Debian's nls_* (modprobe)",
         "nls rot13 \"Uryyb\""),
     entry!(parse::keymap, "keymap NAME",
         "list a registered remote control: scan codes and keys\n\

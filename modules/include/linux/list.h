@@ -86,11 +86,28 @@ static inline void list_splice_init(struct list_head *from, struct list_head *he
 #define list_entry(ptr, type, member) container_of(ptr, type, member)
 #define list_first_entry(head, type, member) \
 	list_entry((head)->next, type, member)
+#define list_last_entry(head, type, member) \
+	list_entry((head)->prev, type, member)
+#define list_next_entry(pos, member) \
+	list_entry((pos)->member.next, __typeof__(*(pos)), member)
+#define list_prev_entry(pos, member) \
+	list_entry((pos)->member.prev, __typeof__(*(pos)), member)
+#define list_for_each(pos, head) \
+	for (pos = (head)->next; pos != (head); pos = pos->next)
+#define list_for_each_prev(pos, head) \
+	for (pos = (head)->prev; pos != (head); pos = pos->prev)
+/* `ahead` is the next one already: the body may take `pos` out, and free it. */
+#define list_for_each_safe(pos, ahead, head)                                  \
+	for (pos = (head)->next, ahead = pos->next; pos != (head);            \
+	     pos = ahead, ahead = pos->next)
 #define list_for_each_entry(pos, head, member)                                \
 	for (pos = list_first_entry(head, __typeof__(*pos), member);          \
 	     &pos->member != (head);                                          \
 	     pos = list_entry(pos->member.next, __typeof__(*pos), member))
-/* `ahead` is the next one already: the body may take `pos` out, and free it. */
+#define list_for_each_entry_reverse(pos, head, member)                        \
+	for (pos = list_last_entry(head, __typeof__(*pos), member);           \
+	     &pos->member != (head); pos = list_prev_entry(pos, member))
+/* As with list_for_each_safe. */
 #define list_for_each_entry_safe(pos, ahead, head, member)                    \
 	for (pos = list_first_entry(head, __typeof__(*pos), member),          \
 	     ahead = list_entry(pos->member.next, __typeof__(*pos), member);  \

@@ -141,6 +141,20 @@ class Pages(Person):
         self.assertIn(b"Used by\r", self.type(b"lsmod\r", self.PROMPT))
         self.off()
 
+    def test_enough_of_one_command_hides_no_mistake_of_the_next(self):
+        self.type(b"help; rmmod nosuch\r", b"--more--")
+        self.assertIn(b"rmmod: nosuch: not loaded", self.type(b"q", self.PROMPT))
+        self.off()
+
+    def test_what_a_calls_code_shows_stops_nowhere_and_its_result_neither(self):
+        self.type(b"insmod demo\r", self.PROMPT)
+        for _ in range(3):  # whatever stands on the page already
+            shown = self.type(b"step demo:call_answer\r", b"= 0x29")
+            self.assertGreater(shown.count(b"\n"), 23)
+            self.assertNotIn(b"--more--", shown)
+            self.until(self.PROMPT)
+        self.off()
+
     def test_a_mistake_is_red_and_nothing_else(self):
         shown = self.type(b"rmmod nosuch\r", self.PROMPT)
         self.assertRegex(shown, rb"\x1b\[31mrmmod: nosuch: not loaded[^\x1b]*\x1b\[0m[\r\n]+$")

@@ -12,7 +12,7 @@
  *             LoPAPR appendix B; ePAPR 1.1, 5.4 (a tree in r3)
  *
  * Nothing here believes the link address: firmware puts the image where it
- * likes. `bcl 20,31,.+4` finds the address; the relocations are all RELATIVE,
+ * likes, at a multiple of 256. `bcl 20,31,.+4` finds the address; the relocations are all RELATIVE,
  * nearly all of them packed (RELR).
  */
         .section .text.entry, "ax", @progbits
@@ -42,9 +42,36 @@ entry_le:
 entry_of_tree:
         clrldi  %r25, %r4, 32
 
+entry_find:
         bcl     20, 31, entry_here
 entry_here:
         mflr    %r14
+
+        /*
+         * The image has to begin with a page. skiboot starts a file where it has read it,
+         * so behind its headers: then everything moves up to the next page, the end
+         * first, and goes on there. What moves it lies in the first 256 bytes, below
+         * that page.
+         */
+        addi    %r4, %r14, _start - entry_here
+        neg     %r5, %r4
+        clrldi. %r5, %r5, 52            /* r5 = how far up */
+        beq     entry_placed
+        addis   %r6, %r14, (_ool_start - entry_here)@ha
+        addi    %r6, %r6, (_ool_start - entry_here)@l
+entry_move:
+        ldu     %r0, -8(%r6)
+        stdx    %r0, %r6, %r5
+        cmpld   %r6, %r4
+        bgt     entry_move
+        add     %r4, %r4, %r5
+        addi    %r4, %r4, entry_find - _start
+        mtctr   %r4
+        sync
+        icbi    0, %r4                  /* caches of instructions follow stores from POWER5 on */
+        isync
+        bctr
+entry_placed:
         addis   %r2, %r14, (.TOC. - entry_here)@ha
         addi    %r2, %r2, (.TOC. - entry_here)@l
         addis   %r15, %r14, (_start - entry_here)@ha

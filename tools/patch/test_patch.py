@@ -266,7 +266,8 @@ class Variables(unittest.TestCase):
         self.assertIn("s: a variable's type has changed", said(old, old.replace("a, b", "b, a"))[1][0])
 
     def test_what_is_weak_stays_so(self):
-        old = f"long maybe(long) __attribute__((weak)); {N}long f(long x) {{ return maybe ? maybe(x) : x + 1; }}"
+        old = f"long maybe(long) __attribute__((weak)); {N}long f(long x) {{ return maybe ? maybe(x) : x + 1; }}" \
+              '__attribute__((section(".init.text"))) int init_it(void) { return 0; }'
         self.assertEqual(made(old, old.replace("x + 1", "x + 2"))[0], ["replaced: f"])
         self.assertEqual(made.undefined["maybe"], "w")
 

@@ -177,7 +177,8 @@ class Cut:
 
         def add(name, kind, flags, content, size=None, link=0, extra=0, align=1, each=0):
             body.extend(bytes(-len(body) % max(align, 1)))
-            headers.append(SECTION.pack(text(names, name), kind, flags, 0, len(body), len(content) if size is None else size, link, extra, align, each))
+            size = len(content) if size is None else size
+            headers.append(SECTION.pack(text(names, name), kind, flags, 0, len(body), size, link, extra, align, each))
             body.extend(content)
 
         for name, fields, content, section in made:

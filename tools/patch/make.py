@@ -117,7 +117,8 @@ class Object:
         body = content[value : value + size] if fields[1] != 8 else size
         inside = [r for r in self.relas.get(section, []) if value <= r[0] < value + max(size, 1)]
         relas = [(r[0] - value, r[1] & 0xFFFFFFFF, self.target(r[1] >> 32, r[2])) for r in inside]
-        owned = [self.table(i) for i, (n, *_) in enumerate(self.sections) if n.endswith(OWNED + name) and not n.startswith(".rela")]
+        owned = [self.table(i) for i, (n, *_) in enumerate(self.sections)
+                 if n.endswith(OWNED + name) and not n.startswith(".rela")]
         return (body, sorted(relas, key=repr) + owned, other)
 
     def table(self, section):
@@ -398,7 +399,8 @@ def main():
     data = sorted(n for n in cut.keep if n in new.named(1) and new.identity(n))
     fresh_data = [new.identity(n) for n in data if new.identity(n) not in known]
     tables = [new.identity(n) for n in data if new.identity(n) in known]
-    for label, names in (("replaced", changed), ("new", fresh + fresh_data), ("constant, as it is now", tables), ("gone, still there for old callers", gone)):
+    for label, names in (("replaced", changed), ("new", fresh + fresh_data), ("constant, as it is now", tables),
+                         ("gone, still there for old callers", gone)):
         for item in names:
             print(f"{label}: {item}")
     print(f"patch: {out}: load it with insmod {name}, before or after {module}", file=sys.stderr)

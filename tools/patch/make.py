@@ -8,17 +8,18 @@ section of its own. Functions that differ, and those that are new, go into the p
 what they use of the rest is borrowed from the running module, by name
 (`.klp.sym.MODULE.NAME,0`). The module is named like OLD, or like MODULE=.
 
-    a.c -> a.o \\                         b.s: what is unchanged is cut out, and what is
-                }  compare by section ->  borrowed gets its name and a nop behind each call
-    b.c -> b.o /                              |
-    b.c -> b.s ------------------------------/-> p.o, p.klp.c -> OUT
+    a.c -> a.s -> a.o \                        (a.s, b.s: prepare in cut.py)
+                       }  compare by section
+    b.c -> b.s -> b.o /         |
+                 |              v
+                 +----- cut: what differs and what it leads to -> p.o, p.klp.c -> OUT
 
-A constant that differs comes along, and the functions that use it are replaced.
+A constant that differs comes along, and the functions that use it are replaced. A variable
+inside of a function is known by both names, the function's and its own. A function's address
+is that of the old one, wherever the patch keeps it: what is called so is redirected, and
+after `livepatch disable` it is not.
 
-What cannot be patched is said and why, with status 1, and nothing is made:
-functions without call site, or with other arguments or another result than before,
-variables whose size or first value differs, constants that others keep, changed init
-functions.
+What cannot be patched is said and why, with status 1, and nothing is made.
 
 From the environment: CC, CFLAGS (Makefile's), LINK (link.sh and its first argument).
 """
@@ -26,24 +27,21 @@ From the environment: CC, CFLAGS (Makefile's), LINK (link.sh and its first argum
 import os
 import re
 import shlex
-import struct
 import subprocess
 import sys
 import tempfile
 
-HEADER = struct.Struct("<16sHHIQQQIHHHHHH")
-SECTION = struct.Struct("<IIQQQQIIQQ")
-SYMBOL = struct.Struct("<IBBHQQ")
-RELA = struct.Struct("<QQq")
-NEAR_CALL = {10, 14}  # R_PPC64_REL24, and its older sibling
+from cut import HEADER, NEAR_CALL, OWNED, RELA, SECTION, SYMBOL, Cut, prepare
+from dwarf import Debug
 
 
 class Object:
     """The functions and variables of a relocatable file, each by name."""
 
-    def __init__(self, path):
+    def __init__(self, path, readelf):
         data = open(path, "rb").read()
         header = HEADER.unpack_from(data)
+        self.header = data[:64]
         raw = [SECTION.unpack_from(data, header[6] + i * 64) for i in range(header[12])]
         names = self.bytes(data, raw[header[13]])
         self.sections = []
@@ -61,6 +59,20 @@ class Object:
         for name, fields, content in self.sections:
             if fields[1] == 4:
                 self.relas[fields[7]] = [RELA.unpack_from(content, i) for i in range(0, len(content), 24)]
+
+        self.debug = Debug(readelf, path, self)
+        self.identities, self.several = {}, set()
+        for label, home in self.debug.statics.items():
+            if label in self.named(1):
+                base = "::".join(home)
+                twins = [i for i in self.identities.values() if i.split("#")[0] == base]
+                self.several |= {base} if twins else set()
+                self.identities[label] = f"{base}#{len(twins)}" if twins else base
+
+    def identity(self, label):
+        """A variable's name, with its function's if it is inside of one: the compiler numbers
+        those as it meets them. None: it has a number, and nothing says whose it is."""
+        return self.identities.get(label) or (None if NUMBERED.search(label) else label)
 
     @staticmethod
     def bytes(data, fields):
@@ -80,8 +92,8 @@ class Object:
         what is in it. `within`: sections that it is in the middle of."""
         name, info, _, section, value, _ = self.symbols[number]
         whole = 0 < section < 0xFF00 and self.is_constant(section) and section not in within
-        if info & 15 != 3 and not whole:
-            return (plain(name), addend)
+        if info & 15 != 3 and not whole and not name.startswith(".L"):
+            return (self.identity(name) or name if info & 15 == 1 else plain(name), addend)
         home, fields, content = self.sections[section]
         at = value + addend
         if fields[2] & 0x20:  # strings: by their text
@@ -105,7 +117,30 @@ class Object:
         body = content[value : value + size] if fields[1] != 8 else size
         inside = [r for r in self.relas.get(section, []) if value <= r[0] < value + max(size, 1)]
         relas = [(r[0] - value, r[1] & 0xFFFFFFFF, self.target(r[1] >> 32, r[2])) for r in inside]
-        return (body, sorted(relas, key=repr), other)
+        owned = [self.table(i) for i, (n, *_) in enumerate(self.sections)
+                 if n.endswith(OWNED + name) and not n.startswith(".rela")]
+        return (body, sorted(relas, key=repr) + owned, other)
+
+    def table(self, section):
+        """What a function's assembly puts into another section."""
+        relas = [(r[0], r[1] & 0xFFFFFFFF, self.target(r[1] >> 32, r[2])) for r in self.relas.get(section, [])]
+        return (self.sections[section][0], self.sections[section][2], sorted(relas, key=repr))
+
+    def users(self, name):
+        """Functions and variables that call a function or have its address, and whether all
+        of them call it."""
+        found, called = set(), True
+        for section, relas in self.relas.items():
+            for at, info, _ in relas:
+                if self.symbols[info >> 32][0] == name and not self.sections[section][0].startswith(".debug"):
+                    found |= {s[0] for s in self.symbols if s[3] == section and s[1] & 15 in (1, 2) and s[4] <= at < s[4] + s[5]} or {""}
+                    called &= info & 0xFFFFFFFF in NEAR_CALL
+        return found - {name}, called
+
+    def aliases(self, name):
+        """Other names of a function."""
+        symbol = self.named(2).get(name)
+        return [n for n, s in self.named(2).items() if symbol and s[3:5] == symbol[3:5] and n not in (name, "init_module", "cleanup_module")]
 
     def calls(self, symbol):
         """Names that a function calls."""
@@ -119,6 +154,9 @@ def plain(name):
     return re.sub(r"\.\d+$", "", name)
 
 
+NUMBERED = re.compile(r"\.\d+$")
+
+
 def is_init(obj, symbol):
     return obj.sections[symbol[3]][0].startswith((".init", ".exit"))
 
@@ -128,27 +166,23 @@ CLONE = re.compile(r"\.\d+$")
 BOOKKEEPING = re.compile(r"^(__ksymtab|__kstrtab|__param|__modinfo|__UNIQUE|__mod_|___ksym|__crc|__addressable|__exitcall|__initcall)")
 
 
-# -aux-info: /* file:line:NF */ static long f (int n, char *s); /* (n, s) int n; char *s; */
-DEFINED = re.compile(r"/\* .*:[NO]F \*/ (?:static |extern )?(?:inline )?(.*); /\* \((.*?)\)")
-
-
-def prototypes(lines):
-    """What each function takes and returns: types by their names, arguments without."""
-    found = {}
-    for match in filter(None, map(DEFINED.match, lines)):
-        name = re.search(r"(\w+) \(", match[1])
-        words = {*re.findall(r"\w+", match[2]), "const", "volatile", "restrict"}
-        text = re.sub(r"\b\w+\b ?", lambda word: "" if word[0].strip() in words else word[0], match[1])
-        if name:
-            found[name[1]] = re.sub(r" *([(),*]) *", r"\1", text).strip()
-    return found
-
-
-def signatures(was, now):
-    """Why there can be no patch: functions that callers would call in the wrong way."""
-    return [f"{name}: it was {was[name]}, and is {now[name]}: whoever calls it does so as before "
-            "(give the new one another name, and change its callers)"
-            for name in now if was.get(name, now[name]) != now[name]]
+def signatures(old, new, changed, fresh):
+    """Why there can be no patch: functions that callers would call in the wrong way. One that
+    only new callers call, and that is local, is a new function: the old one stays as it was."""
+    faults = []
+    was, now = old.debug.functions, new.debug.functions
+    for name in [n for n in new.named(2) if n in old.named(2) and n in was and n in now and was[n][1] != now[n][1]]:
+        users, called = new.users(name)
+        if name in changed and name in new.debug.local and called and users <= {*changed, *fresh}:
+            changed.remove(name)
+            fresh.append(name)
+        elif was[name][0] == now[name][0]:
+            faults.append(f"{name}: {now[name][0]} has another layout of what it passes: whoever calls it does so as before "
+                          "(give the new one another name, and change its callers)")
+        else:
+            faults.append(f"{name}: it was {was[name][0]}, and is {now[name][0]}: whoever calls it does so as before "
+                          "(give the new one another name, and change its callers)")
+    return faults
 
 
 def compare(old, new):
@@ -175,21 +209,36 @@ def compare(old, new):
                           "when the module goes (do the same in the patch's callbacks)")
         elif "_mcount" not in old.calls(was[name]):
             faults.append(f"{name}: has changed, and has no call site: it is notrace (patch its callers)")
-    data_was = {plain(n): s for n, s in old.named(1).items() if not BOOKKEEPING.match(n)}
+        for alias in sorted({*old.aliases(name), *new.aliases(name)}):
+            if alias not in changed or changed.index(alias) > changed.index(name):
+                faults.append(f"{name}: has changed, and {alias} is another name of it: one place cannot be replaced twice "
+                              f"(make {alias} a function that calls {name})")
+    data_was = {old.identity(n): s for n, s in old.named(1).items() if old.identity(n) and not BOOKKEEPING.match(n)}
     for name, symbol in new.named(1).items():
-        if BOOKKEEPING.match(name) or plain(name) not in data_was:
+        known = new.identity(name)
+        if BOOKKEEPING.match(name) or known not in data_was or known.split("#")[0] in old.several | new.several:
             continue
-        before = data_was[plain(name)]
-        if old.is_constant(before[3]) and new.is_constant(symbol[3]):
+        before = data_was[known]
+        constant = old.is_constant(before[3]), new.is_constant(symbol[3])
+        if all(constant):
             if old.shape(before)[:2] != new.shape(symbol)[:2] and f"__ksymtab_{name}" in new.named(1):
                 faults.append(f"{name}: an exported constant has changed: other modules keep the old one "
                               "(export the new one by another name)")
             continue  # it comes along, and whoever uses it differs
-        if before[5] != symbol[5]:
-            faults.append(f"{name}: a variable's size has changed, {before[5]} to {symbol[5]} bytes: whoever runs has "
+        if constant[0]:
+            faults.append(f"{known}: nothing wrote it, and something does now: where it lies nothing can be written "
+                          "(give the variable a new name)")
+        elif constant[1]:
+            faults.append(f"{known}: it was written, and is a constant now: it may have another value by now "
+                          "(leave it a variable, or give the constant a new name)")
+        elif before[5] != symbol[5]:
+            faults.append(f"{known}: a variable's size has changed, {before[5]} to {symbol[5]} bytes: whoever runs has "
                           "the old one (keep it, and tie what is new to it by a shadow variable)")
+        elif old.debug.variables.get(before[0]) != new.debug.variables.get(name):
+            faults.append(f"{known}: a variable's type has changed: whoever runs has the old one "
+                          "(keep it, and tie what is new to it by a shadow variable)")
         elif old.shape(before)[:2] != new.shape(symbol)[:2]:
-            faults.append(f"{name}: a variable's first value has changed: it has another one by now "
+            faults.append(f"{known}: a variable's first value has changed: it has another one by now "
                           "(set it in the patch's post_patch callback)")
     for name in sorted({"init_module", "cleanup_module"} & (now.keys() - was.keys())):
         what = {"init_module": "module_init", "cleanup_module": "module_exit"}[name]
@@ -198,62 +247,43 @@ def compare(old, new):
         if name.startswith("__param_") and not name.startswith("__param_str_"):
             faults.append(f"{name[8:]}: a parameter is new: the module that runs has none of that name "
                           "(make it a variable, or a parameter of a patch written by hand)")
+        if name.startswith("__ksymtab_"):
+            faults.append(f"{name[10:]}: an export is new: modules find what the module that runs has exported "
+                          "(leave it out, or export it from a patch written by hand)")
+    faults = signatures(old, new, changed, fresh) or faults
     gone = [n for n in was if n not in now and n not in ("init_module", "cleanup_module")]
     if not changed and not faults:
         faults.append("nothing differs that runs: there is nothing to patch")
     return changed, fresh, gone, faults
 
 
-def cut(source, keep, borrowed, module):
-    """The new assembly text with only what the patch needs."""
-    chunks, current = [], []
-    for line in source.splitlines():
-        if re.match(r"\s*\.(section|text|data|bss)\b", line):
-            chunks.append(current)
-            current = []
-        current.append(line)
-    chunks.append(current)
-    out = []
-    for chunk in chunks:
-        first = chunk[0] if chunk else ""
-        section = re.match(r'\s*\.section\s+"?([^",\s]+)', first)
-        home = section[1] if section else ""
-        labels = {m[1] for m in (re.match(r'"?([\w.$]+)"?:', line) for line in chunk) if m}
-        defined = {m[1] for m in (re.match(r"\s*\.type\s+([\w.$]+),\s*@(?:function|object)", line) for line in chunk) if m} & labels
-        strings = home.startswith((".rodata.str", ".rodata.cst", ".toc")) or re.match(r"\s*\.section\s+\"?\.toc", first)
-        if defined and not defined & keep:
-            continue
-        if home.startswith((".modinfo", "__ksymtab", "___ksymtab", "__param", ".init", ".exit", "__kstrtab")):
-            continue
-        if home and not defined and not strings and not first.strip().startswith((".section\t.note", ".section .note")):
-            if not home.startswith((".text", ".data", ".rodata", ".bss", ".sdata")):
-                continue
-        out += chunk
-    text = []
-    dropped = set(borrowed)
-    for line in out:
-        if re.match(r"\s*\.(set|globl|global|weak|local|comm|lcomm|size|type)\s+\"?(init_module|cleanup_module)\b", line):
-            continue
-        declared = re.match(r"\s*\.(globl|local|size|type|weak)\s+([\w.$]+)", line)
-        if declared and declared[2] in dropped:
-            continue
-        call = re.match(r"\s*bl\s+([\w.$]+)\s*$", line)
-        text.append(rename(line, borrowed, module))
-        if call and call[1] in dropped:
-            text.append("\tnop")
-    # A nop that was there already stays behind ours, and does no harm.
-    for name in sorted(keep):
-        text.append(f"\t.globl {name}")
-    return "\n".join(text) + "\n"
+def borrower(old, new, faults):
+    """Says what of the old module a name in the patch is: a name there, None if it comes along,
+    or "" if that cannot be told."""
+    here = {old.identity(n): s for n, s in old.named(1).items() if old.identity(n)}
 
+    def borrow(name):
+        symbol = new.named(1).get(name)
+        if not symbol:
+            return name if name in old.named(2) else None
+        known, constant = new.identity(name), new.is_constant(symbol[3])
+        if BOOKKEEPING.match(name) or (constant and NUMBERED.search(name)):
+            return None
+        base = (known or "").split("#")[0]
+        if base in old.several | new.several and base in {i.split("#")[0] for i in here}:
+            function, label = base.split("::")
+            faults.append(f"{function}: has several variables {label}: which of them is which of the old source cannot be told "
+                          "(give each a name of its own, or a function)")
+            return ""
+        if not known and any(plain(n) == plain(name) for n in old.named(1)):
+            faults.append(f"{name}: which variable of the old source it is cannot be told (give it a name of its own)")
+            return ""
+        before = here.get(known)
+        if not before or (constant and old.shape(before)[:2] != new.shape(symbol)[:2]):
+            return None
+        return before[0]
 
-def rename(line, borrowed, module):
-    def name(match):
-        word = match[0]
-        return f'".klp.sym.{module}.{word},0"' if word in borrowed else word
-    if line.lstrip().startswith((".string", ".ascii", ".section", ".file", ".ident")):
-        return line
-    return re.sub(r"(?<![\w.$\"])[A-Za-z_][\w.$]*", name, line)
+    return borrow
 
 
 PATCH = """/* Made by tools/patch/make.py. */
@@ -261,30 +291,30 @@ PATCH = """/* Made by tools/patch/make.py. */
 #include <linux/module.h>
 
 {declared}
-static struct klp_func funcs[] = {{
+static struct klp_func made_funcs[] = {{
 {funcs}	{{}}
 }};
 
-static struct klp_object objs[] = {{
-	{{ .name = "{module}", .funcs = funcs }},
+static struct klp_object made_objs[] = {{
+	{{ .name = "{module}", .funcs = made_funcs }},
 	{{}}
 }};
 
-static struct klp_patch patch = {{
+static struct klp_patch made_patch = {{
 	.mod = THIS_MODULE,
-	.objs = objs,
+	.objs = made_objs,
 }};
 
-static int __init patch_init(void)
+static int __init made_init(void)
 {{
-	return klp_enable_patch(&patch);
+	return klp_enable_patch(&made_patch);
 }}
-module_init(patch_init);
+module_init(made_init);
 
-static void __exit patch_exit(void)
+static void __exit made_exit(void)
 {{
 }}
-module_exit(patch_exit);
+module_exit(made_exit);
 
 MODULE_LICENSE("GPL");
 MODULE_INFO(livepatch, "Y");
@@ -298,63 +328,79 @@ def run(*words):
         sys.exit(f"patch: {os.path.basename(words[0])} failed")
 
 
+def refuse(*faults):
+    for fault in dict.fromkeys(faults):
+        print(f"patch: {fault}", file=sys.stderr)
+    sys.exit(1)
+
+
+def words(old_c, new_c, out):
+    """The module's and the patch's name, if a patch can be called and made so."""
+    for path in (old_c, new_c):
+        if not path.endswith(".c"):
+            refuse(f"{path}: is not a source in C (a patch in another language is written by hand)")
+        if not os.path.isfile(path):
+            refuse(f"{path}: there is no such file")
+    if not os.path.isdir(os.path.dirname(os.path.abspath(out))):
+        refuse(f"{out}: there is no such folder (make it first)")
+    stem = os.path.splitext(os.path.basename(out))[0]
+    if not out.endswith(".ko"):
+        refuse(f"{out}: a module's file is called *.ko (write OUT={out}.ko)")
+    module = os.environ.get("MODULE") or os.path.splitext(os.path.basename(old_c))[0]
+    for name, path, remedy in ((stem, out, "OUT="), (module, old_c, "MODULE=")):
+        if not re.fullmatch(r"[\w-]+", name, re.ASCII):
+            refuse(f"{path}: a module's name has letters, digits and _, no more (write {remedy}"
+                   f"{re.sub(r'[^A-Za-z0-9_]', '_', name)}{'.ko' if path == out else ''})")
+    module, name = module.replace("-", "_"), stem.replace("-", "_")
+    if name == module:
+        refuse(f"{out}: the patch would be called as the module that it is for (write OUT={name}_fix.ko)")
+    return module, name
+
+
 def main():
     if len(sys.argv) != 4:
         sys.exit(__doc__)
     old_c, new_c, out = sys.argv[1:]
-    stem = lambda path: os.path.splitext(os.path.basename(path))[0].replace("-", "_")
-    module = os.environ.get("MODULE") or stem(old_c)
-    name = stem(out)
-    if not os.path.isdir(os.path.dirname(os.path.abspath(out))):
-        sys.exit(f"patch: {out}: there is no such folder (make it first)")
-    if name == module.replace("-", "_"):
-        sys.exit(f"patch: {out}: the patch would be called as the module that it is for (write OUT={name}_fix.ko)")
+    module, name = words(old_c, new_c, out)
     cc = shlex.split(os.environ["CC"]) + shlex.split(os.environ["CFLAGS"])
+    readelf = subprocess.run([*cc, "-print-prog-name=readelf"], check=True, capture_output=True, text=True).stdout.strip()
     # A table of jumps leads into its function, which may be left out; so does a cold part.
-    apart = ["-DMODULE", "-fno-jump-tables", "-fno-reorder-blocks-and-partition", "-ffunction-sections", "-fdata-sections", f'-DKBUILD_MODNAME="{module}"']
+    # An anchor stands for several variables of one section.
+    apart = ["-DMODULE", "-fno-jump-tables", "-fno-reorder-blocks-and-partition", "-fno-section-anchors", "-ffunction-sections",
+             "-fdata-sections", "-gdwarf-4", f'-DKBUILD_MODNAME="{module}"']
     with tempfile.TemporaryDirectory() as work:
         at = lambda file: os.path.join(work, file)
-        here = lambda path: ["-I", os.path.dirname(os.path.abspath(path))]
-        run(*cc, *apart, *here(old_c), "-aux-info", at("old.h"), "-c", "-o", at("old.o"), old_c)
-        run(*cc, *apart, *here(old_c), "-aux-info", at("new.h"), "-c", "-o", at("new.o"), new_c)
-        run(*cc, *apart, *here(old_c), "-S", "-o", at("new.s"), new_c)
-        old, new = Object(at("old.o")), Object(at("new.o"))
+
+        def compiled(source, stem):
+            run(*cc, *apart, "-I", os.path.dirname(os.path.abspath(old_c)), "-S", "-o", at(f"{stem}.c.s"), source)
+            with open(at(f"{stem}.c.s"), encoding="utf-8") as text, open(at(f"{stem}.s"), "w", encoding="utf-8") as made:
+                made.write(prepare(text.read()))
+            run(*cc, "-c", "-o", at(f"{stem}.o"), at(f"{stem}.s"))
+            return Object(at(f"{stem}.o"), readelf)
+
+        old, new = compiled(old_c, "old"), compiled(new_c, "new")
         changed, fresh, gone, faults = compare(old, new)
-        faults = signatures(*(prototypes(open(at(file))) for file in ("old.h", "new.h"))) or faults
         if faults:
-            for fault in faults:
-                print(f"patch: {fault}", file=sys.stderr)
-            sys.exit(1)
-        known = {**old.named(2), **old.named(1)}
-        fresh_data = [n for n in new.named(1) if plain(n) not in map(plain, old.named(1)) and not BOOKKEEPING.match(n)]
-        # Constants come along; variables and functions that are the same are borrowed.
-        before = {plain(n): old.shape(s)[:2] for n, s in old.named(1).items()}
-        differs = {n for n, s in new.named(1).items() if before.get(plain(n), s) != new.shape(s)[:2]}
-        constant = {n for n, s in new.named(1).items() if not BOOKKEEPING.match(n)
-                    and (not new.sections[s[3]][1][2] & 1 or (new.is_constant(s[3]) and n in differs))}
-        keep = {*changed, *fresh, *fresh_data, *constant}
-        borrowed = {n for n in {**new.named(2), **new.named(1)} if n not in keep and not BOOKKEEPING.match(n)}
-        for label in sorted(n for n in borrowed if n not in known and "." in n):
-            twin = [n for n in known if plain(n) == plain(label)]
-            if len(twin) != 1:
-                sys.exit(f"patch: {label}: which variable of the old source it is cannot be told (give it a name of its own)")
-        text = cut(open(at("new.s")).read(), keep, borrowed, module)
-        for label in borrowed:
-            twin = [n for n in known if plain(n) == plain(label)]
-            if label not in known and twin:
-                text = text.replace(f".klp.sym.{module}.{label},0", f".klp.sym.{module}.{twin[0]},0")
-        open(at("cut.s"), "w").write(text)
-        run(*cc, "-c", "-o", at("cut.o"), at("cut.s"))
-        declared = "".join(f"void {n}(void);\n" for n in changed)
-        funcs = "".join(f'\t{{ .old_name = "{n}", .new_func = {n} }},\n' for n in changed)
-        open(at("klp.c"), "w").write(PATCH.format(module=module, declared=declared, funcs=funcs,
-                                                  old=os.path.basename(old_c), new=os.path.basename(new_c)))
+            refuse(*faults)
+        cut = Cut(new, f".klp.sym.{module}.%s,0", changed, [*changed, *fresh], borrower(old, new, faults))
+        if faults or cut.faults:
+            refuse(*faults, *cut.faults)
+        cut.write(at("cut.o"))
+        declared = "".join(f'extern char made_{i}[] asm("{n}");\n' for i, n in enumerate(changed))
+        funcs = "".join(f'\t{{ .old_name = "{n}", .new_func = made_{i} }},\n' for i, n in enumerate(changed))
+        with open(at("klp.c"), "w", encoding="utf-8") as made:
+            made.write(PATCH.format(module=module, declared=declared, funcs=funcs,
+                                    old=os.path.basename(old_c), new=os.path.basename(new_c)))
         run(*cc, "-DMODULE", f'-DKBUILD_MODNAME="{name}"', "-c", "-o", at("klp.o"), at("klp.c"))
         run(*shlex.split(os.environ["LINK"]), at(f"{name}.ko"), at("klp.o"), at("cut.o"))
         os.replace(at(f"{name}.ko"), out) if os.stat(work).st_dev == os.stat(os.path.dirname(os.path.abspath(out))).st_dev \
             else run("cp", at(f"{name}.ko"), out)
-    tables = sorted(n for n in constant & differs if n not in fresh_data)
-    for label, names in (("replaced", changed), ("new", fresh + fresh_data), ("constant, as it is now", tables), ("gone, still there for old callers", gone)):
+    known = {old.identity(n) for n in old.named(1)}
+    data = sorted(n for n in cut.keep if n in new.named(1) and new.identity(n))
+    fresh_data = [new.identity(n) for n in data if new.identity(n) not in known]
+    tables = [new.identity(n) for n in data if new.identity(n) in known]
+    for label, names in (("replaced", changed), ("new", fresh + fresh_data), ("constant, as it is now", tables),
+                         ("gone, still there for old callers", gone)):
         for item in names:
             print(f"{label}: {item}")
     print(f"patch: {out}: load it with insmod {name}, before or after {module}", file=sys.stderr)

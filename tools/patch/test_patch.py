@@ -13,10 +13,6 @@ import unittest
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
-sys.path.insert(0, HERE)
-
-import make
-
 CC = os.environ.get("CROSS", "powerpc64le-linux-gnu-") + "gcc"
 FLAGS = "-O2 -ffreestanding -pg -mprofile-kernel -mcmodel=medium -fno-pic"
 
@@ -32,7 +28,8 @@ long all(struct two t, long (*get)(void)) { return add(1, "x") + sum(t) + quiet(
 
 
 def made(old, new, flags=""):
-    """What the tool says that it has replaced, and the names in the patch."""
+    """What the tool says that it has replaced, and the names in the patch. What is undefined
+    there and the relocations, (kind, symbol), are left in `made`."""
     with tempfile.TemporaryDirectory() as folder:
         names = [os.path.join(folder, name) for name in ("old.c", "new.c", "out.ko")]
         for name, text in zip(names, (old, new)):
@@ -45,6 +42,9 @@ def made(old, new, flags=""):
                               capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         symbols = subprocess.run([f"{cross}nm", names[2]], check=True, capture_output=True, text=True).stdout
+        used = subprocess.run([f"{cross}readelf", "-rW", names[2]], check=True, capture_output=True, text=True).stdout
+        made.undefined = {line.split()[-1]: line.split()[-2] for line in symbols.splitlines() if line[:17].isspace()}
+        made.relocations = {(line.split()[2], line.split()[4]) for line in used.splitlines() if " R_PPC64_" in line}
         return done.stdout.splitlines(), {line.split()[-1] for line in symbols.splitlines()}
 
 
@@ -88,13 +88,13 @@ class Refusals(unittest.TestCase):
     def test_an_argument_more_is_refused(self):
         lines = self.refused(("sum(struct two t)", "sum(struct two t, int n)"), ("sum(t)", "sum(t, 1)"))
         self.assertEqual(lines, [
-            "patch: sum: it was long int sum(struct two), and is long int sum(struct two,int): whoever calls it "
+            "patch: sum: it was long int sum(struct two), and is long int sum(struct two, int): whoever calls it "
             "does so as before (give the new one another name, and change its callers)"])
 
     def test_another_result_is_refused(self):
         lines = self.refused(("long add(", "int add("))
         self.assertEqual(len(lines), 1)
-        self.assertIn("add: it was long int add(long int,char*), and is int add(long int,char*)", lines[0])
+        self.assertIn("add: it was long int add(long int, char *), and is int add(long int, char *)", lines[0])
 
     def test_other_names_and_const_are_the_same_signature(self):
         # What is left is that nothing else differs either.
@@ -204,13 +204,175 @@ long h(long a) { return a; }
         self.assertIn("clone.constprop.0", names)
 
 
-class Prototypes(unittest.TestCase):
-    def test_pointers_to_functions_and_further_arguments_are_part_of_it(self):
-        line = "/* /tmp/x.c:3:NF */ extern long int b (long int (*f) (void), ...); /* (f) long int (*f)(); */"
-        self.assertEqual(make.prototypes([line]), {"b": "long int b(long int(*)(void),...)"})
+N = "__attribute__((noinline)) "
 
-    def test_what_is_only_declared_is_none(self):
-        self.assertEqual(make.prototypes(["/* x.c:4:NC */ extern long int nop (void);"]), {})
+
+class Statics(unittest.TestCase):
+    """A variable inside of a function is that function's, whatever number its label has."""
+
+    COUNT = f"{N}long f(void) {{ static long count; return ++count; }}\n"
+
+    def test_a_new_one_is_not_that_of_another_function(self):
+        lines, names = made(self.COUNT + N + "long g(void) { return 100; }",
+                            self.COUNT + N + "long g(void) { static long count; return 100 + ++count; }")
+        self.assertEqual(lines, ["replaced: g", "new: g::count"])
+        self.assertEqual([name for name in names if name.startswith(".klp")], [])
+
+    def test_they_may_change_places(self):
+        other = N + "long g(void) { static long count; count += %d; return count; }\n"
+        lines, _ = made(self.COUNT + other % 1000, other % 2000 + self.COUNT.replace("++count", "++count + 5"))
+        self.assertEqual(lines, ["replaced: g", "replaced: f"])
+        # The compiler numbers them from the last function on.
+        self.assertEqual({name for _, name in made.relocations if "count." in name}, {".klp.sym.old.count.1,0", ".klp.sym.old.count.0,0"})
+        lines, _ = made(self.COUNT + other % 1000, other % 1000 + self.COUNT.replace("++count", "++count + 5"))
+        self.assertEqual(lines, ["replaced: f"])
+        self.assertEqual({name for _, name in made.relocations if "count." in name}, {".klp.sym.old.count.1,0"})
+
+    def test_one_of_another_size_is_new(self):
+        g = N + "long g(long x) { static long count = 3; return x + ++count; }\n"
+        lines, _ = made(N + "long f(long x) { return x; }\n" + g,
+                        N + "long f(long x) { static int count[5]; return x + ++count[x & 1]; }\n" + g)
+        self.assertEqual(lines, ["replaced: f", "new: f::count"])
+
+    def test_two_of_one_name_in_a_function_are_refused(self):
+        two = N + "long f(long x) { { static long n; x += ++n; } { static long n; x += n++; } return x; }"
+        status, lines = said(two, two.replace("return x", "return x + 1"))
+        self.assertEqual((status, lines), (1, ["patch: f: has several variables n: which of them is which of the old source cannot be told "
+                                               "(give each a name of its own, or a function)"]))
+        self.assertEqual(made(two + N + "long g(void) { return 1; }", two + N + "long g(void) { return 2; }")[0], ["replaced: g"])
+
+
+class Variables(unittest.TestCase):
+    def test_several_in_one_section_are_each_their_own(self):
+        section = ' __attribute__((section(".data..read_mostly")))'
+        old = f"static long a{section} = 5; static long b{section} = 6;\n{N}void set(long x) {{ a = x; b = x + 1; }}\n{N}long f(long x) {{ return a + b + x; }}"
+        lines, names = made(old, old.replace("static long b", f"static long c{section} = 9; long *more(void) {{ return &c; }} static long b").replace("+ x;", "+ x + c;"))
+        self.assertEqual(lines, ["replaced: f", "new: more", "new: c"])
+        self.assertTrue({".klp.sym.old.a,0", ".klp.sym.old.b,0", "c"} <= names)
+        self.assertTrue({"a", "b"}.isdisjoint(names))
+        # Two that change places are still themselves.
+        self.assertEqual(made(old, old.replace("return a +", "return 1 + a +"))[0], ["replaced: f"])
+
+    def test_a_constant_that_is_written_is_refused_and_the_other_way_round(self):
+        constant = f"static const long t[3] = {{1, 2, 3}};\n{N}long f(long x) {{ return *(volatile const long *)&t[x & 1]; }}"
+        variable = f"static long t[3] = {{1, 2, 3}};\n{N}long f(long x) {{ t[x & 1]++; return *(volatile const long *)&t[x & 1]; }}"
+        self.assertEqual(said(constant, variable), (1, ["patch: t: nothing wrote it, and something does now: where it lies nothing "
+                                                        "can be written (give the variable a new name)"]))
+        self.assertEqual(said(variable, constant), (1, ["patch: t: it was written, and is a constant now: it may have another value "
+                                                        "by now (leave it a variable, or give the constant a new name)"]))
+
+    def test_members_that_change_places_are_refused(self):
+        old = f"static struct {{ long a, b; }} s;\n{N}long f(long x) {{ s.a += x; return s.b++; }}"
+        self.assertIn("s: a variable's type has changed", said(old, old.replace("a, b", "b, a"))[1][0])
+
+    def test_what_is_weak_stays_so(self):
+        old = f"long maybe(long) __attribute__((weak)); {N}long f(long x) {{ return maybe ? maybe(x) : x + 1; }}" \
+              '__attribute__((section(".init.text"))) int init_it(void) { return 0; }'
+        self.assertEqual(made(old, old.replace("x + 1", "x + 2"))[0], ["replaced: f"])
+        self.assertEqual(made.undefined["maybe"], "w")
+
+
+class Assembly(unittest.TestCase):
+    def test_sections_that_are_left_by_previous(self):
+        for into, back in ((".section", ".previous"), (".pushsection", ".popsection")):
+            old = f"""static long total = 7;
+long f(long x) {{ total += x; asm volatile("1: nop\\n\\t{into} __tab,\\"a\\"\\n\\t.long 1b - .\\n\\t{back}" ::: "memory"); return total * 3; }}
+long g(long x) {{ asm volatile("1: nop; {into} __tab,\\"a\\"; .long 1b - ., 5; {back}"); return x; }}"""
+            lines, names = made(old, old.replace("* 3", "* 5"))
+            self.assertEqual(lines, ["replaced: f"])
+            self.assertTrue({"f", ".klp.sym.old.total,0"} <= names)
+            self.assertIn(("R_PPC64_REL32", ".text.f"), made.relocations)
+            self.assertNotIn(("R_PPC64_REL32", ".text.g"), made.relocations)
+            # What is in the other section belongs to its function.
+            self.assertEqual(made(old, old.replace("1b - ., 5", "1b - ., 6"))[0], ["replaced: g"])
+
+    def test_names_that_mean_something_to_the_assembler(self):
+        old = f"static {N}long add(long a, long b) {{ asm(\"\"); return a + b; }} static long nop = 3, function, object, size;\n" \
+              f"{N}long f(long x) {{ object++; size += x; return add(x, nop) + function; }} void set(long x) {{ nop = x; function = x; }} long get(void) {{ return size; }}"
+        lines, names = made(old, old.replace("+ function", "- function"))
+        self.assertEqual(lines, ["replaced: f"])
+        self.assertTrue({f".klp.sym.old.{name},0" for name in ("add", "nop", "function", "object", "size")} <= names)
+
+    def test_names_that_the_made_source_has(self):
+        old = "".join(f"{N}long {name}(long x) {{ return x; }}\n" for name in ("patch", "funcs", "objs", "made_patch", "kfree"))
+        self.assertEqual(len(made(old, old.replace("return x", "return x + 1"))[0]), 5)
+
+
+class Addresses(unittest.TestCase):
+    def test_that_of_a_changed_function_is_the_old_ones(self):
+        old = f"static {N}long cb(long x) {{ asm(\"\"); return x; }} static long (*hook)(long) = cb;\n" \
+              f"{N}long f(long x) {{ return hook(x); }} {N}void reset(void) {{ hook = cb; }} {N}long call(long x) {{ return cb(x) + 1; }}"
+        lines, names = made(old, old.replace("return x; }", "return x + 1; }").replace("hook = cb; }", 'asm("nop"); hook = cb; }')
+                            .replace("cb(x) + 1", "cb(x) + 2"))
+        self.assertEqual(lines, ["replaced: cb", "replaced: reset", "replaced: call"])
+        self.assertEqual({kind for kind, name in made.relocations if name == ".klp.sym.old.cb,0"}, {"R_PPC64_TOC16_HA", "R_PPC64_TOC16_LO"})
+        self.assertEqual({kind for kind, name in made.relocations if name == "cb"}, {"R_PPC64_ADDR64", "R_PPC64_REL24"})
+
+    def test_an_alias_is_refused(self):
+        old = f"{N}long f(long x) {{ return x; }} long other(long x) __attribute__((alias(\"f\")));"
+        self.assertEqual(said(old, old.replace("return x", "return x + 1")), (1, [
+            "patch: f: has changed, and other is another name of it: one place cannot be replaced twice "
+            "(make other a function that calls f)"]))
+
+    def test_a_label_in_a_function_that_stays_is_refused(self):
+        old = f"""extern char mark[]; long g(long x) {{ asm volatile(".globl mark\\nmark: nop"); return x; }}
+{N}void *f(void) {{ return 0; }}"""
+        self.assertEqual(said(old, old.replace("return 0", "return mark")), (1, [
+            "patch: g: code that is replaced leads into its middle, and it is not replaced itself "
+            "(change it too, or have no label's address there)"]))
+
+
+class Signatures(unittest.TestCase):
+    DEV = "struct dev { long v; }; struct bus { long p[8], v; };\n" + N
+
+    def refused(self, old, new):
+        status, lines = said(old, new)
+        self.assertEqual((status, len(lines)), (1, 1))
+        return lines[0]
+
+    def test_types_are_what_they_are_and_not_how_they_are_called(self):
+        old = self.DEV + "long f(struct dev *dev) { return dev->v; }"
+        self.assertIn("f: it was long int f(struct dev *), and is long int f(struct bus *)",
+                      self.refused(old, old.replace("struct dev *dev", "struct bus *bus").replace("dev->", "1 + bus->")))
+        self.assertEqual(made(old, old.replace("struct dev *dev", "struct dev *d").replace("dev->", "1 + d->"))[0], ["replaced: f"])
+        old = f"typedef int num; {N}num f(num x) {{ return x + 1; }}"
+        self.assertIn("f: it was int f(int), and is long int f(long int)", self.refused(old, old.replace("int num", "long num")))
+        self.assertEqual(made(old, old.replace("num f(num x) { return x + 1", "int f(int x) { return x + 2"))[0], ["replaced: f"])
+
+    def test_a_structure_that_grows_is_another_one(self):
+        old = f"struct ret {{ long a[4]; }}; {N}struct ret f(long x) {{ return (struct ret) {{ {{ x }} }}; }}"
+        self.assertIn("f: struct ret f(long int) has another layout", self.refused(old, old.replace("a[4]", "a[12]")))
+
+    def test_functions_that_are_arguments(self):
+        old = f"{N}long b(long (*f)(void), ...) {{ return f(); }}"
+        self.assertIn("b: it was long int b(long int (*)(void), ...), and is long int b(long int (*)(int), ...)",
+                      self.refused(old, old.replace("(*f)(void)", "(*f)(int)").replace("f()", "f(1)")))
+
+    def test_a_local_one_that_only_new_callers_call_is_a_new_one(self):
+        old = f"static {N}long h(long x) {{ asm(\"\"); return x; }} {N}long f(long x) {{ return h(x) + 1; }} long g(long x) {{ return %s; }}"
+        new = old.replace("h(long x)", "h(long x, long y)").replace("return x", "return x + y").replace("h(x) + 1", "h(x, x) + 1")
+        lines, names = made(old % "x", new % "x")
+        self.assertEqual(lines, ["replaced: f", "new: h"])
+        self.assertNotIn(".klp.sym.old.h,0", names)
+        self.assertIn("h: it was", self.refused(old % "(long)h", new % "(long)h"))
+
+
+class Words(unittest.TestCase):
+    def test_files_that_are_none_of_its_own(self):
+        for out, line in (("out", "out: a module's file is called *.ko (write OUT="), ("my fix.ko", "my fix.ko: a module's name has letters, digits and _")):
+            status, lines = said(OLD, OLD, out)
+            self.assertEqual((status, len(lines)), (1, 1))
+            self.assertIn(line, lines[0])
+        tool = os.path.join(HERE, "make.py")
+        for old, line in (("x.rs", "is not a source in C (a patch in another language is written by hand)"), ("x.c", "there is no such file")):
+            done = subprocess.run([sys.executable, "-B", tool, old, old, "out.ko"], capture_output=True, text=True)
+            self.assertEqual((done.returncode, done.stderr), (1, f"patch: {old}: {line}\n"))
+
+    def test_an_export_that_is_new_is_refused(self):
+        old = f"{N}long f(long x) {{ return x; }}"
+        self.assertEqual(said(old, old.replace("return x", "return x + 1") + " const long __ksymtab_f = 1;"), (1, [
+            "patch: f: an export is new: modules find what the module that runs has exported "
+            "(leave it out, or export it from a patch written by hand)"]))
 
 
 if __name__ == "__main__":

@@ -137,9 +137,10 @@ pub fn hold(on: bool) {
     HOLDS.store(if on { paca::r13().0 } else { 0 }, Ordering::Release);
 }
 
-/// This CPU has answered: stays, if somebody wants that.
+/// This CPU has answered: stays, if somebody wants that. Not for the next question, which
+/// may come before it sees that the last one is over.
 fn stay(own: Vaddr) {
-    while ![0, own.0].contains(&HOLDS.load(Ordering::Acquire)) {
+    while ![0, own.0].contains(&HOLDS.load(Ordering::Acquire)) && has_answered(own, Kind::Going) {
         pause();
     }
 }

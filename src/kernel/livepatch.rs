@@ -56,8 +56,8 @@ pub mod states;
 pub mod sysfs;
 mod transition;
 
-pub use late::may_go;
 pub use islands::{is_redirect_stub, islands};
+pub use late::may_go;
 pub use transition::{init, is_changing, nobody_in, nobody_in_hooks, settle};
 
 static PATCHES: Mutex<LivePatches> = Mutex::new(LivePatches::new());

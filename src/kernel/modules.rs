@@ -755,7 +755,10 @@ fn load(
     let id = match tracing::add(new) {
         Ok(id) => id,
         Err(error) => {
-            text::withdraw(range(base, layout.text(false)), range(base, layout.group(Group::Rodata)));
+            text::withdraw(
+                range(base, layout.text(false)),
+                range(base, layout.group(Group::Rodata)),
+            );
             compat::param::forget(base, layout.size);
             return Err(format!("{word}: {error}").into());
         }

@@ -597,11 +597,10 @@ impl LivePatches {
             if stack.has(id) {
                 return Err(Refusal::Twice(stack.target.name));
             }
-            let goes_on = |at: Vaddr| {
-                plan.stacks.get(at).or(self.stacks.get(at)).and_then(Stack::top)
-            };
+            let goes_on =
+                |at: Vaddr| plan.stacks.get(at).or(self.stacks.get(at)).and_then(Stack::top);
             // A replacement may be replaced, but not in the end by the function itself.
-            let mut ways = core::iter::successors(Some(func.new_func), |at| goes_on(*at));
+            let mut ways = core::iter::successors(Some(func.new_func), |at| goes_on(*at)).take(64);
             if ways.any(|at| at == stack.target.entry) {
                 return Err(Refusal::ReplacesItself(stack.target.name));
             }

@@ -40,7 +40,7 @@ use crate::livepatch::desc::{Code, ObjectDesc, PatchDesc, Site, World};
 use crate::livepatch::refusal::Refusal;
 use crate::livepatch::set::{LivePatches, Missing, PatchId, PlanStep};
 use crate::loader::modinfo::Modinfo;
-use crate::loader::{Name, SiteKind, borrow};
+use crate::loader::{SiteKind, borrow};
 use crate::machine::lock::{Mutex, pause};
 use crate::machine::{paca, quiesce, spr, tick};
 use callbacks::When;
@@ -57,6 +57,7 @@ pub mod sysfs;
 mod transition;
 
 pub use islands::{is_redirect_stub, islands};
+pub use late::may_go;
 pub use transition::{init, is_changing, nobody_in, nobody_in_hooks, settle};
 
 static PATCHES: Mutex<LivePatches> = Mutex::new(LivePatches::new());
@@ -121,7 +122,7 @@ impl World for Loaded {
             Some(module) => {
                 modules::find(module).map(|module| module.functions_named(name)).unwrap_or_default()
             }
-            None => own::range(&Name::new(name)).map(|range| range.start).into_iter().collect(),
+            None => own::named(name),
         }
     }
 
@@ -277,10 +278,14 @@ fn enable(id: PatchId, name: &str) -> Result<Option<String>, Failure> {
     islands::check(plan.steps())?;
     let waiting = plan.waiting().to_vec();
     let shown: Vec<_> = plan.steps().iter().filter_map(shown).collect();
-    mirror::found(name);
+    mirror::found(name, None);
     callbacks::before_patch(name, None)
         .and_then(|()| Ok(transition::begin(name, true, plan)?))
-        .map_err(|failure| failed(failure, callbacks::notify(name, None, When::PostUnpatch)))?;
+        .map_err(|failure| {
+            let oops = callbacks::notify(name, None, When::PostUnpatch);
+            mirror::lost(name, None);
+            failed(failure, oops)
+        })?;
     for (target, new) in shown {
         kprintln!("{target} -> {new}");
     }
@@ -390,7 +395,10 @@ pub fn enable_command(word: &str) -> Result<(), Failure> {
     let id = id.ok_or_else(|| {
         format!("{word}: loaded, but it has enabled no live patch (rmmod {word}, then try again)")
     })?;
-    verdict(word, &mut || enable(id, &module.name))
+    verdict(word, &mut || {
+        late::again(&module)?;
+        enable(id, &module.name)
+    })
 }
 
 /// `livepatch disable MOD`: the functions are themselves again.
@@ -503,7 +511,7 @@ pub fn module_comes(name: &str) -> Result<(), Failure> {
     let mut begun: Vec<String> = Vec::new();
     let mut done = Ok(());
     for patch in &patches {
-        mirror::found(patch);
+        mirror::found(patch, Some(name));
         begun.push(patch.clone());
         if let Err(failure) = callbacks::before_patch(patch, Some(name)) {
             done = Err(match failure {
@@ -518,7 +526,9 @@ pub fn module_comes(name: &str) -> Result<(), Failure> {
     }
     if let Err(failure) = done {
         let oops = begun.iter().rev().fold(None, |oops, patch| {
-            oops.or(callbacks::notify(patch, Some(name), When::PostUnpatch))
+            let later = callbacks::notify(patch, Some(name), When::PostUnpatch);
+            mirror::lost(patch, Some(name));
+            oops.or(later)
         });
         return Err(failed(failure, oops));
     }
@@ -546,6 +556,7 @@ pub fn target_goes(name: &str) -> Option<String> {
         }
         mirror::patched(&patch, Some(name), false);
         oops = oops.or(callbacks::notify(&patch, Some(name), When::PostUnpatch));
+        mirror::lost(&patch, Some(name));
     }
     oops
 }

@@ -491,9 +491,7 @@ struct Everyone {
 pub fn borrowed_from(borrowed: &Borrowed<'_>) -> Option<Resolved> {
     let found = match borrowed.module.map(find) {
         Some(module) => module?.named(borrowed.name),
-        None => {
-            own::range(&Name::new(borrowed.name)).map(|range| range.start).into_iter().collect()
-        }
+        None => own::named(borrowed.name),
     };
     let addr = match (borrowed.position, found.as_slice()) {
         (0, [only]) => *only,
@@ -751,14 +749,16 @@ fn load(
         &name,
         &pages,
         range(base, layout.text(false)),
-        range(base, layout.group(Group::Rodata)), // with the stubs' target words
-        range(base, layout.targets),
+        range(base, layout.group(Group::Rodata)),
     );
     let new = NewModule { name: name.clone(), base, sites, profile, own: false };
     let id = match tracing::add(new) {
         Ok(id) => id,
         Err(error) => {
-            text::withdraw(range(base, layout.text(false)), range(base, layout.targets));
+            text::withdraw(
+                range(base, layout.text(false)),
+                range(base, layout.group(Group::Rodata)),
+            );
             compat::param::forget(base, layout.size);
             return Err(format!("{word}: {error}").into());
         }
@@ -905,7 +905,7 @@ fn unlist(module: &Arc<Module>) {
     replace_list(|modules| modules.changed(|other| other.number == module.number, None));
     livepatch::module_gone(&module.name);
     let layout = &module.layout;
-    text::withdraw(module.text(), module.range(layout.targets));
+    text::withdraw(module.text(), module.range(layout.group(Group::Rodata)));
     // What has been given back may be another's by now.
     compat::param::forget(module.given_back().end, module.pages.size());
 }
@@ -919,7 +919,9 @@ fn leading_to(module: &Module) -> Option<String> {
         let (data, above) = other.range(other.layout.group(Group::Data));
         let leads =
             |at: &Vaddr| memory::read_u64(*at).is_some_and(|word| (start.0..end.0).contains(&word));
-        let Some(at) = (data.0..above.0).step_by(8).map(Vaddr).find(leads) else { continue };
+        let mut words = (data.0..above.0).step_by(8).map(Vaddr).filter(leads);
+        // What the kernel itself has noted there nobody could set back.
+        let Some(at) = words.find(|at| !livepatch::mirror::has_written(*at)) else { continue };
         let object = other.object();
         let symbol = object.symbols().find(|symbol| {
             let section = other.layout.offset_of(usize::from(symbol.st_shndx));
@@ -955,6 +957,7 @@ pub fn rmmod(name: &str) -> Result<(), Failure> {
         );
     }
     livepatch::burn::undo()?;
+    livepatch::may_go(name).map_err(|why| format!("{name}: {why}"))?;
     if livepatch::is_patch(name) && !livepatch::is_enabled(name) {
         livepatch::nobody_in(&module).map_err(|why| format!("{name}: {why}"))?;
         if let Some(place) = leading_to(&module) {

@@ -7,6 +7,7 @@
 
 use alloc::string::{String, ToString};
 use alloc::vec;
+use alloc::vec::Vec;
 use core::ops::Range;
 
 use super::{exports, ksyms, tracing};
@@ -93,12 +94,30 @@ pub fn names(functions: &[u32], prefix: &[u8], visit: &mut dyn FnMut(usize, &str
 /// Where the function of that name lies. Names without a path are asked for among
 /// the exports alone: the names of all functions are packed, and have no index.
 pub fn range(name: &Name<'_>) -> Option<Range<Vaddr>> {
-    let entry = match name.text()? {
-        path if path.as_bytes().contains(&b':') => ksyms::address(path),
-        _ => exports::find(name),
-    }?;
+    let entry = *named(name.text()?).first()?;
     let size = ksyms::find(entry).map_or(4, |(found, _)| found.size.max(4));
     Some(entry..entry.offset(size.into()))
+}
+
+/// Every address that has that name, ascending: names of the kernel are cut where they
+/// are long, and then several functions have one. As with [`range`], C names have one.
+#[optimize(size)]
+pub fn named(name: &str) -> Vec<Vaddr> {
+    if !name.as_bytes().contains(&b':') {
+        return exports::find(&Name::new(name)).into_iter().collect();
+    }
+    let mut entries = Vec::new();
+    for found in ksyms::all() {
+        let at = ksyms::address_of(found.offset);
+        // Functions with equal bodies are one.
+        if found.begins_with(name.as_bytes())
+            && found.name().as_str() == name
+            && entries.last() != Some(&at)
+        {
+            entries.push(at);
+        }
+    }
+    entries
 }
 
 /// The function that contains an address: its entry and its bytes.

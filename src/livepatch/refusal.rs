@@ -117,7 +117,10 @@ impl fmt::Display for Refusal {
                 write!(f, "{function}: {count} functions have that name, say which by old_sympos")
             }
             Self::NoSuchPosition { function, sympos, count } => {
-                write!(f, "{function}: old_sympos is {sympos}, but there are only {count}")
+                write!(
+                    f,
+                    "{function}: old_sympos is {sympos}, but of that name there are 1 to {count}"
+                )
             }
             Self::NoCallSite { function, object_has_sites: true } => {
                 write!(

@@ -597,6 +597,13 @@ impl LivePatches {
             if stack.has(id) {
                 return Err(Refusal::Twice(stack.target.name));
             }
+            let goes_on =
+                |at: Vaddr| plan.stacks.get(at).or(self.stacks.get(at)).and_then(Stack::top);
+            // A replacement may be replaced, but not in the end by the function itself.
+            let mut ways = core::iter::successors(Some(func.new_func), |at| goes_on(*at)).take(64);
+            if ways.any(|at| at == stack.target.entry) {
+                return Err(Refusal::ReplacesItself(stack.target.name));
+            }
             stack.layers.push((id, func.new_func));
             plan.stacks.put(stack);
         }
@@ -668,7 +675,7 @@ fn name_of(object: &ObjectDesc, func: &FuncDesc) -> FuncName {
 }
 
 /// Parts of the kernel by which it traces and changes code.
-const IN_THE_PATH: [&str; 15] = [
+const IN_THE_PATH: [&str; 17] = [
     "machine::",
     "patch::",
     "livepatch::",
@@ -676,8 +683,10 @@ const IN_THE_PATH: [&str; 15] = [
     "addr::",
     "isa::",
     "trace::",
-    "loader::stubs::",
+    "ksyms::",
+    "loader::",
     "kernel::call::",
+    "kernel::ksyms::",
     "kernel::livepatch::",
     "kernel::modules::",
     "kernel::own::",

@@ -43,6 +43,7 @@ pub fn is_borrowed(name: &[u8]) -> bool {
 
 /// What a symbol's name borrows, if it has the form.
 #[must_use]
+#[inline(never)]
 pub fn parse(name: &str) -> Option<Borrowed<'_>> {
     // Module names have no dots; names of symbols may (`check.part.0`).
     let (module, rest) = name.strip_prefix(PREFIX)?.split_once('.')?;

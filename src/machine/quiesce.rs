@@ -23,9 +23,9 @@
 
 use core::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
-use super::lock::Once;
+use super::lock::{Once, pause};
 use super::trap::TrapFrame;
-use super::{call, paca, smp, spr};
+use super::{boot, call, paca, smp, spr};
 use crate::addr::Vaddr;
 
 /// What a question is for.
@@ -117,12 +117,32 @@ fn answer_from(nip: Vaddr, lr: Vaddr, r1: Vaddr, registers: &[u64]) -> usize {
         match LOOK.get().and_then(|look| look(kind, number, nip, lr, r1, registers)) {
             // Of what has been asked since then it has not seen the answer.
             Some(0) if ASKED[kind as usize].load(Ordering::Acquire) != number => {}
-            Some(0) => answer(own, kind, number, side),
+            Some(0) => {
+                answer(own, kind, number, side);
+                stay(own);
+            }
             Some(at) => paca::blocker_of(own, kind as usize).store(at, Ordering::Relaxed),
             None => {}
         }
     }
     questions
+}
+
+/// r13 of the CPU for which the others stay where they have answered, or 0.
+static HOLDS: AtomicU64 = AtomicU64::new(0);
+
+/// From now on who answers stays where it is, with interrupts off, till there is no more of
+/// this. So what was asked about is free all the time, and not just once.
+pub fn hold(on: bool) {
+    HOLDS.store(if on { paca::r13().0 } else { 0 }, Ordering::Release);
+}
+
+/// This CPU has answered: stays, if somebody wants that. Not for the next question, which
+/// may come before it sees that the last one is over.
+fn stay(own: Vaddr) {
+    while ![0, own.0].contains(&HOLDS.load(Ordering::Acquire)) && has_answered(own, Kind::Going) {
+        pause();
+    }
 }
 
 /// True if this CPU has a question to answer.
@@ -149,8 +169,12 @@ pub fn in_tick(frame: &TrapFrame) -> bool {
     if !is_asked() {
         return false;
     }
+    let nip = Vaddr(frame.nip);
+    if HOLDS.load(Ordering::Acquire) != 0 && boot::is_code(nip) {
+        return true; // it may have a lock, which who holds it may want: soon again
+    }
     let volatile = &frame.gpr[..VOLATILE];
-    answer_from(Vaddr(frame.nip), Vaddr(frame.lr), Vaddr(frame.gpr[1]), volatile);
+    answer_from(nip, Vaddr(frame.lr), Vaddr(frame.gpr[1]), volatile);
     is_asked() && HURRY.load(Ordering::Relaxed)
 }
 

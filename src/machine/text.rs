@@ -40,7 +40,7 @@ type Range = (Vaddr, Vaddr);
 struct LiveText {
     /// Where instructions may be changed.
     text: Vec<Range>,
-    /// Where the data words of stubs may be changed.
+    /// Where the data words of stubs, and constants, may be changed.
     targets: Vec<Range>,
 }
 
@@ -168,8 +168,9 @@ impl CodeMem for Writable<'_> {
 
 /// Makes a filled image executable: from now on its text belongs to the engine.
 ///
-/// `constants` are the pages that may only be read, `targets` among them.
-pub fn publish(who: &str, pages: &Pages, text: Range, constants: Range, targets: Range) {
+/// `constants` are the pages that may only be read, the stubs' targets among them; of a
+/// live patch those change too that depend on modules which come later.
+pub fn publish(who: &str, pages: &Pages, text: Range, constants: Range) {
     let len = text.1.since(text.0) as u64;
     memory::publish_code(text.0, len);
     for (range, rights) in [(text, Rights::ReadExecute), (constants, Rights::Read)] {
@@ -180,7 +181,7 @@ pub fn publish(who: &str, pages: &Pages, text: Range, constants: Range, targets:
     let mut engine = ENGINE.lock();
     let (memory, journal) = engine.parts();
     slack::push(&mut memory.text, text);
-    slack::push(&mut memory.targets, targets);
+    slack::push(&mut memory.targets, constants);
     if len > 0 {
         journal.push(Entry {
             time: timebase(),

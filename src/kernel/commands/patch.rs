@@ -102,7 +102,7 @@ fn alias() -> Result<(), String> {
     let at = |page: u64| pages.start().offset((page * PAGE + page % 1024 * 4).cast_signed());
     let (first, last) = (pages.start(), pages.start().offset((count * PAGE).cast_signed()));
     let (text, none) = ((first, last), (first, first));
-    text::publish("selftest", &pages, text, none, none);
+    text::publish("selftest", &pages, text, none);
     let edit = |page| ColdEdit { at: at(page), expect: Insn(0), write: Insn::NOP };
     let proof = NotLive { first, end: last };
     let batch = Batch::cold("selftest", Why::Test, &proof, (0..count).map(edit).collect());
@@ -137,7 +137,7 @@ fn rights() -> Result<(), String> {
     let at = pages.start();
     pages.bytes_mut()[..4].copy_from_slice(&Insn::NOP.0.to_le_bytes());
     let (text, none) = ((at, at.offset(PAGE.cast_signed())), (at, at));
-    text::publish("selftest", &pages, text, none, none);
+    text::publish("selftest", &pages, text, none);
     let before = check_rights(at, false);
     let during = mmu::Alias::with(|alias| {
         alias.open(at);

@@ -98,7 +98,7 @@ impl Island {
         let pages = Pages::take_within(2 * PAGE, low, start.offset(NEAR))?;
         let island = Self { module: home.number, start: pages.start(), _pages: None, used: 0 };
         let (stubs, words) = island.ranges();
-        text::publish(&home.name, &pages, stubs, words, words);
+        text::publish(&home.name, &pages, stubs, words);
         Some(Self { _pages: Some(pages), ..island })
     }
 

@@ -1,18 +1,20 @@
 //! Borrowed symbols of modules that come or go later than the patch.
 //!
 //! A patch is linked again, with what is there now, and the fields that depend on
-//! borrowed symbols are brought up to date: instructions and stubs through the text
-//! engine, which may write any word there, since nobody runs replacements for a module
-//! that has not begun, or has ended.
+//! borrowed symbols are brought up to date: instructions, stubs and constants through the
+//! text engine. It may write any word there, for every CPU stays out of the patch
+//! meanwhile: one that replaces functions of several modules may run all the time.
 
 use alloc::format;
 use alloc::string::{String, ToString};
 use alloc::vec::Vec;
 
-use super::PATCHES;
+use super::transition::keep_out;
+use super::{is_enabled, is_patch, transition};
 use crate::addr::Vaddr;
 use crate::isa::Insn;
 use crate::kernel::modules::{self, Module};
+use crate::kprintln;
 use crate::loader::tables::{Entry, Jump};
 use crate::loader::{Group, borrow, fields};
 use crate::machine::{memory, text};
@@ -22,19 +24,68 @@ use crate::patch::plan::{Batch, ColdEdit, NotLive, TargetEdit};
 /// Brings the patches that borrow from `module` up to date.
 #[optimize(size)]
 pub fn settle(module: &str) -> Result<(), String> {
-    let names: Vec<String> =
-        PATCHES.lock().status().map(|status| status.name.to_string()).collect();
-    names.iter().filter_map(|name| modules::find(name)).try_for_each(|patch| one(&patch, module))
+    each_patch(&mut |patch| match one(patch, Some(module)) {
+        // What does not run now is no reason: it is tried again when it is enabled.
+        Err(why) if !may_run(patch) => {
+            kprintln!("{why}: disabled, so {module} does without it");
+            Ok(())
+        }
+        done => done,
+    })
+}
+
+/// As [`settle`], for a patch that is about to be enabled again.
+#[optimize(size)]
+pub fn again(patch: &Module) -> Result<(), String> {
+    if may_run(patch) { Ok(()) } else { one(patch, None) }
+}
+
+/// Before a module goes: nobody may be in a patch that borrows from it.
+#[optimize(size)]
+#[inline(never)]
+pub fn may_go(module: &str) -> Result<(), String> {
+    each_patch(&mut |patch| {
+        if borrows(patch, Some(module)).contains(&true) {
+            keep_out(patch).map_err(|why| format!("{} borrows from it: {why}", patch.name))?;
+        }
+        Ok(())
+    })
 }
 
 #[optimize(size)]
-fn one(patch: &Module, module: &str) -> Result<(), String> {
+#[inline(never)]
+fn each_patch(visit: &mut dyn FnMut(&Module) -> Result<(), String>) -> Result<(), String> {
+    for module in modules::snapshot().iter() {
+        if is_patch(&module.name) {
+            visit(module)?;
+        }
+    }
+    Ok(())
+}
+
+#[optimize(size)]
+#[inline(never)]
+fn may_run(patch: &Module) -> bool {
+    is_enabled(&patch.name) || transition::is_open(&patch.name)
+}
+
+/// Of each symbol of a patch, whether it is borrowed, from that module or any.
+#[optimize(size)]
+#[inline(never)]
+fn borrows(patch: &Module, module: Option<&str>) -> Vec<bool> {
     let object = patch.object();
-    let theirs = |name: &str| borrow::parse(name).is_some_and(|it| it.module == Some(module));
-    let borrows: Vec<bool> = object
-        .symbols()
-        .map(|symbol| symbol.st_shndx == 0 && theirs(object.name(&symbol)))
-        .collect();
+    let mut borrows = Vec::with_capacity(object.symbol_count());
+    for symbol in object.symbols() {
+        let found = borrow::parse(object.name(&symbol)).filter(|_| symbol.st_shndx == 0);
+        borrows.push(found.is_some_and(|it| module.is_none() || it.module == module));
+    }
+    borrows
+}
+
+#[optimize(size)]
+fn one(patch: &Module, module: Option<&str>) -> Result<(), String> {
+    let object = patch.object();
+    let borrows = borrows(patch, module);
     if !borrows.contains(&true) {
         return Ok(());
     }
@@ -47,6 +98,9 @@ fn one(patch: &Module, module: &str) -> Result<(), String> {
         let section = &object.sections()[list.target];
         let group = crate::loader::Layout::group_of(section);
         let Some(offset) = patch.layout.offset_of(list.target) else { continue };
+        if patch.is_gone(group) {
+            continue; // init has run, and the memory may be another's
+        }
         for rela in list.iter().filter(|rela| borrows[(rela.r_info >> 32) as usize]) {
             let from = u64::from(offset) + rela.r_offset;
             let len = u64::from(fields::width(rela.r_info as u32));
@@ -55,8 +109,10 @@ fn one(patch: &Module, module: &str) -> Result<(), String> {
             }
             if matches!(group, Group::Text | Group::InitText) {
                 change.words(from & !3, (from + len).next_multiple_of(4));
-            } else if !change.bytes(from, len) {
-                return Err(format!("{}: a constant depends on {module}, late", patch.name));
+            } else if group == Group::Rodata {
+                (from..from + len).for_each(|at| change.constant(at));
+            } else {
+                change.bytes(from, len);
             }
         }
     }
@@ -128,17 +184,38 @@ impl Difference<'_> {
         }
     }
 
-    /// A field of data; false if it cannot be written.
-    fn bytes(&self, offset: u64, len: u64) -> bool {
-        let (from, to) = (offset as usize, (offset + len) as usize);
-        self.image
-            .get(from..to)
-            .is_some_and(|field| memory::write_for_module(self.at(offset), field))
+    /// A byte of a constant: of the doubleword around it nothing else is as linked for
+    /// sure, if an init function has written there.
+    #[optimize(size)]
+    fn constant(&mut self, offset: u64) {
+        let (at, shift) = (self.at(offset & !7), offset % 8 * 8);
+        let Some([linked]) = self.linked::<1>(offset) else { return };
+        let place = self.targets.iter().rposition(|edit| edit.at == at).or_else(|| {
+            let found = memory::read_u64(at)?;
+            self.targets.push(TargetEdit { at, expect: found, write: found });
+            Some(self.targets.len() - 1)
+        });
+        if let Some(place) = place {
+            let write = &mut self.targets[place].write;
+            *write = *write & !(0xff << shift) | u64::from(linked) << shift;
+        }
+    }
+
+    /// A field of data.
+    fn bytes(&self, offset: u64, len: u64) {
+        if let Some(field) = self.image.get(offset as usize..(offset + len) as usize) {
+            memory::write_for_module(self.at(offset), field);
+        }
     }
 
     #[optimize(size)]
-    fn apply(self) -> Result<(), String> {
+    fn apply(mut self) -> Result<(), String> {
         let who = &self.patch.name;
+        self.targets.retain(|edit| edit.expect != edit.write);
+        if self.targets.is_empty() && self.code.is_empty() {
+            return Ok(());
+        }
+        let _held = keep_out(self.patch).map_err(|why| format!("{who}: {why}"))?;
         text::retarget(who, Why::Load, &self.targets).map_err(|refusal| refusal.to_string())?;
         let (first, end) = self.patch.text();
         let proof = NotLive { first, end };

@@ -58,25 +58,64 @@ pub fn forget(patch: &str) {
     mirrors.shrink_to_fit();
 }
 
-/// `obj->mod`, `func->old_func` of the objects that are there, before they are patched.
+/// `obj->mod`, `func->old_func` of the objects that are there, before they are patched;
+/// of one patch, and of all its objects or one module's.
 #[optimize(size)]
-pub fn found(patch: &str) {
-    for mirror in MIRRORS.lock().iter().filter(|mirror| mirror.patch == patch) {
+pub fn found(patch: &str, only: Option<&str>) {
+    set(&|other| other == patch, only, true);
+}
+
+/// Takes back what [`found`] has written, and that anything is patched.
+#[optimize(size)]
+pub fn lost(patch: &str, only: Option<&str>) {
+    set(&|other| other == patch, only, false);
+}
+
+/// The same for patches that are not enabled any more.
+#[optimize(size)]
+pub fn lost_but(enabled: &[String]) {
+    set(&|other| enabled.iter().all(|name| name != other), None, false);
+}
+
+#[optimize(size)]
+fn set(patches: &dyn Fn(&str) -> bool, only: Option<&str>, on: bool) {
+    for mirror in MIRRORS.lock().iter().filter(|mirror| patches(&mirror.patch)) {
+        if !on && only.is_none() {
+            store(mirror.at, klp::PATCH_ENABLED, &[0]);
+        }
         for object in &mirror.objects {
-            let module = object.module.as_deref().and_then(modules::find);
-            let this = module.as_ref().and_then(|module| module.linked().this_module);
-            store(object.at, klp::OBJECT_MOD, &this.map_or(0, |this| this.0).to_le_bytes());
-            if object.module.is_some() && module.is_none() {
+            let name = object.module.as_deref();
+            if only.is_some() && name != only {
                 continue;
             }
-            for (at, name, sympos) in &object.funcs {
-                let entries = super::Loaded.functions(object.module.as_deref(), name);
+            let module = name.filter(|_| on).and_then(modules::find);
+            let this = module.as_ref().and_then(|module| module.linked().this_module);
+            store(object.at, klp::OBJECT_MOD, &this.map_or(0, |this| this.0).to_le_bytes());
+            if !on {
+                store(object.at, klp::OBJECT_PATCHED, &[0]);
+            }
+            let there = on && (name.is_none() || module.is_some());
+            for (at, old_name, sympos) in &object.funcs {
+                let entries =
+                    if there { super::Loaded.functions(name, old_name) } else { Vec::new() };
                 let index = sympos.saturating_sub(1) as usize;
                 let entry = entries.get(index).map_or(0, |entry| entry.0);
                 store(*at, klp::FUNC_OLD_FUNC, &entry.to_le_bytes());
+                if !on {
+                    store(*at, klp::FUNC_PATCHED, &[0]);
+                }
             }
         }
     }
+}
+
+/// True for a word that [`found`] has written: nobody else can set it back.
+#[optimize(size)]
+pub fn has_written(word: Vaddr) -> bool {
+    let old_func = |at: &Vaddr| at.offset(klp::FUNC_OLD_FUNC as i64) == word;
+    let mirrors = MIRRORS.lock();
+    let objects = mirrors.iter().flat_map(|mirror| &mirror.objects);
+    objects.flat_map(|object| &object.funcs).any(|(at, ..)| old_func(at))
 }
 
 /// `obj->patched`, `func->patched` of one module's object, or of all that are there.

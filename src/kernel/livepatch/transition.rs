@@ -247,13 +247,14 @@ fn finish() -> Option<String> {
     if !open.fresh {
         kprintln!("{patch}: {}", if *enabling { "enabled" } else { "disabled" });
     }
+    let enabled = PATCHES.lock().enabled_names();
     let oops = if *enabling {
-        let enabled = PATCHES.lock().enabled_names();
         callbacks::replaced(&enabled);
         callbacks::notify(patch, None, When::PostPatch)
     } else {
         callbacks::notify(patch, None, When::PostUnpatch)
     };
+    mirror::lost_but(&enabled);
     burn::want();
     PATCHES.lock().finish(); // till now `klp_get_prev_state` finds what was before
     oops
@@ -394,6 +395,25 @@ pub fn nobody_in(module: &modules::Module) -> Result<(), String> {
 /// asked; else who is, and where.
 pub fn nobody_in_hooks() -> Result<(), String> {
     nobody(Vec::new(), Vec::new())
+}
+
+/// As long as it is held every other CPU stays where it is, outside of a module.
+pub struct Held(());
+
+impl Drop for Held {
+    fn drop(&mut self) {
+        quiesce::hold(false);
+    }
+}
+
+/// Keeps every other CPU outside of a module, whose code is about to be written; else who
+/// is in it, and where.
+#[optimize(size)]
+pub fn keep_out(module: &modules::Module) -> Result<Held, String> {
+    quiesce::hold(true);
+    let held = Held(());
+    nobody_in(module)?;
+    Ok(held)
 }
 
 #[optimize(size)]

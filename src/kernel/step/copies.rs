@@ -62,7 +62,7 @@ impl Copies {
         if self.pages.is_none() {
             let pages = Pages::take(PAGE)?;
             let (text, none) = ranges(&pages);
-            text::publish(WHO, &pages, text, none, none);
+            text::publish(WHO, &pages, text, none);
             self.pages = Some(pages);
         }
         let slot = self.next;

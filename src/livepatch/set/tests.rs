@@ -179,7 +179,7 @@ fn functions_that_cannot_be_patched_are_refused_with_the_reason() {
     );
     assert_eq!(
         refusal("demo", &[("twin", 0x9000, 3)]),
-        "demo:twin: old_sympos is 3, but there are only 2"
+        "demo:twin: old_sympos is 3, but of that name there are 1 to 2"
     );
     assert_eq!(
         refusal("demo", &[("notrace", 0x9000, 0)]),

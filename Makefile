@@ -14,7 +14,9 @@ SHELL := /bin/bash
 # rust-toolchain.toml. Looked up for each command, since deps may install it.
 found_path := $(PATH)
 debian_rust = $(shell /usr/bin/rustc --version 2>/dev/null | grep -E '^rustc 1\.(9[6-9]|[1-9][0-9]{2})\.')
-export PATH = $(if $(debian_rust),/usr/bin:)$(found_path)
+# Cargo looks for its subcommands in its own folder first, unless that is in PATH: rustup's
+# may be there, for which this compiler is none.
+export PATH = $(if $(debian_rust),/usr/bin:)$(found_path):$(cargo_home)/bin
 # Cargo would remember a refusal of unstable flags, also for later builds that
 # may use them.
 export CARGO_CACHE_RUSTC_INFO := 0

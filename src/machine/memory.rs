@@ -196,14 +196,14 @@ pub fn init(facts: &MachineFacts) {
         heap + LEAST <= usable,
         "too little memory: 16 MiB are needed behind the initrd; give more (MEM=) or fewer modules"
     );
-    let reserve = ((usable - heap) / 4).min(0x1000_0000).next_multiple_of(0x1_0000);
+    // What one radix table of pages maps begins with the pages: a small module needs no other.
+    let first = (heap + ((usable - heap) / 4).min(0x1000_0000)).next_multiple_of(0x20_0000);
     ALL.call_once(|| (start.0, end));
-    HEAP.limit.store((heap + reserve) as usize, Ordering::Relaxed);
+    HEAP.limit.store(first as usize, Ordering::Relaxed);
     HEAP.start.store(heap as usize, Ordering::Relaxed);
     // SAFETY: behind the image and the initrd, below the firmware: RAM that
     // nobody uses. The range lives for ever.
     unsafe { HEAP.heap.lock().init(heap as *mut u8, HEAP_STEP) };
-    let first = heap + reserve;
     let mut pages = FreePages::with_room(FREE_RUNS);
     let len = (usable - first) & !0xffff;
     pages.give(Vaddr(first), len);

@@ -19,6 +19,7 @@ SYMBOL = struct.Struct("<IBBHQQ")
 RELA = struct.Struct("<QQq")
 NEAR_CALL = {10, 14}  # R_PPC64_REL24, and its older sibling
 OWNED = "..of."  # between a section's name and that of the function whose assembly fills it
+ADDRESSES = {38, 48, 49, 50, 51, 63, 64}  # R_PPC64_ADDR64, R_PPC64_TOC16 in its forms but TOC
 KINDS = (1, 2)  # STT_OBJECT, STT_FUNC
 
 
@@ -37,7 +38,7 @@ def prepare(source):
         elif function and re.match(rf"\s*\.size\s+{re.escape(function)},", line):
             function = ""
         if inline and function:
-            line = re.sub(r"((?:^|;)\s*\.(?:push)?section\s+)(\"?)([^\s,\";]+)",
+            line = re.sub(r"((?:^|[;:])\s*\.(?:push)?section\s+)(\"?)([^\s,\";]+)",
                           lambda m: f"{m[1]}{m[2]}{m[3]}{OWNED}{function}", line)
         call = re.match(r"\s*bl\s+([\w.$]+)\s*$", line)
         out += [line, "\tnop"] if call and call[1] in labels else [line]
@@ -86,6 +87,10 @@ class Cut:
             inside = self.covering(home, value + addend)
             place = (("section", home), value + addend) if sort & 15 == 3 else (("label", number), addend)
             if inside and inside[0] in self.keep:
+                keeps = self.new.sections[section][1][2] & 4 or self.new.sections[section][0].startswith(".toc")
+                if inside[1] & 15 == 2 and keeps and kind in ADDRESSES and value + addend != inside[4]:
+                    self.faults.append(f"{inside[0]}: takes the address of a label of its own: what has kept one has that of "
+                                       "the old code (write it as a switch)")
                 self.relas[key] = place
                 return None
             if inside and inside[1] & 15 == 2:

@@ -80,12 +80,12 @@ class Debug:
         found = re.match(r"<(\w+)>", self.field(entry, name))
         return self.entries[int(found[1], 16)] if found else None
 
-    def function(self, entry, layout, name):
+    def function(self, entry, layout, name, pointed=False):
         while "abstract_origin" in entry.fields:
             entry = self.entries[int(entry.fields["abstract_origin"][1].strip("<>"), 16)]
         inside = [e for e in entry.inside if e.tag in ("formal_parameter", "unspecified_parameters")]
-        words = [self.type(self.of(e, "type"), layout) if e.tag[0] == "f" else "..." for e in inside]
-        return f"{self.type(self.of(entry, 'type'), layout)} {name}({', '.join(words) or 'void'})"
+        words = [self.type(self.of(e, "type"), layout, pointed=pointed) if e.tag[0] == "f" else "..." for e in inside]
+        return f"{self.type(self.of(entry, 'type'), layout, pointed=pointed)} {name}({', '.join(words) or 'void'})"
 
     def type(self, entry, layout, named=False, pointed=False):
         """A type in words, or its layout; with `named` that of a variable, whose members'
@@ -105,7 +105,7 @@ class Debug:
             star = "" if target and target.tag == "subroutine_type" else " *"
             return self.type(target, layout, named, True) + star
         if entry.tag == "subroutine_type":
-            return self.function(entry, layout, "(*)")
+            return self.function(entry, layout, "(*)", True)
         if entry.tag == "array_type":
             bounds = [self.text(e, "upper_bound") or self.text(e, "count") for e in entry.inside if e.tag == "subrange_type"]
             return self.type(self.of(entry, "type"), layout, named, pointed) + "".join(f"[{b}]" for b in bounds)

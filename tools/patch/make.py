@@ -55,6 +55,10 @@ class Object:
         for i in range(0, raw[table][5], 24):
             name, info, other, section, value, size = SYMBOL.unpack_from(self.sections[table][2], i)
             self.symbols.append((text(name), info, other, section, value, size))
+        for i, (name, info, other, section, value, size) in enumerate(self.symbols):
+            if info & 15 == 2 and not size and 0 < section < len(raw):  # assembly that does not say
+                above = [s[4] for s in self.symbols if s[3] == section and s[4] > value and s[1] & 15 == 2]
+                self.symbols[i] = (name, info, other, section, value, min([*above, raw[section][5]]) - value)
         self.relas = {}
         for name, fields, content in self.sections:
             if fields[1] == 4:
@@ -93,7 +97,7 @@ class Object:
         name, info, _, section, value, _ = self.symbols[number]
         whole = 0 < section < 0xFF00 and self.is_constant(section) and section not in within
         if info & 15 != 3 and not whole and not name.startswith(".L"):
-            return (self.identity(name) or name if info & 15 == 1 else plain(name), addend)
+            return (self.identity(name) or name if info & 15 == 1 else name, addend)
         home, fields, content = self.sections[section]
         at = value + addend
         if fields[2] & 0x20:  # strings: by their text
@@ -125,6 +129,13 @@ class Object:
         """What a function's assembly puts into another section."""
         relas = [(r[0], r[1] & 0xFFFFFFFF, self.target(r[1] >> 32, r[2])) for r in self.relas.get(section, [])]
         return (self.sections[section][0], self.sections[section][2], sorted(relas, key=repr))
+
+    def labels(self, symbol):
+        """Whether a variable has addresses from the middle of functions."""
+        _, _, _, section, value, size = symbol
+        targets = [(self.symbols[r[1] >> 32], r[2]) for r in self.relas.get(section, []) if value <= r[0] < value + size]
+        code = [(s, s[4] + addend) for s, addend in targets if 0 < s[3] < 0xFF00 and self.sections[s[3]][1][2] & 4]
+        return any(at not in {f[4] for f in self.symbols if f[1] & 15 == 2 and f[3] == s[3]} for s, at in code)
 
     def users(self, name):
         """Functions and variables that call a function or have its address, and whether all
@@ -243,6 +254,10 @@ def compare(old, new):
     for name in sorted({"init_module", "cleanup_module"} & (now.keys() - was.keys())):
         what = {"init_module": "module_init", "cleanup_module": "module_exit"}[name]
         faults.append(f"{what} is new: a module that is loaded has had its time for it (do the same in the patch's callbacks)")
+    for name in sorted(n for n in new.named(1).keys() & old.named(1).keys() if n.startswith("__param_")):
+        if old.shape(old.named(1)[name])[:2] != new.shape(new.named(1)[name])[:2]:
+            faults.append(f"{name.removeprefix('__param_').removeprefix('str_')}: a parameter has changed: the module that runs has it "
+                          "as it was (leave it as it is)")
     for name in sorted(new.named(1).keys() - old.named(1).keys()):
         if name.startswith("__param_") and not name.startswith("__param_str_"):
             faults.append(f"{name[8:]}: a parameter is new: the module that runs has none of that name "
@@ -267,9 +282,13 @@ def borrower(old, new, faults):
         if not symbol:
             return name if name in old.named(2) else None
         known, constant = new.identity(name), new.is_constant(symbol[3])
-        if BOOKKEEPING.match(name) or (constant and NUMBERED.search(name)):
-            return None
         base = (known or "").split("#")[0]
+        labels = new.labels(symbol)
+        if BOOKKEEPING.match(name) or (constant and (labels or not known or base in old.several | new.several)):
+            return None
+        if labels:
+            faults.append(f"{known}: has addresses of labels in code that is replaced, and may have changed (make it const)")
+            return ""
         if base in old.several | new.several and base in {i.split("#")[0] for i in here}:
             function, label = base.split("::")
             faults.append(f"{function}: has several variables {label}: which of them is which of the old source cannot be told "

@@ -218,6 +218,22 @@ class Statics(unittest.TestCase):
         self.assertEqual(lines, ["replaced: g", "new: g::count"])
         self.assertEqual([name for name in names if name.startswith(".klp")], [])
 
+    def test_the_address_of_a_constant_one_stays(self):
+        old = f"static const void *kept; {N}long f(long x) {{ static const int token[4] = {{1, 2, 3, 4}};" \
+              " if (!x) kept = token; return kept == token ? token[x & 3] + 100 : -1; }"
+        lines, names = made(old, old.replace("+ 100", "+ 200"))
+        self.assertEqual(lines, ["replaced: f"])
+        self.assertIn("token", "".join(name for name in names if name.startswith(".klp.sym.old.token")))
+
+    def test_clones_of_a_function_are_told_apart(self):
+        old = """#pragma GCC optimize("O3")
+static %slong hlp(long x, int m) { long r = 0; for (long i = 0; i < x; i++) { if (m == 2) r += i * 3; else if (m == 5) r ^= i * 5;
+else r -= i; asm volatile("" : "+r"(r)); } return r; }
+""" % N + "".join(f"long {name}(long x) {{ return hlp(x + {i}, {m}); }}\n" for i, (name, m) in enumerate(
+            (("f", 2), ("f2", 2), ("g", 5), ("g2", 5), ("h", 2), ("f3", 2), ("g3", 5))))
+        lines, _ = made(old, old.replace("hlp(x + 4, 2)", "hlp(x + 4, 5)"))
+        self.assertIn("replaced: h", lines)
+
     def test_they_may_change_places(self):
         other = N + "long g(void) { static long count; count += %d; return count; }\n"
         lines, _ = made(self.COUNT + other % 1000, other % 2000 + self.COUNT.replace("++count", "++count + 5"))
@@ -273,6 +289,16 @@ class Variables(unittest.TestCase):
 
 
 class Assembly(unittest.TestCase):
+    def test_a_function_that_does_not_say_its_size(self):
+        old = """asm(".section .text.raw,\\"ax\\"\\n.globl raw\\n.type raw,@function\\nraw:\\n li 3,5\\n blr\\n.previous");
+long raw(void); long f(long x) { return raw() + x; } %slong g(long x) { return x + 1; }""" % N
+        status, lines = said(old, old.replace("li 3,5", "li 3,6").replace("x + 1", "x + 2"))
+        self.assertEqual((status, lines), (1, ["patch: raw: has changed, and has no call site: it is notrace (patch its callers)"]))
+
+    def test_a_section_behind_a_label(self):
+        old = f"{N}long f(long x) {{ asm volatile(\"1: nop; 2: .pushsection .myents,\\\"aw\\\"; .quad 7; .popsection\"); return x + 1; }}"
+        self.assertEqual(made(old, old.replace(".quad 7", ".quad 8"))[0], ["replaced: f"])
+
     def test_sections_that_are_left_by_previous(self):
         for into, back in ((".section", ".previous"), (".pushsection", ".popsection")):
             old = f"""static long total = 7;
@@ -322,6 +348,24 @@ class Addresses(unittest.TestCase):
             "(change it too, or have no label's address there)"]))
 
 
+class Labels(unittest.TestCase):
+    def test_one_that_a_variable_may_keep_is_refused(self):
+        old = "static void *at; long f(long x) { if (at) goto *at; at = &&one; return 1; one: at = &&two; return 20 + x; two: at = 0; return 30 + x; }"
+        status, lines = said(old, old.replace("20 +", "120 +"))
+        self.assertEqual((status, lines), (1, [
+            "patch: f: takes the address of a label of its own: what has kept one has that of the old code (write it as a switch)"]))
+        old = "long f(long x) { static void *to[] = {&&a, &&b}; if (x > 9) to[0] = to[1]; goto *to[x & 1]; a: return 1; b: return x; }"
+        status, lines = said(old, old.replace("return 1", "return 2"))
+        self.assertEqual((status, lines), (1, [
+            "patch: f::to: has addresses of labels in code that is replaced, and may have changed (make it const)"]))
+
+    def test_a_constant_table_of_them_comes_along(self):
+        old = "long f(long x) { static void *const to[] = {&&a, &&b}; goto *to[x & 1]; a: return 1; b: return x; }"
+        lines, names = made(old, old.replace("return 1", "return 2"))
+        self.assertIn("replaced: f", lines)
+        self.assertEqual([name for name in names if name.startswith(".klp")], [])
+
+
 class Signatures(unittest.TestCase):
     DEV = "struct dev { long v; }; struct bus { long p[8], v; };\n" + N
 
@@ -367,6 +411,17 @@ class Words(unittest.TestCase):
         for old, line in (("x.rs", "is not a source in C (a patch in another language is written by hand)"), ("x.c", "there is no such file")):
             done = subprocess.run([sys.executable, "-B", tool, old, old, "out.ko"], capture_output=True, text=True)
             self.assertEqual((done.returncode, done.stderr), (1, f"patch: {old}: {line}\n"))
+
+    def test_a_parameter_that_changes_is_refused(self):
+        old = "#include <linux/module.h>\nMODULE_LICENSE(\"GPL\"); static int v = 3;\nmodule_param(v, int, 0444);\nlong f(long x) { return x + v; }"
+        with self.assertRaises(AssertionError) as seen:
+            made(old, old.replace("0444", "0644").replace("x + v", "x - v"))
+        self.assertEqual(str(seen.exception), "patch: v: a parameter has changed: the module that runs has it as it was (leave it as it is)\n")
+
+    def test_a_type_that_leads_to_itself_by_value(self):
+        old = "struct state { struct state (*next)(struct state); }; static struct state stop(struct state s) { s.next = 0; return s; }" \
+              "struct state cur = {stop}; long f(long x) { cur = cur.next ? cur.next(cur) : cur; return x + 1; }"
+        self.assertEqual(made(old, old.replace("x + 1", "x + 2"))[0], ["replaced: f"])
 
     def test_an_export_that_is_new_is_refused(self):
         old = f"{N}long f(long x) {{ return x; }}"

@@ -35,6 +35,9 @@ from cut import HEADER, NEAR_CALL, OWNED, RELA, SECTION, SYMBOL, Cut, prepare
 from dwarf import Debug
 
 
+MOST_LOOKS = 1 << 18  # at relocations: seconds
+
+
 class Object:
     """The functions and variables of a relocatable file, each by name."""
 
@@ -66,6 +69,7 @@ class Object:
 
         self.debug = Debug(readelf, path, self)
         self.identities, self.several = {}, set()
+        self.looks = 0
         for label, home in self.debug.statics.items():
             if label in self.named(1):
                 base = "::".join(home)
@@ -95,6 +99,10 @@ class Object:
         """What a relocation means, in words that do not depend on the file; of a constant,
         what is in it. `within`: sections that it is in the middle of."""
         name, info, _, section, value, _ = self.symbols[number]
+        self.looks += 1
+        if self.looks > MOST_LOOKS:
+            refuse(f"{name or self.sections[section][0]}: constants lead to each other in more ways than can be compared "
+                   "(leave them as they are, and write the patch by hand)")
         whole = 0 < section < 0xFF00 and self.is_constant(section) and section not in within
         if info & 15 != 3 and not whole and not name.startswith(".L"):
             return (self.identity(name) or name if info & 15 == 1 else name, addend)

@@ -366,6 +366,18 @@ class Labels(unittest.TestCase):
         self.assertEqual([name for name in names if name.startswith(".klp")], [])
 
 
+class Tangled(unittest.TestCase):
+    def test_constants_that_lead_everywhere_are_refused_in_time(self):
+        count = 8
+        old = f"struct st {{ int v; const struct st *to[{count}]; }}; extern const struct st " \
+              + ", ".join(f"s{i}" for i in range(count)) + ";\n" \
+              + "".join("const struct st s%d = {%d, {%s}};\n" % (i, i, ", ".join(f"&s{j}" for j in range(count) if j != i)) for i in range(count)) \
+              + "const struct st *cur = &s0; int f(int x) { cur = cur->to[x & 3]; return cur->v + 1; } int g(void) { return cur == &s3; }"
+        status, lines = said(old, old.replace("v + 1", "v + 2"))
+        self.assertEqual((status, len(lines)), (1, 1))
+        self.assertIn("constants lead to each other in more ways than can be compared", lines[0])
+
+
 class Signatures(unittest.TestCase):
     DEV = "struct dev { long v; }; struct bus { long p[8], v; };\n" + N
 

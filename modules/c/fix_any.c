@@ -23,6 +23,10 @@ static char *function = "answer";
 module_param(function, charp, 0444);
 MODULE_PARM_DESC(function, "its function to be replaced");
 
+static unsigned long sympos;
+module_param(sympos, ulong, 0444);
+MODULE_PARM_DESC(sympos, "which of its functions of that name");
+
 static int trap;
 module_param(trap, int, 0644);
 MODULE_PARM_DESC(trap, "1: the replacement calls a function that traps; 2: it traps itself");
@@ -146,6 +150,7 @@ static int __init fix_any_init(void)
 	int error;
 
 	funcs[0].old_name = function;
+	funcs[0].old_sympos = sympos;
 	if (trap == 2)
 		funcs[0].new_func = fix_any_leaf;
 	if (new_func)

@@ -202,7 +202,7 @@ impl fmt::Display for KlpError {
 /// Reads the `struct klp_patch` at `at`.
 pub fn read_patch(memory: &dyn Memory, at: Vaddr) -> Result<PatchDesc, KlpError> {
     let reader = Reader { memory, object: None, func: None };
-    reader.aligned("", at, 8)?;
+    reader.pointer("", at.0, 8)?;
     let patch: [u8; PATCH_SIZE] = reader.block("", at)?;
     let objs = reader.pointer("objs", quad(&patch, 8), 8)?;
     let mut desc = PatchDesc {

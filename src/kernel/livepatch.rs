@@ -576,6 +576,7 @@ pub fn module_goes(name: &str) -> Result<Option<String>, Failure> {
     }
     if let Some(module) = modules::find(name).filter(|_| is_patch(name)) {
         nobody_in(&module)?;
+        islands::give_back_idle(name);
     }
     forget(name);
     Ok(oops)

@@ -11,8 +11,11 @@
 //!
 //! # Invariants
 //! - A stub that a site was led to stays while its module is loaded: a call may
-//!   be in it. One that no branch has led to yet is given back by [`Aimed::undo`].
-//! - A slot is zero until it is taken, and again when it is given back.
+//!   be in it. One that no branch has led to yet is given back by [`Aimed::undo`]. The
+//!   kernel stays for ever, and has room for 32: those that are not in use are given back
+//!   when a patch goes, for which every CPU has left all stubs ([`give_back_idle`]).
+//! - A slot's stub is zero until it is taken, and again when it is given back. What its
+//!   words lead to then counts only when the next one has set them.
 //! - The islands' lock is taken before the site table's and the text engine's.
 
 use alloc::format;
@@ -33,6 +36,7 @@ use crate::machine::{paca, text};
 use crate::memory::PAGE;
 use crate::patch::journal::Why;
 use crate::patch::plan::{Batch, ColdEdit, Edit, NotLive, TargetEdit};
+use crate::patch::state::SiteState;
 use crate::trace::sites::SiteId;
 
 /// How far an island may lie from its module's text: `bl` reaches 32 MiB both
@@ -81,8 +85,11 @@ struct Island {
     start: Vaddr,
     /// What is given back with it; the kernel's own is a part of the image.
     _pages: Option<Pages>,
-    used: u64,
+    /// A bit for each slot that is taken.
+    used: u32,
 }
+
+const _: () = assert!(PAGE as i64 / SLOT == u32::BITS as i64);
 
 impl Island {
     #[optimize(size)]
@@ -114,24 +121,17 @@ impl Island {
         ((start, middle), (middle, middle.offset(PAGE.cast_signed())))
     }
 
-    /// The address of a slot, which may be the one behind the last.
-    fn slot(&self, index: u64) -> Vaddr {
-        self.start.offset(index.cast_signed() * SLOT)
-    }
-
     /// The target word of the stub at `stub`.
     fn word(&self, stub: Vaddr) -> Vaddr {
         let ((stubs, _), (words, _)) = self.ranges();
         words.offset(stub.since(stubs) / SLOT * WORDS)
     }
 
-    /// The next free slot and its target word.
-    fn take_slot(&mut self) -> Option<(Vaddr, Vaddr)> {
-        let stub = self.slot(self.used);
-        (stub.offset(SLOT) <= self.ranges().0.1).then(|| {
-            self.used += 1;
-            (stub, self.word(stub))
-        })
+    /// A free slot.
+    fn take_slot(&mut self) -> Option<Vaddr> {
+        let free = self.used.trailing_ones();
+        self.used |= 1u32.checked_shl(free)?;
+        Some(self.start.offset(i64::from(free) * SLOT))
     }
 }
 
@@ -169,16 +169,14 @@ pub fn is_redirect_stub(at: Vaddr) -> bool {
 
 /// A free slot in an island of its home.
 #[optimize(size)]
-fn new_stub(home: &Home) -> Result<(Vaddr, Vaddr), String> {
+fn new_stub(home: &Home) -> Result<Vaddr, String> {
     let mut islands = ISLANDS.lock();
     let mut own = islands.iter_mut().filter(|island| island.module == home.number);
     if let Some(slot) = own.find_map(Island::take_slot) {
         return Ok(slot);
     }
     if home.number == KERNEL && islands.iter().any(|island| island.module == KERNEL) {
-        return Err(
-            "32 functions of the kernel have been patched: there is no room for more before a reboot".into()
-        );
+        return Err("32 functions of the kernel are patched (unload one's patch first)".into());
     }
     let mut island = Island::new(home).ok_or_else(|| {
         format!(
@@ -199,19 +197,34 @@ pub fn target_word(stub: Vaddr) -> Option<Vaddr> {
     Some(island.word(stub))
 }
 
-/// Gives slots back, the last first, and islands that have none left.
+/// Gives slots back, and islands that have none left.
 #[optimize(size)]
-fn give_back(stubs: impl DoubleEndedIterator<Item = Vaddr>) {
+fn give_back(stubs: &[NewStub]) {
     let mut islands = ISLANDS.lock();
-    for stub in stubs.rev() {
-        let last = |island: &&mut Island| {
-            island.contains(stub) && island.slot(island.used) == stub.offset(SLOT)
-        };
-        if let Some(island) = islands.iter_mut().find(last) {
-            island.used -= 1;
+    for stub in stubs {
+        if let Some(island) = islands.iter_mut().find(|island| island.contains(stub.at)) {
+            island.used &= !(1 << (stub.at.since(island.start) / SLOT));
         }
     }
     drop_islands(&mut islands, |island| island.used == 0 && island.module != KERNEL);
+}
+
+/// Gives the kernel's slots back that no patch has a use for. Every CPU has been seen
+/// outside of all stubs since their sites were switched off.
+#[optimize(size)]
+pub fn give_back_idle(who: &str) {
+    for index in 0..i64::from(u32::BITS) {
+        let at = boot::island().0.offset(index * SLOT);
+        let Some(word) = target_word(at) else { return };
+        let behind = read_u64(word).unwrap_or(0);
+        if let Some((site, row)) = tracing::site_at(Vaddr(behind).offset(-4))
+            && row.plan.redirect == Some(at)
+            && !row.state.contains(SiteState::REDIRECTED)
+        {
+            let stubs = [NewStub { site, at, toc: boot::kernel_toc() }].into();
+            Aimed { stubs, written: 1, ..Aimed::default() }.undo(who);
+        }
+    }
 }
 
 #[optimize(size)]
@@ -305,7 +318,7 @@ pub fn check(steps: &[PlanStep]) -> Result<(), String> {
 struct NewStub {
     site: SiteId,
     at: Vaddr,
-    edits: Vec<ColdEdit>,
+    toc: Vaddr,
 }
 
 /// Stubs that were made and aimed for a change, as long as that can be undone.
@@ -393,16 +406,8 @@ impl Aimed {
             return Ok(stub);
         }
         let home = Home::of(site).ok_or("its module is gone")?;
-        let (at, word) = new_stub(&home)?;
-        self.stubs.push(NewStub { site, at, edits: Vec::new() });
-        let edits = words(at, word, home.toc)?.into_iter().map(|(at, write)| ColdEdit {
-            at,
-            expect: Insn(0),
-            write,
-        });
-        if let Some(stub) = self.stubs.last_mut() {
-            stub.edits = edits.collect();
-        }
+        let at = new_stub(&home)?;
+        self.stubs.push(NewStub { site, at, toc: home.toc });
         Ok(at)
     }
 
@@ -425,7 +430,7 @@ impl Aimed {
         for stub in &self.stubs {
             tracing::take_redirect_stub(stub.site);
         }
-        give_back(self.stubs.iter().map(|stub| stub.at));
+        give_back(&self.stubs);
     }
 }
 
@@ -457,8 +462,14 @@ fn adjacent(stubs: &[NewStub]) -> &[NewStub] {
 fn write(who: &str, why: Why, stubs: &[NewStub], back: bool) -> Result<(), String> {
     let (Some(first), Some(last)) = (stubs.first(), stubs.last()) else { return Ok(()) };
     let proof = NotLive { first: first.at, end: last.at.offset(SLOT) };
-    let edits = stubs.iter().flat_map(|stub| &stub.edits);
-    let edits = edits.map(|edit| if back { edit.back() } else { *edit }).collect();
+    let mut edits = Vec::new();
+    for stub in stubs {
+        let word = target_word(stub.at).ok_or(STUB_GONE)?;
+        for (at, write) in words(stub.at, word, stub.toc)? {
+            let edit = ColdEdit { at, expect: Insn(0), write };
+            edits.push(if back { edit.back() } else { edit });
+        }
+    }
     let batch = Batch::cold(who, why, &proof, edits)
         .map_err(|edit| format!("{}: outside of its slot", edit.at))?;
     text::apply(batch).map(|_| ()).map_err(|refusal| refusal.to_string())

@@ -215,6 +215,8 @@ fn what_patching_relies_on_is_in_the_path_under_each_of_its_names_and_so_are_lib
     for name in [
         "tocsin::kernel::tracing::redirect",
         "tocsin::kernel::modules::find",
+        "tocsin::mmu::radix::index",
+        "<tocsin::sorted::SortedMap<u32, tocsin::addr::Vaddr>>::get::<u32>",
         "<tocsin::machine::text::Engine as core::fmt::Debug>::fmt",
         "<&str as core::fmt::Display>::fmt",
         "alloc::raw_vec::finish_grow",

@@ -99,6 +99,11 @@ class Cut:
                 return None
             if not inside:
                 self.relas[key] = place
+                if self.new.sections[home][1][2] & 1 and not self.new.sections[home][0].startswith((".toc", ".data.rel.ro")) \
+                        and OWNED not in self.new.sections[home][0]:
+                    self.faults.append(f"{name or self.new.sections[home][0]}: data of assembly that replaced code uses, and that the patch would "
+                                       f"have a copy of (say `.type {name or 'NAME'}, @object` and its `.size`)")
+                    return None
                 start = value + addend
                 if self.new.sections[home][0].startswith(".toc"):
                     return (home, start & ~7, (start & ~7) + 8)

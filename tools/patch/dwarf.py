@@ -22,7 +22,7 @@ class Entry:
 
 class Debug:
     """`functions`: name to (words, layout), `local`: those that are static. `statics`: label
-    to (function, name), and `variables`: label to layout. A word is for people, a layout to be compared."""
+    to (function, name), `lines`: label to the numbers of its file and line, and `variables`: label to layout. A word is for people, a layout to be compared."""
 
     def __init__(self, readelf, path, obj):
         said = subprocess.run([readelf, "--debug-dump=info", path], check=True, capture_output=True, text=True)
@@ -40,7 +40,7 @@ class Debug:
                     self.entries[at] = last
             elif last and (field := FIELD.match(line)):
                 last.fields[field[2]] = (int(field[1], 16), field[3].strip())
-        self.functions, self.statics, self.variables, self.local = {}, {}, {}, set()
+        self.functions, self.statics, self.variables, self.local, self.lines = {}, {}, {}, set(), {}
         places = {}
         for section, (name, _, _) in enumerate(obj.sections):
             if name == ".debug_info":
@@ -60,6 +60,7 @@ class Debug:
                 while home and home.tag not in ("subprogram", "inlined_subroutine"):
                     home = home.parent
                 if home:
+                    self.lines[label] = tuple(int(self.field(entry, f"decl_{what}") or 0) for what in ("file", "line"))
                     self.statics[label] = (self.text(home, "name"), self.text(entry, "name"))
 
     def field(self, entry, name):

@@ -158,7 +158,8 @@ class Object:
                          if s[3] == i and s[1] & 15 == 0 and low <= s[4] < high and not s[0].startswith(".L")]
                 relas = [(r[0] - low, r[1] & 0xFFFFFFFF, self.target(r[1] >> 32, r[2])) for r in self.relas.get(i, []) if low <= r[0] < high]
                 body = content[low:high] if content else bytes(high - low)
-                if names or relas or body.replace(NOP, b"").strip(b"\0"):
+                if names or relas or any(word not in FILLING for word in struct.unpack(f"<{len(body) // 4}I", body[: len(body) & ~3])) \
+                        or body[len(body) & ~3 :].strip(b"\0"):
                     found.setdefault(name, []).append((body, sorted(names), sorted(relas, key=repr)))
         return found
 
@@ -278,7 +279,7 @@ def plain(name):
     return re.sub(r"\.\d+$", "", name)
 
 
-NOP = struct.pack("<I", 0x60000000)
+FILLING = (0, 0x60000000, 0x60420000)  # what the assembler has between functions: two nops
 NUMBERED = re.compile(r"\.\d+$")
 
 
@@ -330,7 +331,7 @@ def compare(old, new):
     fresh += filter(CLONE.search, changed)
     changed = [name for name in changed if not CLONE.search(name)]
     for name in list(changed):
-        if is_init(new, now[name]):
+        if is_init(new, now[name]) or any(now[n][3:5] == now[name][3:5] for n in {"init_module"} & now.keys()):
             faults.append(f"{name}: an init or exit function has changed: it has run already, or runs "
                           "when the module goes (do the same in the patch's callbacks)")
         elif "_mcount" not in old.calls(was[name]):
@@ -366,6 +367,16 @@ def compare(old, new):
         elif old.shape(before)[:2] != new.shape(symbol)[:2]:
             faults.append(f"{known}: a variable's first value has changed: it has another one by now "
                           "(set it in the patch's post_patch callback)")
+    for name in sorted(old.debug.layouts.keys() & new.debug.layouts.keys()):
+        (size, plainly, members), (size_now, plainly_now, members_now) = old.debug.layouts[name], new.debug.layouts[name]
+        if size != size_now or plainly != plainly_now or any(members[n] != members_now[n] for n in members.keys() & members_now.keys() if n):
+            faults.append(f"{name}: has another layout: whatever the module has made of it so far has the old one (keep it, and tie "
+                          "what is new to it by a shadow variable)")
+    for name in sorted(old.debug.numbers.keys() & new.debug.numbers.keys()):
+        (number, last), (number_now, last_now) = old.debug.numbers[name], new.debug.numbers[name]
+        if number != number_now and not (last and last_now):
+            faults.append(f"{name}: was {number}, and is {number_now}: variables have the old number by now "
+                          "(leave it, and put what is new behind the last)")
     for name in sorted({"init_module", "cleanup_module"} & (now.keys() - was.keys())):
         what = {"init_module": "module_init", "cleanup_module": "module_exit"}[name]
         faults.append(f"{what} is new: a module that is loaded has had its time for it (do the same in the patch's callbacks)")
@@ -507,7 +518,7 @@ def main():
     # A table of jumps leads into its function, which may be left out; so does a cold part.
     # An anchor stands for several variables of one section.
     apart = ["-DMODULE", "-fno-jump-tables", "-fno-reorder-blocks-and-partition", "-fno-section-anchors", "-ffunction-sections",
-             "-fdata-sections", "-gdwarf-4", f'-DKBUILD_MODNAME="{module}"']
+             "-fdata-sections", "-gdwarf-4", "-fno-eliminate-unused-debug-types", f'-DKBUILD_MODNAME="{module}"']
     with tempfile.TemporaryDirectory() as work:
         at = lambda file: os.path.join(work, file)
 

@@ -21,7 +21,8 @@ after `livepatch disable` it is not.
 
 What cannot be patched is said and why, with status 1, and nothing is made.
 
-From the environment: CC, CFLAGS (Makefile's), LINK (link.sh and its first argument).
+From the environment: CC, CFLAGS (Makefile's), LINK (link.sh and its first argument), EXPORTS
+(that argument: who exports what).
 """
 
 import difflib
@@ -33,7 +34,7 @@ import subprocess
 import sys
 import tempfile
 
-from cut import HEADER, NEAR_CALL, OWNED, RELA, SECTION, SYMBOL, Cut, prepare
+from cut import HEADER, KINDS, NEAR_CALL, OWNED, RELA, SECTION, SYMBOL, Cut, prepare
 from dwarf import Debug
 
 
@@ -281,6 +282,7 @@ def plain(name):
 
 FILLING = (0, 0x60000000, 0x60420000)  # what the assembler has between functions: two nops
 NUMBERED = re.compile(r"\.\d+$")
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 def is_init(obj, symbol):
@@ -437,6 +439,27 @@ def borrower(old, new, faults):
     return borrow
 
 
+def foreigner(module, single, faults):
+    """Says whether what a source only declares is of another source of the module: what neither
+    the kernel nor another module exports. `single`: it seems to be the only source."""
+    with open(os.path.join(ROOT, "src/compat/exports.rs"), encoding="utf-8") as text:
+        exported = set(re.findall(r'"([A-Za-z_]\w*)"', text.read()))
+    for path in filter(None, [os.environ.get("EXPORTS")]):
+        with open(path, encoding="utf-8") as text:
+            lines = [line.split() for line in text]
+        exported |= {name for name, owner in lines if owner != module}
+    linked = re.compile(r"\..*|_(save|rest)(gpr|fpr|vr)[01]?_\d+$")  # ld has these
+
+    def elsewhere(name, weak):
+        if name in exported or linked.match(name):
+            return False
+        if weak and not single:
+            faults.append(f"{name}: is weak, and whether another source of {module} has it cannot be told (declare it without `weak`)")
+        return not weak
+
+    return elsewhere
+
+
 PATCH = """/* Made by tools/patch/make.py. */
 #include <linux/livepatch.h>
 #include <linux/module.h>
@@ -508,6 +531,10 @@ def words(old_c, new_c, out):
     return module, name
 
 
+def stem(path):
+    return os.path.splitext(os.path.basename(path))[0].replace("-", "_")
+
+
 def main():
     if len(sys.argv) != 4:
         sys.exit(__doc__)
@@ -522,22 +549,26 @@ def main():
     with tempfile.TemporaryDirectory() as work:
         at = lambda file: os.path.join(work, file)
 
-        def compiled(source, stem):
+        def compiled(source, name):
             # __FILE__ is the old one's in both.
-            run(*cc, *apart, f"-fmacro-prefix-map={source}={old_c}", "-I", os.path.dirname(os.path.abspath(old_c)), "-S", "-o", at(f"{stem}.c.s"), source)
-            with open(at(f"{stem}.c.s"), encoding="utf-8") as text, open(at(f"{stem}.s"), "w", encoding="utf-8") as made:
+            run(*cc, *apart, f"-fmacro-prefix-map={source}={old_c}", "-I", os.path.dirname(os.path.abspath(old_c)), "-S", "-o", at(f"{name}.c.s"), source)
+            with open(at(f"{name}.c.s"), encoding="utf-8") as text, open(at(f"{name}.s"), "w", encoding="utf-8") as made:
                 made.write(prepare(text.read()))
-            run(*cc, "-c", "-o", at(f"{stem}.o"), at(f"{stem}.s"))
-            with open(at(f"{stem}.c.s"), encoding="utf-8") as text:
+            run(*cc, "-c", "-o", at(f"{name}.o"), at(f"{name}.s"))
+            with open(at(f"{name}.c.s"), encoding="utf-8") as text:
                 files = {int(m[1]): m[2] for m in re.finditer(r'^\t\.file (\d+) "(.*)"$', text.read(), re.M)}
-            return Object(at(f"{stem}.o"), readelf), (source, files)
+            return Object(at(f"{name}.o"), readelf), (source, files)
 
         (old, old_files), (new, new_files) = compiled(old_c, "old"), compiled(new_c, "new")
         pair(old, new, (old_files, new_files))
         changed, fresh, gone, faults = compare(old, new)
+        single = module == stem(old_c)
+        faults += [f"{name}: is weak, and another source of {module} may have one that counts (patch that one's source, or say it is not weak)"
+                   for name in changed if not single and new.named(2)[name][1] >> 4 == 2]
         if faults:
             refuse(*faults)
-        cut = Cut(new, f".klp.sym.{module}.%s,0", changed, [*changed, *fresh], borrower(old, new, faults))
+        cut = Cut(new, f".klp.sym.{module}.%s,0", changed, [*changed, *fresh], borrower(old, new, faults),
+                  foreigner(module, single, faults))
         if faults or cut.faults:
             refuse(*faults, *cut.faults)
         cut.write(at("cut.o"))
@@ -554,7 +585,9 @@ def main():
     data = sorted(n for n in cut.keep if n in new.named(1) and new.identity(n))
     fresh_data = [new.identity(n) for n in data if new.identity(n) not in known]
     tables = [new.identity(n) for n in data if new.identity(n) in known]
-    for label, names in (("replaced", changed), ("new", fresh + fresh_data), ("constant, as it is now", tables),
+    others = [name for name in cut.borrowed if name != "__this_module"
+              and not any(name in obj.named(kind) for obj in (old, new) for kind in KINDS)]
+    for label, names in (("replaced", changed), ("new", fresh + fresh_data), ("constant, as it is now", tables), (f"of another source of {module}", others),
                          ("gone, still there for old callers", gone)):
         for item in names:
             print(f"{label}: {item.split('#')[0]}")

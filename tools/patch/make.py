@@ -334,8 +334,8 @@ def compare(old, new):
     changed = [name for name in changed if not CLONE.search(name)]
     for name in list(changed):
         if is_init(new, now[name]) or any(now[n][3:5] == now[name][3:5] for n in {"init_module"} & now.keys()):
-            faults.append(f"{name}: an init or exit function has changed: it has run already, or runs "
-                          "when the module goes (do the same in the patch's callbacks)")
+            faults.append(f"{name}: an init or exit function has changed, or what is inlined in it: it has run already, or runs "
+                          "when the module goes (do the same in the patch's callbacks, or give what it uses a new name)")
         elif "_mcount" not in old.calls(was[name]):
             faults.append(f"{name}: has changed, and has no call site: it is notrace (patch its callers)")
         for alias in sorted({*old.aliases(name), *new.aliases(name)}):
@@ -395,7 +395,10 @@ def compare(old, new):
                           "(leave it out, or export it from a patch written by hand)")
     was, now = old.rest(), new.rest()
     for name in sorted(was.keys() | now.keys()):
-        if was.get(name) != now.get(name):
+        if was.get(name) != now.get(name) and name.startswith((".init_array", ".fini_array", ".ctors", ".dtors")):
+            faults.append(f"{name}: a constructor is new, or gone: the module that runs has had its time for it "
+                          "(do the same in the patch's callbacks)")
+        elif was.get(name) != now.get(name):
             names = dict.fromkeys(n for _, names, _ in now.get(name, was.get(name)) for n, _ in names)
             faults.append(f"{name}: assembly outside of functions has changed there{' (' * bool(names)}{', '.join(names)}{')' * bool(names)}: "
                           "what is behind no `.type` can be neither replaced nor compared (leave it as it is)")
@@ -413,6 +416,11 @@ def borrower(old, new, faults):
 
     def borrow(name):
         symbol = new.named(1).get(name)
+        there = new.named(2).get(name) if not symbol and name in old.named(2) else symbol
+        if there and is_init(new, there) and not (symbol and new.is_constant(there[3])):
+            faults.append(f"{name}: is for init alone, and goes when that is over; replaced code uses it (say it is not `__init` or "
+                          "`__initdata`, by a new name)")
+            return ""
         if not symbol:
             return name if name in old.named(2) else None
         known, constant = new.identity(name), new.is_constant(symbol[3])

@@ -484,8 +484,16 @@ class Types(unittest.TestCase):
     def test_an_init_that_does_not_say_so(self):
         old = "static int greet(void) { asm volatile(\"nop\"); return 0; } int init_module(void) __attribute__((alias(\"greet\")));"
         self.assertEqual(said(old, old.replace("return 0", "return 1")), (1, [
-            "patch: greet: an init or exit function has changed: it has run already, or runs when the module goes "
-            "(do the same in the patch's callbacks)"]))
+            "patch: greet: an init or exit function has changed, or what is inlined in it: it has run already, or runs when the module goes "
+            "(do the same in the patch's callbacks, or give what it uses a new name)"]))
+
+    def test_what_init_alone_had(self):
+        old = f"__attribute__((section(\".init.data\"))) static long v = 4; long w; __attribute__((section(\".init.text\"))) int init_it(void) {{ w = ++v; return 0; }}" \
+              f"{N}long f(long x) {{ return w + x; }}"
+        self.assertEqual(said(old, old.replace("return w", "return v")), (1, [
+            "patch: v: is for init alone, and goes when that is over; replaced code uses it (say it is not `__init` or `__initdata`, by a new name)"]))
+        self.assertIn(".init_array: a constructor is new", said(old, old.replace("return w", "return 1 + w") +
+                                                                "__attribute__((constructor)) void make(void) { w = 7; }")[1][0])
 
     def test_a_line_that_moves(self):
         old = "#include <linux/bug.h>\n" \

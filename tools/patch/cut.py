@@ -49,9 +49,11 @@ def prepare(source):
 class Cut:
     """`home`: what an undefined name begins with that the loader looks up in the module;
     `changed`: functions that are replaced, `keep`: all that come along; `borrow(name)`: a
-    name's counterpart in the old object, None if it comes along, "" if that is refused."""
+    name's counterpart in the old object, None if it comes along, "" if that is refused;
+    `elsewhere(name, weak)`: whether another source of the module has what this one has not."""
 
-    def __init__(self, new, home, changed, keep, borrow):
+    def __init__(self, new, home, changed, keep, borrow, elsewhere):
+        self.elsewhere = elsewhere
         self.new, self.home, self.changed, self.keep, self.borrow = new, home, set(changed), set(keep), borrow
         self.named = [s for s in new.symbols if s[1] & 15 in KINDS and 0 < s[3] < 0xFF00]
         self.faults, self.sections, self.borrowed = [], set(), {}
@@ -99,6 +101,11 @@ class Cut:
                 return None
             if not inside:
                 self.relas[key] = place
+                if self.new.sections[home][1][2] & 1 and not self.new.sections[home][0].startswith((".toc", ".data.rel.ro")) \
+                        and OWNED not in self.new.sections[home][0]:
+                    self.faults.append(f"{name or self.new.sections[home][0]}: data of assembly that replaced code uses, and that the patch would "
+                                       f"have a copy of (say `.type {name or 'NAME'}, @object` and its `.size`)")
+                    return None
                 start = value + addend
                 if self.new.sections[home][0].startswith(".toc"):
                     return (home, start & ~7, (start & ~7) + 8)
@@ -107,7 +114,11 @@ class Cut:
                 return (home, 0, 1 << 62)
             name, sort, value, addend = inside[0], inside[1], inside[4], value + addend - inside[4]
         elif not 0 < home < 0xFF00:
-            self.relas[key] = (("undefined", number), addend)
+            if not home and name and self.elsewhere(name, sort >> 4 == 2):
+                self.borrowed[name] = name
+                self.relas[key] = (("borrowed", self.home % name, name), addend)
+            else:
+                self.relas[key] = (("undefined", number), addend)
             return None
         if name in self.changed and kind not in NEAR_CALL:
             # Who keeps a function's address keeps that of the old one, which is redirected.

@@ -22,7 +22,8 @@ class Entry:
 
 class Debug:
     """`functions`: name to (words, layout), `local`: those that are static. `statics`: label
-    to (function, name), and `variables`: label to layout. A word is for people, a layout to be compared."""
+    to (function, name), `lines`: label to the numbers of its file and line, and `variables`: label to layout.
+    `layouts` and `numbers` are those of structures and enumerators. A word is for people, a layout to be compared."""
 
     def __init__(self, readelf, path, obj):
         said = subprocess.run([readelf, "--debug-dump=info", path], check=True, capture_output=True, text=True)
@@ -40,11 +41,13 @@ class Debug:
                     self.entries[at] = last
             elif last and (field := FIELD.match(line)):
                 last.fields[field[2]] = (int(field[1], 16), field[3].strip())
-        self.functions, self.statics, self.variables, self.local = {}, {}, {}, set()
+        self.functions, self.statics, self.variables, self.local, self.lines = {}, {}, {}, set(), {}
         places = {}
         for section, (name, _, _) in enumerate(obj.sections):
             if name == ".debug_info":
                 places = {r[0]: obj.symbols[r[1] >> 32][0] for r in obj.relas.get(section, [])}
+        self.layouts, self.numbers = {}, {}
+        self.types()
         for entry in self.entries.values():
             if entry.tag == "subprogram" and {"low_pc", "ranges"} & entry.fields.keys():
                 name = self.text(entry, "name")
@@ -60,7 +63,37 @@ class Debug:
                 while home and home.tag not in ("subprogram", "inlined_subroutine"):
                     home = home.parent
                 if home:
+                    self.lines[label] = tuple(int(self.field(entry, f"decl_{what}") or 0) for what in ("file", "line"))
                     self.statics[label] = (self.text(home, "name"), self.text(entry, "name"))
+
+    def types(self):
+        """Layouts of structures by name, but for those that are only passed by value, and each
+        enumerator's number, but for the last one's: it may say how many there are."""
+        pointed, valued, named = set(), set(), {}
+        for entry in self.entries.values():
+            kind = entry
+            if entry.tag == "pointer_type" or (entry.tag in ("formal_parameter", "variable") and "type" in entry.fields):
+                kind = self.of(entry, "type")
+            while kind and kind.tag in THROUGH:
+                if entry.tag == "typedef":
+                    named.setdefault(id(self.of(kind, "type")), self.text(entry, "name"))
+                kind = self.of(kind, "type")
+            if kind and kind is not entry:
+                (pointed if entry.tag == "pointer_type" else valued if entry.tag != "typedef" else set()).add(id(kind))
+        for entry in self.entries.values():
+            name = self.text(entry, "name") or named.get(id(entry), "")
+            if entry.tag == "enumeration_type":
+                inside = [(self.text(e, "name"), self.text(e, "const_value")) for e in entry.inside if e.tag == "enumerator"]
+                self.numbers.update({item: (value, item == inside[-1][0]) for item, value in inside})
+            elif entry.tag in ("structure_type", "union_type") and name and not self.field(entry, "declaration") \
+                    and (id(entry) in pointed or id(entry) not in valued):
+                kind = entry.tag.removesuffix("_type").replace("ure", "")
+                named_at = {self.text(e, "name"): layout for e, layout in zip(entry.inside, self.members(entry, True)) if e.tag == "member"}
+                self.layouts[f"{kind} {name}"] = (self.text(entry, "byte_size"), self.members(entry, False), named_at)
+
+    def members(self, entry, named):
+        return [":".join([self.text(e, "data_member_location"), self.text(e, "data_bit_offset"), self.text(e, "bit_size"),
+                          self.type(self.of(e, "type"), True, named)]) for e in entry.inside if e.tag == "member"]
 
     def field(self, entry, name):
         """An attribute, or that of what the entry is an instance of."""

@@ -21,21 +21,21 @@ after `livepatch disable` it is not.
 
 What cannot be patched is said and why, with status 1, and nothing is made.
 
-From the environment: CC, CFLAGS (Makefile's), LINK (link.sh and its first argument).
+From the environment: CC, CFLAGS (Makefile's), LINK (link.sh and its first argument), EXPORTS
+(that argument: who exports what).
 """
 
+import difflib
 import os
 import re
 import shlex
+import struct
 import subprocess
 import sys
 import tempfile
 
-from cut import HEADER, NEAR_CALL, OWNED, RELA, SECTION, SYMBOL, Cut, prepare
+from cut import HEADER, KINDS, NEAR_CALL, OWNED, RELA, SECTION, SYMBOL, Cut, prepare
 from dwarf import Debug
-
-
-MOST_LOOKS = 1 << 18  # at relocations: seconds
 
 
 class Object:
@@ -68,14 +68,14 @@ class Object:
                 self.relas[fields[7]] = [RELA.unpack_from(content, i) for i in range(0, len(content), 24)]
 
         self.debug = Debug(readelf, path, self)
-        self.identities, self.several = {}, set()
-        self.looks = 0
+        self.identities, self.unsure = {}, set()  # the latter: names of several variables, see `pair`
+        self.classes = {}  # of constants, by section: see `classify`
+        self.statics = {}  # FUNCTION::NAME to labels: more than one, if blocks have their own
         for label, home in self.debug.statics.items():
             if label in self.named(1):
-                base = "::".join(home)
-                twins = [i for i in self.identities.values() if i.split("#")[0] == base]
-                self.several |= {base} if twins else set()
-                self.identities[label] = f"{base}#{len(twins)}" if twins else base
+                twins = self.statics.setdefault("::".join(home), [])
+                self.identities[label] = "::".join(home) + f"#{len(twins)}" * bool(twins)
+                twins.append(label)
 
     def identity(self, label):
         """A variable's name, with its function's if it is inside of one: the compiler numbers
@@ -95,15 +95,13 @@ class Object:
         name, fields, _ = self.sections[section]
         return fields[2] & 7 == 2 or name.startswith(".data.rel.ro")  # SHF_ALLOC alone
 
-    def target(self, number, addend, within=()):
+    def target(self, number, addend):
         """What a relocation means, in words that do not depend on the file; of a constant,
-        what is in it. `within`: sections that it is in the middle of."""
+        what is in it."""
         name, info, _, section, value, _ = self.symbols[number]
-        self.looks += 1
-        if self.looks > MOST_LOOKS:
-            refuse(f"{name or self.sections[section][0]}: constants lead to each other in more ways than can be compared "
-                   "(leave them as they are, and write the patch by hand)")
-        whole = 0 < section < 0xFF00 and self.is_constant(section) and section not in within
+        if section == 0xFFF1:
+            return ("number", value + addend)
+        whole = 0 < section < 0xFF00 and self.is_constant(section)
         if info & 15 != 3 and not whole and not name.startswith(".L"):
             return (self.identity(name) or name if info & 15 == 1 else name, addend)
         home, fields, content = self.sections[section]
@@ -112,15 +110,18 @@ class Object:
             return ("text", content[at : content.index(b"\0", at)])
         if home.startswith(".toc"):
             entry = [r for r in self.relas.get(section, []) if r[0] == at & ~7]
-            return ("toc", [self.target(r[1] >> 32, r[2], within) for r in entry])
+            return ("toc", content[at & ~7 : (at & ~7) + 8], [self.target(r[1] >> 32, r[2]) for r in entry])
         if whole and fields[2] & 0x10:  # literals: each by itself
             at -= at % fields[9]
             return ("literal", content[at : at + fields[9]])
         if whole:
-            inside = [(r[0], r[1] & 0xFFFFFFFF, self.target(r[1] >> 32, r[2], (*within, section)))
-                      for r in self.relas.get(section, [])]
-            return (plain(home), at, content, sorted(inside, key=repr))
+            return (plain(home), at, self.classes.get(section))
         return (plain(home), at)
+
+    def constant(self, section):
+        """What is in a section of constants, as far as `classes` tell those apart that it leads to."""
+        inside = [(r[0], r[1] & 0xFFFFFFFF, self.target(r[1] >> 32, r[2])) for r in self.relas.get(section, [])]
+        return repr((self.sections[section][2], self.sections[section][1][5], sorted(inside, key=repr)))
 
     def shape(self, symbol):
         """A function's or a variable's content, comparable between files."""
@@ -135,8 +136,33 @@ class Object:
 
     def table(self, section):
         """What a function's assembly puts into another section."""
+        name, _, content = self.sections[section]
         relas = [(r[0], r[1] & 0xFFFFFFFF, self.target(r[1] >> 32, r[2])) for r in self.relas.get(section, [])]
-        return (self.sections[section][0], self.sections[section][2], sorted(relas, key=repr))
+        if name.startswith("__bug_table"):  # a line that moves is the same
+            content = bytes(0 if i % 12 in (8, 9) else byte for i, byte in enumerate(content))
+        return (name, content, sorted(relas, key=repr))
+
+    def rest(self):
+        """What is in sections behind no function's and no variable's name, by section: assembly
+        outside of functions. Constants of the compiler's own are left to who uses them."""
+        found = {}
+        for i, (name, fields, content) in enumerate(self.sections):
+            if not fields[2] & 2 or fields[2] & 0x10 or OWNED in name or name.startswith((".toc", ".rodata", ".data.rel.ro", ".eh_frame")):
+                continue
+            spans = sorted((s[4], s[4] + s[5]) for s in self.symbols if s[3] == i and s[1] & 15 in (1, 2))
+            at, gaps = 0, []
+            for low, high in [*spans, (fields[5], fields[5])]:
+                gaps += [(at, low)] if low > at else []
+                at = max(at, high)
+            for low, high in gaps:
+                names = [(s[0], s[4] - low) for s in self.symbols
+                         if s[3] == i and s[1] & 15 == 0 and low <= s[4] < high and not s[0].startswith(".L")]
+                relas = [(r[0] - low, r[1] & 0xFFFFFFFF, self.target(r[1] >> 32, r[2])) for r in self.relas.get(i, []) if low <= r[0] < high]
+                body = content[low:high] if content else bytes(high - low)
+                if names or relas or any(word not in FILLING for word in struct.unpack(f"<{len(body) // 4}I", body[: len(body) & ~3])) \
+                        or body[len(body) & ~3 :].strip(b"\0"):
+                    found.setdefault(name, []).append((body, sorted(names), sorted(relas, key=repr)))
+        return found
 
     def labels(self, symbol):
         """Whether a variable has addresses from the middle of functions."""
@@ -168,12 +194,95 @@ class Object:
         return {self.symbols[r[1] >> 32][0] for r in relas if value <= r[0] < value + size and r[1] & 0xFFFFFFFF in NEAR_CALL}
 
 
+def classify(*objects):
+    """Numbers constants, the same number for the same content, also where they lead to each
+    other in circles: all are one at first, and are told apart until that brings no more."""
+    count = -1
+    while True:
+        found = {}
+        made = [{i: found.setdefault(obj.constant(i), len(found)) for i in range(len(obj.sections)) if obj.is_constant(i)}
+                for obj in objects]
+        for obj, classes in zip(objects, made):
+            obj.classes = classes
+        if len(found) == count:
+            return
+        count = len(found)
+
+
+def pair(old, new, sources):
+    """Says which is which of several variables that have one name in one function (two
+    `pr_info_once`): those on lines that are the same in both sources are the same, and so is the
+    only one on the lines that took the place of another's. `sources`: each one's path, and the
+    paths of its files by number."""
+    texts, pairs = {}, {}
+
+    def text(path):
+        if path not in texts:
+            with open(path, encoding="utf-8", errors="replace") as file:
+                texts[path] = [line.strip() for line in file]
+        return texts[path]
+
+    def places(obj, labels, source):
+        main, files = source
+        found = {}
+        for label in labels:
+            path, line = files.get(obj.debug.lines[label][0], main), obj.debug.lines[label][1]
+            found.setdefault((path, line), []).append(label)
+        return found
+
+    for base in old.statics.keys() & new.statics.keys():
+        labels = old.statics[base], new.statics[base]
+        if max(map(len, labels)) == 1:
+            continue
+        were, are = places(old, labels[0], sources[0]), places(new, labels[1], sources[1])
+        paths = {path for path, _ in were}, {path for path, _ in are}
+        known = {}
+        if any(len(paths[i]) > 1 for i in (0, 1)) or max(map(len, [*were.values(), *are.values()])) > 1:
+            old.unsure.add(base)
+            continue
+        path = paths[0].pop(), paths[1].pop()
+        if path not in pairs:
+            pairs[path] = difflib.SequenceMatcher(None, text(path[0]), text(path[1]), autojunk=False).get_opcodes()
+        said = [[text(path[i])[line - 1] for _, line in lines] for i, lines in enumerate((were, are))]
+        again = {line for line in {*said[0], *said[1]} if said[0].count(line) != said[1].count(line) and max(map(lambda s: s.count(line), said)) > 1}
+        for kind, low, high, start, end in pairs[path]:
+            first = [line for _, line in were if low < line <= high]
+            second = [line for _, line in are if start < line <= end]
+            if kind == "equal":
+                known.update({start + line - low: line for line in first})
+            elif len(first) == len(second) == 1:
+                known[second[0]] = first[0]
+        left = [line for _, line in were if line not in known.values()], [line for _, line in are if line not in known]
+        for line in list(left[1]):  # moved as they are
+            same = [other for other in left[0] if text(path[0])[other - 1] == text(path[1])[line - 1]]
+            if len(same) == 1 and said[1].count(text(path[1])[line - 1]) == 1:
+                known[line] = same[0]
+                left[0].remove(same[0])
+                left[1].remove(line)
+        if again or (left[0] and left[1]):
+            old.unsure.add(base)
+            continue
+        count = len(were)
+        for i, line in enumerate(sorted(line for _, line in were)):
+            old.identities[were[path[0], line][0]] = base + f"#{i}" * bool(i)
+        for line in sorted(line for _, line in are):
+            label = are[path[1], line][0]
+            if line in known:
+                new.identities[label] = old.identities[were[path[0], known[line]][0]]
+            else:
+                new.identities[label] = f"{base}#{count}"
+                count += 1
+    new.unsure = old.unsure
+
+
 def plain(name):
     """A name without the number that the compiler gives to a static of a function."""
     return re.sub(r"\.\d+$", "", name)
 
 
+FILLING = (0, 0x60000000, 0x60420000)  # what the assembler has between functions: two nops
 NUMBERED = re.compile(r"\.\d+$")
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
 def is_init(obj, symbol):
@@ -207,6 +316,7 @@ def signatures(old, new, changed, fresh):
 def compare(old, new):
     """Changed and new functions, and why there can be no patch."""
     faults, changed, fresh = [], [], []
+    classify(old, new)
     was, now = old.named(2), new.named(2)
     for name, symbol in now.items():
         if name in ("init_module", "cleanup_module"):
@@ -223,9 +333,9 @@ def compare(old, new):
     fresh += filter(CLONE.search, changed)
     changed = [name for name in changed if not CLONE.search(name)]
     for name in list(changed):
-        if is_init(new, now[name]):
-            faults.append(f"{name}: an init or exit function has changed: it has run already, or runs "
-                          "when the module goes (do the same in the patch's callbacks)")
+        if is_init(new, now[name]) or any(now[n][3:5] == now[name][3:5] for n in {"init_module"} & now.keys()):
+            faults.append(f"{name}: an init or exit function has changed, or what is inlined in it: it has run already, or runs "
+                          "when the module goes (do the same in the patch's callbacks, or give what it uses a new name)")
         elif "_mcount" not in old.calls(was[name]):
             faults.append(f"{name}: has changed, and has no call site: it is notrace (patch its callers)")
         for alias in sorted({*old.aliases(name), *new.aliases(name)}):
@@ -235,7 +345,7 @@ def compare(old, new):
     data_was = {old.identity(n): s for n, s in old.named(1).items() if old.identity(n) and not BOOKKEEPING.match(n)}
     for name, symbol in new.named(1).items():
         known = new.identity(name)
-        if BOOKKEEPING.match(name) or known not in data_was or known.split("#")[0] in old.several | new.several:
+        if BOOKKEEPING.match(name) or known not in data_was or known.split("#")[0] in old.unsure:
             continue
         before = data_was[known]
         constant = old.is_constant(before[3]), new.is_constant(symbol[3])
@@ -259,6 +369,16 @@ def compare(old, new):
         elif old.shape(before)[:2] != new.shape(symbol)[:2]:
             faults.append(f"{known}: a variable's first value has changed: it has another one by now "
                           "(set it in the patch's post_patch callback)")
+    for name in sorted(old.debug.layouts.keys() & new.debug.layouts.keys()):
+        (size, plainly, members), (size_now, plainly_now, members_now) = old.debug.layouts[name], new.debug.layouts[name]
+        if size != size_now or plainly != plainly_now or any(members[n] != members_now[n] for n in members.keys() & members_now.keys() if n):
+            faults.append(f"{name}: has another layout: whatever the module has made of it so far has the old one (keep it, and tie "
+                          "what is new to it by a shadow variable)")
+    for name in sorted(old.debug.numbers.keys() & new.debug.numbers.keys()):
+        (number, last), (number_now, last_now) = old.debug.numbers[name], new.debug.numbers[name]
+        if number != number_now and not (last and last_now):
+            faults.append(f"{name}: was {number}, and is {number_now}: variables have the old number by now "
+                          "(leave it, and put what is new behind the last)")
     for name in sorted({"init_module", "cleanup_module"} & (now.keys() - was.keys())):
         what = {"init_module": "module_init", "cleanup_module": "module_exit"}[name]
         faults.append(f"{what} is new: a module that is loaded has had its time for it (do the same in the patch's callbacks)")
@@ -273,8 +393,17 @@ def compare(old, new):
         if name.startswith("__ksymtab_"):
             faults.append(f"{name[10:]}: an export is new: modules find what the module that runs has exported "
                           "(leave it out, or export it from a patch written by hand)")
+    was, now = old.rest(), new.rest()
+    for name in sorted(was.keys() | now.keys()):
+        if was.get(name) != now.get(name) and name.startswith((".init_array", ".fini_array", ".ctors", ".dtors")):
+            faults.append(f"{name}: a constructor is new, or gone: the module that runs has had its time for it "
+                          "(do the same in the patch's callbacks)")
+        elif was.get(name) != now.get(name):
+            names = dict.fromkeys(n for _, names, _ in now.get(name, was.get(name)) for n, _ in names)
+            faults.append(f"{name}: assembly outside of functions has changed there{' (' * bool(names)}{', '.join(names)}{')' * bool(names)}: "
+                          "what is behind no `.type` can be neither replaced nor compared (leave it as it is)")
     faults = signatures(old, new, changed, fresh) or faults
-    gone = [n for n in was if n not in now and n not in ("init_module", "cleanup_module")]
+    gone = [n for n in old.named(2) if n not in new.named(2) and n not in ("init_module", "cleanup_module")]
     if not changed and not faults:
         faults.append("nothing differs that runs: there is nothing to patch")
     return changed, fresh, gone, faults
@@ -287,20 +416,25 @@ def borrower(old, new, faults):
 
     def borrow(name):
         symbol = new.named(1).get(name)
+        there = new.named(2).get(name) if not symbol and name in old.named(2) else symbol
+        if there and is_init(new, there) and not (symbol and new.is_constant(there[3])):
+            faults.append(f"{name}: is for init alone, and goes when that is over; replaced code uses it (say it is not `__init` or "
+                          "`__initdata`, by a new name)")
+            return ""
         if not symbol:
             return name if name in old.named(2) else None
         known, constant = new.identity(name), new.is_constant(symbol[3])
         base = (known or "").split("#")[0]
         labels = new.labels(symbol)
-        if BOOKKEEPING.match(name) or (constant and (labels or not known or base in old.several | new.several)):
+        if BOOKKEEPING.match(name) or (constant and (labels or not known or base in old.unsure)):
             return None
         if labels:
             faults.append(f"{known}: has addresses of labels in code that is replaced, and may have changed (make it const)")
             return ""
-        if base in old.several | new.several and base in {i.split("#")[0] for i in here}:
+        if base in old.unsure:
             function, label = base.split("::")
-            faults.append(f"{function}: has several variables {label}: which of them is which of the old source cannot be told "
-                          "(give each a name of its own, or a function)")
+            faults.append(f"{function}: has several variables {label}, and lines with them have changed: which of them is which of the "
+                          "old source cannot be told (give each a name of its own, or leave those lines as they are)")
             return ""
         if not known and any(plain(n) == plain(name) for n in old.named(1)):
             faults.append(f"{name}: which variable of the old source it is cannot be told (give it a name of its own)")
@@ -311,6 +445,27 @@ def borrower(old, new, faults):
         return before[0]
 
     return borrow
+
+
+def foreigner(module, single, faults):
+    """Says whether what a source only declares is of another source of the module: what neither
+    the kernel nor another module exports. `single`: it seems to be the only source."""
+    with open(os.path.join(ROOT, "src/compat/exports.rs"), encoding="utf-8") as text:
+        exported = set(re.findall(r'"([A-Za-z_]\w*)"', text.read()))
+    for path in filter(None, [os.environ.get("EXPORTS")]):
+        with open(path, encoding="utf-8") as text:
+            lines = [line.split() for line in text]
+        exported |= {name for name, owner in lines if owner != module}
+    linked = re.compile(r"\..*|_(save|rest)(gpr|fpr|vr)[01]?_\d+$")  # ld has these
+
+    def elsewhere(name, weak):
+        if name in exported or linked.match(name):
+            return False
+        if weak and not single:
+            faults.append(f"{name}: is weak, and whether another source of {module} has it cannot be told (declare it without `weak`)")
+        return not weak
+
+    return elsewhere
 
 
 PATCH = """/* Made by tools/patch/make.py. */
@@ -384,6 +539,10 @@ def words(old_c, new_c, out):
     return module, name
 
 
+def stem(path):
+    return os.path.splitext(os.path.basename(path))[0].replace("-", "_")
+
+
 def main():
     if len(sys.argv) != 4:
         sys.exit(__doc__)
@@ -394,22 +553,30 @@ def main():
     # A table of jumps leads into its function, which may be left out; so does a cold part.
     # An anchor stands for several variables of one section.
     apart = ["-DMODULE", "-fno-jump-tables", "-fno-reorder-blocks-and-partition", "-fno-section-anchors", "-ffunction-sections",
-             "-fdata-sections", "-gdwarf-4", f'-DKBUILD_MODNAME="{module}"']
+             "-fdata-sections", "-gdwarf-4", "-fno-eliminate-unused-debug-types", f'-DKBUILD_MODNAME="{module}"']
     with tempfile.TemporaryDirectory() as work:
         at = lambda file: os.path.join(work, file)
 
-        def compiled(source, stem):
-            run(*cc, *apart, "-I", os.path.dirname(os.path.abspath(old_c)), "-S", "-o", at(f"{stem}.c.s"), source)
-            with open(at(f"{stem}.c.s"), encoding="utf-8") as text, open(at(f"{stem}.s"), "w", encoding="utf-8") as made:
+        def compiled(source, name):
+            # __FILE__ is the old one's in both.
+            run(*cc, *apart, f"-fmacro-prefix-map={source}={old_c}", "-I", os.path.dirname(os.path.abspath(old_c)), "-S", "-o", at(f"{name}.c.s"), source)
+            with open(at(f"{name}.c.s"), encoding="utf-8") as text, open(at(f"{name}.s"), "w", encoding="utf-8") as made:
                 made.write(prepare(text.read()))
-            run(*cc, "-c", "-o", at(f"{stem}.o"), at(f"{stem}.s"))
-            return Object(at(f"{stem}.o"), readelf)
+            run(*cc, "-c", "-o", at(f"{name}.o"), at(f"{name}.s"))
+            with open(at(f"{name}.c.s"), encoding="utf-8") as text:
+                files = {int(m[1]): m[2] for m in re.finditer(r'^\t\.file (\d+) "(.*)"$', text.read(), re.M)}
+            return Object(at(f"{name}.o"), readelf), (source, files)
 
-        old, new = compiled(old_c, "old"), compiled(new_c, "new")
+        (old, old_files), (new, new_files) = compiled(old_c, "old"), compiled(new_c, "new")
+        pair(old, new, (old_files, new_files))
         changed, fresh, gone, faults = compare(old, new)
+        single = module == stem(old_c)
+        faults += [f"{name}: is weak, and another source of {module} may have one that counts (patch that one's source, or say it is not weak)"
+                   for name in changed if not single and new.named(2)[name][1] >> 4 == 2]
         if faults:
             refuse(*faults)
-        cut = Cut(new, f".klp.sym.{module}.%s,0", changed, [*changed, *fresh], borrower(old, new, faults))
+        cut = Cut(new, f".klp.sym.{module}.%s,0", changed, [*changed, *fresh], borrower(old, new, faults),
+                  foreigner(module, single, faults))
         if faults or cut.faults:
             refuse(*faults, *cut.faults)
         cut.write(at("cut.o"))
@@ -426,10 +593,12 @@ def main():
     data = sorted(n for n in cut.keep if n in new.named(1) and new.identity(n))
     fresh_data = [new.identity(n) for n in data if new.identity(n) not in known]
     tables = [new.identity(n) for n in data if new.identity(n) in known]
-    for label, names in (("replaced", changed), ("new", fresh + fresh_data), ("constant, as it is now", tables),
+    others = [name for name in cut.borrowed if name != "__this_module"
+              and not any(name in obj.named(kind) for obj in (old, new) for kind in KINDS)]
+    for label, names in (("replaced", changed), ("new", fresh + fresh_data), ("constant, as it is now", tables), (f"of another source of {module}", others),
                          ("gone, still there for old callers", gone)):
         for item in names:
-            print(f"{label}: {item}")
+            print(f"{label}: {item.split('#')[0]}")
     print(f"patch: {out}: load it with insmod {name}, before or after {module}", file=sys.stderr)
 
 

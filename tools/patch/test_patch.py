@@ -27,7 +27,7 @@ long all(struct two t, long (*get)(void)) { return add(1, "x") + sum(t) + quiet(
 """
 
 
-def made(old, new, flags=""):
+def made(old, new, flags="", module=""):
     """What the tool says that it has replaced, and the names in the patch. What is undefined
     there and the relocations, (kind, symbol), are left in `made`."""
     with tempfile.TemporaryDirectory() as folder:
@@ -36,7 +36,7 @@ def made(old, new, flags=""):
             with open(name, "w", encoding="utf-8") as file:
                 file.write(text)
         cross = os.environ.get("CROSS", "powerpc64le-linux-gnu-")
-        env = {**os.environ, "CC": CC, "LINK": f"{cross}ld -r -o", "CFLAGS":
+        env = {**os.environ, "CC": CC, "MODULE": module, "LINK": f"{cross}ld -r -o", "CFLAGS":
                f"{FLAGS} -nostdinc -fno-pie -fno-asynchronous-unwind-tables -I{ROOT}/modules/include {flags}"}
         done = subprocess.run([sys.executable, "-B", os.path.join(HERE, "make.py"), *names], env=env,
                               capture_output=True, text=True)
@@ -167,13 +167,14 @@ __attribute__((cold)) void complain(long);
 __attribute__((noinline)) long f(long a) { if (__builtin_expect(a < 0, 0)) { complain(a); return a * 3; } return a + 1; }
 long g(long a) { return f(a) + f(-a); }
 """
+    REPLACED = ["replaced: f", "of another source of old: complain"]
 
     def test_no_jump_leads_back_into_the_function_that_was(self):
         lines, names = made(self.COLD, self.COLD.replace("a + 1", "a + 2"), "-freorder-blocks-and-partition")
-        self.assertEqual(lines, ["replaced: f"])
+        self.assertEqual(lines, self.REPLACED)
         self.assertEqual([name for name in names if "cold" in name or name.startswith(".L")], [])
         lines, _ = made(self.COLD, self.COLD.replace("a * 3", "a * 5"), "-freorder-blocks-and-partition")
-        self.assertEqual(lines, ["replaced: f"])
+        self.assertEqual(lines, self.REPLACED)
 
     SWITCH = "long other(long); long f(long n) { switch (n) {" + "".join(
         f"case {n}: return other({n * n + 1}) + {n % 3};" for n in range(12)) + "} return 0; }"
@@ -186,7 +187,7 @@ long g(long a) { return f(a) + f(-a); }
 
     def test_a_switch_that_has_changed_brings_all_that_it_needs(self):
         lines, names = made(self.SWITCH, self.SWITCH.replace("return 0", "return 1"))
-        self.assertEqual(lines, ["replaced: f"])
+        self.assertEqual(lines, ["replaced: f", "of another source of old: other"])
         self.assertEqual([name for name in names if name.startswith(".L")], [])
 
     # What `clone` takes of `a` depends on its body: both go together.
@@ -200,7 +201,7 @@ long h(long a) { return a; }
 
     def test_a_clone_goes_with_its_callers(self):
         lines, names = made(self.CLONE, self.CLONE.replace("* b", "+ b"), "-flive-patching=inline-clone")
-        self.assertEqual(lines, ["replaced: f", "replaced: g", "new: clone.constprop.0"])
+        self.assertEqual(lines, ["replaced: f", "replaced: g", "new: clone.constprop.0", "of another source of old: sink"])
         self.assertIn("clone.constprop.0", names)
 
 
@@ -250,12 +251,37 @@ else r -= i; asm volatile("" : "+r"(r)); } return r; }
                         N + "long f(long x) { static int count[5]; return x + ++count[x & 1]; }\n" + g)
         self.assertEqual(lines, ["replaced: f", "new: f::count"])
 
-    def test_two_of_one_name_in_a_function_are_refused(self):
-        two = N + "long f(long x) { { static long n; x += ++n; } { static long n; x += n++; } return x; }"
-        status, lines = said(two, two.replace("return x", "return x + 1"))
-        self.assertEqual((status, lines), (1, ["patch: f: has several variables n: which of them is which of the old source cannot be told "
-                                               "(give each a name of its own, or a function)"]))
-        self.assertEqual(made(two + N + "long g(void) { return 1; }", two + N + "long g(void) { return 2; }")[0], ["replaced: g"])
+    TWO = N + """long f(long x) {
+	{ static long n; x += ++n; }
+	{ static long n; x ^= n++; }
+	return x;
+}
+"""
+
+    def test_several_of_one_name_are_told_by_their_lines(self):
+        two, undefined = self.TWO, lambda: {name for name in made.undefined if name.startswith(".klp")}
+        self.assertEqual(made(two, two.replace("return x", "return x + 1"))[0], ["replaced: f"])
+        self.assertEqual(undefined(), {".klp.sym.old.n.0,0", ".klp.sym.old.n.1,0"})
+        # One more between them is new, and the others are who they were.
+        more = two.replace("\t{ static long n; x ^=", "\t{ static long n; x *= ++n; }\n\t{ static long n; x ^=")
+        self.assertEqual(made(two, more)[0], ["replaced: f", "new: f::n"])
+        self.assertEqual(undefined(), {".klp.sym.old.n.0,0", ".klp.sym.old.n.1,0"})
+        # The first goes: the second is not it.
+        lines = two.splitlines(keepends=True)
+        self.assertEqual(made(two, "".join(lines[:1] + lines[2:]))[0], ["replaced: f"])
+        second = undefined()
+        self.assertEqual(made(two, "".join(lines[:2] + lines[3:]))[0], ["replaced: f"])
+        self.assertEqual({*second, *undefined()}, {".klp.sym.old.n.0,0", ".klp.sym.old.n.1,0"})
+        # They change places; one has another text.
+        self.assertEqual(made(two, "".join([lines[0], lines[2], lines[1], *lines[3:]]))[0], ["replaced: f"])
+        self.assertEqual(made(two, two.replace("x ^=", "x *="))[0], ["replaced: f"])
+        self.assertEqual(len(undefined()), 2)
+
+    def test_those_whose_lines_do_not_tell_are_refused(self):
+        new = self.TWO.replace("x ^=", "x *=").replace("x += ", "x -= ")
+        self.assertEqual(said(self.TWO, new), (1, [
+            "patch: f: has several variables n, and lines with them have changed: which of them is which of the old source cannot be "
+            "told (give each a name of its own, or leave those lines as they are)"]))
 
 
 class Variables(unittest.TestCase):
@@ -289,6 +315,26 @@ class Variables(unittest.TestCase):
 
 
 class Assembly(unittest.TestCase):
+    def test_what_is_outside_of_functions_is_compared(self):
+        code = 'asm(".text\\n.globl raw\\nraw: li 3,5\\n blr"); long raw(void);' + f" long f(void) {{ return raw(); }} {N}long g(void) {{ return 1; }}"
+        self.assertEqual(made(code, code.replace("return 1", "return 2"))[0], ["replaced: g"])
+        self.assertEqual(said(code, code.replace("return 1", "return 2").replace("li 3,5", "li 3,6")), (1, [
+            "patch: .text: assembly outside of functions has changed there (raw): what is behind no `.type` can be neither "
+            "replaced nor compared (leave it as it is)"]))
+        table = 'asm(".section .mine,\\"a\\"; .long 7; .text");' + f"{N}long g(void) {{ return 1; }}"
+        self.assertIn(".mine: assembly outside", said(table, table.replace("return 1", "return 2").replace(".long 7", ".long 8"))[1][0])
+        number = 'asm(".globl num; .set num, 5"); extern char num[];' + f"{N}void *g(void) {{ return num; }}"
+        self.assertEqual(made(number, number.replace("num, 5", "num, 6"))[0], ["replaced: g"])
+
+    def test_its_data_is_not_copied(self):
+        old = 'asm(".data\\n.globl cnt\\ncnt: .quad 5\\n%s.text"); extern long cnt;' + f"{N}long g(void) {{ return ++cnt; }}"
+        self.assertEqual(said(old % "", old.replace("return", "return 1 +") % ""), (1, [
+            "patch: cnt: data of assembly that replaced code uses, and that the patch would have a copy of "
+            "(say `.type cnt, @object` and its `.size`)"]))
+        said_so = ".type cnt, @object\\n.size cnt, 8\\n"
+        self.assertEqual(made(old % said_so, old.replace("return", "return 1 +") % said_so)[0], ["replaced: g"])
+        self.assertIn(("R_PPC64_ADDR64", ".klp.sym.old.cnt,0"), made.relocations)
+
     def test_a_function_that_does_not_say_its_size(self):
         old = """asm(".section .text.raw,\\"ax\\"\\n.globl raw\\n.type raw,@function\\nraw:\\n li 3,5\\n blr\\n.previous");
 long raw(void); long f(long x) { return raw() + x; } %slong g(long x) { return x + 1; }""" % N
@@ -348,6 +394,34 @@ class Addresses(unittest.TestCase):
             "(change it too, or have no label's address there)"]))
 
 
+class Sources(unittest.TestCase):
+    """A module of several sources, of which one is given."""
+
+    def test_what_another_source_has_is_borrowed(self):
+        old = f"long helper(long); extern long shared; void kfree(void *); {N}long f(long x) {{ kfree(0); return helper(x) + ++shared; }}"
+        lines, _ = made(old, old.replace("++shared", "2 * ++shared"), module="duo")
+        self.assertEqual(lines, ["replaced: f", "of another source of duo: helper", "of another source of duo: shared"])
+        self.assertTrue({"kfree", ".klp.sym.duo.helper,0", ".klp.sym.duo.shared,0"} <= made.undefined.keys())
+        self.assertTrue({"helper", "shared"}.isdisjoint(made.undefined))
+
+    def test_the_module_is_the_one_that_it_was(self):
+        old = "#include <linux/module.h>\nnoinline long f(void) { return THIS_MODULE->name[0]; }"
+        self.assertEqual(made(old, old.replace("name[0]", "name[1]"))[0], ["replaced: f"])
+        self.assertIn(("R_PPC64_ADDR64", ".klp.sym.old.__this_module,0"), made.relocations)
+
+    def test_what_is_weak_may_be_of_another(self):
+        for old, line in (
+                (f"long maybe(long) __attribute__((weak)); {N}long f(long x) {{ return maybe ? maybe(x) : x; }}",
+                 "maybe: is weak, and whether another source of duo has it cannot be told (declare it without `weak`)"),
+                (f"__attribute__((weak)) {N}long f(long x) {{ return x; }}",
+                 "f: is weak, and another source of duo may have one that counts (patch that one's source, or say it is not weak)")):
+            new = old.replace("x; }", "x + 1; }")
+            self.assertEqual(made(old, new)[0], ["replaced: f"])
+            with self.assertRaises(AssertionError) as seen:
+                made(old, new, module="duo")
+            self.assertEqual(str(seen.exception), f"patch: {line}\n")
+
+
 class Labels(unittest.TestCase):
     def test_one_that_a_variable_may_keep_is_refused(self):
         old = "static void *at; long f(long x) { if (at) goto *at; at = &&one; return 1; one: at = &&two; return 20 + x; two: at = 0; return 30 + x; }"
@@ -367,15 +441,66 @@ class Labels(unittest.TestCase):
 
 
 class Tangled(unittest.TestCase):
-    def test_constants_that_lead_everywhere_are_refused_in_time(self):
-        count = 8
+    def test_constants_that_lead_everywhere_are_compared(self):
+        count = 40
         old = f"struct st {{ int v; const struct st *to[{count}]; }}; extern const struct st " \
               + ", ".join(f"s{i}" for i in range(count)) + ";\n" \
               + "".join("const struct st s%d = {%d, {%s}};\n" % (i, i, ", ".join(f"&s{j}" for j in range(count) if j != i)) for i in range(count)) \
               + "const struct st *cur = &s0; int f(int x) { cur = cur->to[x & 3]; return cur->v + 1; } int g(void) { return cur == &s3; }"
-        status, lines = said(old, old.replace("v + 1", "v + 2"))
-        self.assertEqual((status, len(lines)), (1, 1))
-        self.assertIn("constants lead to each other in more ways than can be compared", lines[0])
+        self.assertEqual(made(old, old.replace("v + 1", "v + 2"))[0], ["replaced: f"])
+        self.assertIn("cur: a variable's first value has changed", said(old, old.replace("s7 = {7", "s7 = {70"))[1][0])
+        old = old.replace("cur = &s0; ", "cur; ").replace("x) { cur =", "x) { if (!cur) cur = &s0; cur =")
+        lines, _ = made(old, old.replace("s7 = {7", "s7 = {70"))
+        self.assertEqual(lines[:2] + lines[-1:], ["replaced: f", "replaced: g", "constant, as it is now: s9"])
+        self.assertEqual(len(lines), 2 + count)
+
+
+class Types(unittest.TestCase):
+    """What the module that runs has made of its types."""
+
+    def test_a_structure_behind_a_pointer(self):
+        old = "struct dev { long a, b; }; static void *all; void keep(void *p) { all = p; }\n" \
+              f"{N}long f(void) {{ struct dev *d = all; return d->b; }} {N}long g(void) {{ return ((struct dev *)all)->b; }}"
+        line = "patch: struct dev: has another layout: whatever the module has made of it so far has the old one " \
+               "(keep it, and tie what is new to it by a shadow variable)"
+        cast = old[: old.index(N)] + old[old.rindex(N):]
+        for source in (old, cast, cast.replace("struct dev {", "typedef struct {").replace("};", "} dev;").replace("(struct dev *)", "(dev *)")):
+            for members in ("a, n, b", "b, a"):
+                said_now = said(source, source.replace("long a, b", f"long {members}"))
+                self.assertEqual(said_now[0], 1)
+                self.assertIn(line, said_now[1])
+        # Another name for a member is none, and one that is only passed by value lives as long as a call.
+        renamed = old.replace("long a, b", "long a, c").replace("->b", "->c")
+        self.assertEqual(said(old, renamed), (1, ["patch: nothing differs that runs: there is nothing to patch"]))
+        old = f"struct two {{ long a, b; }}; {N}long f(long x) {{ struct two t = {{ x, x }}; asm(\"\" : \"+m\"(t)); return t.b; }}"
+        self.assertEqual(made(old, old.replace("long a, b", "long a, n, b"))[0], ["replaced: f"])
+
+    def test_an_enumerator_that_moves(self):
+        old = f"enum state {{ A, B, COUNT }} s; {N}long f(void) {{ return s == B; }} {N}long g(void) {{ return COUNT; }}"
+        self.assertEqual(said(old, old.replace("A, B", "A, X, B")), (1, [
+            "patch: B: was 1, and is 2: variables have the old number by now (leave it, and put what is new behind the last)"]))
+        self.assertEqual(made(old, old.replace("B, COUNT", "B, X, COUNT"))[0], ["replaced: g"])
+
+    def test_an_init_that_does_not_say_so(self):
+        old = "static int greet(void) { asm volatile(\"nop\"); return 0; } int init_module(void) __attribute__((alias(\"greet\")));"
+        self.assertEqual(said(old, old.replace("return 0", "return 1")), (1, [
+            "patch: greet: an init or exit function has changed, or what is inlined in it: it has run already, or runs when the module goes "
+            "(do the same in the patch's callbacks, or give what it uses a new name)"]))
+
+    def test_what_init_alone_had(self):
+        old = f"__attribute__((section(\".init.data\"))) static long v = 4; long w; __attribute__((section(\".init.text\"))) int init_it(void) {{ w = ++v; return 0; }}" \
+              f"{N}long f(long x) {{ return w + x; }}"
+        self.assertEqual(said(old, old.replace("return w", "return v")), (1, [
+            "patch: v: is for init alone, and goes when that is over; replaced code uses it (say it is not `__init` or `__initdata`, by a new name)"]))
+        self.assertIn(".init_array: a constructor is new", said(old, old.replace("return w", "return 1 + w") +
+                                                                "__attribute__((constructor)) void make(void) { w = 7; }")[1][0])
+
+    def test_a_line_that_moves(self):
+        old = "#include <linux/bug.h>\n" \
+              "__attribute__((section(\".init.text\"))) int init_it(int x) { WARN_ON(x); return 0; }\n" \
+              "noinline long f(long x) { WARN_ON(x); return x; } noinline long g(long x) { WARN_ON(x); return x; }"
+        head, tail = old.rsplit("return x", 1)
+        self.assertEqual(made(old, f"/*\n*/\n{head}return x + 1{tail}")[0], ["replaced: g"])
 
 
 class Signatures(unittest.TestCase):

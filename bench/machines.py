@@ -204,7 +204,8 @@ class Tocsin:
     # The first must be called once a command; the others are spans to be counted.
     WINDOW = "tocsin::kernel::commands::Kernel>::carry_out"
     SPANS = ("tocsin::loader::layout::Layout>::plan", "tocsin::loader::relocate::link",
-             "tocsin::kernel::jobs::run", "tocsin::loader::relocate::copy_sections")
+             "tocsin::kernel::jobs::run", "tocsin::loader::relocate::copy_sections",
+             "tocsin::loader::layout::Layout>::place")
 
     def __init__(self, bench, kernel):
         self.bench = bench

@@ -350,6 +350,7 @@ impl Layout {
         Self::place(object, options, page, Counted::of(object, options)?)
     }
 
+    #[inline(never)] // `make bench` counts it
     fn place(
         object: &Object,
         options: &LinkOptions,
